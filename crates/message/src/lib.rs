@@ -1,0 +1,1 @@
+//! What mail is: addresses, headers, parts, the manifest, seals, the envelope and dispositions. No I/O, no clock, no randomness.

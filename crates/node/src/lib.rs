@@ -1,0 +1,1 @@
+//! The way of the data: accept, verify, decide, commit, queue, route, deliver, status.

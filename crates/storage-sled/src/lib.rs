@@ -1,0 +1,1 @@
+//! The default embedded engine: sled, by rules that make it durable.

@@ -1,0 +1,1 @@
+//! A virtual clock, a seeded network, fixed zones and whole worlds for tests.

@@ -1,0 +1,1 @@
+//! Programs that show how the crates are used; each file in `examples/` runs in the tests.
