@@ -1,0 +1,118 @@
+//! CBOR as the house writes it: definite lengths, shortest integers, integer keys in ascending order (RFC 8949
+//! section 4.2.1). The reader takes just that form where a digest or a signature stands over the octets.
+
+use ciborium::Value;
+use ciborium::value::Integer;
+
+use crate::Error;
+use crate::limits::CBOR_DEPTH_MAX;
+
+/// Encodes a value. Maps are written in the order given: the caller keeps the keys ascending.
+pub fn encode(value: &Value) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(256);
+    // Writing to a Vec cannot fail, and a Value holds nothing that CBOR cannot say.
+    let written = ciborium::into_writer(value, &mut octets);
+    debug_assert!(written.is_ok());
+    octets
+}
+
+/// Decodes one value that fills the octets; nested no deeper than [`CBOR_DEPTH_MAX`].
+pub fn decode(octets: &[u8]) -> Result<Value, Error> {
+    let mut rest = octets;
+    let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, CBOR_DEPTH_MAX)
+        .map_err(|_| Error::Cbor("not a well-formed item, or nested too deeply"))?;
+    if rest.is_empty() { Ok(value) } else { Err(Error::Cbor("octets follow the item")) }
+}
+
+/// Decodes one value whose octets are its deterministic encoding, and refuses any other.
+pub fn decode_deterministic(octets: &[u8]) -> Result<Value, Error> {
+    let value = decode(octets)?;
+    if !keys_ascend(&value) {
+        return Err(Error::Cbor("map keys are doubled or out of order"));
+    }
+    if encode(&value) == octets { Ok(value) } else { Err(Error::Cbor("not the deterministic encoding")) }
+}
+
+/// An unsigned integer as a value.
+pub fn uint(number: u64) -> Value {
+    Value::Integer(Integer::from(number))
+}
+
+/// Octets as a value.
+pub fn bytes(octets: &[u8]) -> Value {
+    Value::Bytes(octets.to_vec())
+}
+
+/// Text as a value.
+pub fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// A map with integer keys; `None` values are left out. Keys must be given in ascending order.
+pub fn map(entries: impl IntoIterator<Item = (i64, Option<Value>)>) -> Value {
+    Value::Map(
+        entries
+            .into_iter()
+            .filter_map(|(key, value)| value.map(|value| (Value::Integer(Integer::from(key)), value)))
+            .collect(),
+    )
+}
+
+/// The value as an unsigned integer.
+pub fn as_uint(value: &Value) -> Option<u64> {
+    value.as_integer().and_then(|integer| u64::try_from(integer).ok())
+}
+
+/// The value as octets.
+pub fn as_bytes(value: &Value) -> Option<&[u8]> {
+    value.as_bytes().map(Vec::as_slice)
+}
+
+/// Looks a key up in the entries of a map.
+pub fn find(entries: &[(Value, Value)], key: i64) -> Option<&Value> {
+    let key = Value::Integer(Integer::from(key));
+    entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
+/// Whether the keys of every map in the value ascend in the order of their encodings, none twice.
+fn keys_ascend(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(keys_ascend),
+        Value::Map(entries) => {
+            let encoded: Vec<Vec<u8>> = entries.iter().map(|(key, _)| encode(key)).collect();
+            encoded.windows(2).all(|pair| pair[0] < pair[1])
+                && entries.iter().all(|(_, value)| keys_ascend(value))
+        }
+        Value::Tag(_, inner) => keys_ascend(inner),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_deterministic_form_is_read() {
+        // RFC 8949 section 4.2.1: shortest heads, definite lengths, sorted keys.
+        let check = |octets: &[u8], good: bool| {
+            assert_eq!(decode_deterministic(octets).is_ok(), good, "{octets:02x?}");
+        };
+        check(&[0xa2, 0x00, 0x01, 0x01, 0x02], true);
+        check(&[0xa2, 0x01, 0x02, 0x00, 0x01], false);
+        check(&[0xa2, 0x00, 0x01, 0x00, 0x02], false);
+        check(&[0x18, 0x01], false);
+        check(&[0x9f, 0x01, 0xff], false);
+        check(&[0x81, 0x01], true);
+        check(&[0x81, 0x01, 0x00], false);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let mut octets = vec![0x81; 10_000];
+        octets.push(0x00);
+        assert!(decode(&octets).is_err());
+        // A head that promises more items than there are octets must not reserve room for them.
+        assert!(decode(&[0x9b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err());
+    }
+}
