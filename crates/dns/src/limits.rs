@@ -46,3 +46,18 @@ pub const KEY_RECORD_TAGS_MAX: usize = 16;
 /// Octets of certificate association data in one TLSA record: full certificates (matching type 0) are never used
 /// here, the longest digest (SHA-512) takes 64, so more is not worth keeping.
 pub const TLSA_OCTETS_MAX: usize = 64;
+
+/// Octets of one master file for the zone server: a megabyte is some ten thousand records.
+pub const ZONE_OCTETS_MAX: usize = 1 << 20;
+
+/// How often the zone server looks for a port that is free for both UDP and TCP.
+pub const ZONE_PORT_TRIES_MAX: u8 = 8;
+
+/// How long a TCP connection to the zone server may idle: the order of seconds that RFC 7766, section 6.2.3, asks.
+pub const ZONE_IDLE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Answers that may wait on one TCP connection of the zone server.
+pub const ZONE_ANSWERS_WAITING_MAX: usize = 32;
+
+/// How long the signatures of a signed zone last after the server started: no quickstart runs for a year.
+pub const SIGNATURE_TIME: Duration = Duration::from_secs(365 * 86_400);
