@@ -139,7 +139,8 @@ impl HickoryResolver {
     ) -> Result<Found<T>, Error> {
         let mut owner = asked;
         let mut used: Vec<&Record> = Vec::new();
-        for _ in 0..records.len() {
+        let links = if kind == RecordType::CNAME { 0 } else { records.len() };
+        for _ in 0..links {
             let alias = records.iter().find(|record| record.name == *owner && is_alias(record));
             let Some(Record { data: RData::CNAME(target), .. }) = alias else { break };
             used.extend(alias);
