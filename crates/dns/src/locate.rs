@@ -157,10 +157,10 @@ async fn all(mut pending: Vec<Pending<'_>>) -> Vec<Result<Option<Target>, Error>
     let mut done: Vec<Option<Result<Option<Target>, Error>>> = pending.iter().map(|_| None).collect();
     poll_fn(|context| {
         for (future, slot) in pending.iter_mut().zip(&mut done) {
-            if slot.is_none() {
-                if let Poll::Ready(outcome) = future.as_mut().poll(context) {
-                    *slot = Some(outcome);
-                }
+            if slot.is_none()
+                && let Poll::Ready(outcome) = future.as_mut().poll(context)
+            {
+                *slot = Some(outcome);
             }
         }
         if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }

@@ -43,7 +43,7 @@ pub fn name_of(selector: &str, domain: &str) -> Result<String, Error> {
     name::below(&format!("{selector}._waxkey"), domain)
 }
 
-/// Asks for a domain's key; `None` where there is no record under this selector. keeps: DISCOVERY-11
+/// Asks for a domain's key; `None` where there is no record under this selector. keeps: DISCOVERY-10
 ///
 /// # Errors
 /// Those of [`Resolver::txt`], and [`Error::MalformedKey`] where the record cannot be read or is not alone.
@@ -60,7 +60,7 @@ pub async fn fetch(resolver: &dyn Resolver, selector: &str, domain: &str) -> Res
     }
 }
 
-/// Reads the text of one record, its strings joined. keeps: DISCOVERY-10
+/// Reads the text of one record, its strings joined. keeps: DISCOVERY-9
 ///
 /// # Errors
 /// [`Error::MalformedKey`].
@@ -81,7 +81,7 @@ pub fn parse(text: &[u8]) -> Result<KeyRecord, Error> {
     key(public.ok_or(Error::MalformedKey("no p"))?)
 }
 
-/// The text of a record: at most 64 octets, so one string is enough. keeps: DISCOVERY-10
+/// The text of a record: at most 64 octets, so one string is enough. keeps: DISCOVERY-9
 #[must_use]
 pub fn write(record: &KeyRecord) -> String {
     match record {
@@ -151,7 +151,7 @@ mod tests {
         0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
     ];
 
-    #[test] // proves: DISCOVERY-10
+    #[test] // proves: DISCOVERY-9
     fn records_are_read_strictly() {
         let key = Ok(KeyRecord::Key(DomainKey { public: OCTETS }));
         let bad = |reason| Err(Error::MalformedKey(reason));
@@ -188,14 +188,14 @@ mod tests {
         check(&format!("v=1{many}"), bad("too many tags"));
     }
 
-    #[test] // proves: DISCOVERY-10
+    #[test] // proves: DISCOVERY-9
     fn records_are_written_as_specified() {
         let key = KeyRecord::Key(DomainKey { public: OCTETS });
         assert_eq!(write(&key), format!("v=1; k=ed25519; p={BASE64_KEY}"));
         assert_eq!(write(&KeyRecord::Revoked), "v=1; k=ed25519; p=");
     }
 
-    #[tokio::test] // proves: DISCOVERY-11
+    #[tokio::test] // proves: DISCOVERY-10
     async fn a_key_is_fetched_by_selector() {
         let zones = FixedZones::new();
         let text = format!("v=1; k=ed25519; p={BASE64_KEY}").into_bytes();
@@ -219,7 +219,7 @@ mod tests {
             let _ = parse(text.as_bytes());
         }
 
-        #[test] // proves: DISCOVERY-10
+        #[test] // proves: DISCOVERY-9
         fn what_is_written_is_read_back(public in any::<[u8; 32]>()) {
             let record = KeyRecord::Key(DomainKey { public });
             prop_assert_eq!(parse(write(&record).as_bytes()), Ok(record));

@@ -211,7 +211,7 @@ mod tests {
 
     const SOA: &str = "@ 60 IN SOA ns hostmaster 1 3600 600 86400 60\n";
 
-    #[test] // proves: DISCOVERY-12
+    #[test] // proves: DISCOVERY-11
     fn zones_are_checked_when_they_are_added() {
         let check = |origin: &str, text: &str, expected: Option<&str>| {
             let error = Zones::new().add(origin, text).err().map(|error| error.to_string());
@@ -232,7 +232,7 @@ mod tests {
         check("north.test", &" ".repeat(ZONE_OCTETS_MAX + 1), Some("longer"));
     }
 
-    #[tokio::test] // proves: DISCOVERY-12
+    #[tokio::test] // proves: DISCOVERY-11
     async fn only_loopback_is_served() {
         let outside = "0.0.0.0:0".parse().unwrap();
         assert!(matches!(serve(&Zones::new(), outside).await, Err(Error::SetUp(_))));

@@ -1,9 +1,12 @@
 //! The resolver asks the zone server over loopback; in between, where a test wants one, stands an attacker.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests fail as the tests do")]
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
+use hickory_proto::rr::rdata::NS;
 use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::net::UdpSocket;
 use waxwing_dns::locate::{self, Location};
@@ -33,6 +36,15 @@ const SOUTH: &str = "\
 @               300 IN NS    ns
 ns              300 IN A     127.0.0.1
 _7625._quic.mx  300 IN TLSA  3 1 1 ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
+";
+
+/// An unsigned zone that `north.test` delegates without a DS record.
+const OPEN: &str = "\
+@               300 IN SOA   ns hostmaster 1 3600 600 86400 60
+@               300 IN NS    ns
+ns              300 IN A     127.0.0.1
+text            300 IN TXT   \"unsigned\"
+_waxwing._udp   300 IN CNAME _waxwing._udp.hosted.north.test.
 ";
 
 fn loopback() -> SocketAddr {
@@ -95,7 +107,7 @@ async fn attacker(upstream: SocketAddr, change: impl Fn(&mut Message) + Copy + S
     .await
 }
 
-#[tokio::test] // proves: DISCOVERY-1, DISCOVERY-12
+#[tokio::test] // proves: DISCOVERY-1, DISCOVERY-11
 async fn every_kind_of_record_is_read() {
     let running = serve(&[("north.test", NORTH), ("south.test", SOUTH)]).await;
     let resolver = HickoryResolver::with_nameserver(running.local_addr(), false).unwrap();
@@ -126,6 +138,7 @@ async fn absence_is_an_answer() {
     assert!(other_type.records.is_empty() && other_type.exists);
     // The negative TTL is the lesser of the SOA record's own and its last field (RFC 2308, section 5).
     assert_eq!((nothing.ttl_seconds, other_type.ttl_seconds), (60, 60));
+    assert_eq!((nothing.security, other_type.security), (Security::Insecure, Security::Insecure));
     let elsewhere = resolver.txt("west.test").await;
     assert!(matches!(elsewhere, Err(Error::ServerFailure(_))), "refused is no absence: {elsewhere:?}");
     assert!(matches!(resolver.txt("a b").await, Err(Error::BadName(_))));
@@ -198,6 +211,19 @@ async fn records_of_another_name_are_not_taken() {
     assert!(outcome.as_ref().map_or(true, |answer| answer.records.is_empty()), "{outcome:?}");
 }
 
+#[tokio::test] // proves: DISCOVERY-2
+async fn a_referral_is_no_absence() {
+    let running = serve(&[("north.test", NORTH)]).await;
+    let referring = attacker(running.local_addr(), |answer| {
+        for record in &mut answer.authorities {
+            record.data = RData::NS(NS(Name::from_ascii("ns.north.test.").unwrap()));
+        }
+    });
+    let resolver = HickoryResolver::with_nameserver(referring.await, false).unwrap();
+    let outcome = resolver.txt("nothing.north.test").await;
+    assert!(matches!(outcome, Err(Error::ServerFailure(_))), "{outcome:?}");
+}
+
 #[tokio::test] // proves: DISCOVERY-1
 async fn aliases_are_followed_to_srv_records() {
     let (running, anchors) = signed().await;
@@ -227,6 +253,35 @@ async fn signed_answers_and_absences_are_secure() {
     assert_eq!(none, Ok(Location::Legacy { security: Security::Secure }));
     let other_type = resolver.txt("mx.north.test").await.unwrap();
     assert_eq!((other_type.exists, other_type.security), (true, Security::Secure));
+}
+
+#[tokio::test] // proves: DISCOVERY-1, DISCOVERY-8
+async fn an_unsigned_zone_below_a_signed_one_is_insecure() {
+    let mut served = Zones::new();
+    served
+        .add("north.test", &format!("{NORTH}open 300 IN NS ns.open\nns.open 300 IN A 127.0.0.1\n"))
+        .unwrap();
+    let anchor = served.sign("north.test", [1; 32]).unwrap();
+    let parent = zones::serve(&served, loopback()).await.unwrap();
+    let child = serve(&[("open.north.test", OPEN)]).await;
+    let (parent_address, child_address) = (parent.local_addr(), child.local_addr());
+    // As a recursive server does, ask the child for its names, but the parent for the DS records of the child.
+    let recursive = server(move |question| async move {
+        let query = Message::from_vec(&question).unwrap().queries.remove(0);
+        let open = Name::from_ascii("open.north.test.").unwrap();
+        let for_child =
+            open.zone_of(query.name()) && (query.query_type() != RecordType::DS || *query.name() != open);
+        let upstream = if for_child { child_address } else { parent_address };
+        relay(&question, upstream).await.to_vec().unwrap()
+    });
+    let resolver = validating(recursive.await, &[anchor]);
+    let text = resolver.txt("text.open.north.test").await.unwrap();
+    assert_eq!((text.records.as_slice(), text.security), (&[b"unsigned".to_vec()][..], Security::Insecure));
+    let nothing = resolver.txt("nothing.open.north.test").await.unwrap();
+    assert_eq!((nothing.exists, nothing.security), (false, Security::Insecure));
+    // The SRV record behind the alias is secure, the alias is not.
+    let aliased = resolver.srv("_waxwing._udp.open.north.test").await.unwrap();
+    assert_eq!((aliased.records[0].port, aliased.security), (7000, Security::Insecure));
 }
 
 #[tokio::test] // proves: DISCOVERY-1
