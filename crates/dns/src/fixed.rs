@@ -1,6 +1,6 @@
 //! A resolver that answers from memory, for tests: the zones, and the failures, are what the test says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 
@@ -45,7 +45,7 @@ pub enum Failure {
 struct State {
     records: BTreeMap<String, Vec<Record>>,
     failures: BTreeMap<String, Failure>,
-    secure: BTreeSet<String>,
+    security: BTreeMap<String, Security>,
 }
 
 /// What every answer of these zones gives as its TTL.
@@ -94,13 +94,14 @@ impl FixedZones {
         Ok(())
     }
 
-    /// Makes the answers for this name and all names below it secure; all others are insecure.
+    /// Sets the security of all answers for this name and the names below it. Where several such zones hold a
+    /// name, the lowest one counts; where none does, answers are insecure.
     ///
     /// # Errors
     /// [`Error::BadName`].
-    pub fn secure(&self, zone: &str) -> Result<(), Error> {
+    pub fn set_security(&self, zone: &str, security: Security) -> Result<(), Error> {
         let zone = name::checked(zone)?;
-        self.change(|state| state.secure.insert(zone));
+        self.change(|state| state.security.insert(zone, security));
         Ok(())
     }
 
@@ -124,11 +125,12 @@ impl State {
             None => {}
         }
         let records = self.records.get(name).map_or(&[][..], Vec::as_slice);
-        let secure = self.secure.iter().any(|zone| is_at_or_below(name, zone));
+        let zones = self.security.iter().filter(|(zone, _)| is_at_or_below(name, zone));
+        let security = zones.max_by_key(|(zone, _)| zone.len()).map(|(_, security)| *security);
         Ok(Answer {
             records: records.iter().filter_map(read).take(RECORDS_PER_ANSWER_MAX).collect(),
             exists: self.records.keys().any(|known| is_at_or_below(known, name)),
-            security: if secure { Security::Secure } else { Security::Insecure },
+            security: security.unwrap_or(Security::Insecure),
             ttl_seconds: TTL_SECONDS,
         })
     }
@@ -171,7 +173,7 @@ mod tests {
     async fn zones_answer_and_fail_as_told() {
         let zones = FixedZones::new();
         zones.add("mail.North.test", Record::Address(IpAddr::from([127, 0, 0, 1]))).unwrap();
-        zones.secure("north.test").unwrap();
+        zones.set_security("north.test", Security::Secure).unwrap();
         let found = zones.addresses("MAIL.north.test").await.unwrap();
         assert_eq!((found.records, found.security), (vec![IpAddr::from([127, 0, 0, 1])], Security::Secure));
         let parent = zones.txt("north.test").await.unwrap();

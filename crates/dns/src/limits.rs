@@ -25,7 +25,8 @@ pub const ALIASES_MAX: usize = 4;
 /// Answers kept in memory: about 10 for each of 800 domains, some megabytes.
 pub const CACHE_ANSWERS_MAX: u64 = 8192;
 
-/// The longest time an answer is kept, whatever its TTL says: a day, as RFC 8767, section 4, advises to bound it.
+/// The longest time an answer is kept, whatever its TTL says: a day. RFC 8767, section 4, asks for a
+/// cap and allows up to seven days; mail that moves should be found on the next one.
 pub const POSITIVE_TTL_MAX: Duration = Duration::from_secs(86_400);
 
 /// The longest time an absence is kept: three hours, the bound of RFC 2308, section 5.
@@ -37,7 +38,7 @@ pub const NAME_OCTETS_MAX: usize = 253;
 /// Octets of one label (RFC 1035, section 2.3.4).
 pub const LABEL_OCTETS_MAX: usize = 63;
 
-/// Octets of one domain key record: the one in use takes 64, the rest is room for tags to come.
+/// Octets of one domain key record: the one in use takes 62, the rest is room for tags to come.
 pub const KEY_RECORD_OCTETS_MAX: usize = 1024;
 
 /// Tags in one domain key record; three are defined.

@@ -192,7 +192,7 @@ mod tests {
         zones.add("_waxwing._udp.north.test", here(0, 7625, Some("mx.north.test"))).unwrap();
         zones.add("mx.north.test", address(1)).unwrap();
         if secure {
-            zones.secure("north.test").unwrap();
+            zones.set_security("north.test", Security::Secure).unwrap();
         }
         zones
     }
@@ -292,5 +292,15 @@ mod tests {
         let unsigned = north(false);
         unsigned.fail("_7625._quic.mx.north.test", Some(Failure::Timeout)).unwrap();
         assert_eq!(targets(&unsigned).await.len(), 1, "insecure targets are not asked for keys");
+    }
+
+    #[tokio::test] // proves: DISCOVERY-8
+    async fn unsigned_keys_below_a_signed_host_are_not_used() {
+        let zones = north(true);
+        zones.add("_7625._quic.mx.north.test", tlsa(3, 1, 1, 1)).unwrap();
+        zones.set_security("_quic.mx.north.test", Security::Insecure).unwrap();
+        assert!(targets(&zones).await[0].tlsa.is_empty());
+        zones.add("_7625._udp.mx.north.test", tlsa(3, 1, 1, 2)).unwrap();
+        assert_eq!(targets(&zones).await[0].tlsa, [[2; 32]]);
     }
 }

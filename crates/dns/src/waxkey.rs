@@ -81,7 +81,7 @@ pub fn parse(text: &[u8]) -> Result<KeyRecord, Error> {
     key(public.ok_or(Error::MalformedKey("no p"))?)
 }
 
-/// The text of a record: at most 64 octets, so one string is enough. keeps: DISCOVERY-9
+/// The text of a record: at most 62 octets, so one string is enough. keeps: DISCOVERY-9
 #[must_use]
 pub fn write(record: &KeyRecord) -> String {
     match record {

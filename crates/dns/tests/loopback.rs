@@ -29,6 +29,7 @@ honest          300 IN TXT   \"honest\"
 _waxwing._udp.moved 300 IN CNAME _waxwing._udp.hosted
 _waxwing._udp.hosted 300 IN SRV 0 0 7000 mx
 loop            300 IN CNAME loop
+lasting         1000000 IN TXT \"lasting\"
 ";
 
 const SOUTH: &str = "\
@@ -45,6 +46,7 @@ const OPEN: &str = "\
 ns              300 IN A     127.0.0.1
 text            300 IN TXT   \"unsigned\"
 _waxwing._udp   300 IN CNAME _waxwing._udp.hosted.north.test.
+alias           300 IN CNAME honest.north.test.
 ";
 
 fn loopback() -> SocketAddr {
@@ -123,6 +125,7 @@ async fn every_kind_of_record_is_read() {
     let mx = resolver.mx("north.test").await.unwrap();
     assert_eq!(mx.records, [Mx { preference: 10, exchange: Some("mx.north.test".to_owned()) }]);
     assert_eq!(resolver.txt("honest.north.test").await.unwrap().records, [b"honest"]);
+    assert_eq!(resolver.txt("lasting.north.test").await.unwrap().ttl_seconds, 86_400);
     let key = waxkey::fetch(&resolver, "one", "north.test").await.unwrap().unwrap();
     assert!(matches!(key.record, KeyRecord::Key(DomainKey { public: [0xd7, 0x5a, ..] })));
     running.shutdown().await.unwrap();
@@ -279,6 +282,14 @@ async fn an_unsigned_zone_below_a_signed_one_is_insecure() {
     assert_eq!((text.records.as_slice(), text.security), (&[b"unsigned".to_vec()][..], Security::Insecure));
     let nothing = resolver.txt("nothing.open.north.test").await.unwrap();
     assert_eq!((nothing.exists, nothing.security), (false, Security::Insecure));
+    // The text behind the alias is secure, the alias is not; the second answer comes from the cache.
+    for _ in 0..2 {
+        let aliased = resolver.txt("alias.open.north.test").await.unwrap();
+        assert_eq!(
+            (aliased.records.as_slice(), aliased.security),
+            (&[b"honest".to_vec()][..], Security::Insecure)
+        );
+    }
     // The SRV record behind the alias is secure, the alias is not.
     let aliased = resolver.srv("_waxwing._udp.open.north.test").await.unwrap();
     assert_eq!((aliased.records[0].port, aliased.security), (7000, Security::Insecure));
