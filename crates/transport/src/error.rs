@@ -10,8 +10,9 @@ const CRYPTO_ERROR_LAST: u64 = 0x1ff;
 const CONNECTION_REFUSED: u64 = 0x2;
 /// TLS alert `no_application_protocol` (RFC 7301, section 3.2).
 const ALERT_NO_APPLICATION_PROTOCOL: u64 = 120;
-/// Alerts from `bad_certificate` (42) to `access_denied` (49): the certificate did not convince.
-const ALERTS_ABOUT_CERTIFICATES: std::ops::RangeInclusive<u64> = 42..=49;
+/// Alerts from `bad_certificate` (42) to `access_denied` (49), and `decrypt_error` (51) for a signature that does not
+/// fit: the certificate or its holder did not convince (RFC 8446, section 6.2).
+const ALERTS_ABOUT_CERTIFICATES: [u64; 9] = [42, 43, 44, 45, 46, 47, 48, 49, 51];
 /// Longest text that is kept of what a peer wrote into a close frame, in octets: enough for a sentence.
 const CLOSE_REASON_OCTETS_MAX: usize = 256;
 
@@ -99,8 +100,8 @@ pub enum Fault {
 #[non_exhaustive]
 pub enum Error {
     // The peer's fault.
-    /// The server's certificate is not what was expected of it.
-    #[error("the server is not who it should be: {0}")]
+    /// The peer's certificate is not what was expected of it, or it does not hold the key.
+    #[error("the peer is not who it should be: {0}")]
     NotAsExpected(String),
     /// The TLS handshake failed for another reason.
     #[error("the TLS handshake failed: {0}")]

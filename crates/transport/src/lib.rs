@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod error;
 pub mod identity;
 pub mod limits;
+pub mod pool;
 pub mod tls;
 
 pub use endpoint::{Accepted, Alpn, Client, Connected, Counts, Link, RecvStream, SendStream, Server};
@@ -17,4 +18,5 @@ pub use endpoint::{ServerIdentity, Service, Socket};
 pub use error::{Code, Error, Fault};
 pub use identity::{HostKey, KeyKind, Peer, key_digest};
 pub use limits::{Limits, Pace};
+pub use pool::{Lease, Pool, Route};
 pub use tls::{Expectation, Roots};

@@ -324,3 +324,85 @@ impl ResolvesServerCert for ByName {
 fn tls12() -> rustls::Error {
     rustls::PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::KeyKind;
+    use rustls::quic::{ClientConnection, KeyChange, ServerConnection, Version};
+    use rustls::{HandshakeKind, NamedGroup};
+
+    /// Shuttles handshake octets between the two, and returns what the client sent first.
+    fn shake(client: &mut ClientConnection, server: &mut ServerConnection) -> Vec<u8> {
+        let mut first = Vec::new();
+        let _: Option<KeyChange> = client.write_hs(&mut first);
+        server.read_hs(&first).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut flight = Vec::new();
+            // Each call yields the octets of one encryption level.
+            while server.write_hs(&mut flight).is_some() {}
+            client.read_hs(&flight).unwrap();
+            let mut answer = Vec::new();
+            while client.write_hs(&mut answer).is_some() {}
+            server.read_hs(&answer).unwrap();
+        }
+        let mut after = Vec::new();
+        while server.write_hs(&mut after).is_some() {}
+        assert_eq!(after, b"", "a server sends no session tickets");
+        first
+    }
+
+    /// Whether a ClientHello carries the extension of this number, found by walking RFC 8446, section 4.1.2.
+    fn has_extension(hello: &[u8], number: u16) -> bool {
+        let two = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
+        // Header, version and random; then the session identifier, cipher suites and compression methods.
+        let mut at = 4 + 2 + 32;
+        at += 1 + usize::from(hello[at]);
+        at += 2 + two(at);
+        at += 1 + usize::from(hello[at]);
+        let end = at + 2 + two(at);
+        assert_eq!(end, hello.len());
+        at += 2;
+        let mut found = false;
+        while at < end {
+            found |= two(at) == usize::from(number);
+            at += 4 + two(at + 2);
+        }
+        found
+    }
+
+    /// The second connection with the same configurations could resume the first, if anything allowed it.
+    ///
+    /// proves: TRA-2, TRA-3
+    #[test]
+    fn the_key_exchange_is_hybrid_and_nothing_is_early() {
+        let key = HostKey::generate(KeyKind::EcdsaP256, &["mx.example"]).unwrap();
+        let pin = Expectation::Pinned { digests: vec![key.key_digest()] };
+        let client = Arc::new(client_config(None, &pin, Alpn::Exchange).unwrap());
+        let server = Arc::new(server_config(&key.into(), &[Alpn::Exchange]).unwrap());
+        for _ in 0..2 {
+            let name = ServerName::try_from("mx.example").unwrap();
+            let mut client = ClientConnection::new(client.clone(), Version::V1, name, vec![]).unwrap();
+            let mut server = ServerConnection::new(server.clone(), Version::V1, vec![]).unwrap();
+            let hello = shake(&mut client, &mut server);
+            for group in [client.negotiated_key_exchange_group(), server.negotiated_key_exchange_group()] {
+                assert_eq!(group.unwrap().name(), NamedGroup::X25519MLKEM768);
+            }
+            assert_eq!(server.handshake_kind(), Some(HandshakeKind::Full));
+            assert_eq!(client.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+            assert!(has_extension(&hello, 16), "ALPN is there, so the walk finds what is");
+            assert!(!has_extension(&hello, 41), "no pre_shared_key");
+            assert!(!has_extension(&hello, 42), "no early_data");
+            assert!(client.zero_rtt_keys().is_none() && server.zero_rtt_keys().is_none());
+        }
+    }
+
+    #[test]
+    fn roots_are_equal_where_the_authorities_are() {
+        let key = |name: &str| HostKey::generate(KeyKind::EcdsaP256, &[name]).unwrap().chain_pem();
+        let (one, two) = (key("one.example"), key("two.example"));
+        assert_eq!(Roots::from_pem(&one).unwrap(), Roots::from_pem(&one).unwrap());
+        assert_ne!(Roots::from_pem(&one).unwrap(), Roots::from_pem(&two).unwrap());
+        assert!(matches!(Roots::from_pem(""), Err(Error::OwnIdentity(_))));
+    }
+}

@@ -1,0 +1,6 @@
+//! Real QUIC and real TLS over loopback.
+
+mod common;
+mod peers;
+mod pool;
+mod timing;
