@@ -14,7 +14,7 @@ pub mod pool;
 pub mod tls;
 
 pub use endpoint::{Accepted, Alpn, Client, Connected, Counts, Link, RecvStream, SendStream, Server};
-pub use endpoint::{ServerIdentity, Service, Socket};
+pub use endpoint::{DEFAULT_PORT, ServerIdentity, Service, Socket};
 pub use error::{Code, Error, Fault};
 pub use identity::{HostKey, KeyKind, Peer, key_digest};
 pub use limits::{Limits, Pace};

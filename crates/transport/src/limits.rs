@@ -113,7 +113,7 @@ pub(crate) enum Role {
 }
 
 impl Limits {
-    /// quinn's transport settings for these limits. keeps: TRA-15
+    /// quinn's transport settings for these limits. keeps: TRA-4, TRA-15
     pub(crate) fn transport(&self, role: Role) -> Result<Arc<TransportConfig>, Error> {
         let idle = IdleTimeout::try_from(self.idle_time).map_err(|_| Error::BadSetting("idle_time"))?;
         let mut transport = TransportConfig::default();

@@ -332,24 +332,36 @@ mod tests {
     use rustls::quic::{ClientConnection, KeyChange, ServerConnection, Version};
     use rustls::{HandshakeKind, NamedGroup};
 
+    /// What one side has to say, one element for each encryption level.
+    fn flights(mut write: impl FnMut(&mut Vec<u8>) -> Option<KeyChange>) -> Vec<Vec<u8>> {
+        let mut flights = Vec::new();
+        loop {
+            let mut flight = Vec::new();
+            let more = write(&mut flight).is_some();
+            if !flight.is_empty() {
+                flights.push(flight);
+            }
+            if !more {
+                return flights;
+            }
+        }
+    }
+
     /// Shuttles handshake octets between the two, and returns what the client sent first.
     fn shake(client: &mut ClientConnection, server: &mut ServerConnection) -> Vec<u8> {
-        let mut first = Vec::new();
-        let _: Option<KeyChange> = client.write_hs(&mut first);
-        server.read_hs(&first).unwrap();
+        let hello = flights(|buffer| client.write_hs(buffer)).concat();
+        server.read_hs(&hello).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
-            let mut flight = Vec::new();
-            // Each call yields the octets of one encryption level.
-            while server.write_hs(&mut flight).is_some() {}
-            client.read_hs(&flight).unwrap();
-            let mut answer = Vec::new();
-            while client.write_hs(&mut answer).is_some() {}
-            server.read_hs(&answer).unwrap();
+            for flight in flights(|buffer| server.write_hs(buffer)) {
+                client.read_hs(&flight).unwrap();
+            }
+            for flight in flights(|buffer| client.write_hs(buffer)) {
+                server.read_hs(&flight).unwrap();
+            }
         }
-        let mut after = Vec::new();
-        while server.write_hs(&mut after).is_some() {}
-        assert_eq!(after, b"", "a server sends no session tickets");
-        first
+        let tickets = flights(|buffer| server.write_hs(buffer));
+        assert!(tickets.is_empty(), "a server sends no session tickets");
+        hello
     }
 
     /// Whether a ClientHello carries the extension of this number, found by walking RFC 8446, section 4.1.2.

@@ -134,3 +134,29 @@ fn peer_of(connection: &quinn::Connection) -> Result<Option<Peer>, Error> {
         .map_err(|_| Error::Internal("the peer's identity is no chain".to_owned()))?;
     if chain.is_empty() { Ok(None) } else { Peer::from_chain(*chain).map(Some) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Alpn, Client, Expectation, HostKey, KeyKind, Limits, Server, Service, Socket};
+    use std::net::Ipv4Addr;
+
+    /// proves: TRA-4
+    #[tokio::test]
+    async fn datagrams_are_not_negotiated() {
+        let socket = || Socket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let key = HostKey::generate(KeyKind::EcdsaP256, &["mx.example"]).unwrap();
+        let limits = Limits::default();
+        let services = vec![Service { alpn: Alpn::Exchange, settings: b"settings"[..].into() }];
+        let server = Server::bind(socket(), &key.clone().into(), services, &limits).unwrap();
+        let address = server.local_address().unwrap();
+        let client = Client::bind(socket(), None, &limits).unwrap();
+        let expectation = Expectation::Pinned { digests: vec![key.key_digest()] };
+        let (connected, link) =
+            tokio::join!(client.connect(address, "mx.example", Alpn::Exchange, &expectation), async {
+                server.accept().await.unwrap().authenticated().await
+            });
+        // What the other side allows: nothing.
+        assert_eq!(connected.unwrap().link().0.connection.max_datagram_size(), None);
+        assert_eq!(link.unwrap().0.connection.max_datagram_size(), None);
+    }
+}

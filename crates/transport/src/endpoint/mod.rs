@@ -16,6 +16,9 @@ use crate::error::Error;
 use quinn::{AsyncUdpSocket, EndpointConfig, Runtime};
 use std::{fmt, net::SocketAddr, sync::Arc};
 
+/// The UDP port of both protocols where no SRV record names another. keeps: TRA-4
+pub const DEFAULT_PORT: u16 = 7625;
+
 /// Which protocol a connection speaks. keeps: TRA-1
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Alpn {
