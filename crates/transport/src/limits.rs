@@ -1,13 +1,15 @@
 //! Every bound of this crate, and the helpers that hold a stream to its bounds in time.
 
+use crate::endpoint::SendStream;
 use crate::error::{Code, Error};
 use bytes::{Bytes, BytesMut};
-use quinn::{IdleTimeout, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{IdleTimeout, RecvStream, TransportConfig, VarInt};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
-/// Most octets of the settings that a server sends in its first flight: with a certificate chain of usual size they
-/// still fit three times the client's first flight of two datagrams (RFC 9000, section 8.1).
+/// Most octets of the settings that a server sends in its first flight: what a client must be ready to take from
+/// anybody. Before the client's address is proved only three times its first flight may be sent (RFC 9000, section
+/// 8.1), some 7200 octets with the certificate chain, so settings beyond 1 KiB can cost a round trip.
 pub const SETTINGS_OCTETS_MAX: usize = 4096;
 /// Most certificates in a peer's chain: public chains have two to four.
 pub const CHAIN_CERTIFICATES_MAX: usize = 8;
@@ -195,24 +197,38 @@ impl Pace {
         Ok(all.freeze())
     }
 
-    /// Writes all of `octets`. The stall time starts anew with each part that the peer makes room for.
+    /// Writes all of `octets`, without copying them. The stall time starts anew with each part that the peer makes
+    /// room for. Dropped halfway, some of it may have been written.
     ///
     /// # Errors
     /// [`Error::Stalled`] or [`Error::TimeLimit`] after which the stream is reset; what writing can fail with.
-    pub async fn write(&self, stream: &mut SendStream, octets: &[u8]) -> Result<(), Error> {
-        let mut rest = octets;
-        while !rest.is_empty() {
-            match timeout(self.patience(), stream.write(rest)).await {
-                Ok(written) => rest = rest.get(written?..).unwrap_or_default(),
+    pub async fn write(&self, stream: &mut SendStream, mut octets: Bytes) -> Result<(), Error> {
+        while !octets.is_empty() {
+            match timeout(self.patience(), stream.write_some(&mut octets)).await {
+                Ok(written) => written?,
                 Err(_) => {
                     let (code, error) = self.verdict();
-                    // Fails only where the stream has ended, and then there is nothing to reset.
-                    let _ = stream.reset(code.into());
+                    stream.reset(code);
                     return Err(error);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Waits until the peer has received all of a finished stream.
+    ///
+    /// # Errors
+    /// As [`Pace::write`].
+    pub async fn delivered(&self, stream: &mut SendStream) -> Result<(), Error> {
+        match timeout(self.patience(), stream.delivered()).await {
+            Ok(delivered) => delivered,
+            Err(_) => {
+                let (code, error) = self.verdict();
+                stream.reset(code);
+                Err(error)
+            }
+        }
     }
 
     /// How long the stream may stand still.

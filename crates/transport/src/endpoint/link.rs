@@ -2,9 +2,10 @@
 
 use super::Alpn;
 use super::admission::Place;
+use super::stream::SendStream;
 use crate::error::{Code, Error};
 use crate::identity::Peer;
-use quinn::{RecvStream, SendStream};
+use quinn::RecvStream;
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 /// An authenticated connection. Cheap to clone; closed when the last clone and the last stream are dropped.
@@ -59,7 +60,8 @@ impl Link {
     /// # Errors
     /// Why the connection ended.
     pub async fn open_bi(&self) -> Result<(SendStream, RecvStream), Error> {
-        Ok(self.0.connection.open_bi().await?)
+        let (send, receive) = self.0.connection.open_bi().await?;
+        Ok((SendStream::new(send), receive))
     }
 
     /// Waits for the client's next transaction. Server only.
@@ -67,7 +69,8 @@ impl Link {
     /// # Errors
     /// Why the connection ended.
     pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), Error> {
-        Ok(self.0.connection.accept_bi().await?)
+        let (send, receive) = self.0.connection.accept_bi().await?;
+        Ok((SendStream::new(send), receive))
     }
 
     /// Opens a stream for pushed octets. Server only. Waits while the peer allows no more streams.
@@ -75,7 +78,7 @@ impl Link {
     /// # Errors
     /// Why the connection ended.
     pub async fn open_uni(&self) -> Result<SendStream, Error> {
-        Ok(self.0.connection.open_uni().await?)
+        Ok(SendStream::new(self.0.connection.open_uni().await?))
     }
 
     /// Waits for the server's next pushed stream; the settings were taken before. Client only.

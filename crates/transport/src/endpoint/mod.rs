@@ -5,12 +5,14 @@ mod admission;
 mod client;
 mod link;
 mod server;
+mod stream;
 
 pub use admission::Counts;
 pub use client::{Client, Connected};
 pub use link::Link;
-pub use quinn::{RecvStream, SendStream};
+pub use quinn::RecvStream;
 pub use server::{Accepted, Server, ServerIdentity, Service};
+pub use stream::SendStream;
 
 use crate::error::Error;
 use quinn::{AsyncUdpSocket, EndpointConfig, Runtime};

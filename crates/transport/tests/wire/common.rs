@@ -77,8 +77,8 @@ async fn echo(accepted: Accepted, sender: mpsc::UnboundedSender<Result<Link, Err
         tokio::spawn(async move {
             let pace = Pace::start(&Limits::default());
             let Ok(request) = pace.read_to_end(&mut receive, 1 << 20).await else { return };
-            let _ = pace.write(&mut send, &request).await;
-            let _ = send.finish();
+            let _ = pace.write(&mut send, request).await;
+            send.finish();
         });
     }
 }
@@ -91,8 +91,8 @@ pub(crate) fn client(identity: Option<HostKey>, limits: &Limits) -> Client {
 pub(crate) async fn ask(link: &Link, request: &[u8]) -> Result<Bytes, Error> {
     let pace = Pace::start(&Limits::default());
     let (mut send, mut receive) = link.open_bi().await?;
-    pace.write(&mut send, request).await?;
-    send.finish().unwrap();
+    pace.write(&mut send, Bytes::copy_from_slice(request)).await?;
+    send.finish();
     pace.read_to_end(&mut receive, 1 << 20).await
 }
 

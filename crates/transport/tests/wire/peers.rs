@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::RootCertStore;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use waxwing_transport::{
-    Alpn, Code, Error, Expectation, Fault, HostKey, KeyKind, Limits, Roots, Server, Service,
+    Alpn, Client, Code, Error, Expectation, Fault, HostKey, KeyKind, Limits, Roots, Server, Service, Socket,
 };
 
 /// Milliseconds of 2026-06-01 00:00 UTC, well within the test certificates' dates.
@@ -179,6 +179,19 @@ async fn the_name_asked_for_chooses_the_certificate() {
         let connected = client.connect(echo.address, name, Alpn::Exchange, &pin(key)).await;
         assert!(connected.is_ok(), "{name}: {connected:?}");
     }
+}
+
+/// The socket and the runtime are given from outside, as a simulated network does.
+#[tokio::test]
+async fn an_endpoint_runs_over_any_socket() {
+    use quinn::Runtime;
+    let echo = Echo::start(&Limits::default());
+    let runtime = std::sync::Arc::new(quinn::TokioRuntime);
+    let socket = std::net::UdpSocket::bind(crate::common::loopback()).unwrap();
+    let socket = Socket::simulated(runtime.wrap_udp_socket(socket).unwrap(), runtime, Some([7; 32]));
+    let client = Client::bind(socket, None, &Limits::default()).unwrap();
+    let connected = client.connect(echo.address, NAME, Alpn::Exchange, &pin(&echo.key)).await.unwrap();
+    assert_eq!(ask(&connected, b"hello").await.unwrap(), "hello");
 }
 
 /// proves: TRA-13

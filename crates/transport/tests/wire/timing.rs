@@ -1,6 +1,7 @@
 //! How many round trips things take, and what happens to those who dawdle.
 
 use crate::common::{Echo, NAME, Relay, SETTINGS, ask, client, host_key, pin, services, socket};
+use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::Instant;
 use waxwing_transport::{Alpn, Code, Error, Limits, Pace, Server};
@@ -71,16 +72,19 @@ async fn read_with(stall: u64, total: u64, drip: Option<u64>) -> (Error, u64) {
     let client = client(None, &Limits::default());
     let connected = client.connect(address, NAME, Alpn::Exchange, &pin(&key)).await.unwrap();
     let (mut send, _receive) = connected.open_bi().await.unwrap();
-    send.write_all(b"begun").await.unwrap();
+    let pace = Pace::start(&Limits::default());
+    pace.write(&mut send, Bytes::from_static(b"begun")).await.unwrap();
     let mut ticks = tokio::time::interval(Duration::from_millis(drip.unwrap_or(3_600_000)));
-    let stopped = send.stopped();
-    tokio::pin!(stopped);
     let number = loop {
         tokio::select! {
-            number = &mut stopped => break number.unwrap().unwrap().into_inner(),
-            _ = ticks.tick() => if drip.is_some() { let _ = send.write(&[0]).await; }
+            stopped = send.delivered() => break stopped.unwrap_err(),
+            _ = ticks.tick() => {}
+        }
+        if drip.is_some() {
+            let _ = pace.write(&mut send, Bytes::from_static(&[0])).await;
         }
     };
+    let Error::StreamAborted { number } = number else { panic!("stopped: {number}") };
     connected.close(Code::NoError, "");
     (reading.await.unwrap(), number)
 }
@@ -115,8 +119,8 @@ async fn a_peer_that_takes_nothing_holds_one_window_and_not_for_ever() {
     let connected = client.connect(address, NAME, Alpn::Exchange, &pin(&key)).await.unwrap();
     let (mut send, _receive) = connected.open_bi().await.unwrap();
     let pace = Pace::start(&Limits { stall_time: Duration::from_millis(200), ..Limits::default() });
-    pace.write(&mut send, &[0; 10_000]).await.unwrap();
-    assert_eq!(pace.write(&mut send, &[0]).await, Err(Error::Stalled));
+    pace.write(&mut send, Bytes::from_static(&[0; 10_000])).await.unwrap();
+    assert_eq!(pace.write(&mut send, Bytes::from_static(&[0])).await, Err(Error::Stalled));
     connected.close(Code::NoError, "");
     holding.await.unwrap();
 }
@@ -133,7 +137,30 @@ async fn a_peer_may_have_so_many_transactions_at_once() {
     let third = tokio::time::timeout(Duration::from_millis(100), connected.open_bi()).await;
     assert!(third.is_err(), "a third stream must wait");
     let (mut send, mut receive) = one;
-    send.finish().unwrap();
+    send.finish();
     assert_eq!(receive.read_to_end(0).await.unwrap(), b"");
     assert!(connected.open_bi().await.is_ok(), "the third stream takes the place of the first");
+}
+
+/// What quinn alone would end in order.
+///
+/// proves: TRA-17
+#[tokio::test]
+async fn a_sender_that_dies_halfway_does_not_look_complete() {
+    let key = host_key();
+    let server = Server::bind(socket(), &key.clone().into(), services(), &Limits::default()).unwrap();
+    let address = server.local_address().unwrap();
+    let reading = tokio::spawn(async move {
+        let link = server.accept().await.unwrap().authenticated().await.unwrap();
+        let (_send, mut receive) = link.accept_bi().await.unwrap();
+        Pace::start(&Limits::default()).read_to_end(&mut receive, 1000).await
+    });
+    let client = client(None, &Limits::default());
+    let connected = client.connect(address, NAME, Alpn::Exchange, &pin(&key)).await.unwrap();
+    let (mut send, _receive) = connected.open_bi().await.unwrap();
+    let pace = Pace::start(&Limits::default());
+    pace.write(&mut send, Bytes::from_static(b"half of it")).await.unwrap();
+    drop(send);
+    let number = u64::from(Code::Cancelled.number());
+    assert_eq!(reading.await.unwrap(), Err(Error::StreamAborted { number }));
 }
