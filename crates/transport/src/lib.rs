@@ -1,1 +1,22 @@
 //! How bytes travel: QUIC endpoints, identities and the connection pool; drives the protocol machines.
+//!
+//! What it is: TLS 1.3 over QUIC with the house's own rules for who a peer is ([`identity`], [`tls`]), one server
+//! endpoint for both protocols and one client ([`endpoint`]), shared connections ([`pool`]), and a bound on
+//! everything ([`limits`]). What it is not: it knows no frames, no storage and no policy; octets go in and out.
+//!
+//! Specification: `spec/09-transport.md`.
+
+pub mod endpoint;
+pub mod error;
+pub mod identity;
+pub mod limits;
+pub mod pool;
+pub mod tls;
+
+pub use endpoint::{Accepted, Alpn, Client, Connected, Counts, Link, RecvStream, SendStream, Server};
+pub use endpoint::{DEFAULT_PORT, ServerIdentity, Service, Socket};
+pub use error::{Code, Error, Fault};
+pub use identity::{HostKey, KeyKind, Peer, key_digest};
+pub use limits::{Limits, Pace};
+pub use pool::{Lease, Pool, Route};
+pub use tls::{Expectation, Roots};
