@@ -29,7 +29,7 @@ pub use frame::{
     ContentHead, CookieAnswer, Eager, Enrol, Failure, Frame, MailboxEntry, Offer, Outcome, Piece, SealWords,
     Sealed, Settings, StatusAttempt, StatusQuery, StatusRecipient, StatusRecord, SubmissionOptions,
 };
-pub use offering::{Offering, OfferingEvent, OfferingOutput, Supply};
+pub use offering::{Offering, OfferingEvent, OfferingOutput, Supply, slice_content};
 pub use reader::{Item, Reader};
 
 /// Which of the two protocols a connection speaks; decided by ALPN.

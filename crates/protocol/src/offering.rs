@@ -40,6 +40,72 @@ impl Supply {
             _ => Eager::Nothing,
         }
     }
+
+    /// What is to be sent for a selection: [`OfferingOutput::Send`], [`OfferingOutput::SendBody`] and
+    /// [`OfferingOutput::MakeSlice`] only.
+    ///
+    /// # Errors
+    /// [`Error::Content`] where the message has no such part or range.
+    pub fn content(&self, wanted: &Selection) -> Result<Vec<OfferingOutput>, Error> {
+        Ok(match wanted {
+            Selection::All => self.all_content(),
+            Selection::Headers => self.headers_content(true),
+            // The identity came with the offer: an empty piece says so.
+            Selection::Digest => piece_content(Piece::Manifest, Bytes::new(), true),
+            Selection::Signers => piece_content(Piece::Seals, Bytes::from(self.seals_octets()), true),
+            Selection::Text => {
+                let text = self.manifest.first_text();
+                let mut output = self.headers_content(text.is_none());
+                if let Some(part) = text {
+                    output.extend(body_content(part, 0, self.leaf_octets(part)?, true));
+                }
+                output
+            }
+            Selection::Parts(parts) => {
+                let mut output = Vec::new();
+                for (place, (part, from)) in parts.iter().enumerate() {
+                    let octets = self
+                        .leaf_octets(*part)?
+                        .checked_sub(*from)
+                        .ok_or(message::Error::NoSuchPart("a body from past its end"))?;
+                    output.extend(body_content(*part, *from, octets, place + 1 == parts.len()));
+                }
+                output
+            }
+            Selection::Range { part, offset, octets } => {
+                let leaf = self.leaf_octets(*part)?;
+                if offset.checked_add(*octets).is_none_or(|end| end > leaf) {
+                    return Err(message::Error::NoSuchPart("a range past the end of its part").into());
+                }
+                vec![OfferingOutput::MakeSlice { part: *part, offset: *offset, octets: *octets }]
+            }
+        })
+    }
+
+    fn all_content(&self) -> Vec<OfferingOutput> {
+        let leaves: Vec<(usize, u64)> =
+            self.manifest.leaves().map(|(part, entry, _)| (part, entry.octets)).collect();
+        let mut output = self.headers_content(leaves.is_empty());
+        for (place, (part, octets)) in leaves.iter().enumerate() {
+            output.extend(body_content(*part, 0, *octets, place + 1 == leaves.len()));
+        }
+        output
+    }
+
+    fn headers_content(&self, last: bool) -> Vec<OfferingOutput> {
+        let mut output =
+            piece_content(Piece::Manifest, Bytes::copy_from_slice(self.manifest.octets()), false);
+        output.extend(piece_content(Piece::Seals, Bytes::from(self.seals_octets()), false));
+        output.extend(piece_content(Piece::Headers, self.headers.clone(), last));
+        output
+    }
+
+    fn leaf_octets(&self, part: usize) -> Result<u64, Error> {
+        match self.manifest.part(part) {
+            Some(entry) if entry.leaf().is_some() => Ok(entry.octets),
+            _ => Err(message::Error::NoSuchPart("no leaf has this number").into()),
+        }
+    }
 }
 
 /// What the machine has for its driver.
@@ -114,10 +180,11 @@ impl Offering {
             output: VecDeque::from([OfferingOutput::Send(encode(&Frame::Offer(Box::new(offer))))]),
             deadline: now_ms + STALL_MS,
         };
+        // keeps: EXC-3
         match eager {
             Eager::Nothing => {}
-            Eager::Headers => machine.send_headers(true),
-            Eager::All => machine.send_all(),
+            Eager::Headers => machine.output.extend(machine.supply.headers_content(true)),
+            Eager::All => machine.output.extend(machine.supply.all_content()),
         }
         machine
     }
@@ -156,13 +223,9 @@ impl Offering {
 
     /// Takes the range with its proof that [`OfferingOutput::MakeSlice`] asked for.
     pub fn slice(&mut self, part: usize, offset: u64, slice: Bytes) {
-        let head = ContentHead {
-            piece: Piece::Slice { part, from: offset },
-            octets: slice.len() as u64,
-            last: true,
-        };
-        self.output.push_front(OfferingOutput::Send(slice));
-        self.output.push_front(OfferingOutput::Send(encode(&Frame::Content(head))));
+        for octets in slice_content(part, offset, slice).into_iter().rev() {
+            self.output.push_front(OfferingOutput::Send(octets));
+        }
     }
 
     fn step(&mut self, item: Item) -> Result<(), Error> {
@@ -199,84 +262,33 @@ impl Offering {
         self.output.push_back(OfferingOutput::Finish);
     }
 
-    /// Queues the content of a selection.
     fn supply(&mut self, wanted: &Selection) -> Result<(), Error> {
-        match wanted {
-            Selection::All => self.send_all(),
-            Selection::Headers => self.send_headers(true),
-            // The identity came with the offer: an empty piece says so.
-            Selection::Digest => self.send_piece(Piece::Manifest, Bytes::new(), true),
-            Selection::Signers => {
-                self.send_piece(Piece::Seals, Bytes::from(self.supply.seals_octets()), true)
-            }
-            Selection::Text => {
-                let text = self.supply.manifest.first_text();
-                self.send_headers(text.is_none());
-                if let Some(part) = text {
-                    self.send_body(part, 0, true)?;
-                }
-            }
-            Selection::Parts(parts) => {
-                for (place, (part, from)) in parts.iter().enumerate() {
-                    self.send_body(*part, *from, place + 1 == parts.len())?;
-                }
-            }
-            Selection::Range { part, offset, octets } => {
-                let leaf = self.leaf_octets(*part)?;
-                if offset.checked_add(*octets).is_none_or(|end| end > leaf) {
-                    return Err(message::Error::NoSuchPart("a range past the end of its part").into());
-                }
-                let (part, offset, octets) = (*part, *offset, *octets);
-                self.output.push_back(OfferingOutput::MakeSlice { part, offset, octets });
-            }
-        }
+        self.output.extend(self.supply.content(wanted)?);
         Ok(())
     }
+}
 
-    fn send_all(&mut self) {
-        let leaves: Vec<(usize, u64)> =
-            self.supply.manifest.leaves().map(|(part, entry, _)| (part, entry.octets)).collect();
-        self.send_headers(leaves.is_empty());
-        for (place, (part, octets)) in leaves.iter().enumerate() {
-            self.send_body_octets(*part, 0, *octets, place + 1 == leaves.len());
-        }
-    }
+/// The frame and the octets of a range with its proof.
+pub fn slice_content(part: usize, offset: u64, slice: Bytes) -> [Bytes; 2] {
+    let head =
+        ContentHead { piece: Piece::Slice { part, from: offset }, octets: slice.len() as u64, last: true };
+    [encode(&Frame::Content(head)), slice]
+}
 
-    fn send_headers(&mut self, last: bool) {
-        self.send_piece(Piece::Manifest, Bytes::copy_from_slice(self.supply.manifest.octets()), false);
-        self.send_piece(Piece::Seals, Bytes::from(self.supply.seals_octets()), false);
-        self.send_piece(Piece::Headers, self.supply.headers.clone(), last);
+fn piece_content(piece: Piece, octets: Bytes, last: bool) -> Vec<OfferingOutput> {
+    let head = ContentHead { piece, octets: octets.len() as u64, last };
+    let mut output = vec![OfferingOutput::Send(encode(&Frame::Content(head)))];
+    if !octets.is_empty() {
+        output.push(OfferingOutput::Send(octets));
     }
+    output
+}
 
-    fn send_piece(&mut self, piece: Piece, octets: Bytes, last: bool) {
-        let head = ContentHead { piece, octets: octets.len() as u64, last };
-        self.output.push_back(OfferingOutput::Send(encode(&Frame::Content(head))));
-        if !octets.is_empty() {
-            self.output.push_back(OfferingOutput::Send(octets));
-        }
+fn body_content(part: usize, from: u64, octets: u64, last: bool) -> Vec<OfferingOutput> {
+    let head = ContentHead { piece: Piece::Body { part, from }, octets, last };
+    let mut output = vec![OfferingOutput::Send(encode(&Frame::Content(head)))];
+    if octets > 0 {
+        output.push(OfferingOutput::SendBody { part, from, octets });
     }
-
-    fn leaf_octets(&self, part: usize) -> Result<u64, Error> {
-        match self.supply.manifest.part(part) {
-            Some(entry) if entry.leaf().is_some() => Ok(entry.octets),
-            _ => Err(message::Error::NoSuchPart("no leaf has this number").into()),
-        }
-    }
-
-    fn send_body(&mut self, part: usize, from: u64, last: bool) -> Result<(), Error> {
-        let octets = self.leaf_octets(part)?;
-        if from > octets {
-            return Err(message::Error::NoSuchPart("a body from past its end").into());
-        }
-        self.send_body_octets(part, from, octets - from, last);
-        Ok(())
-    }
-
-    fn send_body_octets(&mut self, part: usize, from: u64, octets: u64, last: bool) {
-        let head = ContentHead { piece: Piece::Body { part, from }, octets, last };
-        self.output.push_back(OfferingOutput::Send(encode(&Frame::Content(head))));
-        if octets > 0 {
-            self.output.push_back(OfferingOutput::SendBody { part, from, octets });
-        }
-    }
+    output
 }
