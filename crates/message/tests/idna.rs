@@ -1,5 +1,7 @@
 //! Unicode's IdnaTestV2: what a user may type as a domain, and what it becomes on the wire.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod vectors;
 
 use unicode_normalization::UnicodeNormalization;

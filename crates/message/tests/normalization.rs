@@ -1,5 +1,7 @@
 //! Unicode's NormalizationTest: NFC on the wire, and text from a user brought there.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod vectors;
 
 use std::collections::HashSet;

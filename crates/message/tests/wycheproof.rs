@@ -1,5 +1,7 @@
 //! Project Wycheproof's Ed25519 cases against `verify_strict`, the verification that seals use.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod vectors;
 
 use data_encoding::HEXLOWER_PERMISSIVE;

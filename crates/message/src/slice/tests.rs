@@ -4,9 +4,6 @@ use serde_json::Value;
 use super::tree::{Builder, Tree};
 use super::*;
 
-#[path = "../../tests/vectors/mod.rs"]
-mod vectors_folder;
-
 /// The groups of the published vectors are single chunks.
 const CHUNK_OCTETS: u64 = 1024;
 
@@ -337,5 +334,5 @@ fn pattern(octets: usize) -> Vec<u8> {
 }
 
 fn vectors(file: &str) -> Option<Value> {
-    Some(serde_json::from_str(&vectors_folder::read(file)?).unwrap())
+    Some(serde_json::from_str(&crate::address::vectors::read(file)?).unwrap())
 }

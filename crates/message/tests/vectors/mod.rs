@@ -9,7 +9,7 @@ pub(crate) fn read(file: &str) -> Option<String> {
         println!("no vectors folder: {file} is skipped");
         return None;
     };
-    Some(fs::read_to_string(folder.join(file)).unwrap())
+    Some(fs::read_to_string(folder.join(file)).expect("the folder of the vectors is whole"))
 }
 
 fn folder() -> Option<PathBuf> {

@@ -4,9 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-
-#[path = "../../../tests/vectors/mod.rs"]
-mod vectors;
+use crate::address::vectors;
 
 /// Cases of the file that are left out, by profile, with the reason.
 const LEFT_OUT: &[(&str, &str)] = &[
