@@ -184,6 +184,7 @@ fn registrations() {
     check("postrnaster", looks_like("postmaster"));
     check("adrnin", looks_like("admin"));
     check("rооt", Err(RegistrationError::NotHighlyRestrictive));
+    assert!(RESERVED.is_sorted());
     for name in RESERVED {
         check(name, Err(RegistrationError::Reserved));
     }
