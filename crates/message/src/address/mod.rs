@@ -55,7 +55,7 @@ impl Address {
     /// keeps: ADDR-1, ADDR-2
     pub fn from_wire(text: &str) -> Result<Address, AddressError> {
         let (local, domain) = split(text)?;
-        Ok(Address { domain: Domain::from_wire(domain)?, local: LocalPart::from_wire(local)? })
+        Ok(Address { local: LocalPart::from_wire(local)?, domain: Domain::from_wire(domain)? })
     }
 
     /// Reads an address as a person typed it: the domain may be in Unicode and in any case, the local part need not
@@ -68,7 +68,7 @@ impl Address {
     /// keeps: ADDR-3
     pub fn parse(text: &str) -> Result<Address, AddressError> {
         let (local, domain) = split(text)?;
-        Ok(Address { domain: Domain::parse(domain)?, local: LocalPart::parse(local)? })
+        Ok(Address { local: LocalPart::parse(local)?, domain: Domain::parse(domain)? })
     }
 
     /// The part before the `@`.
@@ -156,3 +156,6 @@ fn split(text: &str) -> Result<(&str, &str), AddressError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "../../tests/vectors/mod.rs"]
+pub(crate) mod vectors;

@@ -15,12 +15,19 @@ use super::code_point::{ZERO_WIDTH_JOINER, ZERO_WIDTH_NON_JOINER, is_ignorable, 
 /// the compiler stays as it is.
 pub(super) fn username_case_mapped(text: &str) -> Option<String> {
     let prepared = width_mapped(text);
-    if !is_identifier(&prepared) {
+    if !prepared.chars().all(is_identifier_code_point) {
         return None;
     }
     let folded: String = prepared.to_lowercase().nfc().collect();
     let valid = !folded.is_empty() && is_identifier(&folded) && keeps_bidi_rule(&folded);
     valid.then_some(folded)
+}
+
+/// What preparation asks (RFC 8265 section 3.3.2): code points alone. Their contexts are judged in the folded text, or
+/// the Catalan `PARAL·LEL` would be refused, since the rule of the middle dot knows only the small `l`.
+fn is_identifier_code_point(character: char) -> bool {
+    use DerivedProperty as Property;
+    matches!(derived_property(character), Property::Valid | Property::ContextJ | Property::ContextO)
 }
 
 /// Whether every code point is allowed by the IdentifierClass at its place. The empty text is.

@@ -29,3 +29,6 @@ impl Skeleton {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

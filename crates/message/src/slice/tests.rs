@@ -1,6 +1,3 @@
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -337,19 +334,5 @@ fn pattern(octets: usize) -> Vec<u8> {
 }
 
 fn vectors(file: &str) -> Option<Value> {
-    let text = fs::read_to_string(vectors_folder()?.join(file)).unwrap();
-    Some(serde_json::from_str(&text).unwrap())
-}
-
-fn vectors_folder() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("WAXWING_VECTORS") {
-        return Some(folder.into());
-    }
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let found = ["../shared/vectors", "../../shared/vectors"].map(|place| repository.join(place));
-    let found = found.into_iter().find(|folder| folder.is_dir());
-    if found.is_none() {
-        println!("no vectors folder: skipped");
-    }
-    found
+    Some(serde_json::from_str(&crate::address::vectors::read(file)?).unwrap())
 }
