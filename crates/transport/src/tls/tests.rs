@@ -61,8 +61,8 @@ fn has_extension(hello: &[u8], number: u16) -> bool {
     found
 }
 
-/// The second connection with the same configurations could resume the first, if both sides allowed it. So each side
-/// is also tried with one that allows everything.
+/// The second connection with the same configurations could resume the first, if both sides allowed it. So
+/// each side is also tried with one that allows everything.
 ///
 /// proves: TRA-2, TRA-3
 #[test]
