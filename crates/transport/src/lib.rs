@@ -1,9 +1,8 @@
 //! How bytes travel: QUIC endpoints, identities and the connection pool; drives the protocol machines.
 //!
-//! What it is: TLS 1.3 over QUIC with the house's own rules for who a peer is ([`identity`], [`tls`]), one
-//! server endpoint for both protocols and one client ([`endpoint`]), shared connections ([`pool`]), and a
-//! bound on everything ([`limits`]). What it is not: it knows no frames, no storage and no policy; octets go
-//! in and out.
+//! What it is: TLS 1.3 over QUIC with the house's own rules for who a peer is ([`identity`], [`tls`]), one server
+//! endpoint for both protocols and one client ([`endpoint`]), shared connections ([`pool`]), and a bound on
+//! everything ([`limits`]). What it is not: it knows no frames, no storage and no policy; octets go in and out.
 //!
 //! Specification: `spec/09-transport.md`.
 

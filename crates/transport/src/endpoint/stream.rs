@@ -7,8 +7,8 @@ use std::fmt;
 /// The sending half of a stream. Writing is done by [`crate::Pace`], which keeps its time.
 ///
 /// quinn ends a stream in order when its sender is dropped, so that a transaction whose task dies halfway
-/// would look complete to the peer. This one is reset with [`Code::Cancelled`] unless it was finished. keeps:
-/// TRA-17
+/// would look complete to the peer. This one is reset with [`Code::Cancelled`] unless it was finished.
+/// keeps: TRA-17
 pub struct SendStream {
     stream: quinn::SendStream,
     ended: bool,
