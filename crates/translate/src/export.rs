@@ -28,6 +28,7 @@ pub struct ExportOptions {
 /// [`Refusal`] with the reason why the message has no legacy form under these options.
 ///
 /// ```
+/// # use waxwing_translate as translate;
 /// let eml = b"From: zoe@north.test\r\nSubject: hello\r\n\r\nGood morning\r\n";
 /// let imported = translate::import(eml, &translate::ImportOptions::default())?;
 /// let exported = translate::export(&imported.message, &translate::ExportOptions::default())?;

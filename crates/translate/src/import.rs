@@ -44,6 +44,7 @@ pub struct Imported {
 /// [`Refusal`] with [`Reason::NotAMessage`] or the bound that is passed.
 ///
 /// ```
+/// # use waxwing_translate as translate;
 /// let eml = b"From: =?utf-8?Q?Zo=C3=AB?= <zoe@north.test>\r\nSubject: hello\r\n\
 ///     Content-Transfer-Encoding: quoted-printable\r\n\r\nGood =\r\nmorning\r\n";
 /// let imported = translate::import(eml, &translate::ImportOptions::default())?;
@@ -413,9 +414,15 @@ fn find_charset(fields: &[RawField<'_>]) -> Option<String> {
     read.value("charset").map(str::to_owned)
 }
 
-/// The name of a transfer encoding, comments and white space aside.
+/// The name of a transfer encoding, comments and white space aside. `8-bit`, `8 bits` and the like mean `8bit`.
 fn encoding_name(value: &[u8]) -> String {
-    Parameterised::read_native(&String::from_utf8_lossy(value)).head.trim_matches('"').to_owned()
+    let read = Parameterised::read_native(&String::from_utf8_lossy(value));
+    let name = read.head.trim_matches('"');
+    match name.as_bytes().first() {
+        Some(b'7') => "7bit".to_owned(),
+        Some(b'8') => "8bit".to_owned(),
+        _ => name.to_owned(),
+    }
 }
 
 /// Whether this is a media type that a native part can have.

@@ -43,7 +43,8 @@ pub(crate) fn find_parts<'a>(body: &'a [u8], boundary: &[u8], parts_max: usize) 
         }
         at = next;
     }
-    if let Some(start) = open {
+    // A delimiter with nothing behind it begins no part.
+    if let Some(start) = open.filter(|&start| start < body.len()) {
         found.parts.push(&body[start..]);
     }
     seen.then_some(found)
@@ -82,12 +83,13 @@ mod tests {
         check("pre\r\n--b\r\none\r\n--b \t\r\ntwo\r\n\r\n--b--\r\npost", Some(&["one", "two\r\n"]), true);
         check("--b\none\n--b--", Some(&["one"]), true);
         check("--b\none", Some(&["one"]), false);
+        check("--b\none\n--b\n", Some(&["one"]), false);
         check("--b\r\n--b\r\n--b--", Some(&["", ""]), true);
         check("--b--\r\n", Some(&[]), true);
         check("--bb\r\n --b\r\nx--b\r\n", None, false);
         check("", None, false);
         assert_eq!(find_parts(b"--\r\n--\r\n", b"", 10), None);
-        let many = b"--b\n".repeat(1_000_000);
+        let many = b"--b\nx\n".repeat(1_000_000);
         assert_eq!(find_parts(&many, b"b", 10).unwrap().parts.len(), 12);
     }
 }

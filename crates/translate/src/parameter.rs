@@ -120,11 +120,12 @@ fn read_name(name: &str) -> Option<(String, u32, bool)> {
 /// Puts the pieces together and decodes them; what cannot be decoded stays as it is.
 fn join_pieces(pieces: &BTreeMap<u32, Piece>) -> String {
     let (mut charset, mut octets, mut literal) = (None, Vec::new(), String::new());
-    for (number, piece) in pieces.values().enumerate() {
+    for piece in pieces.values() {
         literal.push_str(&piece.value);
         let mut value = piece.value.as_str();
         if piece.extended {
-            if number == 0 {
+            // The charset stands in the first piece, and in some programs in the first one that is encoded.
+            if charset.is_none() {
                 let mut fields = value.splitn(3, '\'');
                 if let (Some(name), Some(_), Some(rest)) = (fields.next(), fields.next(), fields.next()) {
                     charset = Some(name.to_owned());

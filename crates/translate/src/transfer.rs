@@ -2,6 +2,9 @@
 
 use data_encoding::BASE64;
 
+/// One character in so many that base64 does not have is a fault of transport; more of them are another encoding.
+const BASE64_STRANGERS: usize = 32;
+
 /// What came out of decoding.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decoded {
@@ -52,8 +55,9 @@ pub(crate) fn decode_quoted_printable(input: &[u8]) -> Decoded {
     Decoded { octets, trailing: 0, broken }
 }
 
-/// Undoes base64; `None` where the input is not base64. White space is skipped, padding may be missing, several padded
-/// stretches may follow each other, and what follows the last padding and is not base64 is left out and counted.
+/// Undoes base64; `None` where the input is not base64: where more than one in 32 of its characters is none of the
+/// alphabet, white space aside. Fewer are skipped, as RFC 2045 section 6.8 demands. Padding may be missing, several
+/// padded stretches may follow each other, and what follows the last padding and is not base64 is left out and counted.
 ///
 /// keeps: TRL-11
 pub(crate) fn decode_base64(input: &[u8]) -> Option<Decoded> {
@@ -61,11 +65,13 @@ pub(crate) fn decode_base64(input: &[u8]) -> Option<Decoded> {
     let (mut bits, mut digits, mut padded_at) = (0_u32, 0_usize, None);
     // What was decoded up to the last padding, if what comes after it proves not to be base64.
     let mut safe_octets = 0;
+    let (mut good, mut bad) = (0_usize, 0_usize);
     for (at, &octet) in input.iter().enumerate() {
         match (octet, base64_digit(octet)) {
             (_, Some(digit)) => {
                 bits = bits << 6 | u32::from(digit);
                 digits += 1;
+                good += 1;
                 if digits == 4 {
                     octets.extend_from_slice(&bits.to_be_bytes()[1..]);
                     (bits, digits) = (0, 0);
@@ -79,14 +85,20 @@ pub(crate) fn decode_base64(input: &[u8]) -> Option<Decoded> {
             }
             (b' ' | b'\t' | b'\r' | b'\n', _) => {}
             _ => {
-                let end = padded_at?;
-                octets.truncate(safe_octets);
-                return Some(Decoded { octets, trailing: input.len() - end, broken: true });
+                if let Some(end) = padded_at {
+                    octets.truncate(safe_octets);
+                    return Some(Decoded { octets, trailing: input.len() - end, broken: true });
+                }
+                bad += 1;
             }
         }
     }
     flush_base64(&mut octets, bits, digits);
-    Some(Decoded { octets, trailing: 0, broken: digits == 1 })
+    if bad * BASE64_STRANGERS > good {
+        None
+    } else {
+        Some(Decoded { octets, trailing: 0, broken: bad > 0 || digits == 1 })
+    }
 }
 
 /// Writes base64 in lines of 76 octets, each ended by CRLF.
@@ -226,6 +238,11 @@ mod tests {
         check_base64("Zg==\nZm8=\n", Some(("ffo", 0)));
         check_base64("Zm8=\n____\nlist", Some(("fo", 10)));
         check_base64("This is not base64!", None);
+        check_base64("Zm9v-YmFy", None);
+        check_base64(
+            &format!("Zm9v-YmFy{}", "Zm9v".repeat(8)),
+            Some((&format!("foobar{}", "foo".repeat(8)), 0)),
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod vectors;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use translate::{ExportOptions, ImportOptions, Imported, Reason, export, import};
+use waxwing_translate::{ExportOptions, ImportOptions, Imported, Reason, export, import};
 
 /// What came out for one corpus.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,8 @@ fn compare(first: &Imported, exported: &[u8], form: &str, name: &str, broken: &m
         Ok(second) => {
             let (a, b) = (first.message.to_octets(), second.message.to_octets());
             let at = a.iter().zip(&b).take_while(|(x, y)| x == y).count().saturating_sub(60);
-            let show = |octets: &[u8]| String::from_utf8_lossy(&octets[at..octets.len().min(at + 200)]).into_owned();
+            let show =
+                |octets: &[u8]| String::from_utf8_lossy(&octets[at..octets.len().min(at + 200)]).into_owned();
             writeln!(broken, "{name}: {form}:\n  {:?}\n  {:?}", show(&a), show(&b)).unwrap();
         }
         Err(refusal) => writeln!(broken, "{name}: {form}: refused the second time: {refusal}").unwrap(),
@@ -86,17 +87,17 @@ fn spamassassin() {
 /// proves: TRL-1, TRL-15
 #[test]
 fn mime4j() {
-    check("mime-mime4j", &["msg"], 80, &[], 0);
+    check("mime-mime4j", &["msg"], 78, &[(Reason::NotAMessage, 2)], 0);
 }
 
 /// proves: TRL-1, TRL-15
 #[test]
 fn cpython() {
-    check("mime-cpython", &["txt"], 49, &[], 0);
+    check("mime-cpython", &["txt"], 47, &[(Reason::NotAMessage, 2)], 0);
 }
 
 /// proves: TRL-1, TRL-15
 #[test]
 fn mail_parser() {
-    check("mime-mailparser-rs", &["eml"], 208, &[], 0);
+    check("mime-mailparser-rs", &["eml"], 206, &[(Reason::NotAMessage, 2)], 0);
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folder of the vectors; `None`, with a line on why, where there is none.
-pub fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let places = [
         std::env::var_os("WAXWING_VECTORS").map(PathBuf::from),
@@ -18,7 +18,7 @@ pub fn folder() -> Option<PathBuf> {
 }
 
 /// All files below a folder whose names end so, in the order of their names.
-pub fn files(folder: &Path, kinds: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, kinds: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
