@@ -6,6 +6,7 @@ use message::{HeaderBlock, Message, Part};
 use crate::block::split;
 use crate::body::UNKNOWN_CHARSET;
 use crate::field::export_field;
+use crate::import::about_content;
 use crate::limits::{BOUNDARY_ATTEMPTS_MAX, LINE_OCTETS_MAX};
 use crate::outcome::{Reason, Refusal};
 use crate::parameter::Parameterised;
@@ -97,8 +98,7 @@ impl Exporter<'_> {
     /// Writes the header block of a message; those of its content follow.
     fn header(&self, block: &HeaderBlock, written: &mut Written) -> Result<(), Refusal> {
         for field in block.fields() {
-            let about_content = field.name.get(..8).is_some_and(|name| name.eq_ignore_ascii_case("content-"));
-            if about_content || field.is("MIME-Version") {
+            if about_content(field.name) || field.is("MIME-Version") {
                 let text = format!("the header of a message has a field {}", field.name);
                 return Err(Refusal::new(Reason::StrayContentField, text));
             }
@@ -265,7 +265,6 @@ impl Exporter<'_> {
         if !allowed || !are_lines(entity) || (place.last && !entity.ends_with(b"\r\n")) {
             return false;
         }
-        let about_content = |name: &str| name.get(..8).is_some_and(|n| n.eq_ignore_ascii_case("content-"));
         let own = block.fields().filter(|field| about_content(field.name)).count();
         let parameters = block.only("Content-Type").is_some_and(|value| value != SIGNED_ENTITY_TYPE);
         let Ok(parsed) = split(entity) else { return false };

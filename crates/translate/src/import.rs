@@ -106,6 +106,8 @@ struct Fields {
     message: Vec<(String, String)>,
     /// Those about the content.
     content: Vec<(String, String)>,
+    /// Those about the content that cannot stand under their own names.
+    aside: Vec<(String, String)>,
 }
 
 struct Importer {
@@ -179,10 +181,14 @@ impl Importer {
         let own_charset = find_charset(&entity.fields);
         let stated = own_charset.as_deref().or(stated);
         let (mut fields, content) = self.fields(&entity.fields, number, default, stated)?;
+        if content.media_type != "multipart/signed" {
+            fields.message.append(&mut fields.aside);
+        }
         let part = match content.media_type.as_str() {
             "multipart/signed" => {
                 self.notes.add(number, NoteKind::SignedKept, "multipart/signed");
                 fields.content.clear();
+                fields.aside.clear();
                 self.leaf(SIGNED_ENTITY_TYPE, String::new(), signed_entity(&entity))
             }
             container if container.starts_with("multipart/") => {
@@ -259,8 +265,7 @@ impl Importer {
             // What could never be written again, not even with UTF-8 headers, is not kept under its name.
             if export_field(name, &value, true).is_ok() {
                 self.count_header(name.len() + value.len())?;
-                let about_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
-                let list = if about_content { &mut fields.content } else { &mut fields.message };
+                let list = if about_content(name) { &mut fields.content } else { &mut fields.message };
                 list.push((name.to_owned(), value));
                 return Ok(());
             }
@@ -272,7 +277,8 @@ impl Importer {
             let value = import_value(LEGACY_FIELD, &line, stated, number, &mut self.notes);
             self.notes.add(number, NoteKind::FieldKeptAside, &value);
             self.count_header(value.len())?;
-            fields.message.push((LEGACY_FIELD.to_owned(), value));
+            let list = if about_content(name) { &mut fields.aside } else { &mut fields.message };
+            list.push((LEGACY_FIELD.to_owned(), value));
         }
         Ok(())
     }
@@ -407,6 +413,11 @@ impl Importer {
     }
 }
 
+/// Whether a field of this name is about the content, not about the message (RFC 2045 section 3).
+pub(crate) fn about_content(name: &str) -> bool {
+    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"))
+}
+
 /// The charset that the content type states, before anything is decoded.
 fn find_charset(fields: &[RawField<'_>]) -> Option<String> {
     let field = fields.iter().find(|field| field.is("Content-Type"))?;
@@ -444,8 +455,7 @@ fn signed_entity(entity: &Entity<'_>) -> Bytes {
     let mut line_end: &[u8] = b"\r\n";
     for field in &entity.fields {
         let name = field.name.unwrap_or_default();
-        let about_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
-        if about_content && !field.is("Content-Length") {
+        if about_content(name) && !field.is("Content-Length") {
             octets.extend_from_slice(field.source);
             if !field.source.ends_with(b"\r\n") {
                 line_end = b"\n";

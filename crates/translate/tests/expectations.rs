@@ -19,6 +19,7 @@ const ENCODING: &str =
 const BACKSLASH: &str = "a path in quotes: a single backslash is part of the name";
 const CR: &str = "a bare CR before the end is content";
 const NOPARTS: &str = "a multipart without one delimiter line of its own is text/plain";
+const FIRST: &str = "of two Content-Type fields in one block the first one counts";
 const LINE: &str = "a delimiter has a line of its own; they take it anywhere";
 const EMBEDDED: &str = "an embedded message without a header is a container all the same, its body is in it";
 const DISPOSITION: &str = "a name without a disposition is a name";
@@ -47,12 +48,12 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("mime-mailparser-rs/eml/malformed/003.eml", NOPARTS),
     ("mime-mailparser-rs/eml/malformed/004.eml", NOPARTS),
     ("mime-mailparser-rs/eml/malformed/005.eml", NOPARTS),
-    ("mime-mailparser-rs/eml/malformed/007.eml", LINE),
+    ("mime-mailparser-rs/eml/malformed/007.eml", FIRST),
     ("mime-mailparser-rs/eml/malformed/013.eml", NOPARTS),
     ("mime-mailparser-rs/eml/malformed/017.eml", DISPOSITION),
-    ("mime-mailparser-rs/eml/malformed/019.eml", CR),
-    ("mime-mailparser-rs/eml/malformed/020.eml", LINE),
-    ("mime-mailparser-rs/eml/malformed/021.eml", LINE),
+    ("mime-mailparser-rs/eml/malformed/019.eml", KEPT),
+    ("mime-mailparser-rs/eml/malformed/020.eml", FIRST),
+    ("mime-mailparser-rs/eml/malformed/021.eml", FIRST),
     ("mime-mailparser-rs/eml/malformed/022.eml", EMBEDDED),
     ("mime-mailparser-rs/eml/malformed/023.eml", NOPARTS),
     ("mime-mailparser-rs/eml/regressions/boundary-of-dashes.eml", NOPARTS),
