@@ -93,7 +93,11 @@ impl Intake {
         let looping = node.settings().domains.keys().any(|domain| envelope.was_at(domain));
         let mut intents = Vec::with_capacity(envelope.recipients.len());
         for recipient in &envelope.recipients {
-            let intent = if offered.sign_only { Intent::Route } else { self.first_sight(&envelope, recipient, looping)? };
+            let intent = if offered.sign_only {
+                Intent::Route
+            } else {
+                self.first_sight(&envelope, recipient, looping)?
+            };
             if let Some((disposition, rule)) = intent.answered() {
                 node.tell(Event::Decided {
                     identity: envelope.identity,
@@ -104,8 +108,10 @@ impl Intake {
             }
             intents.push(intent);
         }
-        let answers: Vec<Disposition> =
-            intents.iter().filter_map(|intent| intent.answered().map(|(disposition, _)| disposition)).collect();
+        let answers: Vec<Disposition> = intents
+            .iter()
+            .filter_map(|intent| intent.answered().map(|(disposition, _)| disposition))
+            .collect();
         if answers.len() == intents.len() {
             return Ok(Admitted::Answered(answers));
         }
@@ -126,7 +132,12 @@ impl Intake {
     }
 
     /// What the envelope alone says about one recipient.
-    fn first_sight(&self, envelope: &Envelope, recipient: &Address, looping: bool) -> Result<Intent, Failure> {
+    fn first_sight(
+        &self,
+        envelope: &Envelope,
+        recipient: &Address,
+        looping: bool,
+    ) -> Result<Intent, Failure> {
         let (node, settings) = (&self.node, self.node.settings());
         let refuse = |code, text: &str, rule: &'static str| {
             Ok(Intent::Answered(Disposition::refused(code, text), rule))
@@ -153,7 +164,8 @@ impl Intake {
         match &self.origin {
             Origin::Submission { .. } => Ok(Intent::Route),
             Origin::Peer { domain } => {
-                let allowed = settings.relays.iter().any(|(from, to)| from == domain && to == recipient.domain());
+                let allowed =
+                    settings.relays.iter().any(|(from, to)| from == domain && to == recipient.domain());
                 if allowed {
                     Ok(Intent::Route)
                 } else {
@@ -261,7 +273,8 @@ impl Admission {
         if missing.is_empty() {
             return Ok(Next::Commit);
         }
-        self.node.tell(Event::Asked { identity: self.identity(), selection: Selection::Parts(missing.clone()) });
+        self.node
+            .tell(Event::Asked { identity: self.identity(), selection: Selection::Parts(missing.clone()) });
         Ok(Next::Want(Selection::Parts(missing)))
     }
 
@@ -284,7 +297,10 @@ impl Admission {
                 // The same leaf twice in one message is received once and known the second time.
                 let twin = self.writing.values().any(|writer| writer.extent() == extent);
                 if twin {
-                    return Err((Code::SYSTEM_TROUBLE, "the same large part twice in one message".to_owned()));
+                    return Err((
+                        Code::SYSTEM_TROUBLE,
+                        "the same large part twice in one message".to_owned(),
+                    ));
                 }
                 let writer = self.stage(extent).await?;
                 self.writing.insert(number, writer);
@@ -342,7 +358,9 @@ async fn blocking<T: Send + 'static>(
 pub(crate) fn trouble(error: storage::Error) -> Failure {
     tracing::warn!(%error, "the store");
     match error {
-        storage::Error::Digest => (Code::INTEGRITY_FAILED, "a part does not have the digest in the manifest".to_owned()),
+        storage::Error::Digest => {
+            (Code::INTEGRITY_FAILED, "a part does not have the digest in the manifest".to_owned())
+        }
         storage::Error::Full => (Code::SYSTEM_FULL, "there is no room for the message now".to_owned()),
         storage::Error::Busy => {
             (Code::SYSTEM_TROUBLE, "the same part is being received on another connection".to_owned())

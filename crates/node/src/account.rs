@@ -42,7 +42,12 @@ impl Node {
     ///
     /// # Errors
     /// A code and a text, where an address is taken, is not of a domain served here, or the store fails.
-    pub async fn put_account(&self, name: &str, addresses: &[Address], password: Option<String>) -> Result<(), Failure> {
+    pub async fn put_account(
+        &self,
+        name: &str,
+        addresses: &[Address],
+        password: Option<String>,
+    ) -> Result<(), Failure> {
         if let Some(foreign) = addresses.iter().find(|address| !self.settings().is_local(address.domain())) {
             return Err((Code::NO_ROUTE, format!("{foreign} is not of a domain that is served here")));
         }
@@ -80,8 +85,7 @@ impl Node {
         let known = stored.is_some();
         let matches = self.check(password, stored).await?;
         let Some(mut record) = record.filter(|_| known && matches) else { return Err(refused()) };
-        let device =
-            DeviceRecord { public_key, name: device.to_owned(), enrolled_at_ms: self.now_ms() };
+        let device = DeviceRecord { public_key, name: device.to_owned(), enrolled_at_ms: self.now_ms() };
         record.devices.retain(|old| old.public_key != public_key);
         record.devices.push(device);
         self.store().put_account(record).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))

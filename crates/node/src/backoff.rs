@@ -25,7 +25,8 @@ mod tests {
                 before = delay;
             }
         }
-        let spread: std::collections::BTreeSet<u64> = (0..100).map(|salt| delay_ms(3, 1_000, 60_000, salt)).collect();
+        let spread: std::collections::BTreeSet<u64> =
+            (0..100).map(|salt| delay_ms(3, 1_000, 60_000, salt)).collect();
         assert!(spread.len() > 50, "jitter must spread");
     }
 }

@@ -194,7 +194,12 @@ impl Admission {
             Intent::Mailbox { .. } => "mailbox".to_owned(),
             _ => "queue".to_owned(),
         };
-        self.node.tell(Event::Decided { identity, recipient: recipient.clone(), disposition: answer.clone(), rule });
+        self.node.tell(Event::Decided {
+            identity,
+            recipient: recipient.clone(),
+            disposition: answer.clone(),
+            rule,
+        });
         if matches!(self.intents[place], Intent::Mailbox { .. }) {
             self.node.tell(Event::Delivered { identity, recipient });
             self.node.inner.mail.send_modify(|count| *count += 1);

@@ -82,7 +82,11 @@ pub trait Courier: Send + Sync + 'static {
     ) -> Later<'a, Report>;
 
     /// Asks what became of cookies that a domain has given us.
-    fn inquire<'a>(&'a self, domain: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, Result<Vec<Answered>, Trouble>>;
+    fn inquire<'a>(
+        &'a self,
+        domain: &'a Domain,
+        cookies: &'a [Cookie],
+    ) -> Later<'a, Result<Vec<Answered>, Trouble>>;
 
     /// Tells a domain that we have stopped caring. Nothing depends on whether it hears.
     fn give_up<'a>(&'a self, domain: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, ()>;
@@ -122,7 +126,9 @@ impl Node {
                 self.poll_waiting(&claim, &domain, courier.as_ref(), &mut ledger).await;
                 self.offer_rest(&claim, &domain, courier.as_ref(), &mut ledger).await;
             }
-            None => finish_all(&claim, &mut ledger, &Disposition::refused(Code::NO_ROUTE, "no way leads there")),
+            None => {
+                finish_all(&claim, &mut ledger, &Disposition::refused(Code::NO_ROUTE, "no way leads there"))
+            }
         }
         self.settle_claim(&claim, ledger, identity).await;
     }
@@ -181,7 +187,11 @@ impl Node {
         let message = match self.store().message(identity) {
             Ok(Some(message)) => message,
             Ok(None) => {
-                return finish_all(claim, ledger, &Disposition::refused(Code::SYSTEM_TROUBLE, "the message is gone"));
+                return finish_all(
+                    claim,
+                    ledger,
+                    &Disposition::refused(Code::SYSTEM_TROUBLE, "the message is gone"),
+                );
             }
             Err(error) => {
                 let trouble = Trouble::Temporary(Code::SYSTEM_TROUBLE, error.to_string());
@@ -194,7 +204,10 @@ impl Node {
                 identity,
                 octets: message.manifest.message_octets(),
                 issuers: message.seals.iter().map(|seal| seal.claims().issuer.clone()).collect(),
-                recipients: rest.iter().filter_map(|place| Some(recipient(claim, *place)?.address.clone())).collect(),
+                recipients: rest
+                    .iter()
+                    .filter_map(|place| Some(recipient(claim, *place)?.address.clone()))
+                    .collect(),
                 trace: claim.envelope.trace.clone(),
             },
             message,
@@ -272,7 +285,13 @@ impl Node {
         } else if ledger.throttled {
             1_000
         } else {
-            ledger.after_seconds.into_iter().chain(ledger.poll_seconds).min().unwrap_or(60).saturating_mul(1000)
+            ledger
+                .after_seconds
+                .into_iter()
+                .chain(ledger.poll_seconds)
+                .min()
+                .unwrap_or(60)
+                .saturating_mul(1000)
         };
         // Never later than the end of its time: what expires is told at once.
         let next_due_ms = now_ms.saturating_add(delay_ms).min(claim.envelope.expires_at_ms.max(now_ms + 1));
@@ -359,7 +378,8 @@ fn waiting(claim: &Claim) -> impl Iterator<Item = (u32, Cookie)> {
 }
 
 fn finish_all(claim: &Claim, ledger: &mut Ledger, disposition: &Disposition) {
-    ledger.outcomes = claim.leg.recipients.iter().map(|place| (*place, Outcome::Final(disposition.clone()))).collect();
+    ledger.outcomes =
+        claim.leg.recipients.iter().map(|place| (*place, Outcome::Final(disposition.clone()))).collect();
 }
 
 /// The domain that a lane leads to.

@@ -67,7 +67,8 @@ impl Maildir {
     fn write(&self, store: &dyn Store, folder: &Path, entry: &MailboxEntry) -> std::io::Result<bool> {
         let base = format!("{}.W{}.{}", entry.received_at_ms / 1000, entry.uid, self.host);
         let (new, read) = (folder.join("new").join(&base), folder.join("cur"));
-        let moved = fs::read_dir(&read)?.flatten().any(|file| file.file_name().to_string_lossy().starts_with(&base));
+        let moved =
+            fs::read_dir(&read)?.flatten().any(|file| file.file_name().to_string_lossy().starts_with(&base));
         if new.exists() || moved {
             return Ok(false);
         }
@@ -106,7 +107,9 @@ fn whole(store: &dyn Store, stored: &StoredMessage) -> Option<Message> {
     for segment in stored.manifest.layout() {
         match segment {
             message::Segment::Header { .. } => octets.extend_from_slice(headers.message().octets()),
-            message::Segment::PartHeader { part, .. } => octets.extend_from_slice(headers.parts()[part].octets()),
+            message::Segment::PartHeader { part, .. } => {
+                octets.extend_from_slice(headers.parts()[part].octets())
+            }
             message::Segment::Body { part, octets: size } => {
                 octets.extend_from_slice(&body(store, identity, part, size)?);
             }

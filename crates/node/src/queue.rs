@@ -97,8 +97,11 @@ impl Dispatcher {
         if room == 0 {
             return Vec::new();
         }
-        let full: Vec<Lane> =
-            busy.iter().filter(|(_, count)| **count >= WORKERS_PER_LANE_MAX).map(|(lane, _)| lane.clone()).collect();
+        let full: Vec<Lane> = busy
+            .iter()
+            .filter(|(_, count)| **count >= WORKERS_PER_LANE_MAX)
+            .map(|(lane, _)| lane.clone())
+            .collect();
         let now_ms = self.node.now_ms();
         match self.node.store().claim(now_ms, LEASE_MS, room.min(WORKERS_PER_LANE_MAX), &full).await {
             Ok(claims) => claims,

@@ -50,7 +50,10 @@ impl Node {
             .held(None)?
             .into_iter()
             .find(|held| held.identity == identity && held.address == *recipient)
-            .ok_or((Code::INVALID_ARGUMENTS, "nothing of this message is held for that recipient".to_owned()))?;
+            .ok_or((
+                Code::INVALID_ARGUMENTS,
+                "nothing of this message is held for that recipient".to_owned(),
+            ))?;
         let ruling = match (accept, &held.account) {
             (true, Some(account)) => {
                 let message = self.store().message(identity).map_err(trouble)?;
@@ -60,7 +63,10 @@ impl Node {
                 };
                 Ruling::Deliver { account: account.clone(), seals, message: None }
             }
-            _ => Ruling::Refuse { code: Code::NOT_AUTHORIZED, text: "the recipient does not want it".to_owned() },
+            _ => Ruling::Refuse {
+                code: Code::NOT_AUTHORIZED,
+                text: "the recipient does not want it".to_owned(),
+            },
         };
         let decision =
             Decision { envelope: held.envelope, recipient: held.recipient, ruling, now_ms: self.now_ms() };

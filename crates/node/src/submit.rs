@@ -126,7 +126,8 @@ impl Node {
     }
 
     fn message_id(&self, domain: &Domain) -> String {
-        let random: String = self.fresh_cookie().as_bytes()[..12].iter().map(|octet| format!("{octet:02x}")).collect();
+        let random: String =
+            self.fresh_cookie().as_bytes()[..12].iter().map(|octet| format!("{octet:02x}")).collect();
         format!("<{random}@{domain}>")
     }
 }
@@ -153,7 +154,11 @@ mod tests {
     #[test]
     fn the_address_of_a_mailbox_is_found() {
         let check = |text: &str, address: Option<&str>| {
-            assert_eq!(mailbox_address(text).map(|found| found.to_string()), address.map(str::to_owned), "{text}");
+            assert_eq!(
+                mailbox_address(text).map(|found| found.to_string()),
+                address.map(str::to_owned),
+                "{text}"
+            );
         };
         check("alice@north.test", Some("alice@north.test"));
         check("Alice <alice@north.test>", Some("alice@north.test"));

@@ -34,14 +34,20 @@ pub(crate) struct KeyCache(Mutex<HashMap<(String, String), (PublicKey, u64)>>);
 impl Node {
     /// Checks every seal whose key can be had. A seal of an unknown role or of an author whose key is not known here
     /// is carried and shown as not verified; it never counts against the message.
-    pub(crate) async fn verify(&self, manifest: &message::Manifest, seals: &[Seal], origin: &Origin) -> Verified {
+    pub(crate) async fn verify(
+        &self,
+        manifest: &message::Manifest,
+        seals: &[Seal],
+        origin: &Origin,
+    ) -> Verified {
         let (mut notes, mut found) = (Vec::new(), SealEvidence::Missing);
         let now_seconds = self.now_ms() / 1000;
         for seal in seals {
             let claims = seal.claims();
             let answers = match origin {
                 Origin::Peer { domain } => {
-                    claims.issuer == domain.as_str() && matches!(claims.role, Role::Submission | Role::Forwarder)
+                    claims.issuer == domain.as_str()
+                        && matches!(claims.role, Role::Submission | Role::Forwarder)
                 }
                 Origin::Submission { .. } => false,
             };

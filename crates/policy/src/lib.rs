@@ -136,9 +136,10 @@ impl Rules {
                 match rule.action {
                     Action::Accept => Verdict::Accept,
                     Action::Hold => Verdict::Hold,
-                    Action::Refuse => {
-                        Verdict::Refuse { code: Code::NOT_AUTHORIZED, text: format!("refused by rule {}", rule.name) }
-                    }
+                    Action::Refuse => Verdict::Refuse {
+                        code: Code::NOT_AUTHORIZED,
+                        text: format!("refused by rule {}", rule.name),
+                    },
                 },
             ),
         }
@@ -149,7 +150,14 @@ impl Rules {
 mod tests {
     use super::*;
 
-    fn check(rules: &Rules, peer: Option<&str>, octets: u64, seals: SealEvidence, rule: &str, accepted: bool) {
+    fn check(
+        rules: &Rules,
+        peer: Option<&str>,
+        octets: u64,
+        seals: SealEvidence,
+        rule: &str,
+        accepted: bool,
+    ) {
         let peer = peer.map(|peer| Domain::from_wire(peer).unwrap());
         let recipient = Address::from_wire("bob@south.test").unwrap();
         let evidence = Evidence { peer: peer.as_ref(), recipient: &recipient, octets, seals };
