@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use message::Digest;
+use message::{Digest, DigestWriter};
 
 use crate::Error;
 
@@ -32,7 +32,7 @@ enum Place {
 
 /// Files in memory, for a store in memory. It outlives the store that uses it, as a disk does.
 #[derive(Debug, Default)]
-pub struct MemoryFiles {
+pub(crate) struct MemoryFiles {
     staging: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
     placed: Mutex<BTreeMap<Digest, Bytes>>,
 }
@@ -48,6 +48,8 @@ pub(crate) struct StagingFile {
     name: String,
     files: Arc<Files>,
     handle: Option<File>,
+    /// When it was opened, in Unix milliseconds: its age counts from there.
+    touched_ms: u64,
 }
 
 /// A file among the parts, open for reading.
@@ -92,13 +94,12 @@ impl Files {
             return Err(Error::Busy);
         }
         // From here on dropping the file gives the name free again.
-        let mut file = StagingFile { name, files: self.clone(), handle: None };
+        let mut file = StagingFile { name, files: self.clone(), handle: None, touched_ms: now_ms };
         match &self.place {
             Place::Directory(directory) => {
                 let path = staging_path(directory, &file.name);
                 let handle =
                     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-                handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(now_ms))?;
                 file.handle = Some(handle);
             }
             Place::Memory(memory) => {
@@ -155,6 +156,19 @@ impl Files {
             Place::Memory(memory) => Ok(lock(&memory.placed)
                 .get(&digest)
                 .map(|octets| (octets.len() as u64, PlacedFile::Memory(octets.clone())))),
+        }
+    }
+
+    /// The digest that the octets of a part have now; `None` where it is not here. Reads all of it.
+    pub(crate) fn digest_of(&self, digest: Digest, page_octets: usize) -> Result<Option<Digest>, Error> {
+        let Some((_, file)) = self.open_part(digest)? else { return Ok(None) };
+        let mut hasher = DigestWriter::new();
+        let mut page = vec![0; page_octets];
+        loop {
+            match file.read_at(hasher.octets(), &mut page)? {
+                0 => return Ok(Some(hasher.digest())),
+                count => hasher.update(&page[..count]),
+            }
         }
     }
 
@@ -306,6 +320,10 @@ impl StagingFile {
 
 impl Drop for StagingFile {
     fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            // Writing has set the time of the machine's clock. Where that cannot be undone, it counts from there.
+            let _ = handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(self.touched_ms));
+        }
         lock(&self.files.open).remove(&self.name);
     }
 }

@@ -21,10 +21,10 @@ pub const LANE_OCTETS_MAX: usize = 320;
 pub const ACCOUNT_NAME_OCTETS_MAX: usize = 320;
 /// Octets of the name of whoever stages parts or holds cookies: a domain or `account:` and a name.
 pub const OWNER_OCTETS_MAX: usize = 400;
-/// Addresses of one account. People have a handful, role accounts some dozens.
-pub const ADDRESSES_MAX: usize = 256;
+/// Addresses of one account. People have a handful, role accounts some dozens; with the devices they fit in a value.
+pub const ADDRESSES_MAX: usize = 64;
 /// Devices of one account.
-pub const DEVICES_MAX: usize = 64;
+pub const DEVICES_MAX: usize = 32;
 /// Octets of a password hash in its text form (PHC strings of Argon2id have about 100).
 pub const PASSWORD_HASH_OCTETS_MAX: usize = 512;
 /// Octets of any other text in a record: hosts, steps, names, reasons. What a person reads at a glance.
