@@ -130,7 +130,7 @@ impl Engine for Redb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::conformance::{self, Open};
+    use storage::conformance::{self, Open, OpenEngine};
 
     /// proves: STO-21
     #[test]
@@ -138,6 +138,25 @@ mod tests {
         conformance::run(&|| -> Open {
             let directory = tempfile::tempdir().unwrap();
             Box::new(move || Box::new(open(directory.path(), Settings::default()).unwrap()))
+        });
+    }
+
+    #[test]
+    fn a_crash_at_any_step_loses_nothing() {
+        conformance::run_crashes(&|| -> OpenEngine<Redb> {
+            let directory = tempfile::tempdir().unwrap();
+            Box::new(move || {
+                let engine = Redb::open(&directory.path().join("store.redb")).unwrap();
+                (engine, directory.path().to_owned())
+            })
+        });
+    }
+
+    /// proves: STO-21
+    #[test]
+    fn what_is_acknowledged_survives_being_killed() {
+        conformance::run_kills("tests::what_is_acknowledged_survives_being_killed", &|directory| {
+            Box::new(open(directory, Settings::default()).unwrap())
         });
     }
 }

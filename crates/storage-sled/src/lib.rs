@@ -147,7 +147,7 @@ impl Engine for Sled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::conformance::{self, Open};
+    use storage::conformance::{self, Open, OpenEngine};
 
     /// proves: STO-20
     #[test]
@@ -166,5 +166,24 @@ mod tests {
         batch.put(b"k".to_vec(), vec![0; VALUE_OCTETS_MAX + 1]);
         assert!(matches!(engine.apply(&batch), Err(Error::Bound { .. })));
         assert_eq!(engine.value(b"k"), Ok(None));
+    }
+
+    #[test]
+    fn a_crash_at_any_step_loses_nothing() {
+        conformance::run_crashes(&|| -> OpenEngine<Sled> {
+            let directory = tempfile::tempdir().unwrap();
+            Box::new(move || {
+                let engine = Sled::open(&database(directory.path())).unwrap();
+                (engine, directory.path().to_owned())
+            })
+        });
+    }
+
+    /// proves: STO-20
+    #[test]
+    fn what_is_acknowledged_survives_being_killed() {
+        conformance::run_kills("tests::what_is_acknowledged_survives_being_killed", &|directory| {
+            Box::new(open(directory, Settings::default()).unwrap())
+        });
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Files {
     place: Place,
     /// Names of staging files that a writer or a staged part has open.
     open: Mutex<HashSet<String>>,
+    #[cfg(any(test, feature = "conformance"))]
+    faults: crate::conformance::Faults,
 }
 
 #[derive(Debug)]
@@ -74,12 +76,37 @@ impl Files {
             fs::create_dir_all(directory.join(room))?;
         }
         sync_directory(directory)?;
-        Ok(Files { place: Place::Directory(directory.to_owned()), open: Mutex::default() })
+        Ok(Files::at(Place::Directory(directory.to_owned())))
     }
 
     /// Rooms in memory.
     pub(crate) fn in_memory(memory: Arc<MemoryFiles>) -> Files {
-        Files { place: Place::Memory(memory), open: Mutex::default() }
+        Files::at(Place::Memory(memory))
+    }
+
+    fn at(place: Place) -> Files {
+        Files {
+            place,
+            open: Mutex::default(),
+            #[cfg(any(test, feature = "conformance"))]
+            faults: crate::conformance::Faults::none(),
+        }
+    }
+
+    /// The same rooms, whose durable steps fail by plan.
+    #[cfg(any(test, feature = "conformance"))]
+    pub(crate) fn with_faults(mut self, faults: crate::conformance::Faults) -> Files {
+        self.faults = faults;
+        self
+    }
+
+    /// Carries out a durable step.
+    fn step(&self, carry_out: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        #[cfg(any(test, feature = "conformance"))]
+        let result = self.faults.step(carry_out);
+        #[cfg(not(any(test, feature = "conformance")))]
+        let result = carry_out();
+        result
     }
 
     /// Opens the partial transfer of this owner and digest, or makes it.
@@ -111,6 +138,10 @@ impl Files {
 
     /// Moves a synced staging file among the parts. The directory has to be synced after it: see [`Files::sync`].
     pub(crate) fn place(&self, file: &StagingFile, digest: Digest) -> Result<(), Error> {
+        self.step(|| self.place_now(file, digest))
+    }
+
+    fn place_now(&self, file: &StagingFile, digest: Digest) -> Result<(), Error> {
         match &self.place {
             Place::Directory(directory) => {
                 let target = part_path(directory, digest);
@@ -139,7 +170,7 @@ impl Files {
                 .filter_map(|digest| part_path(directory, *digest).parent().map(Path::to_owned))
                 .collect();
             for parent in parents {
-                sync_directory(&parent)?;
+                self.step(|| sync_directory(&parent))?;
             }
         }
         Ok(())
@@ -175,7 +206,7 @@ impl Files {
     /// Removes a part. One that is not there is no error.
     pub(crate) fn remove_part(&self, digest: Digest) -> Result<(), Error> {
         match &self.place {
-            Place::Directory(directory) => remove_file(&part_path(directory, digest)),
+            Place::Directory(directory) => self.step(|| remove_file(&part_path(directory, digest))),
             Place::Memory(memory) => {
                 lock(&memory.placed).remove(&digest);
                 Ok(())

@@ -69,7 +69,7 @@ impl Engine for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{self, Open};
+    use crate::conformance::{self, Open, OpenEngine};
 
     #[test]
     fn the_suite_passes_in_memory() {
@@ -87,6 +87,15 @@ mod tests {
             Box::new(move || {
                 Box::new(Keeper::open(memory.clone(), directory.path(), Settings::default()).unwrap())
             })
+        });
+    }
+
+    #[test]
+    fn a_crash_at_any_step_loses_nothing() {
+        conformance::run_crashes(&|| -> OpenEngine<Memory> {
+            let memory = Memory::new();
+            let directory = tempfile::tempdir().unwrap();
+            Box::new(move || (memory.clone(), directory.path().to_owned()))
         });
     }
 }
