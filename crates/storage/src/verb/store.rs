@@ -173,6 +173,10 @@ impl<E: Engine> Store for Keeper<E> {
         mailbox::mailbox(&self.shared.engine, account, after, limit)
     }
 
+    fn mail_of(&self, account: &str, identity: Identity) -> Result<Option<MailboxEntry>, Error> {
+        mailbox::mail_of(&self.shared.engine, account, identity)
+    }
+
     fn mark_seen(&self, account: &str, mail: MailUid, seen: bool) -> Wait<'_, ()> {
         let account = account.to_owned();
         self.submit(move |tx| mailbox::mark_seen(tx, &account, mail, seen))
