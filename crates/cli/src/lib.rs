@@ -6,13 +6,22 @@
 //! that has both crates does those itself.
 
 mod args;
+pub mod client;
+mod clock;
+mod error;
+pub mod limits;
+mod output;
+pub mod profile;
+mod roots;
 
 pub use args::{
-    AccountAddressCommand, AccountCommand, Color, Command, Compose, ConfigCommand, EnrolArgs, GiveUpArgs, Global,
-    Invocation, LegChoice, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
-    MessageCommand, Moment, NodeAddress, NodeConfig, QueueCommand, QuickstartArgs, SendArgs, ServeArgs, SignArgs,
-    StatusArgs, StoreCommand, TraceArgs,
+    AccountAddressCommand, AccountCommand, Color, Command, Compose, ConfigCommand, EnrolArgs, GiveUpArgs,
+    Global, Invocation, LegChoice, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
+    MessageCommand, Moment, NodeAddress, NodeConfig, QueueCommand, QuickstartArgs, SendArgs, ServeArgs,
+    SignArgs, StatusArgs, StoreCommand, TraceArgs,
 };
+
+pub use error::Error;
 
 use std::future::Future;
 use std::pin::Pin;

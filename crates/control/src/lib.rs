@@ -23,6 +23,6 @@ pub use request::{Legs, Password, Request};
 pub use response::{Failure, FailureKind, Response};
 pub use server::{Answer, Operator, bind, serve};
 pub use view::{
-    AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, ListenerView, PeerView,
-    QueueView, RecipientView, StatusView, StoreView,
+    AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, ListenerView,
+    PeerView, QueueView, RecipientView, StatusView, StoreView,
 };

@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use operator::{
-    AccountAddressCommand, AccountCommand, ConfigCommand, LegChoice, NodeConfig, QueueCommand, QuickstartArgs,
-    ServeArgs, StoreCommand, TraceArgs,
+    AccountAddressCommand, AccountCommand, ConfigCommand, LegChoice, NodeConfig, QueueCommand,
+    QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
 };
 pub use user::{
     Compose, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
     MessageCommand, SendArgs, SignArgs, StatusArgs,
 };
+pub(crate) use value::pin as read_pin;
 pub use value::{Moment, NodeAddress};
 
 const ABOUT: &str = "Waxwing carries mail: your program hands a message to your node, your node offers it to the \
@@ -112,9 +113,11 @@ pub enum Command {
     /// Hands a message to your node and prints what became of it for each recipient. Attachments are streamed from
     /// the disk; a lost connection is opened again and goes on where it stopped. Date and Message-ID are added by
     /// your node, which also seals the message.
-    #[command(after_help = "Example:\n  waxwing send --to bob@b.test --subject Hello --text 'Good morning'\n  \
+    #[command(
+        after_help = "Example:\n  waxwing send --to bob@b.test --subject Hello --text 'Good morning'\n  \
         waxwing send --to bob@b.test --subject Film --attach film.mkv < letter.txt\n  \
-        waxwing send letter.eml --undo 30 --wait")]
+        waxwing send letter.eml --undo 30 --wait"
+    )]
     Send(SendArgs),
     /// Have a message sealed by your node, and send nothing
     ///
@@ -195,7 +198,9 @@ pub enum Command {
     #[command(subcommand, after_help = "Example:\n  waxwing config check --config /etc/waxwing/waxwing.toml")]
     Config(ConfigCommand),
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  waxwing completions bash > ~/.local/share/bash-completion/completions/waxwing")]
+    #[command(
+        after_help = "Example:\n  waxwing completions bash > ~/.local/share/bash-completion/completions/waxwing"
+    )]
     Completions {
         /// Which shell
         #[arg(value_enum)]

@@ -133,7 +133,9 @@ impl AccountCommand {
 #[derive(Debug, Clone, Subcommand)]
 pub enum QueueCommand {
     /// List what waits, or only how much for each lane
-    #[command(after_help = "Example:\n  waxwing queue list --lanes\n  waxwing queue list --lane exchange:b.test")]
+    #[command(
+        after_help = "Example:\n  waxwing queue list --lanes\n  waxwing queue list --lane exchange:b.test"
+    )]
     List {
         /// Sum up by lane
         #[arg(long, conflicts_with_all = ["lane", "after"])]
@@ -155,7 +157,9 @@ pub enum QueueCommand {
         leg: u64,
     },
     /// Try legs now
-    #[command(after_help = "Example:\n  waxwing queue retry 41 42\n  waxwing queue retry --lane exchange:b.test")]
+    #[command(
+        after_help = "Example:\n  waxwing queue retry 41 42\n  waxwing queue retry --lane exchange:b.test"
+    )]
     Retry(LegChoice),
     /// Do not try legs until they are released
     #[command(after_help = "Example:\n  waxwing queue hold 41")]
@@ -206,7 +210,9 @@ pub enum StoreCommand {
         node: NodeConfig,
     },
     /// Write all that can still be read into a folder; damaged records are skipped and told
-    #[command(after_help = "Example:\n  waxwing store export --config /etc/waxwing/waxwing.toml --dir rescue")]
+    #[command(
+        after_help = "Example:\n  waxwing store export --config /etc/waxwing/waxwing.toml --dir rescue"
+    )]
     Export {
         /// The configuration of the node, which must not run
         #[arg(long, value_name = "FILE")]

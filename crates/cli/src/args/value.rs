@@ -54,7 +54,8 @@ impl FromStr for Moment {
             let local = text.parse::<jiff::civil::DateTime>()?;
             Ok(local.to_zoned(jiff::tz::TimeZone::system())?.timestamp())
         });
-        let moment = moment.map_err(|_: jiff::Error| format!("`{text}` is not a time such as 2027-01-01T09:00"))?;
+        let moment =
+            moment.map_err(|_: jiff::Error| format!("`{text}` is not a time such as 2027-01-01T09:00"))?;
         u64::try_from(moment.as_millisecond()).map(Moment).map_err(|_| "that time is before 1970".to_owned())
     }
 }
@@ -65,7 +66,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
 }
 
 /// 32 octets in hexadecimal digits; colons between octets, as other tools print them, are allowed.
-pub(super) fn pin(text: &str) -> Result<[u8; 32], String> {
+pub(crate) fn pin(text: &str) -> Result<[u8; 32], String> {
     let digits: String = text.chars().filter(|&c| c != ':').collect();
     data_encoding::HEXLOWER_PERMISSIVE
         .decode(digits.as_bytes())
