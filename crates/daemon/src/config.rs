@@ -256,7 +256,8 @@ impl Config {
     /// [`Error::File`] or [`Error::Config`], which names the place and what to do.
     pub fn read(path: &Path) -> Result<Config, Error> {
         let wrong = |reason: String| Error::Config { path: path.to_owned(), reason };
-        let mut config: Config = toml::from_str(&files::read(path)?).map_err(|error| wrong(error.to_string()))?;
+        let mut config: Config =
+            toml::from_str(&files::read(path)?).map_err(|error| wrong(error.to_string()))?;
         config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         if config.domains.is_empty() {
             return Err(wrong("a node serves at least one domain: add [[domains]]".to_owned()));
@@ -319,10 +320,14 @@ impl Config {
             domains.insert(domain(&entry.name)?, node::DomainKey { selector: entry.selector.clone(), key });
         }
         self.pins()?;
-        let relays =
-            self.relays.iter().map(|relay| Ok((domain(&relay.from)?, domain(&relay.to)?))).collect::<Result<_, Error>>()?;
+        let relays = self
+            .relays
+            .iter()
+            .map(|relay| Ok((domain(&relay.from)?, domain(&relay.to)?)))
+            .collect::<Result<_, Error>>()?;
         let rules = self.rules.iter().map(rule).collect::<Result<_, Error>>()?;
-        let first = self.domains.first().ok_or(Error::Other("a node serves at least one domain".to_owned()))?;
+        let first =
+            self.domains.first().ok_or(Error::Other("a node serves at least one domain".to_owned()))?;
         Ok(node::Settings {
             domain: domain(&first.name)?,
             domains,
@@ -370,7 +375,9 @@ mod tests {
         files::write_public(&path, text).unwrap();
         match Config::read(&path) {
             Ok(_) => assert_eq!(reason, "", "{text}"),
-            Err(error) => assert!(!reason.is_empty() && error.to_string().contains(reason), "{text}: {error}"),
+            Err(error) => {
+                assert!(!reason.is_empty() && error.to_string().contains(reason), "{text}: {error}")
+            }
         }
     }
 
@@ -379,11 +386,17 @@ mod tests {
         let domains = "[[domains]]\nname = \"north.test\"\nselector = \"k\"\nkey = \"key\"\n";
         check(domains, "");
         check("domains = []", "at least one domain");
-        check(&format!("{domains}[listen]\nadress = \"127.0.0.1:1\"\n"), "unknown field `adress`, expected `address`");
+        check(
+            &format!("{domains}[listen]\nadress = \"127.0.0.1:1\"\n"),
+            "unknown field `adress`, expected `address`",
+        );
         check(&format!("{domains}[peers]\n\"south.test\" = \"12\"\n"), "64 hexadecimal digits");
         check(&domains.replace("north.test", "north"), "is not a domain");
         check(&domains.replace("\"key\"", "\"nothing\""), "No such file");
-        check(&format!("{domains}[[rule]]\nname = \"r\"\nto = \"x\"\naction = \"hold\"\n"), "is not an address");
+        check(
+            &format!("{domains}[[rule]]\nname = \"r\"\nto = \"x\"\naction = \"hold\"\n"),
+            "is not an address",
+        );
     }
 
     #[test]

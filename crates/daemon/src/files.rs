@@ -18,7 +18,10 @@ const FILE_OCTETS_MAX: u64 = 1 << 20;
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     let size = fs::metadata(path).map_err(|error| Error::file(path, error))?.len();
     if size > FILE_OCTETS_MAX {
-        return Err(Error::Config { path: path.to_owned(), reason: format!("is larger than {FILE_OCTETS_MAX} octets") });
+        return Err(Error::Config {
+            path: path.to_owned(),
+            reason: format!("is larger than {FILE_OCTETS_MAX} octets"),
+        });
     }
     fs::read_to_string(path).map_err(|error| Error::file(path, error))
 }
@@ -42,7 +45,8 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     let temporary = folder.join(name);
     // A file left from a crash would keep its own mode.
     let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(wrong)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(wrong)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
     fs::rename(&temporary, path).map_err(wrong)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)
@@ -51,10 +55,13 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
 /// Reads the key of a domain: 64 hexadecimal digits of seed.
 pub(crate) fn read_key(path: &Path) -> Result<SecretKey, Error> {
     let text = Zeroizing::new(read(path)?);
-    let seed = HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+    let seed =
+        HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|octets| <[u8; 32]>::try_from(octets).ok());
     match seed.map(Zeroizing::new) {
         Some(seed) => Ok(SecretKey::from_seed(&seed)),
-        None => Err(Error::Config { path: path.to_owned(), reason: "is not 64 hexadecimal digits".to_owned() }),
+        None => {
+            Err(Error::Config { path: path.to_owned(), reason: "is not 64 hexadecimal digits".to_owned() })
+        }
     }
 }
 

@@ -47,14 +47,16 @@ impl Door {
     /// The domain that a peer has proved: by a pin, by the TLSA records of its own exchange, or by an authority.
     async fn domain_of(&self, peer: Option<&Peer>) -> Option<Domain> {
         let peer = peer?;
-        let names: Vec<Domain> = peer.names().iter().filter_map(|name| Domain::from_wire(name).ok()).collect();
+        let names: Vec<Domain> =
+            peer.names().iter().filter_map(|name| Domain::from_wire(name).ok()).collect();
         let digest = peer.key_digest();
         if let Some(domain) = names.iter().find(|name| self.pins.get(name) == Some(&digest)) {
             return Some(domain.clone());
         }
         // A domain that is pinned is known by its pin only.
         for domain in names.iter().filter(|name| !self.pins.contains_key(name)).take(4) {
-            let found = dns::locate::exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await;
+            let found =
+                dns::locate::exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await;
             if let Ok(dns::locate::Location::Native { targets }) = found
                 && targets.iter().any(|target| target.tlsa.contains(&digest))
             {
@@ -161,7 +163,8 @@ impl UserSession {
         identity: message::Identity,
         selection: message::Selection,
     ) -> Result<Reply, Failure> {
-        let nothing = || Failure { code: Code::INVALID_ARGUMENTS, text: "no such message in this mailbox".to_owned() };
+        let nothing =
+            || Failure { code: Code::INVALID_ARGUMENTS, text: "no such message in this mailbox".to_owned() };
         let store = self.node.store().clone();
         let entry = store.mail_of(account, identity).map_err(store_failure)?.ok_or_else(nothing)?;
         let message = store.message(identity).map_err(store_failure)?.ok_or_else(nothing)?;

@@ -6,18 +6,20 @@
 
 mod clock;
 mod config;
+mod demo;
 mod error;
+mod export;
 mod files;
 mod inbound;
 mod operator;
 mod outbound;
-mod quickstart;
 mod running;
 mod source;
 mod view;
 
 pub use config::Config;
+pub use demo::{Demo, DemoNode};
 pub use error::Error;
+pub use export::{Summary, export};
 pub use operator::LocalOperator;
-pub use quickstart::{Options as QuickstartOptions, Show, quickstart};
 pub use running::{Running, open_store, serve};

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use control::{Answer, Failure, FailureKind, Legs, ListenerView, Operator, QueueView, Request, Response, StatusView, StoreView};
+use control::{
+    Answer, Failure, FailureKind, Legs, ListenerView, Operator, QueueView, Request, Response, StatusView,
+    StoreView,
+};
 use message::Identity;
 use message::address::Address;
 use node::Node;
@@ -63,7 +66,7 @@ impl NodeOperator {
         status.listeners = ["exchange", "submission"]
             .map(|service| ListenerView { address: self.address.clone(), service: service.to_owned() })
             .to_vec();
-        status.connections = self.server.counts().connections as u64;
+        status.connections = self.server.counts().open as u64;
         Ok(Response::Status(status))
     }
 }
@@ -97,6 +100,18 @@ impl LocalOperator {
         LocalOperator { node, engine: format!("{:?}", config.store.engine).to_lowercase() }
     }
 
+    /// Opens the store of a configuration on which no node runs.
+    ///
+    /// # Errors
+    /// [`crate::Error`] where the store cannot be opened, or a node has it.
+    pub fn open(config: &Config) -> Result<LocalOperator, crate::Error> {
+        let store = crate::running::open_store(config)?;
+        let resolver = Arc::new(dns::FixedZones::new());
+        let clock = Arc::new(crate::clock::SystemClock);
+        let node = Node::new(config.settings()?, store, resolver, clock, Arc::new(node::Quiet));
+        Ok(LocalOperator::new(node, config))
+    }
+
     fn store(&self) -> &Arc<dyn Store> {
         self.node.store()
     }
@@ -110,10 +125,14 @@ impl LocalOperator {
             }
             Request::AccountAdd { name, addresses, password } => {
                 if self.store().account(&name).map_err(failure)?.is_some() {
-                    return Err(Failure::new(FailureKind::Conflict, format!("the account {name} is there already")));
+                    return Err(Failure::new(
+                        FailureKind::Conflict,
+                        format!("the account {name} is there already"),
+                    ));
                 }
                 let addresses = addresses.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
-                self.put_account(&name, &addresses, password.map(|password| password.reveal().to_owned())).await
+                self.put_account(&name, &addresses, password.map(|password| password.reveal().to_owned()))
+                    .await
             }
             Request::AccountPassword { name, password } => {
                 let addresses = self.account(&name)?.addresses;
@@ -148,10 +167,17 @@ impl LocalOperator {
         let next_due_ms = self.store().next_due(now_ms()).map_err(failure)?;
         Ok(Response::Status(Box::new(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            queue: QueueView { waiting: numbers.legs, active: numbers.claimed, next_due_ms, ..QueueView::default() },
+            queue: QueueView {
+                waiting: numbers.legs,
+                active: numbers.claimed,
+                next_due_ms,
+                ..QueueView::default()
+            },
             store: StoreView {
                 engine: self.engine.clone(),
-                read_only: numbers.read_only.then(|| "a commit has failed; restart after the cause is mended".to_owned()),
+                read_only: numbers
+                    .read_only
+                    .then(|| "a commit has failed; restart after the cause is mended".to_owned()),
                 ..StoreView::default()
             },
             ..StatusView::default()
@@ -164,7 +190,10 @@ impl LocalOperator {
             Request::QueueList { lane, after, limit } => {
                 let lane = lane.map(|name| lane_of(&name)).transpose()?;
                 let legs = store.legs(lane.as_ref(), after.map(LegId), bounded(limit)).map_err(failure)?;
-                let legs = legs.iter().filter_map(|leg| self.leg(leg, false).transpose()).collect::<Result<_, _>>()?;
+                let legs = legs
+                    .iter()
+                    .filter_map(|leg| self.leg(leg, false).transpose())
+                    .collect::<Result<_, _>>()?;
                 Ok(Response::Legs { legs })
             }
             Request::QueueLanes => {
@@ -173,10 +202,15 @@ impl LocalOperator {
             }
             Request::QueueShow { leg } => {
                 let before = leg.checked_sub(1).map(LegId);
-                let found = store.legs(None, before, 1).map_err(failure)?.into_iter().find(|one| one.id == LegId(leg));
+                let found = store
+                    .legs(None, before, 1)
+                    .map_err(failure)?
+                    .into_iter()
+                    .find(|one| one.id == LegId(leg));
                 let view = found.map(|leg| self.leg(&leg, true)).transpose()?.flatten();
-                view.map(|view| Response::Leg(Box::new(view)))
-                    .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("no leg {leg} is in the queue")))
+                view.map(|view| Response::Leg(Box::new(view))).ok_or_else(|| {
+                    Failure::new(FailureKind::NotFound, format!("no leg {leg} is in the queue"))
+                })
             }
             Request::QueueRetry { legs } => self.change(legs, |leg| store.retry(leg, now_ms())).await,
             Request::QueueHold { legs } => self.change(legs, |leg| store.hold(leg)).await,
@@ -197,7 +231,8 @@ impl LocalOperator {
             Legs::Numbers(numbers) => numbers.into_iter().map(LegId).collect(),
             Legs::Lane(name) => {
                 let lane = lane_of(&name)?;
-                let legs = self.store().legs(Some(&lane), None, control::limits::LIST_MAX).map_err(failure)?;
+                let legs =
+                    self.store().legs(Some(&lane), None, control::limits::LIST_MAX).map_err(failure)?;
                 legs.iter().map(|leg| leg.id).collect::<Vec<_>>()
             }
         };
@@ -222,8 +257,11 @@ impl LocalOperator {
 
     fn trace(&self, identity: &str) -> Answered {
         let identity = Identity::from_hex(&identity.to_ascii_lowercase()).map_err(|_| {
-            Failure::new(FailureKind::Invalid, "a message is named by the 64 hexadecimal digits of its identity")
-                .hint("`waxwing status --json` and `waxwing queue list --json` print them in full")
+            Failure::new(
+                FailureKind::Invalid,
+                "a message is named by the 64 hexadecimal digits of its identity",
+            )
+            .hint("`waxwing status --json` and `waxwing queue list --json` print them in full")
         })?;
         let envelopes = self.store().envelopes_for(identity, control::limits::LIST_MAX).map_err(failure)?;
         if envelopes.is_empty() {

@@ -42,7 +42,11 @@ impl Courier for ExchangeCourier {
         })
     }
 
-    fn inquire<'a>(&'a self, domain: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, Result<Vec<Answered>, Trouble>> {
+    fn inquire<'a>(
+        &'a self,
+        domain: &'a Domain,
+        cookies: &'a [Cookie],
+    ) -> Later<'a, Result<Vec<Answered>, Trouble>> {
         Box::pin(async move {
             let reached = self.reach(domain, &|_, _| {}, &mut Vec::new()).await?;
             let reply = self.ask(&reached, &Frame::Poll(cookies.to_vec())).await?;
@@ -50,7 +54,10 @@ impl Courier for ExchangeCourier {
                 Frame::Answers(answers) if answers.len() == cookies.len() => {
                     Ok(answers.into_iter().map(answered).collect())
                 }
-                _ => Err(Trouble::Temporary(Code::INVALID_COMMAND, "the answer to a poll is not one".to_owned())),
+                _ => Err(Trouble::Temporary(
+                    Code::INVALID_COMMAND,
+                    "the answer to a poll is not one".to_owned(),
+                )),
             }
         })
     }
@@ -83,7 +90,10 @@ impl ExchangeCourier {
             submission: None,
         };
         let source = StoreSource::new(consignment.store.clone(), identity);
-        step("offer", &format!("offered to {}, {} recipients", reached.host, offer.envelope.recipients.len()));
+        step(
+            "offer",
+            &format!("offered to {}, {} recipients", reached.host, offer.envelope.recipients.len()),
+        );
         let observe = |event: &OfferingEvent| {
             if let OfferingEvent::Wanted(selection) = event {
                 step("want", &format!("{} asks for {selection:?}", reached.host));
@@ -106,11 +116,18 @@ impl ExchangeCourier {
     }
 
     async fn ask(&self, reached: &Reached, request: &Frame) -> Result<Frame, Trouble> {
-        transport::ask(reached.lease.link(), Pace::start(&self.limits), request).await.map_err(|error| trouble(&error))
+        transport::ask(reached.lease.link(), Pace::start(&self.limits), request)
+            .await
+            .map_err(|error| trouble(&error))
     }
 
     /// A live connection to one of the hosts of a domain: the first that answers as the one it must be.
-    async fn reach(&self, domain: &Domain, step: Tell<'_>, tried: &mut Vec<TryRecord>) -> Result<Reached, Trouble> {
+    async fn reach(
+        &self,
+        domain: &Domain,
+        step: Tell<'_>,
+        tried: &mut Vec<TryRecord>,
+    ) -> Result<Reached, Trouble> {
         let targets = self.targets(domain).await.inspect_err(|trouble| {
             step("resolve", &words(trouble));
             note(tried, domain.as_str(), "resolve", trouble);
@@ -137,9 +154,10 @@ impl ExchangeCourier {
             Ok(Location::NotHere) => {
                 Err(Trouble::Permanent(Code::NO_ROUTE, format!("{domain} says that it takes no mail")))
             }
-            Ok(Location::Legacy { .. }) => {
-                Err(Trouble::Permanent(Code::NO_ROUTE, format!("{domain} has no node, and no gateway is set up here")))
-            }
+            Ok(Location::Legacy { .. }) => Err(Trouble::Permanent(
+                Code::NO_ROUTE,
+                format!("{domain} has no node, and no gateway is set up here"),
+            )),
             Err(error) if error.persistence() == Persistence::Permanent => {
                 Err(Trouble::Permanent(Code::NO_ROUTE, error.to_string()))
             }
@@ -151,7 +169,11 @@ impl ExchangeCourier {
         let route = Route {
             host: target.host.clone(),
             port: target.port,
-            addresses: target.addresses.iter().map(|address| SocketAddr::new(*address, target.port)).collect(),
+            addresses: target
+                .addresses
+                .iter()
+                .map(|address| SocketAddr::new(*address, target.port))
+                .collect(),
             alpn: Alpn::Exchange,
             expectation: self.expectation(domain, target)?,
         };
@@ -161,7 +183,10 @@ impl ExchangeCourier {
         reader.push(&octets);
         match reader.next_item() {
             Ok(Some(Item::Frame(Frame::Settings(settings)))) => Ok((lease, settings)),
-            _ => Err(Trouble::Temporary(Code::INVALID_COMMAND, "the peer's settings are not settings".to_owned())),
+            _ => Err(Trouble::Temporary(
+                Code::INVALID_COMMAND,
+                "the peer's settings are not settings".to_owned(),
+            )),
         }
     }
 
@@ -175,7 +200,8 @@ impl ExchangeCourier {
             return Ok(Expectation::Dane { digests: target.tlsa.clone() });
         }
         let Some(roots) = self.roots.clone() else {
-            let text = format!("{domain} is not pinned, has no TLSA records, and no authorities are trusted here");
+            let text =
+                format!("{domain} is not pinned, has no TLSA records, and no authorities are trusted here");
             return Err(Trouble::Temporary(Code::NOT_AUTHORIZED, text));
         };
         let mut names = vec![domain.as_str().to_owned()];
@@ -189,7 +215,9 @@ impl ExchangeCourier {
 fn answered(answer: CookieAnswer) -> Answered {
     match answer {
         CookieAnswer::Final(disposition) => Answered::Final(disposition),
-        CookieAnswer::Pending { min_seconds, max_seconds, .. } => Answered::Pending { min_seconds, max_seconds },
+        CookieAnswer::Pending { min_seconds, max_seconds, .. } => {
+            Answered::Pending { min_seconds, max_seconds }
+        }
         CookieAnswer::Want(_) => Answered::Again,
         CookieAnswer::Unknown => Answered::Unknown,
     }
@@ -229,7 +257,9 @@ fn words(trouble: &Trouble) -> String {
 
 fn note(tried: &mut Vec<TryRecord>, host: &str, step: &str, trouble: &Trouble) {
     match trouble {
-        Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => record(tried, host, step, Some(*code), text),
+        Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => {
+            record(tried, host, step, Some(*code), text)
+        }
         Trouble::Throttled => {}
     }
 }

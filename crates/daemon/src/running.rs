@@ -8,9 +8,7 @@ use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
 use tokio::task::JoinSet;
-use transport::{
-    Alpn, Client, HostKey, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket,
-};
+use transport::{Alpn, Client, HostKey, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
@@ -51,8 +49,10 @@ impl Running {
             &limits,
         )?;
         let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
-        let door = Door { node: node.clone(), pins: pins.clone(), resolver: resolver.clone(), roots: roots.clone() };
-        let courier = ExchangeCourier { resolver, pool: Pool::new(client), limits: limits.clone(), pins, roots };
+        let door =
+            Door { node: node.clone(), pins: pins.clone(), resolver: resolver.clone(), roots: roots.clone() };
+        let courier =
+            ExchangeCourier { resolver, pool: Pool::new(client), limits: limits.clone(), pins, roots };
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
@@ -125,7 +125,8 @@ pub async fn serve(config: &Config, observer: Arc<dyn Observer>) -> Result<(), E
 pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     let data = config.data();
     make_private(&data)?;
-    let settings = storage::Settings { free_octets_floor: config.store.free_octets, ..storage::Settings::default() };
+    let settings =
+        storage::Settings { free_octets_floor: config.store.free_octets, ..storage::Settings::default() };
     let folder = data.join("store");
     Ok(match config.store.engine {
         EngineConfig::Sled => Arc::new(storage_sled::open(&folder, settings)?),
@@ -205,7 +206,9 @@ async fn follow_mail(node: Node, maildir: Maildir) {
         });
         match followed.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a Maildir cannot be written; it is tried again with the next mail"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a Maildir cannot be written; it is tried again with the next mail")
+            }
             Err(_) => return,
         }
         if arrived.changed().await.is_err() {

@@ -64,7 +64,10 @@ fn slice_of(reader: &PartReader, offset: u64, octets: u64) -> io::Result<Bytes> 
     let slice = encode_slice(&outboard, offset, octets, |at, buffer: &mut [u8]| {
         let mut filled = 0;
         while filled < buffer.len() {
-            match reader.read_at(at + filled as u64, &mut buffer[filled..]).map_err(|_| SliceTrouble::Unreadable)? {
+            match reader
+                .read_at(at + filled as u64, &mut buffer[filled..])
+                .map_err(|_| SliceTrouble::Unreadable)?
+            {
                 0 => return Err(SliceTrouble::Unreadable),
                 count => filled += count,
             }

@@ -1,6 +1,8 @@
 //! What the store keeps, in the words of the protocol and of the control socket. Conversion is by hand.
 
-use control::{AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, RecipientView};
+use control::{
+    AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, RecipientView,
+};
 use message::Disposition;
 use protocol::{CookieAnswer, MailboxEntry, SealWords, StatusAttempt, StatusRecipient, StatusRecord};
 use storage::{Attempt, EnvelopeRecord, FindingKind, LegRecord, Origin};
