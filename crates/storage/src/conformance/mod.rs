@@ -23,8 +23,11 @@ use crate::Store;
 /// Opens the store of one place; called again after the store was dropped, it opens what is there.
 pub type Open = Box<dyn Fn() -> Box<dyn Store>>;
 
+/// One test.
+type Test = fn(&Open);
+
 /// The tests by name.
-const TESTS: &[(&str, fn(&Open))] = &[
+const TESTS: &[(&str, Test)] = &[
     ("a_message_comes_back_as_it_was", content::a_message_comes_back_as_it_was),
     ("a_part_is_resumed_where_it_stopped", content::a_part_is_resumed_where_it_stopped),
     ("wrong_octets_are_thrown_away", content::wrong_octets_are_thrown_away),
