@@ -196,6 +196,8 @@ impl<E: Engine> Shared<E> {
     }
 
     /// Whether there is room for more.
+    ///
+    /// keeps: STO-19
     pub(crate) fn room(&self) -> Result<(), Error> {
         match self.files.free_octets() {
             Some(free) if free < self.settings.free_octets_floor => Err(Error::Full),
