@@ -24,6 +24,7 @@ mod manifest;
 mod parse;
 mod seal;
 mod selection;
+pub mod slice;
 
 pub use compose::{Draft, DraftContent, DraftPart, Headers, Message};
 pub use digest::{Digest, DigestWriter, Identity};

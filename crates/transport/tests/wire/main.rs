@@ -1,0 +1,10 @@
+//! Real QUIC and real TLS over loopback.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
+mod timing;
