@@ -142,6 +142,12 @@ mod tests {
     }
 
     #[test]
+    fn it_does_what_an_engine_must() {
+        let directory = tempfile::tempdir().unwrap();
+        conformance::run_engine(&|| Redb::open(&directory.path().join("store.redb")).unwrap());
+    }
+
+    #[test]
     fn a_crash_at_any_step_loses_nothing() {
         conformance::run_crashes(&|| -> OpenEngine<Redb> {
             let directory = tempfile::tempdir().unwrap();

@@ -169,6 +169,12 @@ mod tests {
     }
 
     #[test]
+    fn it_does_what_an_engine_must() {
+        let directory = tempfile::tempdir().unwrap();
+        conformance::run_engine(&|| Sled::open(&database(directory.path())).unwrap());
+    }
+
+    #[test]
     fn a_crash_at_any_step_loses_nothing() {
         conformance::run_crashes(&|| -> OpenEngine<Sled> {
             let directory = tempfile::tempdir().unwrap();

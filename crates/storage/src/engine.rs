@@ -52,6 +52,8 @@ pub trait Engine: View + Send + Sync + 'static {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Octets of all keys and values ever put in: at least those that are there.
+    octets: usize,
 }
 
 impl Batch {
@@ -72,17 +74,25 @@ impl Batch {
 
     /// Writes a value.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.octets += key.len() + value.len();
         self.changes.insert(key, Some(value));
     }
 
     /// Removes a key.
     pub fn remove(&mut self, key: Vec<u8>) {
+        self.octets += key.len();
         self.changes.insert(key, None);
     }
 
     /// Takes in later changes.
     pub(crate) fn append(&mut self, later: Batch) {
+        self.octets += later.octets;
         self.changes.extend(later.changes);
+    }
+
+    /// Octets of the changes, or more where a key changed several times.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
     }
 
     /// What this batch says of a key: nothing, that it is removed, or its value.

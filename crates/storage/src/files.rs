@@ -72,10 +72,18 @@ pub(crate) struct StagingEntry {
 impl Files {
     /// Opens the rooms below a directory and makes them where they are not there.
     pub(crate) fn in_directory(directory: &Path) -> Result<Files, Error> {
-        for room in ["staging", "parts"] {
-            fs::create_dir_all(directory.join(room))?;
+        let (staging, parts) = (directory.join("staging"), directory.join("parts"));
+        fs::create_dir_all(&staging)?;
+        fs::create_dir_all(&parts)?;
+        // All 256 rooms are made here, so that no commit depends on a directory whose name may not be durable.
+        for first in 0..=u8::MAX {
+            fs::create_dir_all(parts.join(format!("{first:02x}")))?;
         }
+        sync_directory(&parts)?;
         sync_directory(directory)?;
+        if let Some(above) = directory.parent().filter(|above| !above.as_os_str().is_empty()) {
+            sync_directory(above)?;
+        }
         Ok(Files::at(Place::Directory(directory.to_owned())))
     }
 
@@ -145,12 +153,6 @@ impl Files {
         match &self.place {
             Place::Directory(directory) => {
                 let target = part_path(directory, digest);
-                if let Some(parent) = target.parent()
-                    && !parent.is_dir()
-                {
-                    fs::create_dir_all(parent)?;
-                    sync_directory(&directory.join("parts"))?;
-                }
                 fs::rename(staging_path(directory, &file.name), target)?;
             }
             Place::Memory(memory) => {

@@ -196,6 +196,8 @@ impl<E: Engine> Shared<E> {
     }
 
     /// Whether there is room for more.
+    ///
+    /// keeps: STO-19
     pub(crate) fn room(&self) -> Result<(), Error> {
         match self.files.free_octets() {
             Some(free) if free < self.settings.free_octets_floor => Err(Error::Full),
@@ -285,5 +287,148 @@ impl<E: Engine> Shared<E> {
             free_octets: self.files.free_octets(),
             read_only: self.writable().is_err(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Counter, block_on};
+    use crate::{
+        Acceptance, Content, CookieAnswer, Effect, Exported, FindingKind, Intended, Lane, LegId, Memory,
+        NewMessage, Origin, Store,
+    };
+    use message::address::Address;
+    use message::{Disposition, Draft, DraftContent, DraftPart, HeaderBuilder, Message};
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    /// Queues a message of one empty part along one of 50 lanes.
+    fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<crate::Receipt, Error> {
+        let mut header = HeaderBuilder::new();
+        header.push("Subject", &number.to_string()).unwrap();
+        let root = DraftPart {
+            media_type: "text/plain".to_owned(),
+            parameters: String::new(),
+            fields: Vec::new(),
+            content: DraftContent::Body(Extent::of(b"")),
+        };
+        let draft = Draft { header: header.finish().unwrap(), root };
+        let message = Message::assemble(&draft, vec![bytes::Bytes::new()]).unwrap();
+        let mut cookie = [0; 32];
+        cookie[..4].copy_from_slice(&number.to_be_bytes());
+        let to = Intended {
+            address: Address::from_wire("a@far.test").unwrap(),
+            effect: Effect::Queue { lane: Lane::new(&format!("lane {}", number % 50)).unwrap() },
+            answer: Disposition::Pending {
+                cookie: Cookie::from_bytes(cookie),
+                min_seconds: 1,
+                max_seconds: 2,
+                until: 3,
+            },
+        };
+        let content = NewMessage {
+            manifest: message.manifest().clone(),
+            headers: Some(message.headers().clone()),
+            seals: Vec::new(),
+            parts: Vec::new(),
+        };
+        block_on(store.accept(Acceptance {
+            content: Content::New(content),
+            octets: 1,
+            origin: Origin::Submission { account: "ann".to_owned() },
+            trace: Vec::new(),
+            now_ms: NOW,
+            expires_at_ms: NOW,
+            release_at_ms,
+            recipients: vec![to],
+        }))
+    }
+
+    fn counting() -> (Counter, Keeper<Counter>) {
+        let engine = Counter::new();
+        let files = Files::in_memory(std::sync::Arc::default());
+        (engine.clone(), Keeper::open_with(engine, files, Settings::default()).unwrap())
+    }
+
+    /// proves: STO-15
+    #[test]
+    fn a_claim_among_ten_thousand_legs_reads_what_it_takes() {
+        let (engine, store) = counting();
+        for number in 0..10_000 {
+            queue(&store, number, Some(NOW + if number % 1000 == 0 { 0 } else { 1 + u64::from(number) }))
+                .unwrap();
+        }
+        let before = engine.reads();
+        let claims = block_on(store.claim(NOW, 1000, 100, &[])).unwrap();
+        assert_eq!(claims.len(), 10);
+        // A leg, its envelope, and a page of at most 16 keys to find the next head of the lane.
+        assert!(engine.reads() - before <= 10 * 20, "{} reads", engine.reads() - before);
+        let before = engine.reads();
+        assert_eq!(block_on(store.claim(NOW, 1000, 100, &[])), Ok(Vec::new()));
+        assert_eq!(engine.reads(), before, "nothing is due, so nothing is read");
+    }
+
+    /// proves: STO-13
+    #[test]
+    fn every_cookie_costs_one_look() {
+        let (engine, store) = counting();
+        queue(&store, 7, None).unwrap();
+        let mut own = [0; 32];
+        own[3] = 7;
+        let cost = |holder: &str, cookie: [u8; 32]| {
+            let before = engine.reads();
+            let answer = store.poll(holder, &[Cookie::from_bytes(cookie)], NOW).unwrap().remove(0);
+            (engine.reads() - before, answer == CookieAnswer::Unknown)
+        };
+        assert_eq!(cost("account:ann", own), (1, false));
+        assert_eq!(cost("account:eve", own), (1, true));
+        assert_eq!(cost("account:ann", [9; 32]), (1, true));
+    }
+
+    /// proves: STO-5
+    #[test]
+    fn damage_stays_with_its_record() {
+        let engine = Memory::new();
+        let store = engine.open(Settings::default()).unwrap();
+        let (first, second) = (queue(&store, 1, None).unwrap(), queue(&store, 51, None).unwrap());
+        let leg = store.legs(None, None, 1).unwrap()[0].id;
+        let mut damage = Batch::default();
+        damage.put(key::leg(leg), b"\xffnothing of ours".to_vec());
+        engine.apply(&damage).unwrap();
+        let claims = block_on(store.claim(NOW, 1000, 10, &[])).unwrap();
+        assert_eq!(claims.iter().map(|claim| claim.envelope.id).collect::<Vec<_>>(), [second.envelope]);
+        assert_eq!(store.statistics().quarantined, 1);
+        assert!(matches!(block_on(store.retry(leg, NOW)), Err(Error::Damaged { .. })));
+        let mut found = Vec::new();
+        store.check(&mut |finding| found.push((finding.kind, finding.key))).unwrap();
+        assert_eq!(found, [(FindingKind::Damaged, key::readable(&key::leg(leg)))]);
+        let (mut skipped, mut envelopes) = (0, 0);
+        store
+            .export(&mut |item| match item {
+                Exported::Skipped(_) => skipped += 1,
+                Exported::Envelope(_) => envelopes += 1,
+                _ => {}
+            })
+            .unwrap();
+        assert_eq!((skipped, envelopes), (1, 2));
+        assert!(store.envelope(first.envelope).unwrap().is_some());
+        assert_eq!(block_on(store.retry(LegId(999), NOW)), Err(Error::NotFound("leg")));
+    }
+
+    /// proves: STO-19
+    #[test]
+    fn a_full_disk_refuses_what_grows_and_settles_what_is_there() {
+        let (engine, directory) = (Memory::new(), tempfile::tempdir().unwrap());
+        let store = Keeper::open(engine.clone(), directory.path(), Settings::default()).unwrap();
+        queue(&store, 1, None).unwrap();
+        drop(store);
+        let full = Settings { free_octets_floor: u64::MAX, ..Settings::default() };
+        let store = Keeper::open(engine, directory.path(), full).unwrap();
+        assert_eq!(queue(&store, 2, None), Err(Error::Full));
+        assert!(matches!(store.stage("ann", Extent::of(b"x"), NOW), Err(Error::Full)));
+        let leg = store.legs(None, None, 1).unwrap()[0].id;
+        assert_eq!(block_on(store.remove(leg, NOW)), Ok(Vec::new()));
+        assert!(!store.statistics().read_only);
     }
 }

@@ -267,3 +267,43 @@ pub(crate) fn expiry_of_held(at_ms: u64, envelope: EnvelopeId, recipient: u32) -
 pub(crate) fn meta(name: &str) -> Vec<u8> {
     Key::of(table::META).name(name).done()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The octets are written out by hand after the table in `spec/12-storage.md`.
+    ///
+    /// proves: STO-3
+    #[test]
+    fn keys_are_laid_out_as_specified() {
+        let lane = Lane::new("a.test").unwrap();
+        let check = |key: Vec<u8>, expected: &[&[u8]]| assert_eq!(key, expected.concat());
+        check(account("ann"), &[b"Aann\0"]);
+        check(
+            lane_due(&lane, 258, LegId(3)),
+            &[b"Qa.test\0", &[0, 0, 0, 0, 0, 0, 1, 2], &[0, 0, 0, 0, 0, 0, 0, 3]],
+        );
+        check(envelope_of("ann", EnvelopeId(1)), &[b"eann\0", &[255, 255, 255, 255, 255, 255, 255, 254]]);
+        check(
+            expiry_of_held(1, EnvelopeId(2), 3),
+            &[b"X", &[0, 0, 0, 0, 0, 0, 0, 1], b"W", &[0; 7], &[2, 0, 0, 0, 3]],
+        );
+        check(
+            once("p.test", Identity::from_bytes([7; 32]), "a@b.test"),
+            &[b"Op.test\0", &[7; 32], b"a@b.test\0"],
+        );
+        assert!(
+            lane_due(&lane, 255, LegId(9)) < lane_due(&lane, 256, LegId(0)),
+            "keys have the order of times"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_after_all_its_keys() {
+        let check = |prefix: &[u8], expected: &[u8]| assert_eq!(after_prefix(prefix), expected);
+        check(b"ab", b"ac");
+        check(&[b'a', 255], b"b");
+        check(&[1, 255, 255], &[2]);
+    }
+}

@@ -91,6 +91,12 @@ mod tests {
     }
 
     #[test]
+    fn it_does_what_an_engine_must() {
+        let memory = Memory::new();
+        conformance::run_engine(&|| memory.clone());
+    }
+
+    #[test]
     fn a_crash_at_any_step_loses_nothing() {
         conformance::run_crashes(&|| -> OpenEngine<Memory> {
             let memory = Memory::new();

@@ -3,6 +3,7 @@
 //!
 //! keeps: STO-1, STO-6, STO-7
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -12,7 +13,7 @@ use crate::Error;
 use crate::engine::{Batch, Engine};
 use crate::files::lock;
 use crate::keeper::Shared;
-use crate::limits::GROUP_OPERATIONS_MAX;
+use crate::limits::{GROUP_OCTETS_MAX, GROUP_OPERATIONS_MAX};
 use crate::transaction::{Effects, Transaction};
 
 /// Answers an operation with how the commit went.
@@ -31,12 +32,12 @@ pub(crate) enum Request {
 /// Serves requests until nobody can make any more.
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, requests: &Receiver<Request>) {
     while let Ok(first) = requests.recv() {
-        let mut group = Vec::new();
+        let mut group = VecDeque::new();
         let mut next = Some(first);
         let mut compact = None;
         while let Some(request) = next {
             match request {
-                Request::Work(work, permit) => group.push((work, permit)),
+                Request::Work(work, permit) => group.push_back((work, permit)),
                 Request::Compact(answer) => {
                     compact = Some(answer);
                     break;
@@ -44,8 +45,8 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, requests: &Receiver<Reques
             }
             next = if group.len() < GROUP_OPERATIONS_MAX { requests.try_recv().ok() } else { None };
         }
-        if !group.is_empty() {
-            run_group(shared, group);
+        while !group.is_empty() {
+            run_group(shared, &mut group);
         }
         if let Some(answer) = compact {
             // Whoever asked may have gone.
@@ -54,14 +55,15 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, requests: &Receiver<Reques
     }
 }
 
-/// Runs operations and commits what they have changed in one batch.
-fn run_group<E: Engine>(shared: &Shared<E>, group: Vec<(Work, OwnedSemaphorePermit)>) {
+/// Runs operations until there are no more or their changes become large, and commits them in one batch.
+fn run_group<E: Engine>(shared: &Shared<E>, group: &mut VecDeque<(Work, OwnedSemaphorePermit)>) {
     let mut batch = Batch::default();
     let mut effects = Effects::default();
     let mut answers = Vec::with_capacity(group.len());
     let writable = shared.writable();
-    shared.count(group.len());
-    for (work, permit) in group {
+    while batch.octets() <= GROUP_OCTETS_MAX
+        && let Some((work, permit)) = group.pop_front()
+    {
         let mut transaction = Transaction::new(&shared.engine, &batch, shared.settings.retention_ms);
         let (counts, answer) = match &writable {
             Ok(()) => work(Ok(&mut transaction)),
@@ -77,6 +79,7 @@ fn run_group<E: Engine>(shared: &Shared<E>, group: Vec<(Work, OwnedSemaphorePerm
     if writable.is_ok() {
         shared.note_polls(&mut batch);
     }
+    shared.count(answers.len());
     let result = commit(shared, &batch, effects);
     for (answer, permit) in answers {
         answer(result.clone());

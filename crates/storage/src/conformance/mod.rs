@@ -1,11 +1,13 @@
 //! The suite that every engine passes: the same list of tests over any way to open a store.
 //!
 //! An engine crate calls [`run`] with a function that makes a new, empty place and returns how to open (and open
-//! again) the store in it; embedded engines also call [`run_crashes`] and [`run_kills`].
+//! again) the store in it; embedded engines also call [`run_engine`], [`run_crashes`] and
+//! [`run_kills`].
 
 mod accept;
 mod content;
 mod crash;
+mod engine;
 mod fault;
 mod fixture;
 mod kill;
@@ -14,6 +16,7 @@ mod status;
 mod upkeep;
 
 pub use crash::{OpenEngine, run_crashes};
+pub use engine::run_engine;
 pub use fault::{Counter, Faults, FaultyEngine};
 pub use fixture::block_on;
 pub use kill::run_kills;
@@ -23,8 +26,11 @@ use crate::Store;
 /// Opens the store of one place; called again after the store was dropped, it opens what is there.
 pub type Open = Box<dyn Fn() -> Box<dyn Store>>;
 
+/// One test.
+type Test = fn(&Open);
+
 /// The tests by name.
-const TESTS: &[(&str, fn(&Open))] = &[
+const TESTS: &[(&str, Test)] = &[
     ("a_message_comes_back_as_it_was", content::a_message_comes_back_as_it_was),
     ("a_part_is_resumed_where_it_stopped", content::a_part_is_resumed_where_it_stopped),
     ("wrong_octets_are_thrown_away", content::wrong_octets_are_thrown_away),

@@ -228,4 +228,20 @@ pub(super) fn a_submitter_can_give_up(open: &Open) {
     let answer = store.poll("peer.test", &cookies[..1], NOW).unwrap().remove(0);
     assert_eq!(answer, CookieAnswer::Final(Disposition::Withdrawn));
     assert_eq!(findings(&*store), Vec::<String>::new());
+    a_withdrawal_meets_a_claim(&*store);
+}
+
+/// One of two recipients is withdrawn while their leg is worked on: the settlement ends the other.
+fn a_withdrawal_meets_a_claim(store: &dyn Store) {
+    let message = letter("both", &[octets(3, 10)]);
+    let to = vec![to_queue("a@far.test", "far.test", 5), to_queue("b@far.test", "far.test", 6)];
+    let receipt = accept(store, &message, peer(), to).unwrap();
+    let claims = claim(store, NOW, 1);
+    block_on(store.give_up("peer.test", &[Cookie::from_bytes([5; 32])], NOW)).unwrap();
+    let accepted = |place| (place, Outcome::Final(Disposition::Accepted));
+    let settled = block_on(store.settle(settlement(&claims[0], vec![accepted(0), accepted(1)], None)));
+    assert_eq!(settled, Ok(Settled { remaining: 0, closed: true }));
+    let envelope = store.envelope(receipt.envelope).unwrap().unwrap();
+    let words: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.current().word()).collect();
+    assert_eq!(words, ["withdrawn", "accepted"]);
 }

@@ -251,6 +251,19 @@ mod tests {
         assert_eq!(T::decode(&other, b"k"), Err(crate::Error::Damaged { key: "k".into() }));
     }
 
+    /// The octets are written out by hand after RFC 8949 and `spec/12-storage.md`.
+    ///
+    /// proves: STO-4
+    #[test]
+    fn records_are_maps_with_a_version() {
+        let record = OnceRecord { envelope: EnvelopeId(500), recipient: 2 };
+        assert_eq!(record.encode(), [0xa3, 0x00, 0x01, 0x01, 0x19, 0x01, 0xf4, 0x02, 0x02]);
+        let with_unknown_key = [0xa4, 0x00, 0x01, 0x01, 0x19, 0x01, 0xf4, 0x02, 0x02, 0x18, 0x63, 0x61, b'x'];
+        assert_eq!(OnceRecord::decode(&with_unknown_key, b"k"), Ok(record));
+        let without_recipient = [0xa2, 0x00, 0x01, 0x01, 0x01];
+        assert!(OnceRecord::decode(&without_recipient, b"k").is_err());
+    }
+
     #[test]
     fn records_come_back_as_they_were() {
         check(OnceRecord { envelope: EnvelopeId(u64::MAX), recipient: 7 });

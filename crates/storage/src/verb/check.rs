@@ -53,13 +53,19 @@ impl Inspection<'_> {
         self.say(kind, key::readable(key), detail);
     }
 
-    fn damaged(&mut self, key: &[u8]) {
+    /// Reports a record that cannot be read. The check goes on.
+    fn damaged(&mut self, key: &[u8]) -> Result<(), Error> {
         self.found(FindingKind::Damaged, key, "the record cannot be read");
+        Ok(())
     }
 
     /// Reads a record of a table, or reports it.
     fn decode<T: Record>(&mut self, (key, value): &Pair) -> Option<T> {
-        T::decode(value, key).inspect_err(|_| self.damaged(key)).ok()
+        let record = T::decode(value, key).ok();
+        if record.is_none() {
+            self.found(FindingKind::Damaged, key, "the record cannot be read");
+        }
+        record
     }
 
     /// Reports a reference to what is not there. A target that is there but damaged is reported where it stands.
@@ -111,10 +117,7 @@ fn check_accounts(inspection: &mut Inspection) -> Result<(), Error> {
     for table in [table::ADDRESS, table::DEVICE] {
         each(view, table, &mut |(key, value)| match std::str::from_utf8(value) {
             Ok(name) => inspection.refers(key, &key::account(name)),
-            Err(_) => {
-                inspection.damaged(key);
-                Ok(())
-            }
+            Err(_) => inspection.damaged(key),
         })?;
     }
     Ok(())
@@ -126,8 +129,7 @@ fn check_messages(inspection: &mut Inspection) -> Result<(), Error> {
         let (Some(identity), Some(0)) = (read_identity(key, 1), key.last()) else { return Ok(()) };
         inspection.referred(key, &key::holds(identity))?;
         let Ok(Some(record)) = load_message(view, identity) else {
-            inspection.damaged(key);
-            return Ok(());
+            return inspection.damaged(key);
         };
         let here = record.here.clone();
         for (number, part, digest) in record.manifest.leaves().filter(|(_, part, _)| part.octets > 0) {
@@ -142,7 +144,7 @@ fn check_messages(inspection: &mut Inspection) -> Result<(), Error> {
             let body = key::body(identity, number);
             match view.value(&body)? {
                 Some(octets) if Digest::of(&octets) == digest => {}
-                Some(_) => inspection.damaged(&body),
+                Some(_) => inspection.damaged(&body)?,
                 None => inspection.refers(key, &body)?,
             }
         }
@@ -150,10 +152,10 @@ fn check_messages(inspection: &mut Inspection) -> Result<(), Error> {
     })?;
     each(view, table::BODY, &mut |(key, _)| match read_identity(key, 1) {
         Some(identity) => inspection.referred(key, &key::message(identity)),
-        None => Ok(inspection.damaged(key)),
+        None => inspection.damaged(key),
     })?;
     each(view, table::HOLD, &mut |(key, _)| {
-        let Some(identity) = read_identity(key, 1) else { return Ok(inspection.damaged(key)) };
+        let Some(identity) = read_identity(key, 1) else { return inspection.damaged(key) };
         match (key.get(33), key::last_long(key)) {
             (Some(b'E'), Some(id)) => {
                 let mut first = key::envelope(EnvelopeId(id));
@@ -165,7 +167,7 @@ fn check_messages(inspection: &mut Inspection) -> Result<(), Error> {
                 first.push(0);
                 inspection.refers(key, &first)
             }
-            _ => Ok(inspection.damaged(key)),
+            _ => inspection.damaged(key),
         }
     })
 }
@@ -176,7 +178,7 @@ fn check_envelopes(inspection: &mut Inspection) -> Result<(), Error> {
         let (Some(id), Some(0)) = (key::long_before(key, 1), key.last()) else { return Ok(()) };
         match load_envelope(view, EnvelopeId(id)) {
             Ok(Some(envelope)) => check_envelope(inspection, key, &envelope),
-            _ => Ok(inspection.damaged(key)),
+            _ => inspection.damaged(key),
         }
     })?;
     let first_chunk = |id: EnvelopeId| {
@@ -244,7 +246,7 @@ fn check_legs(inspection: &mut Inspection) -> Result<(), Error> {
     for table in [table::LANE_DUE, table::LANE_LEG] {
         each(view, table, &mut |(key, _)| match key::last_long(key) {
             Some(leg) => inspection.refers(key, &key::leg(LegId(leg))),
-            None => Ok(inspection.damaged(key)),
+            None => inspection.damaged(key),
         })?;
     }
     Ok(())
@@ -274,7 +276,7 @@ fn check_files<E: Engine>(shared: &Shared<E>, inspection: &mut Inspection) -> Re
     let mut used = BTreeSet::new();
     each(&shared.engine, table::PART_USE, &mut |(key, _)| {
         let (Some(digest), Some(identity)) = (read_identity(key, 1), read_identity(key, 33)) else {
-            return Ok(inspection.damaged(key));
+            return inspection.damaged(key);
         };
         used.insert(digest.0);
         inspection.referred(key, &key::message(identity))

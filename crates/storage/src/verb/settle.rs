@@ -21,6 +21,11 @@ pub(crate) fn settle(tx: &mut Transaction, settlement: Settlement) -> Result<Set
     let mut envelope = envelope_of(tx, leg.envelope)?;
     for (place, outcome) in settlement.outcomes {
         if !leg.recipients.contains(&place) {
+            // It may have been withdrawn while the claim was worked on: its final disposition stands.
+            let known = envelope.recipients.get(place as usize);
+            if known.is_some_and(|recipient| recipient.outcome.is_some()) {
+                continue;
+            }
             return Err(Error::Invalid("the leg has no such recipient"));
         }
         settle_recipient(tx, &mut envelope, place, outcome)?;
@@ -166,9 +171,17 @@ pub(crate) fn give_up(
     }
     let mut told = Vec::new();
     for cookie in cookies {
-        if let Some(record) = own_cookie(tx, holder, cookie)? {
-            let mut envelope = envelope_of(tx, record.envelope)?;
-            told.extend(withdraw_recipients(tx, &mut envelope, &[record.recipient], now_ms)?);
+        let found = own_cookie(tx, holder, cookie).and_then(|record| match record {
+            Some(record) => Ok(Some((envelope_of(tx, record.envelope)?, record.recipient))),
+            None => Ok(None),
+        });
+        match found {
+            Ok(Some((mut envelope, place))) => {
+                told.extend(withdraw_recipients(tx, &mut envelope, &[place], now_ms)?);
+            }
+            // What is damaged must not keep the others from ending; the check reports it.
+            Ok(None) | Err(Error::Damaged { .. } | Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(told)
