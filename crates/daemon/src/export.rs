@@ -80,7 +80,8 @@ fn line(out: &mut impl Write, value: &serde_json::Value) -> std::io::Result<()> 
 fn write_message(store: &dyn Store, message: &StoredMessage, folder: &Path) -> std::io::Result<()> {
     let unreadable = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
     let identity = message.manifest.identity();
-    let headers = message.headers.as_ref().ok_or_else(|| unreadable("its headers are not here".to_owned()))?;
+    let headers =
+        message.headers.as_ref().ok_or_else(|| unreadable("its headers are not here".to_owned()))?;
     let prelude = FilePrelude { seals: message.seals.clone() };
     let block = prelude.to_block().map_err(|error| unreadable(error.to_string()))?;
     let mut out = BufWriter::new(File::create(folder.join("messages").join(format!("{identity}.wax")))?);
@@ -92,7 +93,8 @@ fn write_message(store: &dyn Store, message: &StoredMessage, folder: &Path) -> s
             Segment::Trailer => out.write_all(b"\r\n\r\n")?,
             Segment::Body { octets: 0, .. } => {}
             Segment::Body { part, octets } => {
-                let reader = store.open_part(identity, part).map_err(|error| unreadable(error.to_string()))?;
+                let reader =
+                    store.open_part(identity, part).map_err(|error| unreadable(error.to_string()))?;
                 let reader = reader.ok_or_else(|| unreadable(format!("part {part} is not here")))?;
                 let (mut at, mut buffer) = (0, vec![0; 256 * 1024]);
                 while at < octets {

@@ -23,7 +23,9 @@ pub(crate) async fn run(invocation: &Invocation) -> ExitCode {
 fn config_of(command: &Command) -> Option<PathBuf> {
     let path = match command {
         Command::Account(command) => command.config(),
-        Command::Store(StoreCommand::Check { node } | StoreCommand::Compact { node }) => node.config.as_deref(),
+        Command::Store(StoreCommand::Check { node } | StoreCommand::Compact { node }) => {
+            node.config.as_deref()
+        }
         Command::Store(StoreCommand::Export { config, .. }) => Some(config.as_path()),
         _ => None,
     };
@@ -40,7 +42,12 @@ fn opened(path: &Path) -> Result<(Config, LocalOperator), Error> {
 fn export(config: &Config, dir: &Path) -> ExitCode {
     match daemon::export(config, dir) {
         Ok(summary) => {
-            println!("{} messages and {} accounts written to {}", summary.messages, summary.accounts, dir.display());
+            println!(
+                "{} messages and {} accounts written to {}",
+                summary.messages,
+                summary.accounts,
+                dir.display()
+            );
             for skipped in &summary.skipped {
                 eprintln!("waxwing: left out: {skipped}");
             }

@@ -62,7 +62,8 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 
 /// Warnings to standard error; `WAXWING_LOG=debug` or `WAXWING_LOG=transport=trace` shows more.
 fn log_to_standard_error() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,hickory_server=error,hickory_resolver=error"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("warn,hickory_server=error,hickory_resolver=error")
+    });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes_of_letter::LETTER;
+use cli::QuickstartArgs;
 use cli::client::{Incoming, Outgoing, Session};
-use cli::{Profile, QuickstartArgs, Trust};
+use cli::profile::{Profile, Trust};
 use daemon::{Demo, DemoNode};
 use message::address::Address;
 use message::{Disposition, HeaderBuilder, Identity, Limits, Message, Selection};
@@ -163,7 +164,11 @@ async fn tell(
     let printer = Printer::new("bob", json, since);
     printer.line(
         "reads",
-        &format!("{}: {}", identity.short(), if same { "the identity is the same" } else { "NOT the same message" }),
+        &format!(
+            "{}: {}",
+            identity.short(),
+            if same { "the identity is the same" } else { "NOT the same message" }
+        ),
         json!({ "identity": identity.to_string(), "same": same }),
     );
     for user in [alice, bob, carol] {
@@ -191,7 +196,7 @@ async fn user(_demo: &Demo, node: &DemoNode, address: &str, folder: &Path) -> Re
         .await
         .map_err(|(_, text)| text)?;
     profile.save(&folder)?;
-    let key = cli::device_key(&folder)?;
+    let key = cli::profile::device_key(&folder)?;
     let mut session = Session::connect(&profile.node, &profile.trust, &key).await?;
     session.enrol(Enrol { account, password, device: profile.device.clone() }).await?;
     Ok(User { address, profile, folder, session })
@@ -212,7 +217,8 @@ fn letter(file: Option<&Path>, from: &Address) -> Result<Message, Failure> {
         None => LETTER.to_vec(),
     };
     let message = translate::import(&octets, &translate::ImportOptions::default())?.message;
-    let written_by_her = message.headers().message().only("From").is_some_and(|value| value.contains(&from.to_string()));
+    let written_by_her =
+        message.headers().message().only("From").is_some_and(|value| value.contains(&from.to_string()));
     if written_by_her {
         return Ok(message);
     }
@@ -275,7 +281,8 @@ async fn read_back(bob: &mut User, identity: Identity) -> Result<bool, Failure> 
     bob.session.fetch(identity, Selection::All, &mut incoming).await?;
     let fetched = incoming.finish()?;
     let leaves = fetched.manifest.as_ref().map_or(0, |manifest| manifest.leaves().count());
-    Ok(fetched.manifest.is_some_and(|manifest| manifest.identity() == identity) && fetched.bodies.len() == leaves)
+    Ok(fetched.manifest.is_some_and(|manifest| manifest.identity() == identity)
+        && fetched.bodies.len() == leaves)
 }
 
 fn words(recipients: &[Address]) -> String {
@@ -286,7 +293,10 @@ fn words(recipients: &[Address]) -> String {
 fn invite(folder: &Path, json: bool) {
     let profile = |name: &str| folder.join("profiles").join(name).display().to_string();
     let commands = [
-        format!("waxwing --profile {} send --to bob@south.test --subject Hello --text 'Good morning'", profile("alice")),
+        format!(
+            "waxwing --profile {} send --to bob@south.test --subject Hello --text 'Good morning'",
+            profile("alice")
+        ),
         format!("waxwing --profile {} status", profile("alice")),
         format!("waxwing --profile {} mail list", profile("bob")),
     ];

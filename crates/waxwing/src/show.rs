@@ -40,7 +40,8 @@ impl Printer {
             }
             writeln!(out, "{object}")
         } else {
-            let (dim, bold, end) = if self.colour { ("\x1b[2m", colour(event), "\x1b[0m") } else { ("", "", "") };
+            let (dim, bold, end) =
+                if self.colour { ("\x1b[2m", colour(event), "\x1b[0m") } else { ("", "", "") };
             let seconds = elapsed.as_secs_f64();
             writeln!(out, "{dim}{seconds:>7.3}s  {:<11}{end} {bold}{event:<10}{end} {words}", self.who)
         };
@@ -131,7 +132,11 @@ fn selection_words(selection: &Selection) -> String {
         Selection::Parts(parts) => {
             let numbers: Vec<String> = parts
                 .iter()
-                .map(|(part, from)| if *from == 0 { part.to_string() } else { format!("{part} from octet {from}") })
+                .map(
+                    |(part, from)| {
+                        if *from == 0 { part.to_string() } else { format!("{part} from octet {from}") }
+                    },
+                )
                 .collect();
             format!("parts {}", numbers.join(", "))
         }
