@@ -4,7 +4,7 @@ use bytes::Bytes;
 use message::{Draft, DraftContent, DraftPart, Extent, HeaderBlock, HeaderBuilder, Limits, Message, limits};
 
 use crate::block::{Entity, RawField, split};
-use crate::field::{LEGACY_FIELD, export_field, import_value};
+use crate::field::{LEGACY_FIELD, import_value, is_expressible};
 use crate::limits::LEGACY_OCTETS_MAX;
 use crate::outcome::{Note, NoteKind, Notes, Reason, Refusal};
 use crate::parameter::Parameterised;
@@ -54,7 +54,7 @@ pub struct Imported {
 /// # Ok::<(), translate::Refusal>(())
 /// ```
 ///
-/// keeps: TRL-1, TRL-2, TRL-14
+/// keeps: TRL-1, TRL-2
 pub fn import(eml: &[u8], options: &ImportOptions) -> Result<Imported, Refusal> {
     if eml.len() > options.octets_max {
         return Err(Refusal::new(Reason::TooLarge, format!("more than {} octets", options.octets_max)));
@@ -262,8 +262,7 @@ impl Importer {
         let name = field.name.unwrap_or_default();
         if !aside {
             let value = import_value(name, &field.value, stated, number, &mut self.notes);
-            // What could never be written again, not even with UTF-8 headers, is not kept under its name.
-            if export_field(name, &value, true).is_ok() {
+            if is_expressible(name, &value) {
                 self.count_header(name.len() + value.len())?;
                 let list = if about_content(name) { &mut fields.content } else { &mut fields.message };
                 list.push((name.to_owned(), value));
@@ -303,7 +302,7 @@ impl Importer {
         let value = import_value("Content-Type", &field.value, stated, number, &mut self.notes);
         let parameters = Parameterised::read_native(&value);
         let media_type = parameters.head.clone();
-        if is_media_type(&media_type) && export_field("Content-Type", &value, true).is_ok() {
+        if is_media_type(&media_type) && is_expressible("Content-Type", &value) {
             self.count_header(value.len())?;
             return Ok((media_type, parameters));
         }

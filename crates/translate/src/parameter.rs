@@ -91,7 +91,9 @@ impl Parameterised {
     }
 
     fn add(&mut self, name: String, value: String) {
-        let known = self.parameters.iter().any(|(known, _)| *known == name);
+        // What RFC 2231 section 7 keeps out of a name would be read as something else when it is written.
+        let known =
+            name.contains(['*', '\'', '%']) || self.parameters.iter().any(|(known, _)| *known == name);
         if known || self.parameters.len() == PARAMETERS_MAX {
             self.dropped.push(format!("{name}={value}"));
         } else {
