@@ -5,8 +5,8 @@ use message::{HeaderBlock, Message, Part};
 
 use crate::block::split;
 use crate::body::UNKNOWN_CHARSET;
+use crate::content::about_content;
 use crate::field::export_field;
-use crate::import::about_content;
 use crate::limits::{BOUNDARY_ATTEMPTS_MAX, LINE_OCTETS_MAX};
 use crate::outcome::{Reason, Refusal};
 use crate::parameter::Parameterised;

@@ -1,5 +1,7 @@
 //! The rules of `spec/11-translation.md`, one by one, on messages typed by hand or from the RFCs.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure ends the test")]
+
 use bytes::Bytes;
 use message::{Draft, DraftContent, DraftPart, Extent, HeaderBuilder, Limits, Message};
 use waxwing_translate::{

@@ -241,3 +241,40 @@ fn mime4j_entity(rest: &mut &str, msg: &Path, depth: usize, default: &str, nodes
         }
     }
 }
+
+/// The outline that the library mail-parser finds.
+pub(crate) fn of_library(eml: &[u8]) -> Option<Vec<Node>> {
+    let message = mail_parser::MessageParser::default().parse(eml)?;
+    let mut nodes = Vec::new();
+    library_part(&message, 0, 0, "text/plain", &mut nodes);
+    Some(nodes)
+}
+
+fn library_part(
+    message: &mail_parser::Message<'_>,
+    id: u32,
+    depth: usize,
+    default: &str,
+    nodes: &mut Vec<Node>,
+) {
+    use mail_parser::{MimeHeaders, PartType};
+    let part = &message.parts[usize::try_from(id).unwrap()];
+    let stated =
+        part.content_type().map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()));
+    let media_type = stated.unwrap_or_else(|| default.to_owned()).to_ascii_lowercase();
+    let name = Some(part.attachment_name().unwrap_or_default().to_owned());
+    let body = match &part.body {
+        PartType::Text(text) | PartType::Html(text) => Some(text.as_bytes().to_vec()),
+        PartType::Binary(octets) | PartType::InlineBinary(octets) => Some(octets.to_vec()),
+        PartType::Message(_) | PartType::Multipart(_) => None,
+    };
+    let default = if media_type == "multipart/digest" { "message/rfc822" } else { "text/plain" };
+    nodes.push(Node { depth, media_type, name, body });
+    match &part.body {
+        PartType::Multipart(children) => {
+            children.iter().for_each(|child| library_part(message, *child, depth + 1, default, nodes));
+        }
+        PartType::Message(inner) => library_part(inner, 0, depth + 1, "text/plain", nodes),
+        _ => {}
+    }
+}
