@@ -5,6 +5,7 @@ use message::limits;
 
 use crate::block::{Entity, RawField};
 use crate::parameter::Parameterised;
+use crate::transfer::split_line_end;
 
 /// Whether a field of this name is about the content, not about the message (RFC 2045 section 3).
 pub(crate) fn about_content(name: &str) -> bool {
@@ -40,7 +41,9 @@ pub(crate) fn is_media_type(text: &str) -> bool {
         && text.split_once('/').is_some_and(|(top, sub)| name(top) && name(sub))
 }
 
-/// The fields about the content and the body, octet for octet: what the signature of a `multipart/signed` needs.
+/// The fields about the content and the body, octet for octet: what the signature of a `multipart/signed` needs. Where
+/// no line ends in CRLF, as in files of many systems, all of them get it: signatures are over that form (RFC 1847
+/// section 2.1).
 ///
 /// keeps: TRL-12
 pub(crate) fn signed_entity(entity: &Entity<'_>) -> Bytes {
@@ -60,5 +63,14 @@ pub(crate) fn signed_entity(entity: &Entity<'_>) -> Bytes {
     }
     octets.extend_from_slice(line_end);
     octets.extend_from_slice(entity.body);
-    Bytes::from(octets)
+    if octets.contains(&b'\r') {
+        return Bytes::from(octets);
+    }
+    let mut lines = Vec::with_capacity(octets.len() + octets.len() / 32);
+    for line in octets.split_inclusive(|&octet| octet == b'\n') {
+        let (text, end) = split_line_end(line);
+        lines.extend_from_slice(text);
+        lines.extend_from_slice(if end.is_empty() { b"" } else { b"\r\n" });
+    }
+    Bytes::from(lines)
 }
