@@ -1,6 +1,6 @@
 //! Real and published messages: each imports and keeps its identity over export, or is refused with a reason.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure ends the test")]
+#![expect(clippy::unwrap_used, reason = "test code outside the test functions: a failure ends the test")]
 
 mod vectors;
 

@@ -1,6 +1,6 @@
 //! Structure, types, names, texts and attachments agree with what the authors of the published vectors expect.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure ends the test")]
+#![expect(clippy::unwrap_used, reason = "test code outside the test functions: a failure ends the test")]
 
 mod outline;
 mod vectors;

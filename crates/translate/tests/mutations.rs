@@ -1,7 +1,7 @@
 //! Octets that nobody wrote: mutations of real messages and pure noise never panic, and what imports keeps its
 //! identity.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure ends the test")]
+#![expect(clippy::unwrap_used, reason = "test code outside the test functions: a failure ends the test")]
 
 mod vectors;
 

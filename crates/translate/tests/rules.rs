@@ -1,6 +1,6 @@
 //! The rules of `spec/11-translation.md`, one by one, on messages typed by hand or from the RFCs.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure ends the test")]
+#![expect(clippy::unwrap_used, reason = "test code outside the test functions: a failure ends the test")]
 
 use bytes::Bytes;
 use message::{Draft, DraftContent, DraftPart, Extent, HeaderBuilder, Limits, Message};
