@@ -1,6 +1,8 @@
 //! Octets that nobody wrote: mutations of real messages and pure noise never panic, and what imports keeps its
 //! identity.
 
+#![expect(clippy::unwrap_used, reason = "test code outside the test functions: a failure ends the test")]
+
 mod vectors;
 
 use proptest::prelude::*;
@@ -18,7 +20,8 @@ fn holds(eml: &[u8]) -> Result<bool, String> {
     })?;
     let wide = ExportOptions { utf8_headers: true, eight_bit: true };
     for form in [exported, export(&first.message, &wide).map_err(|refusal| refusal.to_string())?] {
-        let second = import(&form, &ImportOptions::default()).map_err(|refusal| format!("again: {refusal}"))?;
+        let second =
+            import(&form, &ImportOptions::default()).map_err(|refusal| format!("again: {refusal}"))?;
         if second.message.identity() != first.message.identity() {
             return Err(format!("{}\n---\n{}", show(&first.message), show(&second.message)));
         }
@@ -44,13 +47,51 @@ impl Noise {
 
 /// What a mutation may put in: the syntax of mail, and octets that hurt.
 const PIECES: &[&[u8]] = &[
-    b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\0", b"\xff", b"\xe4", b"=", b"=?", b"?=", b"\"", b"\\", b"(",
-    b")", b"<", b">", b",", b";", b":", b"@", b"--", b"*", b"%", b"'", b"=\r\n", b"=?utf-8?Q?=C3=A4?=",
-    b"=?utf-8?B?w6Q=?=", b"=?iso-8859-1?Q?=E4,?=", b"=?x?q?y?=", b"\xc3\xa4", b"\r\nContent-Type: multipart/mixed; boundary=x",
-    b"\r\nContent-Type: message/rfc822\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n",
-    b"\r\nContent-Transfer-Encoding: quoted-printable\r\n", b"\r\nContent-Type: multipart/signed; boundary=x\r\n",
-    b"\r\n--x\r\n", b"\r\n--x--\r\n", b"; name*0*=utf-8''%C3%A4; name*1=b", b"; charset=iso-2022-jp", b"\r\nFrom: ",
-    b"\r\nTo: ", b"\r\nSubject: ", b"\x1b$B",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\r\n\r\n",
+    b" ",
+    b"\t",
+    b"\0",
+    b"\xff",
+    b"\xe4",
+    b"=",
+    b"=?",
+    b"?=",
+    b"\"",
+    b"\\",
+    b"(",
+    b")",
+    b"<",
+    b">",
+    b",",
+    b";",
+    b":",
+    b"@",
+    b"--",
+    b"*",
+    b"%",
+    b"'",
+    b"=\r\n",
+    b"=?utf-8?Q?=C3=A4?=",
+    b"=?utf-8?B?w6Q=?=",
+    b"=?iso-8859-1?Q?=E4,?=",
+    b"=?x?q?y?=",
+    b"\xc3\xa4",
+    b"\r\nContent-Type: multipart/mixed; boundary=x",
+    b"\r\nContent-Type: message/rfc822\r\n",
+    b"\r\nContent-Transfer-Encoding: base64\r\n",
+    b"\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+    b"\r\nContent-Type: multipart/signed; boundary=x\r\n",
+    b"\r\n--x\r\n",
+    b"\r\n--x--\r\n",
+    b"; name*0*=utf-8''%C3%A4; name*1=b",
+    b"; charset=iso-2022-jp",
+    b"\r\nFrom: ",
+    b"\r\nTo: ",
+    b"\r\nSubject: ",
+    b"\x1b$B",
 ];
 
 fn mutate(eml: &mut Vec<u8>, noise: &mut Noise) {
