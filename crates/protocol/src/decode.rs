@@ -124,6 +124,7 @@ fn read_offer(fields: &Fields<'_>) -> Result<Offer> {
             Some(SubmissionOptions {
                 sign_only: options.optional(1).is_some_and(|flag| flag.as_bool() == Some(true)),
                 release_after_seconds: options.uint(2)?,
+                token: options.optional(3).map(read_token).transpose()?,
             })
         }
     };
@@ -331,6 +332,10 @@ fn read_32(value: &Value) -> Result<[u8; 32]> {
     as_bytes(value)
         .and_then(|octets| octets.try_into().ok())
         .ok_or(Error::Malformed("not a byte string of 32 octets"))
+}
+
+fn read_token(value: &Value) -> Result<[u8; 16]> {
+    as_bytes(value).and_then(|octets| octets.try_into().ok()).ok_or(Error::Malformed("a token has 16 octets"))
 }
 
 fn read_identity(value: &Value) -> Result<Identity> {

@@ -102,6 +102,7 @@ fn offer_entries(offer: &Offer) -> Vec<(i64, Option<Value>)> {
         map([
             (1, options.sign_only.then_some(Value::Bool(true))),
             (2, Some(uint(options.release_after_seconds))),
+            (3, options.token.as_ref().map(|token| bytes(token))),
         ])
     });
     vec![
