@@ -19,11 +19,10 @@ const BANNED: [(&str, &str); 3] = [
 ];
 
 /// What is built in more than one version: the name, since when, and why that cannot be helped yet.
-const TWICE: [(&str, &str, &str); 5] = [
+const TWICE: [(&str, &str, &str); 4] = [
     ("parking_lot", "2026-11-22", "sled 0.34.7, the last release of its line, has 0.11"),
     ("parking_lot_core", "2026-11-22", "with parking_lot"),
     ("syn", "2026-11-22", "the makers of derive macros are moving from 2 to 3; built for the host only"),
-    ("synstructure", "2026-11-22", "with syn"),
     ("untrusted", "2026-11-22", "aws-lc-rs has 0.7, rustls-webpki has 0.9; 300 lines"),
 ];
 
