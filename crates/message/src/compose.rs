@@ -75,6 +75,8 @@ impl Headers {
     ///
     /// # Errors
     /// [`Error::Bound`] where the headers become too large.
+    ///
+    /// keeps: MSG-16
     pub fn with_message_header(
         &self,
         manifest: &Manifest,

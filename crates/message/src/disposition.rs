@@ -90,6 +90,8 @@ impl fmt::Display for Code {
 
 /// A status cookie: 32 random octets that only the receiver and the sender know. Compared in constant time and never
 /// printed in full.
+///
+/// keeps: STA-2
 #[derive(Clone, Copy)]
 pub struct Cookie([u8; 32]);
 

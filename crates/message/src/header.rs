@@ -168,6 +168,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// keeps: SEC-3
+///
 /// Checks one line without its CRLF; `after_field` says whether a fold may stand here.
 fn check_line(line: &str, after_field: bool) -> Result<(), Error> {
     if line.chars().any(|c| c.is_control() && c != '\t') {

@@ -46,7 +46,7 @@ pub enum Event {
 /// [`Parser::push`] octets, then drain [`Parser::next_event`] until it gives `None`; [`Parser::finish`] when no more
 /// come. After an error the parser is of no more use.
 ///
-/// keeps: MSG-1, MSG-5, MSG-6, MSG-7, MSG-8, MSG-9
+/// keeps: MSG-1, MSG-5, MSG-6, MSG-7, MSG-8, MSG-9, SEC-1
 #[derive(Debug)]
 pub struct Parser {
     limits: Limits,

@@ -66,7 +66,7 @@ pub enum AnsweringEvent {
 
 /// The answering machine.
 ///
-/// keeps: EXC-4, EXC-6, EXC-7, EXC-8, FRM-7, FRM-9
+/// keeps: EXC-4, EXC-6, EXC-7, EXC-8, EXC-9, FRM-7, FRM-9, SUB-5
 #[derive(Debug)]
 pub struct Answering {
     protocol: Protocol,

@@ -32,6 +32,8 @@ pub enum AskingEvent {
 }
 
 /// Sends one request and reads its reply: one frame, or for a fetch content until its last piece.
+///
+/// keeps: SUB-14, EXC-9
 #[derive(Debug)]
 pub struct Asking {
     reader: Reader,

@@ -213,6 +213,7 @@ fn read_disposition(value: &Value) -> Result<Disposition> {
     })
 }
 
+/// keeps: STA-6
 fn read_answer(value: &Value) -> Result<CookieAnswer> {
     let items = array(value)?;
     let (kind, rest) = items.split_first().ok_or(Error::Malformed("an empty answer"))?;

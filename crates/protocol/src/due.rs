@@ -28,7 +28,7 @@ enum Bodies {
 /// The pieces that a selection stands for and that have not come yet. A sender has no choice in them, so neither can
 /// it send a piece twice or for ever, nor leave one out.
 ///
-/// keeps: EXC-7
+/// keeps: EXC-7, EXC-10
 #[derive(Debug)]
 pub(crate) struct Due {
     pieces: VecDeque<(Piece, Length)>,

@@ -150,7 +150,7 @@ pub enum OfferingEvent {
 
 /// The offering machine.
 ///
-/// keeps: EXC-1, EXC-2, EXC-4, EXC-5
+/// keeps: EXC-1, EXC-2, EXC-4, EXC-5, EXC-9
 #[derive(Debug)]
 pub struct Offering {
     supply: Supply,

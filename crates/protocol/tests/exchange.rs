@@ -445,7 +445,7 @@ fn a_receiver_holds_senders_to_its_settings() {
     check(Settings { recipients_max: 1, ..exact }, false);
 }
 
-/// proves: EXC-8
+/// proves: EXC-8, SEC-2
 #[test]
 fn what_comes_after_the_answer_is_not_read() {
     let Pieces { manifest, seals, .. } = pieces();
@@ -540,7 +540,7 @@ fn a_stream_that_ends_early_is_no_transaction() {
     assert_eq!(answering.handle(0, None), Ok(()));
 }
 
-/// proves: FRM-7
+/// proves: FRM-7, SUB-5
 #[test]
 fn a_stream_begins_as_its_protocol_says() {
     let check = |frame: Frame, exchange: bool, submission: bool| {
@@ -697,7 +697,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 proptest! {
     /// Whatever comes in whatever order: no panic, at most one answer, nothing to do after the end.
     ///
-    /// proves: EXC-5, EXC-8
+    /// proves: EXC-5, EXC-8, SEC-1
     #[test]
     fn no_row_of_steps_makes_a_machine_panic(steps in proptest::collection::vec(any_step(), 0..12)) {
         let mut answering = Answering::new(0, Protocol::Exchange);

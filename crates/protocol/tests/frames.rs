@@ -227,12 +227,17 @@ fn what_another_sender_may_write_is_read() {
     }
 }
 
-/// proves: FRM-2, FRM-3, FRM-4, FRM-5
+/// proves: FRM-2, FRM-3, FRM-4, FRM-5, STA-6, SEC-3
 #[test]
 fn each_broken_rule_is_refused() {
     for case in cases(&vectors("frames.json"), "refused") {
         let found = read([&octets(case, "octets")[..]]);
         assert!(found.is_err(), "{}, {}: {found:?}", text(case, "rule"), text(case, "name"));
+    }
+    // A reply to a poll may not call final what is not.
+    for name in ["pending", "deferred", "redirected"] {
+        let frame = Frame::Answers(vec![CookieAnswer::Final(disposition(name))]);
+        assert!(read([&encode(&frame)[..]]).is_err(), "{name}");
     }
     let critical = [0xa2, 0x00, 0x0a, 0x20, 0x00];
     assert_eq!(read([&[&[5], &critical[..]].concat()[..]]), Err(Error::Critical(-1)));
@@ -274,6 +279,15 @@ fn content_is_not_read_as_frames() {
         assert_eq!(frames.len(), 2);
         assert_eq!(frames[1], Frame::Done);
         assert!(reader.at_boundary());
+    }
+}
+
+/// proves: SEC-4
+#[test]
+fn secrets_are_not_printed() {
+    for name in ["enrol", "poll", "answers", "outcome: pending"] {
+        let shown = format!("{:?}", meaning(name).unwrap());
+        assert!(!shown.contains("horse") && !shown.contains("17, 17") && !shown.contains("1111"), "{shown}");
     }
 }
 
@@ -382,6 +396,7 @@ proptest! {
         prop_assert_eq!(with(ciborium::Value::Integer(negative.into())), Err(Error::Critical(negative)));
     }
 
+    /// proves: SEC-1
     #[test]
     fn no_octets_make_a_reader_panic(octets in any::<Vec<u8>>(), size in 1_usize..20) {
         let mut reader = Reader::new();
