@@ -46,6 +46,10 @@ pub struct NewMessage {
 
 /// Where the content of an acceptance is.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for each acceptance, and nearly all are the large variant"
+)]
 pub enum Content {
     /// It came with this acceptance. Where the store holds the message already, what was missing is added.
     New(NewMessage),

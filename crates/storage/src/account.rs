@@ -1,9 +1,11 @@
 //! The words of accounts.
 
+use std::fmt;
+
 use message::address::Address;
 
-/// A user of this node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A user of this node. Printing it for debugging does not show the hash of the password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccountRecord {
     /// The name, unique in the store.
     pub name: String,
@@ -15,6 +17,18 @@ pub struct AccountRecord {
     pub devices: Vec<DeviceRecord>,
     /// Whether it may not be used.
     pub disabled: bool,
+}
+
+impl fmt::Debug for AccountRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountRecord")
+            .field("name", &self.name)
+            .field("addresses", &self.addresses)
+            .field("password_hash", &self.password_hash.as_ref().map(|_| "not shown"))
+            .field("devices", &self.devices)
+            .field("disabled", &self.disabled)
+            .finish()
+    }
 }
 
 /// A device that may act for an account.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use message::Digest;
+use message::{Digest, DigestWriter};
 
 use crate::Error;
 
@@ -22,6 +22,8 @@ pub(crate) struct Files {
     place: Place,
     /// Names of staging files that a writer or a staged part has open.
     open: Mutex<HashSet<String>>,
+    #[cfg(any(test, feature = "conformance"))]
+    faults: crate::conformance::Faults,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,7 @@ enum Place {
 
 /// Files in memory, for a store in memory. It outlives the store that uses it, as a disk does.
 #[derive(Debug, Default)]
-pub struct MemoryFiles {
+pub(crate) struct MemoryFiles {
     staging: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
     placed: Mutex<BTreeMap<Digest, Bytes>>,
 }
@@ -48,6 +50,8 @@ pub(crate) struct StagingFile {
     name: String,
     files: Arc<Files>,
     handle: Option<File>,
+    /// When it was opened, in Unix milliseconds: its age counts from there.
+    touched_ms: u64,
 }
 
 /// A file among the parts, open for reading.
@@ -68,16 +72,49 @@ pub(crate) struct StagingEntry {
 impl Files {
     /// Opens the rooms below a directory and makes them where they are not there.
     pub(crate) fn in_directory(directory: &Path) -> Result<Files, Error> {
-        for room in ["staging", "parts"] {
-            fs::create_dir_all(directory.join(room))?;
+        let (staging, parts) = (directory.join("staging"), directory.join("parts"));
+        fs::create_dir_all(&staging)?;
+        fs::create_dir_all(&parts)?;
+        // All 256 rooms are made here, so that no commit depends on a directory whose name may not be durable.
+        for first in 0..=u8::MAX {
+            fs::create_dir_all(parts.join(format!("{first:02x}")))?;
         }
+        sync_directory(&parts)?;
         sync_directory(directory)?;
-        Ok(Files { place: Place::Directory(directory.to_owned()), open: Mutex::default() })
+        if let Some(above) = directory.parent().filter(|above| !above.as_os_str().is_empty()) {
+            sync_directory(above)?;
+        }
+        Ok(Files::at(Place::Directory(directory.to_owned())))
     }
 
     /// Rooms in memory.
     pub(crate) fn in_memory(memory: Arc<MemoryFiles>) -> Files {
-        Files { place: Place::Memory(memory), open: Mutex::default() }
+        Files::at(Place::Memory(memory))
+    }
+
+    fn at(place: Place) -> Files {
+        Files {
+            place,
+            open: Mutex::default(),
+            #[cfg(any(test, feature = "conformance"))]
+            faults: crate::conformance::Faults::none(),
+        }
+    }
+
+    /// The same rooms, whose durable steps fail by plan.
+    #[cfg(any(test, feature = "conformance"))]
+    pub(crate) fn with_faults(mut self, faults: crate::conformance::Faults) -> Files {
+        self.faults = faults;
+        self
+    }
+
+    /// Carries out a durable step.
+    fn step(&self, carry_out: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        #[cfg(any(test, feature = "conformance"))]
+        let result = self.faults.step(carry_out);
+        #[cfg(not(any(test, feature = "conformance")))]
+        let result = carry_out();
+        result
     }
 
     /// Opens the partial transfer of this owner and digest, or makes it.
@@ -92,13 +129,12 @@ impl Files {
             return Err(Error::Busy);
         }
         // From here on dropping the file gives the name free again.
-        let mut file = StagingFile { name, files: self.clone(), handle: None };
+        let mut file = StagingFile { name, files: self.clone(), handle: None, touched_ms: now_ms };
         match &self.place {
             Place::Directory(directory) => {
                 let path = staging_path(directory, &file.name);
                 let handle =
                     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-                handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(now_ms))?;
                 file.handle = Some(handle);
             }
             Place::Memory(memory) => {
@@ -110,15 +146,13 @@ impl Files {
 
     /// Moves a synced staging file among the parts. The directory has to be synced after it: see [`Files::sync`].
     pub(crate) fn place(&self, file: &StagingFile, digest: Digest) -> Result<(), Error> {
+        self.step(|| self.place_now(file, digest))
+    }
+
+    fn place_now(&self, file: &StagingFile, digest: Digest) -> Result<(), Error> {
         match &self.place {
             Place::Directory(directory) => {
                 let target = part_path(directory, digest);
-                if let Some(parent) = target.parent()
-                    && !parent.is_dir()
-                {
-                    fs::create_dir_all(parent)?;
-                    sync_directory(&directory.join("parts"))?;
-                }
                 fs::rename(staging_path(directory, &file.name), target)?;
             }
             Place::Memory(memory) => {
@@ -138,7 +172,7 @@ impl Files {
                 .filter_map(|digest| part_path(directory, *digest).parent().map(Path::to_owned))
                 .collect();
             for parent in parents {
-                sync_directory(&parent)?;
+                self.step(|| sync_directory(&parent))?;
             }
         }
         Ok(())
@@ -158,10 +192,23 @@ impl Files {
         }
     }
 
+    /// The digest that the octets of a part have now; `None` where it is not here. Reads all of it.
+    pub(crate) fn digest_of(&self, digest: Digest, page_octets: usize) -> Result<Option<Digest>, Error> {
+        let Some((_, file)) = self.open_part(digest)? else { return Ok(None) };
+        let mut hasher = DigestWriter::new();
+        let mut page = vec![0; page_octets];
+        loop {
+            match file.read_at(hasher.octets(), &mut page)? {
+                0 => return Ok(Some(hasher.digest())),
+                count => hasher.update(&page[..count]),
+            }
+        }
+    }
+
     /// Removes a part. One that is not there is no error.
     pub(crate) fn remove_part(&self, digest: Digest) -> Result<(), Error> {
         match &self.place {
-            Place::Directory(directory) => remove_file(&part_path(directory, digest)),
+            Place::Directory(directory) => self.step(|| remove_file(&part_path(directory, digest))),
             Place::Memory(memory) => {
                 lock(&memory.placed).remove(&digest);
                 Ok(())
@@ -306,6 +353,10 @@ impl StagingFile {
 
 impl Drop for StagingFile {
     fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            // Writing has set the time of the machine's clock. Where that cannot be undone, it counts from there.
+            let _ = handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(self.touched_ms));
+        }
         lock(&self.files.open).remove(&self.name);
     }
 }

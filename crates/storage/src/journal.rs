@@ -54,6 +54,11 @@ impl RecipientRecord {
     pub fn current(&self) -> &Disposition {
         self.outcome.as_ref().unwrap_or(&self.told)
     }
+
+    /// What the offerer is answered now. What it was told as final at first stays so, whatever came after it.
+    pub fn answer(&self) -> &Disposition {
+        if self.told.is_final() { &self.told } else { self.current() }
+    }
 }
 
 /// One attempt to deliver, as the journal keeps it. Texts are cut at [`crate::limits::TEXT_OCTETS_MAX`].

@@ -9,25 +9,40 @@
 
 mod acceptance;
 mod account;
+#[cfg(any(test, feature = "conformance"))]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a suite of tests: it fails by panicking")]
+pub mod conformance;
+mod engine;
 mod error;
 mod files;
 mod journal;
+mod keeper;
+mod key;
 pub mod limits;
 mod mailbox;
+mod memory;
 mod part;
 mod queue;
+mod record;
+mod schedule;
 mod store;
+mod transaction;
 mod upkeep;
+mod verb;
+mod writer;
 
 pub use acceptance::{
     Acceptance, Content, Effect, Intended, NewMessage, Origin, Receipt, StoredMessage, Supply,
 };
 pub use account::{AccountRecord, DeviceRecord};
+pub use engine::{Batch, Engine, Pair, View};
 pub use error::{Error, Fault};
 pub use journal::{
     Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
 };
+pub use keeper::{Keeper, Settings};
 pub use mailbox::{MailboxEntry, SealNote};
+pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
 pub use queue::{
     Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Settled, Settlement,

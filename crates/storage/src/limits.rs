@@ -11,6 +11,8 @@ pub const CHUNK_OCTETS: usize = 48 * 1024;
 pub const KEY_OCTETS_MAX: usize = 1024;
 /// Operations that share one commit. Past this a group only makes the first of them wait.
 pub const GROUP_OPERATIONS_MAX: usize = 256;
+/// Octets of changes after which a group takes no further operation: what a disk writes in some tens of milliseconds.
+pub const GROUP_OCTETS_MAX: usize = 4 * 1024 * 1024;
 /// Operations that wait for the writer before callers have to wait for a place.
 pub const WAITING_OPERATIONS_MAX: usize = 4096;
 /// Recipients of one leg: what one offer can carry.
@@ -21,10 +23,10 @@ pub const LANE_OCTETS_MAX: usize = 320;
 pub const ACCOUNT_NAME_OCTETS_MAX: usize = 320;
 /// Octets of the name of whoever stages parts or holds cookies: a domain or `account:` and a name.
 pub const OWNER_OCTETS_MAX: usize = 400;
-/// Addresses of one account. People have a handful, role accounts some dozens.
-pub const ADDRESSES_MAX: usize = 256;
+/// Addresses of one account. People have a handful, role accounts some dozens; with the devices they fit in a value.
+pub const ADDRESSES_MAX: usize = 64;
 /// Devices of one account.
-pub const DEVICES_MAX: usize = 64;
+pub const DEVICES_MAX: usize = 32;
 /// Octets of a password hash in its text form (PHC strings of Argon2id have about 100).
 pub const PASSWORD_HASH_OCTETS_MAX: usize = 512;
 /// Octets of any other text in a record: hosts, steps, names, reasons. What a person reads at a glance.

@@ -172,6 +172,9 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<MailboxEntry>, Error>;
 
+    /// The entry of this message in a mailbox; `None` where the account does not have it.
+    fn mail_of(&self, account: &str, identity: Identity) -> Result<Option<MailboxEntry>, Error>;
+
     /// Marks an entry as seen or not seen.
     fn mark_seen(&self, account: &str, mail: MailUid, seen: bool) -> Wait<'_, ()>;
 

@@ -1,0 +1,231 @@
+//! The grammar of the command line: what can be typed, and the help that teaches it.
+
+mod operator;
+mod user;
+mod value;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use operator::{
+    AccountAddressCommand, AccountCommand, ConfigCommand, LegChoice, NodeConfig, QueueCommand,
+    QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
+};
+pub use user::{
+    Compose, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
+    MessageCommand, SendArgs, SignArgs, StatusArgs,
+};
+pub(crate) use value::pin as read_pin;
+pub use value::{Moment, NodeAddress};
+
+const ABOUT: &str = "Waxwing carries mail: your program hands a message to your node, your node offers it to the \
+    recipient's node, and every recipient gets an answer of its own. Nothing ever bounces: ask `waxwing status` what \
+    became of a message.";
+
+const EXAMPLES: &str = "\
+Begin here:
+  waxwing quickstart                          two nodes on this machine, one message between them
+  waxwing enrol ann@a.test --node a.test:7625 this device may now send and read Ann's mail
+  waxwing send --to bob@b.test --subject Hello --text 'Good morning'
+  waxwing status                              what became of what you sent
+  waxwing mail list                           what came for you
+
+Exit codes: 0 done; 1 refused, or something is wrong with what was asked about; 2 the command is not right;
+3 the node cannot be reached; 4 not authorised; 5 a fault on this machine.";
+
+/// The whole command line.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "waxwing", version, about = "A mail transport", long_about = ABOUT, after_help = EXAMPLES)]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Invocation {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// Your profile: the folder with your address, node and device key [default: ~/.config/waxwing]
+    #[arg(long, global = true, value_name = "DIR", env = "WAXWING_PROFILE", help_heading = "Global options")]
+    pub profile: Option<PathBuf>,
+    /// The control socket of a running node, for operators [default: /var/lib/waxwing/control.sock]
+    #[arg(long, global = true, value_name = "PATH", env = "WAXWING_SOCKET", help_heading = "Global options")]
+    pub socket: Option<PathBuf>,
+    /// Print one JSON object per line, with names that stay the same
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Colours and progress bars
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    pub color: Color,
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// One command. Which ones need the node's own code, and so are not answered by [`crate::run`], is told by
+/// [`Command::needs_daemon`].
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// See it work: two nodes on this machine and a message between them
+    ///
+    /// Makes two domains, a.test and b.test, with a node and an account each, under one folder, starts them on
+    /// loopback, sends a message from Ann to Bob and shows every step of its way. Nothing leaves this machine.
+    #[command(after_help = "Example:\n  waxwing quickstart --message letter.eml --once")]
+    Quickstart(QuickstartArgs),
+    /// Run a node
+    ///
+    /// Reads the configuration, opens the store, listens, and carries mail until it is told to end (SIGTERM, Ctrl-C
+    /// or `waxwing shutdown`).
+    #[command(after_help = "Example:\n  waxwing config check --config /etc/waxwing/waxwing.toml\n  \
+        waxwing serve --config /etc/waxwing/waxwing.toml")]
+    Serve(ServeArgs),
+    /// Enrol this device with your node
+    ///
+    /// Makes a device key if there is none, and asks your node once, with your password, to know it. From then on the
+    /// key is all that is needed. A node whose certificate no authority vouches for is pinned: give the digest of its
+    /// key, which its operator reads with `waxwing config show`.
+    #[command(after_help = "Example:\n  waxwing enrol ann@a.test --node a.test:7625\n  \
+        waxwing enrol ann@a.test --node 127.0.0.1:7625 --pin 6d1f... --password-file ann.password")]
+    Enrol(EnrolArgs),
+    /// Send a message
+    ///
+    /// Hands a message to your node and prints what became of it for each recipient. Attachments are streamed from
+    /// the disk; a lost connection is opened again and goes on where it stopped. Date and Message-ID are added by
+    /// your node, which also seals the message.
+    #[command(
+        after_help = "Example:\n  waxwing send --to bob@b.test --subject Hello --text 'Good morning'\n  \
+        waxwing send --to bob@b.test --subject Film --attach film.mkv < letter.txt\n  \
+        waxwing send letter.eml --undo 30 --wait"
+    )]
+    Send(SendArgs),
+    /// Have a message sealed by your node, and send nothing
+    ///
+    /// Your node completes and seals the message as if it were sent, and gives it back: a file that anybody can
+    /// check, without your node and for as long as the key is known.
+    #[command(after_help = "Example:\n  waxwing sign contract.eml -o contract.wax")]
+    Sign(SignArgs),
+    /// What became of what you sent
+    ///
+    /// Lists your latest messages, or shows one in full: each recipient, what became of it, and every attempt.
+    #[command(after_help = "Example:\n  waxwing status\n  waxwing status 3f9c2a7e41d0 --wait")]
+    Status(StatusArgs),
+    /// Stop trying to deliver a message
+    ///
+    /// For every recipient that has no answer yet your node stops trying. Within the undo time of a message nobody
+    /// has seen it; later it may have been delivered a moment before.
+    #[command(after_help = "Example:\n  waxwing give-up 3f9c2a7e41d0")]
+    GiveUp(GiveUpArgs),
+    /// Read your mail
+    ///
+    /// Lists what came for you, shows a message, or writes it into a file.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing mail list\n  waxwing mail read 7\n  waxwing mail export 7 -o letter.eml"
+    )]
+    Mail(MailCommand),
+    /// Look into message files
+    ///
+    /// Works on files alone and needs no node. A `.wax` file is a message in its native form with its seals, an
+    /// `.eml` file one in the legacy form (RFC 5322).
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing message import letter.eml -o letter.wax\n  waxwing message show letter.wax"
+    )]
+    Message(MessageCommand),
+    /// Accounts of a node (operator)
+    ///
+    /// Asks the running node over its control socket; with --config it works on the store of a node that does not
+    /// run.
+    #[command(subcommand, after_help = "Example:\n  waxwing account add ann --address ann@a.test")]
+    Account(AccountCommand),
+    /// What waits in a node (operator)
+    ///
+    /// A leg is what waits: some recipients of one message that go the same way. A lane is where legs go.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing queue list\n  waxwing queue retry --lane exchange:b.test"
+    )]
+    Queue(QueueCommand),
+    /// The way of a message through a node (operator)
+    ///
+    /// Shows every envelope of a message that this node has seen: where it came from, each recipient, each attempt.
+    #[command(after_help = "Example:\n  waxwing trace 3f9c2a7e41d0")]
+    Trace(TraceArgs),
+    /// How a node is (operator)
+    ///
+    /// Its version, where it listens, what waits and what it keeps; with --peers also who is connected.
+    #[command(after_help = "Example:\n  waxwing node --peers")]
+    Node {
+        /// Also list the open connections
+        #[arg(long)]
+        peers: bool,
+    },
+    /// End a running node in good order (operator)
+    ///
+    /// The node takes nothing new, ends what is under way, and closes its store.
+    #[command(after_help = "Example:\n  waxwing shutdown")]
+    Shutdown,
+    /// The store of a node (operator)
+    ///
+    /// Asks the running node where there is one; with --config it works on the store itself.
+    #[command(subcommand, after_help = "Example:\n  waxwing store check --config /etc/waxwing/waxwing.toml")]
+    Store(StoreCommand),
+    /// The configuration of a node (operator)
+    ///
+    /// `show` prints every setting as it holds, the defaults included, and the digests of the keys; `check` only says
+    /// what is wrong.
+    #[command(subcommand, after_help = "Example:\n  waxwing config check --config /etc/waxwing/waxwing.toml")]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  waxwing completions bash > ~/.local/share/bash-completion/completions/waxwing"
+    )]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    #[command(after_help = "Example:\n  waxwing man --dir /usr/local/share/man/man1")]
+    Man {
+        /// The folder for the pages; it must exist
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+impl Command {
+    /// Whether the command needs the node's own code: [`crate::run`] does not do it.
+    ///
+    /// Accounts and `store check` and `store compact` do so only with `--config`: without it they are asked of the
+    /// running node over its socket.
+    pub fn needs_daemon(&self) -> bool {
+        match self {
+            Command::Quickstart(_) | Command::Serve(_) | Command::Config(_) => true,
+            Command::Account(command) => command.config().is_some(),
+            Command::Store(command) => command.needs_daemon(),
+            _ => false,
+        }
+    }
+}

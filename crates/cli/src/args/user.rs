@@ -1,0 +1,215 @@
+//! What users type.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use message::PublicKey;
+use message::address::Address;
+
+use super::value::{self, Moment, NodeAddress};
+
+/// `enrol`.
+#[derive(Debug, Clone, Args)]
+pub struct EnrolArgs {
+    /// Your address
+    #[arg(value_parser = value::address)]
+    pub address: Address,
+    /// Your node, as HOST:PORT
+    #[arg(long, value_name = "HOST:PORT")]
+    pub node: NodeAddress,
+    /// The digest of the node's key (SHA-256 of its SubjectPublicKeyInfo), 64 hexadecimal digits; without it the
+    /// node's certificate must be vouched for by a public authority
+    #[arg(long, value_name = "HEX", value_parser = value::pin)]
+    pub pin: Option<[u8; 32]>,
+    /// The name of your account [default: your address]
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Read the password from the first line of this file; otherwise it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// What this device is called at your node
+    #[arg(long, value_name = "NAME", default_value = "waxwing command line")]
+    pub device: String,
+}
+
+/// What a message is composed of.
+#[derive(Debug, Clone, Args)]
+pub struct Compose {
+    /// A message file (.eml or .wax) instead of composing one
+    #[arg(value_name = "FILE", conflicts_with_all = ["subject", "text", "attach"])]
+    pub file: Option<PathBuf>,
+    /// The subject
+    #[arg(long, value_name = "TEXT")]
+    pub subject: Option<String>,
+    /// The text; without it the text is read from standard input
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<String>,
+    /// Attach a file; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub attach: Vec<PathBuf>,
+}
+
+/// `send`.
+#[derive(Debug, Clone, Args)]
+pub struct SendArgs {
+    /// A recipient; may be given several times. For a message file: instead of those in its header
+    #[arg(long = "to", value_name = "ADDRESS", value_parser = value::address, num_args = 1..)]
+    #[arg(required_unless_present = "file")]
+    pub to: Vec<Address>,
+    /// Another of your addresses than that of your profile
+    #[arg(long, value_name = "ADDRESS", value_parser = value::address)]
+    pub from: Option<Address>,
+    /// The message.
+    #[command(flatten)]
+    pub compose: Compose,
+    /// Send it at this time, such as 2027-01-01T09:00 or 2027-01-01T09:00:00+01:00
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["delay_seconds", "undo"])]
+    pub at: Option<Moment>,
+    /// Send it in so many seconds
+    #[arg(long = "in", value_name = "SECONDS", conflicts_with = "undo")]
+    pub delay_seconds: Option<u64>,
+    /// Keep it back for so many seconds, in which `give-up` calls it back unseen
+    #[arg(long, value_name = "SECONDS")]
+    pub undo: Option<u64>,
+    /// Wait until every recipient has a final answer
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `sign`.
+#[derive(Debug, Clone, Args)]
+pub struct SignArgs {
+    /// The message (.eml or .wax)
+    pub file: PathBuf,
+    /// Where to write the sealed message
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// The identity of a message, or its first digits as `send` printed them
+    #[arg(value_name = "ID")]
+    pub identity: Option<String>,
+    /// Wait until every recipient has a final answer
+    #[arg(long, requires = "identity")]
+    pub wait: bool,
+    /// How many messages to list at the most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub limit: u64,
+}
+
+/// `give-up`.
+#[derive(Debug, Clone, Args)]
+pub struct GiveUpArgs {
+    /// The identity of the message, or its first digits
+    #[arg(value_name = "ID")]
+    pub identity: String,
+}
+
+/// `mail`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MailCommand {
+    /// List what came for you
+    #[command(after_help = "Example:\n  waxwing mail list --after 12")]
+    List(MailListArgs),
+    /// Show a message
+    #[command(after_help = "Example:\n  waxwing mail read 7\n  waxwing mail read 7 --part 2 > picture.png")]
+    Read(MailReadArgs),
+    /// Write a message into a file
+    #[command(after_help = "Example:\n  waxwing mail export 7 -o letter.wax")]
+    Export(MailExportArgs),
+}
+
+/// `mail list`.
+#[derive(Debug, Clone, Args)]
+pub struct MailListArgs {
+    /// Only what came after this number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub after: u64,
+    /// How many at the most
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub limit: u64,
+}
+
+/// `mail read`.
+#[derive(Debug, Clone, Args)]
+pub struct MailReadArgs {
+    /// The number of the message in `mail list`
+    pub number: u64,
+    /// Write the octets of this part to standard output
+    #[arg(long, value_name = "PART", conflicts_with = "selection")]
+    pub part: Option<usize>,
+    /// What of it to fetch
+    #[arg(long, value_enum, default_value_t)]
+    pub selection: MailSelection,
+}
+
+/// What of a message is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum MailSelection {
+    /// Headers and the first text.
+    #[default]
+    Text,
+    /// Headers and the tree of parts.
+    Headers,
+    /// Who sealed it.
+    Signers,
+    /// Everything, checked against the identity; every text is shown.
+    All,
+}
+
+/// `mail export`.
+#[derive(Debug, Clone, Args)]
+pub struct MailExportArgs {
+    /// The number of the message in `mail list`
+    pub number: u64,
+    /// Where to write it: .wax keeps the seals, .eml is the legacy form
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// `message`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MessageCommand {
+    /// Show the tree of parts, sizes, digests, the identity and the seals
+    #[command(after_help = "Example:\n  waxwing message show letter.wax")]
+    Show {
+        /// The message (.wax or .eml)
+        file: PathBuf,
+    },
+    /// Check a message file: every digest, and the seals against keys
+    ///
+    /// Without keys only digests are checked, and the seals are listed as not checked.
+    #[command(after_help = "Example:\n  waxwing message verify letter.wax --key 9f86d0...\n  \
+        waxwing message verify letter.wax --dns")]
+    Verify {
+        /// The message
+        file: PathBuf,
+        /// A public key to check seals with, 64 hexadecimal digits; may be given several times
+        #[arg(long, value_name = "HEX", value_parser = value::public_key)]
+        key: Vec<PublicKey>,
+        /// Ask the DNS for the keys of the domains that have sealed it
+        #[arg(long)]
+        dns: bool,
+    },
+    /// Translate from the legacy form
+    #[command(after_help = "Example:\n  waxwing message import letter.eml -o letter.wax")]
+    Import {
+        /// The message in the legacy form
+        file: PathBuf,
+        /// Where to write the native form
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Translate into the legacy form
+    #[command(after_help = "Example:\n  waxwing message export letter.wax -o letter.eml")]
+    Export {
+        /// The message in the native form
+        file: PathBuf,
+        /// Where to write the legacy form
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}

@@ -1,0 +1,188 @@
+//! What can go wrong in a command, sorted by whose fault it is, with the exit code and what to do next.
+
+use std::path::{Path, PathBuf};
+
+use protocol::Failure;
+use transport::AskError;
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    // The user's.
+    /// What was asked for makes no sense.
+    #[error("{text}")]
+    Usage {
+        /// What is wrong.
+        text: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// The profile is missing or not what it must be.
+    #[error("{}: {reason}", .path.display())]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    // The content's.
+    /// A message breaks a rule, or is not what it claims.
+    #[error("{0}")]
+    Content(String),
+    /// A message has no form on the other side.
+    #[error("not translated: {0}")]
+    Translation(#[from] translate::Refusal),
+    /// What was asked about is not there.
+    #[error("{0}")]
+    NotFound(String),
+    // The node's, and the path to it.
+    /// The node does not answer, or the connection was lost too often.
+    #[error("cannot reach {node}: {reason}")]
+    Unreachable {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// The node is not who it should be.
+    #[error("{node} is not the node you enrolled with: {reason}")]
+    NotTheNode {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// The node does not let us.
+    #[error("not authorised: {0}")]
+    NotAuthorised(String),
+    /// The node said no.
+    #[error("refused: {} ({})", .0.text, .0.code)]
+    Refused(Failure),
+    /// The node's answer was not one.
+    #[error("the answer of the node: {0}")]
+    Answer(String),
+    // The operator's side.
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] control::Error),
+    /// The running node said no.
+    #[error(transparent)]
+    Operator(#[from] control::Failure),
+    // This machine's.
+    /// A file cannot be read or written.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Standard output or input failed.
+    #[error("the terminal or pipe failed: {0}")]
+    Terminal(#[from] std::io::Error),
+    /// Something else on this machine.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl Error {
+    /// A mistake in what was typed.
+    pub(crate) fn usage(text: impl Into<String>) -> Error {
+        Error::Usage { text: text.into(), hint: None }
+    }
+
+    /// A file that failed.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+        move |error| Error::File { path: path.to_owned(), error }
+    }
+
+    /// The code with which the process ends. keeps: CLI-1
+    pub fn exit_code(&self) -> u8 {
+        use control::FailureKind;
+        match self {
+            Error::Content(_) | Error::Translation(_) | Error::NotFound(_) | Error::Refused(_) => 1,
+            Error::Usage { .. } | Error::Profile { .. } => 2,
+            Error::Unreachable { .. } | Error::Answer(_) => 3,
+            Error::NotAuthorised(_) | Error::NotTheNode { .. } => 4,
+            Error::Control(control::Error::NotAllowed { .. }) => 4,
+            Error::Control(_) => 3,
+            Error::Operator(failure) => match failure.kind {
+                FailureKind::Invalid => 2,
+                FailureKind::Unavailable => 3,
+                FailureKind::NotFound | FailureKind::Conflict => 1,
+                FailureKind::Internal => 5,
+            },
+            Error::File { .. } | Error::Terminal(_) | Error::Local(_) => 5,
+        }
+    }
+
+    /// What to do next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let fixed = match self {
+            Error::Usage { hint, .. } => return hint.clone(),
+            Error::Operator(failure) => return failure.hint.clone(),
+            Error::Profile { .. } => "run `waxwing enrol ADDRESS --node HOST:PORT` to make a profile",
+            Error::Unreachable { .. } => {
+                "is the node running, is its port open for UDP, and is it the one in profile.toml?"
+            }
+            Error::NotTheNode { .. } => {
+                "ask the operator whether the key was changed; then enrol again with the new --pin"
+            }
+            Error::NotAuthorised(_) => {
+                "enrol this device again with `waxwing enrol`, or ask the operator of your node"
+            }
+            Error::Control(control::Error::NotRunning { .. }) => {
+                "start the node with `waxwing serve`, or name its socket with --socket"
+            }
+            Error::Control(control::Error::NotAllowed { .. }) => "run this as the user that the node runs as",
+            Error::Translation(refusal) if refusal.reason == translate::Reason::NeedsUtf8Headers => {
+                "keep it as a .wax file: addresses outside ASCII have no form in older mail"
+            }
+            _ => return None,
+        };
+        Some(fixed.to_owned())
+    }
+
+    /// What went wrong when something was asked of a node.
+    pub(crate) fn asked(node: &str, error: AskError) -> Error {
+        match error {
+            AskError::Transport(error) => Error::transport(node, error),
+            AskError::Protocol(error) => Error::Answer(error.to_string()),
+            AskError::Failed(failure) => Error::refused(failure),
+            AskError::Local(text) => Error::Local(text),
+        }
+    }
+
+    /// What a connection failed of.
+    pub(crate) fn transport(node: &str, error: transport::Error) -> Error {
+        use transport::Error as Transport;
+        let node = node.to_owned();
+        match error {
+            Transport::NotAsExpected(reason) | Transport::NotValidForNames(reason) => {
+                Error::NotTheNode { node, reason }
+            }
+            Transport::ClosedByPeer { number, reason }
+                if transport::Code::from_number(number) == Some(transport::Code::NotAuthenticated) =>
+            {
+                Error::NotAuthorised(reason)
+            }
+            other => Error::Unreachable { node, reason: other.to_string() },
+        }
+    }
+
+    /// A failure that the node has told. Codes of the subject 7 with these details are about who is asking.
+    fn refused(failure: Failure) -> Error {
+        let code = failure.code;
+        if code.subject == 7 && matches!(code.detail, 0 | 1 | 8) {
+            Error::NotAuthorised(format!("{} ({code})", failure.text))
+        } else {
+            Error::Refused(failure)
+        }
+    }
+}
+
+impl From<message::Error> for Error {
+    fn from(error: message::Error) -> Error {
+        Error::Content(error.to_string())
+    }
+}

@@ -1,0 +1,12 @@
+//! The bounds of what is said over the control socket.
+
+/// Octets of one message on the socket. A thousand legs with all their recipients fit; one connection holds no more.
+pub const MESSAGE_OCTETS_MAX: usize = 8 * 1024 * 1024;
+/// Entries in one list, and numbers in one order: what a person looks through, and a script reads page by page.
+pub const LIST_MAX: usize = 1_000;
+/// Connections to the socket at a time: a console, a few commands, a monitor.
+pub const CONNECTIONS_MAX: usize = 64;
+/// Hexadecimal digits of an identity that are enough to search for it: shorter ones would find half the store.
+pub const IDENTITY_DIGITS_MIN: usize = 8;
+/// Seconds in which an operator's request must be whole once it has begun.
+pub const READ_SECONDS_MAX: u64 = 10;

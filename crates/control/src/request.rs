@@ -1,0 +1,142 @@
+//! What can be asked.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One question or order of an operator.
+///
+/// Lists are read page by page: `after` is the last name or number of the page before, `limit` is how many at the
+/// most, and never more than [`crate::limits::LIST_MAX`] come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How the node is; answered by [`crate::Response::Status`].
+    Status,
+    /// The accounts in the order of their names; answered by [`crate::Response::Accounts`].
+    Accounts {
+        /// The last name of the page before.
+        after: Option<String>,
+        /// How many at the most.
+        limit: u32,
+    },
+    /// A new account; answered by [`crate::Response::Done`].
+    AccountAdd {
+        /// Its name.
+        name: String,
+        /// Its addresses; the first one is its own.
+        addresses: Vec<String>,
+        /// Its password; without one only enrolled devices come in.
+        password: Option<Password>,
+    },
+    /// Another password for an account; answered by [`crate::Response::Done`].
+    AccountPassword {
+        /// The account.
+        name: String,
+        /// The new password.
+        password: Password,
+    },
+    /// An account is removed; its mail stays in the store. Answered by [`crate::Response::Done`].
+    AccountRemove {
+        /// The account.
+        name: String,
+    },
+    /// A further address of an account; answered by [`crate::Response::Done`].
+    AccountAddressAdd {
+        /// The account.
+        name: String,
+        /// The address.
+        address: String,
+    },
+    /// An address is taken from an account; answered by [`crate::Response::Done`].
+    AccountAddressRemove {
+        /// The account.
+        name: String,
+        /// The address.
+        address: String,
+    },
+    /// What waits, in the order of the numbers; answered by [`crate::Response::Legs`].
+    QueueList {
+        /// Only what waits for this lane.
+        lane: Option<String>,
+        /// The last number of the page before.
+        after: Option<u64>,
+        /// How many at the most.
+        limit: u32,
+    },
+    /// What waits, summed up by where it goes; answered by [`crate::Response::Lanes`].
+    QueueLanes,
+    /// One leg with its attempts; answered by [`crate::Response::Leg`].
+    QueueShow {
+        /// The number of the leg.
+        leg: u64,
+    },
+    /// Legs become due now; answered by [`crate::Response::Changed`].
+    QueueRetry {
+        /// Which.
+        legs: Legs,
+    },
+    /// Legs are not tried until they are released; answered by [`crate::Response::Changed`].
+    QueueHold {
+        /// Which.
+        legs: Legs,
+    },
+    /// Held legs go on; answered by [`crate::Response::Changed`].
+    QueueRelease {
+        /// Which.
+        legs: Legs,
+    },
+    /// Legs are given up: their recipients become withdrawn, which their senders see. Answered by
+    /// [`crate::Response::Changed`].
+    QueueRemove {
+        /// Which.
+        legs: Legs,
+    },
+    /// The envelopes of a message; answered by [`crate::Response::Envelopes`].
+    Trace {
+        /// The identity of the message in hexadecimal digits, or its first ones, at least
+        /// [`crate::limits::IDENTITY_DIGITS_MIN`].
+        identity: String,
+    },
+    /// The whole store is read and compared; answered by [`crate::Response::Findings`].
+    StoreCheck,
+    /// The store gives back room on the disk; answered by [`crate::Response::Compacted`].
+    StoreCompact,
+    /// The connections that are open; answered by [`crate::Response::Peers`].
+    Peers,
+    /// The node ends in good order; answered by [`crate::Response::Done`] before it does.
+    Shutdown,
+}
+
+/// Which legs an order is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Legs {
+    /// These, by their numbers; at most [`crate::limits::LIST_MAX`].
+    Numbers(Vec<u64>),
+    /// All that wait for this lane.
+    Lane(String),
+}
+
+/// A password on its way to the node; it is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl Password {
+    /// A password as it was typed.
+    pub fn new(password: impl Into<String>) -> Password {
+        Password(password.into())
+    }
+
+    /// The password itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(not shown)")
+    }
+}

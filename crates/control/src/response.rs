@@ -1,0 +1,104 @@
+//! What can be answered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountView, EnvelopeView, FindingView, LaneView, LegView, PeerView, StatusView};
+
+/// The answer to one [`crate::Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    /// How the node is.
+    Status(Box<StatusView>),
+    /// A page of accounts.
+    Accounts {
+        /// The accounts, by their names.
+        accounts: Vec<AccountView>,
+    },
+    /// A page of legs.
+    Legs {
+        /// The legs, by their numbers; without attempts.
+        legs: Vec<LegView>,
+    },
+    /// The lanes that hold something.
+    Lanes {
+        /// The lanes, the fullest first.
+        lanes: Vec<LaneView>,
+    },
+    /// One leg.
+    Leg(Box<LegView>),
+    /// How many legs an order has changed.
+    Changed {
+        /// The number; legs that were so already are not counted.
+        count: u64,
+    },
+    /// The envelopes of a message, the oldest first.
+    Envelopes {
+        /// The envelopes.
+        envelopes: Vec<EnvelopeView>,
+    },
+    /// What is wrong with the store.
+    Findings {
+        /// The findings; none where it is sound.
+        findings: Vec<FindingView>,
+        /// Whether there are more than are listed.
+        more: bool,
+    },
+    /// The store was compacted.
+    Compacted {
+        /// Octets on the disk before.
+        octets_before: u64,
+        /// Octets on the disk after.
+        octets_after: u64,
+    },
+    /// The connections that are open.
+    Peers {
+        /// The connections.
+        peers: Vec<PeerView>,
+    },
+    /// It was done, and there is nothing to tell.
+    Done,
+    /// It was not done.
+    Failure(Failure),
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    /// For programs.
+    pub kind: FailureKind,
+    /// For the operator: what is wrong.
+    pub text: String,
+    /// For the operator: what to do next, where that is known.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(kind: FailureKind, text: impl Into<String>) -> Failure {
+        Failure { kind, text: text.into(), hint: None }
+    }
+
+    /// The same failure with what to do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The request is not one, or a value in it is not what it must be.
+    Invalid,
+    /// There is no such account, leg or message.
+    NotFound,
+    /// It exists already, or it is in use.
+    Conflict,
+    /// Not at present: the store is full or the node is ending.
+    Unavailable,
+    /// A fault of the node.
+    Internal,
+}
