@@ -203,6 +203,7 @@ pub struct Enrol {
     pub device: String,
 }
 
+/// Without the password. keeps: SEC-4
 impl std::fmt::Debug for Enrol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Enrol {{ account: {:?}, device: {:?} }}", self.account, self.device)
