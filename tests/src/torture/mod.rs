@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use process::{Node, lines_of, program};
 pub use random::Random;
-pub use user::{User, dispositions, mailbox, read_all, statuses};
+pub use user::{User, dispositions, mailbox, read_all, read_headers, statuses};
 pub use world::World;
 
 /// What goes wrong in a test.

@@ -148,3 +148,13 @@ pub async fn read_all(session: &mut Session, identity: Identity) -> Result<Fetch
     }
     Ok(fetched)
 }
+
+/// The headers and the manifest of a message.
+///
+/// # Errors
+/// As [`read_all`].
+pub async fn read_headers(session: &mut Session, identity: Identity) -> Result<Fetched, Trouble> {
+    let mut incoming = Incoming::into_memory(identity, READ_OCTETS_MAX);
+    session.fetch(identity, Selection::Headers, &mut incoming).await?;
+    Ok(incoming.finish()?)
+}

@@ -38,6 +38,16 @@ impl World {
         Ok(World { north, south, folder, _zones: zones })
     }
 
+    /// A node of a world that was laid out before, as another process sees it: not running.
+    ///
+    /// # Errors
+    /// Where its files cannot be read.
+    pub fn node_of(folder: &Path, domain: &str) -> Result<Node, Trouble> {
+        let layout = Layout::lay_out(folder)?;
+        let found = [layout.north, layout.south].into_iter().find(|site| site.domain == domain);
+        Ok(Node::new(found.ok_or("there is no such node")?))
+    }
+
     /// Starts both nodes.
     ///
     /// # Errors

@@ -64,7 +64,10 @@ impl HmacKey for ResetKey {
 struct RandomIds;
 
 impl ConnectionIdGenerator for RandomIds {
-    #[expect(clippy::disallowed_methods, reason = "connection identifiers are unpredictable (RFC 9000, section 5.1)")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "connection identifiers are unpredictable (RFC 9000, section 5.1)"
+    )]
     fn generate_cid(&mut self) -> ConnectionId {
         let mut octets = [0; CONNECTION_ID_OCTETS];
         // Without randomness nothing here is safe: better to end than to go on with identifiers that repeat.
