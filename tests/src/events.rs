@@ -6,6 +6,7 @@ use std::time::Duration;
 use message::{Disposition, Identity};
 use node::{Event, Observer};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long a test waits for an event before it fails. Nothing that is waited for takes a fifth of this.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -13,7 +14,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// All events of a node, across its restarts.
 #[derive(Debug)]
 pub struct Events {
-    seen: Mutex<Vec<Event>>,
+    seen: Mutex<Vec<(Event, Instant)>>,
     changed: watch::Sender<usize>,
 }
 
@@ -25,7 +26,7 @@ impl Default for Events {
 
 impl Observer for Events {
     fn event(&self, event: &Event) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push((event.clone(), Instant::now()));
         self.changed.send_modify(|count| *count += 1);
     }
 }
@@ -33,6 +34,15 @@ impl Observer for Events {
 impl Events {
     /// Everything so far.
     pub fn all(&self) -> Vec<Event> {
+        self.seen().into_iter().map(|(event, _)| event).collect()
+    }
+
+    /// When the first such event was told.
+    pub fn when(&self, such: &dyn Fn(&Event) -> bool) -> Option<Instant> {
+        self.seen().into_iter().find(|(event, _)| such(event)).map(|(_, at)| at)
+    }
+
+    fn seen(&self) -> Vec<(Event, Instant)> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

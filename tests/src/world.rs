@@ -30,6 +30,8 @@ pub struct Site {
     via: Vec<(&'static str, &'static str)>,
     unpinned: Vec<&'static str>,
     names: Vec<&'static str>,
+    public_port: Option<u16>,
+    takes_no_mail: bool,
     queue: String,
     limits: String,
     more: String,
@@ -44,6 +46,8 @@ impl Site {
             via: Vec::new(),
             unpinned: Vec::new(),
             names: Vec::new(),
+            public_port: None,
+            takes_no_mail: false,
             queue: "retry-first-seconds = 1\npoll-min-seconds = 1\n".to_owned(),
             limits: String::new(),
             more: String::new(),
@@ -65,6 +69,18 @@ impl Site {
     /// The certificate of this node claims another name before its own.
     pub fn named(mut self, name: &'static str) -> Site {
         self.names.push(name);
+        self
+    }
+
+    /// In the DNS this node is at another port than the one at which it listens.
+    pub fn reached_at(mut self, port: u16) -> Site {
+        self.public_port = Some(port);
+        self
+    }
+
+    /// The DNS says that this domain takes no mail.
+    pub fn takes_no_mail(mut self) -> Site {
+        self.takes_no_mail = true;
         self
     }
 
@@ -242,7 +258,7 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 /// A port that is free now, below those from which the system takes ports for sockets that ask for any.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = (std::process::id() % 100) as u16 * 120;
     loop {
@@ -260,9 +276,13 @@ fn zones_for(places: &BTreeMap<&'static str, Place>, viewer: &str) -> Zones {
         let (_, port) = stand_in(places, viewer, domain);
         let public = *place.key.public().as_bytes();
         let key = dns::waxkey::write(&KeyRecord::Key(DomainKey { public }));
+        let service = match place.site.takes_no_mail {
+            true => "0 0 0 .".to_owned(),
+            false => format!("0 0 {port} host"),
+        };
         let text = format!(
             "$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\nhost A 127.0.0.1\n\
-             _waxwing._udp SRV 0 0 {port} host\n{SELECTOR}._waxkey TXT \"{key}\"\n"
+             _waxwing._udp SRV {service}\n{SELECTOR}._waxkey TXT \"{key}\"\n"
         );
         all.add(domain, &text).unwrap();
     }
@@ -273,7 +293,8 @@ fn zones_for(places: &BTreeMap<&'static str, Place>, viewer: &str) -> Zones {
 fn stand_in(places: &BTreeMap<&'static str, Place>, viewer: &str, domain: &str) -> ([u8; 32], u16) {
     let via = &places[viewer].site.via;
     let taker = via.iter().find(|(of, _)| *of == domain).map_or(domain, |(_, taker)| *taker);
-    (places[taker].host.key_digest(), places[taker].address.port())
+    let place = &places[taker];
+    (place.host.key_digest(), place.site.public_port.unwrap_or(place.address.port()))
 }
 
 fn configuration(places: &BTreeMap<&'static str, Place>, domain: &str, dns: SocketAddr) -> String {

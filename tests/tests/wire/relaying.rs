@@ -59,12 +59,12 @@ async fn the_final_answer_travels_back_along_the_cookies() {
 /// proves: EXC-21
 #[tokio::test]
 async fn a_loop_ends() {
-    let world = World::new(&[
+    let mut world = World::new(&[
         Site::new("east.test").via("far.test", "west.test").relay("west.test", "far.test"),
         Site::new("west.test").via("far.test", "east.test").relay("east.test", "far.test"),
         Site::new("far.test"),
-    ]);
-    let mut world = world.await;
+    ])
+    .await;
     world.start("east.test").await;
     world.start("west.test").await;
     let mut alice = world.user("alice@east.test").await;
