@@ -142,7 +142,7 @@ async fn each_recipient_has_an_answer_of_its_own() {
 
     let shown = user.says(&["status", &id[..8]]).await;
     assert!(shown.contains("pending   later@b.test") && shown.contains("4.4.1"), "{shown}");
-    assert!(!shown.contains('\u{1b}'), "what a peer said cannot draw on the terminal: {shown:?}");
+    assert!(!shown.contains('\u{202e}'), "what a peer said cannot turn the line around: {shown:?}");
     let (objects, _) = user.objects(&["status"]).await;
     assert_eq!(objects.len(), 2);
     assert_eq!((&objects[0]["number"], &objects[1]["id"]), (&2.into(), &id.into()));
@@ -159,13 +159,9 @@ async fn each_recipient_has_an_answer_of_its_own() {
     assert_eq!(user.code(&["status", "abc"]).await, 2);
 }
 
+/// proves: CLI-6
 #[tokio::test]
 async fn a_large_attachment_is_streamed_and_resumed() {
-    large_attachment().await;
-}
-
-/// proves: CLI-6
-async fn large_attachment() {
     const OCTETS: u64 = 20 << 20;
     let (node, user) = enrolled().await;
     // Octets that repeat nowhere in step with any chunk.
@@ -246,7 +242,7 @@ async fn a_blind_copy_stays_blind() {
     assert!(headers.contains("bob@b.test") && !headers.contains("eve@e.test"));
 }
 
-/// proves: CLI-10
+/// Checks with the right key, a wrong one, both, and none.
 async fn verify(user: &User, wax: &str) {
     let key = data_encoding::HEXLOWER.encode(seal_key().public().as_bytes());
     let other = message::SecretKey::from_seed(&[1; 32]).public();
