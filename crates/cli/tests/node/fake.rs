@@ -62,7 +62,7 @@ impl Node {
     pub(crate) fn start() -> Node {
         let key = HostKey::generate(KeyKind::EcdsaP256, &["a.test"]).unwrap();
         let settings = Settings { eager_octets: 4096, ..Settings::default() };
-        let settings = Bytes::from(encode(&Frame::Settings(settings)));
+        let settings = encode(&Frame::Settings(settings));
         let services = vec![Service { alpn: Alpn::Submission, settings }];
         let socket = Socket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let server = Server::bind(socket, &key.clone().into(), services, &Limits::default()).unwrap();
