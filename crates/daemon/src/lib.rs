@@ -1,1 +1,25 @@
-//! The composition root: settings, wiring and life cycle.
+//! The composition root: settings, wiring and life cycle. It alone knows every other crate, and introduces them.
+//!
+//! [`Config`] is what the operator has written, [`Running`] a node that runs by it. The adapters are small: `inbound`
+//! gives what [`transport`] hears to [`node`], `outbound` carries what the node sends, `operator` answers the control
+//! socket.
+
+mod clock;
+mod config;
+mod demo;
+mod error;
+mod export;
+mod files;
+mod inbound;
+mod operator;
+mod outbound;
+mod running;
+mod source;
+mod view;
+
+pub use config::Config;
+pub use demo::{Demo, DemoNode};
+pub use error::Error;
+pub use export::{Summary, export};
+pub use operator::LocalOperator;
+pub use running::{Running, open_store, serve};

@@ -1,1 +1,108 @@
 //! The way of the data: accept, verify, decide, commit, queue, route, deliver, status.
+//!
+//! A node knows nothing of QUIC or SMTP. What comes in comes through [`Intake::admit`] and the [`Admission`] it gives;
+//! what goes out goes through a [`Courier`]. The truth is in the store; nothing here outlives a crash, and nothing
+//! here needs to.
+
+mod accept;
+mod account;
+mod backoff;
+mod commit;
+mod deliver;
+mod event;
+pub mod limits;
+mod maildir;
+mod outside;
+mod queue;
+mod settings;
+mod status;
+mod submit;
+mod verify;
+
+use std::sync::Arc;
+
+use storage::Store;
+
+pub use accept::{Admission, Admitted, Intake, Next, Offered};
+pub use account::Credentials;
+pub use backoff::delay_ms;
+pub use commit::{Committed, Sealed};
+pub use deliver::{Answered, Consignment, Courier, Report, Trouble, TryRecord};
+pub use event::{Event, Observer, Quiet};
+pub use maildir::Maildir;
+pub use outside::{Clock, Later};
+pub use queue::Dispatcher;
+pub use settings::{DomainKey, Settings};
+
+/// Everything that a node stands on.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    store: Arc<dyn Store>,
+    resolver: Arc<dyn dns::Resolver>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    keys: verify::KeyCache,
+    credentials: Credentials,
+    queue: queue::Bell,
+    mail: tokio::sync::watch::Sender<u64>,
+}
+
+impl Node {
+    /// A node over a store, a resolver and a clock.
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        resolver: Arc<dyn dns::Resolver>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Node {
+        Node {
+            inner: Arc::new(Inner {
+                settings,
+                store,
+                resolver,
+                clock,
+                observer,
+                keys: verify::KeyCache::default(),
+                credentials: Credentials::default(),
+                queue: queue::Bell::default(),
+                mail: tokio::sync::watch::channel(0).0,
+            }),
+        }
+    }
+
+    /// What the operator has set.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The store, for those who only look.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Now, in Unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    /// Changes with each message that reaches a mailbox here.
+    pub fn mail_arrived(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.mail.subscribe()
+    }
+
+    fn tell(&self, event: Event) {
+        self.inner.observer.event(&event);
+    }
+
+    fn fresh_cookie(&self) -> message::Cookie {
+        let mut octets = [0; 32];
+        self.inner.clock.random(&mut octets);
+        message::Cookie::from_bytes(octets)
+    }
+}

@@ -1,1 +1,168 @@
-//! The second embedded engine: redb.
+//! The second embedded engine: redb, one table, every commit with immediate durability.
+//!
+//! redb is a copy-on-write B-tree with checksums: a transaction is durable when `commit` returns, and readers see one
+//! state. It stands beside sled behind the same trait and the same tests (`spec/decisions/0004-storage-engine.md`).
+//!
+//! keeps: STO-21
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use redb::{Database, Durability, ReadableDatabase, TableDefinition};
+use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View};
+
+/// The one table: keys carry the prefix of their own table.
+const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
+/// Octets of memory that redb uses for its cache.
+const CACHE_OCTETS: usize = 64 * 1024 * 1024;
+
+/// A redb database.
+#[derive(Debug)]
+pub struct Redb {
+    /// Compacting needs it alone; everything else shares it.
+    database: RwLock<Database>,
+    /// Held while writing: redb would wait by itself, but compaction must not come in between.
+    writing: Mutex<()>,
+}
+
+impl Redb {
+    /// Opens the database in this file, or makes it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be opened or is in use; [`Error::Damaged`] where it is not sound.
+    pub fn open(file: &Path) -> Result<Redb, Error> {
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let database = Database::builder().set_cache_size(CACHE_OCTETS).create(file).map_err(failure)?;
+        // The table is made at once, so that reading needs no case for its absence.
+        let transaction = database.begin_write().map_err(failure)?;
+        transaction.open_table(PAIRS).map_err(failure)?;
+        transaction.commit().map_err(failure)?;
+        if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(Redb { database: RwLock::new(database), writing: Mutex::new(()) })
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let mut transaction = database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        {
+            let mut table = transaction.open_table(PAIRS)?;
+            for (key, value) in batch.changes() {
+                match value {
+                    Some(value) => table.insert(key, value)?,
+                    None => table.remove(key)?,
+                };
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn read(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let table = database.begin_read()?.open_table(PAIRS)?;
+        let mut pairs = Vec::new();
+        for pair in table.range::<&[u8]>(from..to)?.take(limit) {
+            let (key, value) = pair?;
+            pairs.push((key.value().to_vec(), value.value().to_vec()));
+        }
+        Ok(pairs)
+    }
+
+    fn read_one(&self, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let table = database.begin_read()?.open_table(PAIRS)?;
+        Ok(table.get(key)?.map(|value| value.value().to_vec()))
+    }
+}
+
+/// Opens the store of a node in this directory: the database in `store.redb`, the files of large parts beside it.
+///
+/// # Errors
+/// As [`Redb::open`] and [`Keeper::open`].
+pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Redb>, Error> {
+    Keeper::open(Redb::open(&directory.join("store.redb"))?, directory, settings)
+}
+
+fn failure(error: impl Into<redb::Error>) -> Error {
+    match error.into() {
+        redb::Error::Io(error) => error.into(),
+        redb::Error::Corrupted(what) => Error::Damaged { key: format!("redb: {what}") },
+        other => Error::Io(other.to_string()),
+    }
+}
+
+impl View for Redb {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.read_one(key).map_err(failure)
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        if from >= to { Ok(Vec::new()) } else { self.read(from, to, limit).map_err(failure) }
+    }
+}
+
+impl Engine for Redb {
+    fn apply(&self, batch: &Batch) -> Result<(), Error> {
+        self.write(batch).map_err(failure)
+    }
+
+    fn check(&self) -> Result<Vec<String>, Error> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(match database.check_integrity() {
+            Ok(true) => Vec::new(),
+            Ok(false) => vec!["redb: the database was not sound and has been repaired".to_owned()],
+            Err(error) => vec![format!("redb: {error}")],
+        })
+    }
+
+    fn compact(&self) -> Result<(), Error> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        database.compact().map(|_| ()).map_err(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use storage::conformance::{self, Open, OpenEngine};
+
+    /// proves: STO-21
+    #[test]
+    fn the_suite_passes() {
+        conformance::run(&|| -> Open {
+            let directory = tempfile::tempdir().unwrap();
+            Box::new(move || Box::new(open(directory.path(), Settings::default()).unwrap()))
+        });
+    }
+
+    #[test]
+    fn it_does_what_an_engine_must() {
+        let directory = tempfile::tempdir().unwrap();
+        conformance::run_engine(&|| Redb::open(&directory.path().join("store.redb")).unwrap());
+    }
+
+    #[test]
+    fn a_crash_at_any_step_loses_nothing() {
+        conformance::run_crashes(&|| -> OpenEngine<Redb> {
+            let directory = tempfile::tempdir().unwrap();
+            Box::new(move || {
+                let engine = Redb::open(&directory.path().join("store.redb")).unwrap();
+                (engine, directory.path().to_owned())
+            })
+        });
+    }
+
+    /// proves: STO-21
+    #[test]
+    fn what_is_acknowledged_survives_being_killed() {
+        conformance::run_kills("tests::what_is_acknowledged_survives_being_killed", &|directory| {
+            Box::new(open(directory, Settings::default()).unwrap())
+        });
+    }
+}

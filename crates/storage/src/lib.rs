@@ -1,1 +1,51 @@
 //! What a node keeps: the store in mail verbs, the in-memory engine and the conformance suite.
+//!
+//! [`Store`] is what the house above sees: verbs of mail, each one a durable transaction once it has answered. Under it
+//! stands [`Keeper`], the one implementation of the verbs over an ordered key-value [`Engine`]; the engines are small
+//! and know nothing of mail. What is durable when, and how the records look, stands in `spec/12-storage.md`.
+//!
+//! This crate is not a queue: it knows no routes and no back-off, it keeps what it is told and hands out what is due.
+//! It reads no clock and draws no randomness: times are arguments in Unix milliseconds, cookies come from the caller.
+
+mod acceptance;
+mod account;
+#[cfg(any(test, feature = "conformance"))]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a suite of tests: it fails by panicking")]
+pub mod conformance;
+mod engine;
+mod error;
+mod files;
+mod journal;
+mod keeper;
+mod key;
+pub mod limits;
+mod mailbox;
+mod memory;
+mod part;
+mod queue;
+mod record;
+mod schedule;
+mod store;
+mod transaction;
+mod upkeep;
+mod verb;
+mod writer;
+
+pub use acceptance::{
+    Acceptance, Content, Effect, Intended, NewMessage, Origin, Receipt, StoredMessage, Supply,
+};
+pub use account::{AccountRecord, DeviceRecord};
+pub use engine::{Batch, Engine, Pair, View};
+pub use error::{Error, Fault};
+pub use journal::{
+    Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
+};
+pub use keeper::{Keeper, Settings};
+pub use mailbox::{MailboxEntry, SealNote};
+pub use memory::Memory;
+pub use part::{PartReader, PartWriter, StagedPart};
+pub use queue::{
+    Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Settled, Settlement,
+};
+pub use store::{Store, Wait};
+pub use upkeep::{Exported, Finding, FindingKind, Statistics};

@@ -5,6 +5,7 @@ use message::{HeaderBlock, Message, Part};
 
 use crate::block::split;
 use crate::body::UNKNOWN_CHARSET;
+use crate::content::about_content;
 use crate::field::export_field;
 use crate::limits::{BOUNDARY_ATTEMPTS_MAX, LINE_OCTETS_MAX};
 use crate::outcome::{Reason, Refusal};
@@ -37,7 +38,7 @@ pub struct ExportOptions {
 /// # Ok::<(), translate::Refusal>(())
 /// ```
 ///
-/// keeps: TRL-1, TRL-15, TRL-18
+/// keeps: TRL-1, TRL-17, TRL-18
 pub fn export(message: &Message, options: &ExportOptions) -> Result<Vec<u8>, Refusal> {
     let boundary = boundary_stem(message)?;
     let exporter = Exporter { message, options, boundary };
@@ -97,8 +98,7 @@ impl Exporter<'_> {
     /// Writes the header block of a message; those of its content follow.
     fn header(&self, block: &HeaderBlock, written: &mut Written) -> Result<(), Refusal> {
         for field in block.fields() {
-            let about_content = field.name.get(..8).is_some_and(|name| name.eq_ignore_ascii_case("content-"));
-            if about_content || field.is("MIME-Version") {
+            if about_content(field.name) || field.is("MIME-Version") {
                 let text = format!("the header of a message has a field {}", field.name);
                 return Err(Refusal::new(Reason::StrayContentField, text));
             }
@@ -161,6 +161,8 @@ impl Exporter<'_> {
     }
 
     /// An embedded message: its header block is the first child, its root part the second.
+    ///
+    /// keeps: TRL-14
     fn embedded(
         &self,
         part: &Part,
@@ -230,8 +232,8 @@ impl Exporter<'_> {
         Ok(())
     }
 
-    /// Chooses the transfer encoding: none where the octets can stand as they are, else the shorter one for text and
-    /// base64 for everything else.
+    /// Chooses the transfer encoding: none where the octets can stand as they are, else quoted-printable for text that
+    /// stays readable in it, and base64 for everything else.
     ///
     /// keeps: TRL-18
     fn encode(&self, body: &[u8], readable: bool, last: bool) -> Encoded {
@@ -249,7 +251,7 @@ impl Exporter<'_> {
         }
         if readable {
             let codes = body.iter().filter(|&&o| !o.is_ascii_graphic() && !b" \t\r\n".contains(&o)).count();
-            if body.len() + 2 * codes <= body.len() / 3 * 4 {
+            if codes <= body.len() / 4 {
                 let octets = encode_quoted_printable(body, last);
                 return Encoded { name: Some("quoted-printable"), octets };
             }
@@ -265,7 +267,6 @@ impl Exporter<'_> {
         if !allowed || !are_lines(entity) || (place.last && !entity.ends_with(b"\r\n")) {
             return false;
         }
-        let about_content = |name: &str| name.get(..8).is_some_and(|n| n.eq_ignore_ascii_case("content-"));
         let own = block.fields().filter(|field| about_content(field.name)).count();
         let parameters = block.only("Content-Type").is_some_and(|value| value != SIGNED_ENTITY_TYPE);
         let Ok(parsed) = split(entity) else { return false };

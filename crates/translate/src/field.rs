@@ -155,6 +155,13 @@ pub(crate) fn export_field(name: &str, value: &str, utf8: bool) -> Result<String
     Err(Refusal::new(reason, format!("the field {name} has no legacy form")))
 }
 
+/// Whether a value can be written again: in 7 bits, or if the one thing in the way is an address outside ASCII, in UTF-8.
+pub(crate) fn is_expressible(name: &str, value: &str) -> bool {
+    let in_seven_bits = export_field(name, value, false);
+    let only_utf8 = in_seven_bits.as_ref().is_err_and(|refusal| refusal.reason == Reason::NeedsUtf8Headers);
+    (in_seven_bits.is_ok() || only_utf8) && export_field(name, value, true).is_ok()
+}
+
 /// Folds a field at its white space, as RFC 5322 section 2.2.3 allows; `None` where a line stays too long. A line is
 /// broken only before white space that something follows, so unfolding gives just the same value.
 pub(crate) fn fold(name: &str, value: &str) -> Option<String> {

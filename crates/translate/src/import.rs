@@ -4,7 +4,8 @@ use bytes::Bytes;
 use message::{Draft, DraftContent, DraftPart, Extent, HeaderBlock, HeaderBuilder, Limits, Message, limits};
 
 use crate::block::{Entity, RawField, split};
-use crate::field::{LEGACY_FIELD, export_field, import_value};
+use crate::content::{about_content, encoding_name, find_charset, is_media_type, signed_entity};
+use crate::field::{LEGACY_FIELD, import_value, is_expressible};
 use crate::limits::LEGACY_OCTETS_MAX;
 use crate::outcome::{Note, NoteKind, Notes, Reason, Refusal};
 use crate::parameter::Parameterised;
@@ -54,7 +55,7 @@ pub struct Imported {
 /// # Ok::<(), translate::Refusal>(())
 /// ```
 ///
-/// keeps: TRL-1, TRL-2, TRL-14
+/// keeps: TRL-1, TRL-2
 pub fn import(eml: &[u8], options: &ImportOptions) -> Result<Imported, Refusal> {
     if eml.len() > options.octets_max {
         return Err(Refusal::new(Reason::TooLarge, format!("more than {} octets", options.octets_max)));
@@ -106,6 +107,8 @@ struct Fields {
     message: Vec<(String, String)>,
     /// Those about the content.
     content: Vec<(String, String)>,
+    /// Those about the content that cannot stand under their own names.
+    aside: Vec<(String, String)>,
 }
 
 struct Importer {
@@ -179,10 +182,14 @@ impl Importer {
         let own_charset = find_charset(&entity.fields);
         let stated = own_charset.as_deref().or(stated);
         let (mut fields, content) = self.fields(&entity.fields, number, default, stated)?;
+        if content.media_type != "multipart/signed" {
+            fields.message.append(&mut fields.aside);
+        }
         let part = match content.media_type.as_str() {
             "multipart/signed" => {
                 self.notes.add(number, NoteKind::SignedKept, "multipart/signed");
                 fields.content.clear();
+                fields.aside.clear();
                 self.leaf(SIGNED_ENTITY_TYPE, String::new(), signed_entity(&entity))
             }
             container if container.starts_with("multipart/") => {
@@ -256,11 +263,9 @@ impl Importer {
         let name = field.name.unwrap_or_default();
         if !aside {
             let value = import_value(name, &field.value, stated, number, &mut self.notes);
-            // What could never be written again, not even with UTF-8 headers, is not kept under its name.
-            if export_field(name, &value, true).is_ok() {
+            if is_expressible(name, &value) {
                 self.count_header(name.len() + value.len())?;
-                let about_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
-                let list = if about_content { &mut fields.content } else { &mut fields.message };
+                let list = if about_content(name) { &mut fields.content } else { &mut fields.message };
                 list.push((name.to_owned(), value));
                 return Ok(());
             }
@@ -272,7 +277,8 @@ impl Importer {
             let value = import_value(LEGACY_FIELD, &line, stated, number, &mut self.notes);
             self.notes.add(number, NoteKind::FieldKeptAside, &value);
             self.count_header(value.len())?;
-            fields.message.push((LEGACY_FIELD.to_owned(), value));
+            let list = if about_content(name) { &mut fields.aside } else { &mut fields.message };
+            list.push((LEGACY_FIELD.to_owned(), value));
         }
         Ok(())
     }
@@ -297,7 +303,7 @@ impl Importer {
         let value = import_value("Content-Type", &field.value, stated, number, &mut self.notes);
         let parameters = Parameterised::read_native(&value);
         let media_type = parameters.head.clone();
-        if is_media_type(&media_type) && export_field("Content-Type", &value, true).is_ok() {
+        if is_media_type(&media_type) && is_expressible("Content-Type", &value) {
             self.count_header(value.len())?;
             return Ok((media_type, parameters));
         }
@@ -405,57 +411,4 @@ impl Importer {
         let parameters = content.parameters.native_parameters();
         self.leaf(&content.media_type, parameters, Bytes::from(octets.into_owned()))
     }
-}
-
-/// The charset that the content type states, before anything is decoded.
-fn find_charset(fields: &[RawField<'_>]) -> Option<String> {
-    let field = fields.iter().find(|field| field.is("Content-Type"))?;
-    let read = Parameterised::read_legacy(&String::from_utf8_lossy(&field.value));
-    read.value("charset").map(str::to_owned)
-}
-
-/// The name of a transfer encoding, comments and white space aside. `8-bit`, `8 bits` and the like mean `8bit`.
-fn encoding_name(value: &[u8]) -> String {
-    let read = Parameterised::read_native(&String::from_utf8_lossy(value));
-    let name = read.head.trim_matches('"');
-    match name.as_bytes().first() {
-        Some(b'7') => "7bit".to_owned(),
-        Some(b'8') => "8bit".to_owned(),
-        _ => name.to_owned(),
-    }
-}
-
-/// Whether this is a media type that a native part can have.
-fn is_media_type(text: &str) -> bool {
-    let name = |part: &str| {
-        part.len() <= 127
-            && part.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
-            && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"!#$&-^_.+".contains(&c))
-    };
-    text.len() <= limits::MEDIA_TYPE_OCTETS_MAX
-        && text.split_once('/').is_some_and(|(top, sub)| name(top) && name(sub))
-}
-
-/// The fields about the content and the body, octet for octet: what the signature of a `multipart/signed` needs.
-///
-/// keeps: TRL-12
-fn signed_entity(entity: &Entity<'_>) -> Bytes {
-    let mut octets = Vec::with_capacity(entity.body.len() + 256);
-    let mut line_end: &[u8] = b"\r\n";
-    for field in &entity.fields {
-        let name = field.name.unwrap_or_default();
-        let about_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
-        if about_content && !field.is("Content-Length") {
-            octets.extend_from_slice(field.source);
-            if !field.source.ends_with(b"\r\n") {
-                line_end = b"\n";
-            }
-        }
-    }
-    if !octets.ends_with(b"\n") {
-        octets.extend_from_slice(line_end);
-    }
-    octets.extend_from_slice(line_end);
-    octets.extend_from_slice(entity.body);
-    Bytes::from(octets)
 }

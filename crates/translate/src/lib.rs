@@ -8,6 +8,7 @@
 mod block;
 mod body;
 mod charset;
+mod content;
 mod export;
 mod field;
 mod import;

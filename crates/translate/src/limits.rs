@@ -19,3 +19,5 @@ pub const LINE_OCTETS_WANTED: usize = 78;
 pub const BOUNDARY_ATTEMPTS_MAX: usize = 16;
 /// Parameters of one content type or disposition. Real ones have up to ten.
 pub const PARAMETERS_MAX: usize = 64;
+/// Pieces of parameters that are read in one field; RFC 2231 cuts a long value into several.
+pub const PARAMETER_PIECES_MAX: usize = 4 * PARAMETERS_MAX;

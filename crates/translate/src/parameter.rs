@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::charset;
-use crate::limits::PARAMETERS_MAX;
+use crate::limits::{PARAMETER_PIECES_MAX, PARAMETERS_MAX};
 use crate::transfer::hex;
 use crate::word::decode_words;
 
@@ -91,7 +91,9 @@ impl Parameterised {
     }
 
     fn add(&mut self, name: String, value: String) {
-        let known = self.parameters.iter().any(|(known, _)| *known == name);
+        // What RFC 2231 section 7 keeps out of a name would be read as something else when it is written.
+        let known =
+            name.contains(['*', '\'', '%']) || self.parameters.iter().any(|(known, _)| *known == name);
         if known || self.parameters.len() == PARAMETERS_MAX {
             self.dropped.push(format!("{name}={value}"));
         } else {
@@ -225,6 +227,10 @@ fn scan(text: &str) -> Parameterised {
         if scanner.rest.is_empty() {
             return scanned;
         }
+        if scanned.parameters.len() + scanned.dropped.len() == PARAMETER_PIECES_MAX {
+            scanned.dropped.push(scanner.rest.to_owned());
+            return scanned;
+        }
         let name = scanner.take_until(|c| " \t;=(".contains(c)).to_ascii_lowercase();
         scanner.skip_blank();
         match scanner.rest.strip_prefix('=') {
@@ -286,7 +292,7 @@ impl<'a> Scanner<'a> {
             return self.quoted();
         }
         let start = self.rest;
-        let all = self.take_until(|c| c == ';');
+        let all = self.take_until(|c| c == ';').trim_end_matches([' ', '\t']);
         // A value without quotes may have spaces, but not what looks like the next parameter or a comment.
         for (at, _) in all.match_indices([' ', '\t']) {
             if all[..at].ends_with([' ', '\t']) {
@@ -294,14 +300,14 @@ impl<'a> Scanner<'a> {
             }
             let next = all[at..].trim_start_matches([' ', '\t']);
             let after_name = next.trim_start_matches(is_token_char);
-            if (next.starts_with('(') && next.trim_end().ends_with(')'))
+            if (next.starts_with('(') && next.ends_with(')'))
                 || (after_name.len() < next.len() && after_name.starts_with('='))
             {
                 self.rest = &start[at..];
                 return all[..at].trim_end_matches([' ', '\t']).to_owned();
             }
         }
-        all.trim_end_matches([' ', '\t']).to_owned()
+        all.to_owned()
     }
 
     fn quoted(&mut self) -> String {

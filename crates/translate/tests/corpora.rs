@@ -1,5 +1,7 @@
 //! Real and published messages: each imports and keeps its identity over export, or is refused with a reason.
 
+#![expect(clippy::unwrap_used, reason = "test code outside the test functions: a failure ends the test")]
+
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -88,6 +90,7 @@ fn spamassassin() {
 #[test]
 fn mime4j() {
     check("mime-mime4j", &["msg"], 78, &[(Reason::NotAMessage, 2)], 0);
+    check("mime-mime4j/mbox-test-1", &["rlug-0", "rlug-1", "rlug-2", "rlug-3", "rlug-4"], 5, &[], 0);
 }
 
 /// proves: TRL-1, TRL-15
@@ -100,4 +103,13 @@ fn cpython() {
 #[test]
 fn mail_parser() {
     check("mime-mailparser-rs", &["eml"], 206, &[(Reason::NotAMessage, 2)], 0);
+}
+
+/// Real bounces: reports, embedded messages, header fields cut off.
+///
+/// proves: TRL-1, TRL-15
+#[test]
+fn bounces() {
+    let refused = [(Reason::NotAMessage, 4), (Reason::HeadersTooLarge, 2)];
+    check("bounces-sisimai", &["eml"], 830, &refused, 0);
 }

@@ -10,8 +10,8 @@ const CRYPTO_ERROR_LAST: u64 = 0x1ff;
 const CONNECTION_REFUSED: u64 = 0x2;
 /// TLS alert `no_application_protocol` (RFC 7301, section 3.2).
 const ALERT_NO_APPLICATION_PROTOCOL: u64 = 120;
-/// Alerts from `bad_certificate` (42) to `access_denied` (49), and `decrypt_error` (51) for a signature that does not
-/// fit: the certificate or its holder did not convince (RFC 8446, section 6.2).
+/// Alerts from `bad_certificate` (42) to `access_denied` (49), and `decrypt_error` (51) for a signature that
+/// does not fit: the certificate or its holder did not convince (RFC 8446, section 6.2).
 const ALERTS_ABOUT_CERTIFICATES: [u64; 9] = [42, 43, 44, 45, 46, 47, 48, 49, 51];
 /// Longest text that is kept of what a peer wrote into a close frame, in octets: enough for a sentence.
 const CLOSE_REASON_OCTETS_MAX: usize = 256;

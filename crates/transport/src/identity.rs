@@ -1,7 +1,8 @@
 //! Who one is: a host's or device's own key with its certificate, and what a peer has shown.
 //!
-//! The digest of a key is the SHA-256 of its SubjectPublicKeyInfo, as in `TLSA 3 1 1` (RFC 6698, section 2.1), so
-//! the same 32 octets serve pinning and DANE. Whether a peer may do what it asks for is not decided here.
+//! The digest of a key is the SHA-256 of its SubjectPublicKeyInfo, as in `TLSA 3 1 1` (RFC 6698, section
+//! 2.1), so the same 32 octets serve pinning and DANE. Whether a peer may do what it asks for is not decided
+//! here.
 
 use crate::error::Error;
 use crate::limits::{CERTIFICATE_NAMES_MAX, CHAIN_CERTIFICATES_MAX, CHAIN_OCTETS_MAX, PEM_OCTETS_MAX};
@@ -14,7 +15,8 @@ use sha2::{Digest, Sha256};
 use std::{fmt, sync::Arc, time::Duration};
 use zeroize::Zeroizing;
 
-/// How a SubjectPublicKeyInfo with an Ed25519 key begins; the 32 octets of the key follow (RFC 8410, section 4).
+/// How a SubjectPublicKeyInfo with an Ed25519 key begins; the 32 octets of the key follow (RFC 8410, section
+/// 4).
 const ED25519_INFO_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// How a PKCS#8 structure with an Ed25519 key begins; the 32 octets of the seed follow (RFC 8410, section 7).
@@ -55,7 +57,8 @@ impl HostKey {
     /// Makes a new key and a self-signed certificate for the given DNS names.
     ///
     /// # Errors
-    /// [`Error::BadName`] for a name that no certificate can carry; [`Error::OwnIdentity`] where signing fails.
+    /// [`Error::BadName`] for a name that no certificate can carry; [`Error::OwnIdentity`] where signing
+    /// fails.
     pub fn generate(kind: KeyKind, names: &[&str]) -> Result<Self, Error> {
         let algorithm = match kind {
             KeyKind::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
@@ -79,8 +82,8 @@ impl HostKey {
     /// Takes a key and its chain, end entity first.
     ///
     /// # Errors
-    /// [`Error::OwnIdentity`] where the key is of an unknown kind, the chain is empty, too long or malformed, or
-    /// the two do not belong together.
+    /// [`Error::OwnIdentity`] where the key is of an unknown kind, the chain is empty, too long or malformed,
+    /// or the two do not belong together.
     pub fn from_der(key: PrivateKeyDer<'static>, chain: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
         check_chain(&chain).map_err(unusable)?;
         let end_entity = chain.first().ok_or_else(|| unusable("the chain is empty"))?;
@@ -204,8 +207,8 @@ impl Peer {
         self.0.key_digest
     }
 
-    /// The dNSName entries of the certificate, in lower case: a claim, not a proof. May hold wildcards; at most
-    /// [`CERTIFICATE_NAMES_MAX`] are kept.
+    /// The dNSName entries of the certificate, in lower case: a claim, not a proof. May hold wildcards; at
+    /// most [`CERTIFICATE_NAMES_MAX`] are kept.
     pub fn names(&self) -> &[String] {
         &self.0.names
     }
@@ -215,11 +218,11 @@ impl Peer {
         self.0.key_info.strip_prefix(&ED25519_INFO_PREFIX[..])?.try_into().ok()
     }
 
-    /// Whether the certificate chains to one of `roots` and is valid for one of `names` at this time; returns the
-    /// name that it is valid for.
+    /// Whether the certificate chains to one of `roots` and is valid for one of `names` at this time; returns
+    /// the name that it is valid for.
     ///
-    /// The certificate is judged as a server's: public authorities no longer issue for the client's purpose, and
-    /// a sending host shows the certificate under which it also receives. keeps: TRA-9
+    /// The certificate is judged as a server's: public authorities no longer issue for the client's purpose,
+    /// and a sending host shows the certificate under which it also receives. keeps: TRA-9
     ///
     /// # Errors
     /// [`Error::NotValidForNames`] with the reason.

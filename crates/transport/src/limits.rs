@@ -7,20 +7,22 @@ use quinn::{IdleTimeout, RecvStream, TransportConfig, VarInt};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
-/// Most octets of the settings that a server sends in its first flight: what a client must be ready to take from
-/// anybody. Before the client's address is proved only three times its first flight may be sent (RFC 9000, section
-/// 8.1), some 7200 octets with the certificate chain, so settings beyond 1 KiB can cost a round trip.
+/// Most octets of the settings that a server sends in its first flight: what a client must be ready to take
+/// from anybody. Before the client's address is proved only three times its first flight may be sent (RFC
+/// 9000, section 8.1), some 7200 octets with the certificate chain, so settings beyond 1 KiB can cost a round
+/// trip.
 pub const SETTINGS_OCTETS_MAX: usize = 4096;
 /// Most certificates in a peer's chain: public chains have two to four.
 pub const CHAIN_CERTIFICATES_MAX: usize = 8;
-/// Most octets of a peer's whole chain: public chains have below 8 KiB, and each connection keeps its own copy.
+/// Most octets of a peer's whole chain: public chains have below 8 KiB, and each connection keeps its own
+/// copy.
 pub const CHAIN_OCTETS_MAX: usize = 32 * 1024;
 /// Most names that are read from one certificate: public authorities issue at most 100.
 pub const CERTIFICATE_NAMES_MAX: usize = 100;
 /// Most octets of a PEM text with key or chain: ten times the largest in common use.
 pub const PEM_OCTETS_MAX: usize = 256 * 1024;
-/// Most TLS client configurations that are kept for use again: some hundred peers are talked to at a time, and one
-/// is cheap to build anew.
+/// Most TLS client configurations that are kept for use again: some hundred peers are talked to at a time,
+/// and one is cheap to build anew.
 pub const CLIENT_CONFIGS_MAX: usize = 512;
 /// Most addresses that are tried for one connection: hosts publish a handful.
 pub const ADDRESSES_MAX: usize = 16;
@@ -39,8 +41,8 @@ const INCOMING_BUFFER_OCTETS_TOTAL: u64 = 8 * 1024 * 1024;
 pub struct Limits {
     /// A connection without any packet for this long is dead. The lower of both sides' values counts.
     pub idle_time: Duration,
-    /// A client sends a sign of life this often, so that its connection outlives the wait for an answer; `None`
-    /// sends none. Must be well below both sides' idle time.
+    /// A client sends a sign of life this often, so that its connection outlives the wait for an answer;
+    /// `None` sends none. Must be well below both sides' idle time.
     pub keep_alive: Option<Duration>,
     /// From the first packet to the authenticated peer.
     pub handshake_time: Duration,
@@ -150,8 +152,8 @@ impl Limits {
 
 /// The clock of one stream: how long it may stand still, and when it must be done.
 ///
-/// A read or write that misses its time aborts the stream with [`Code::Stalled`] or [`Code::TimeLimit`], so its
-/// octets are never read as anything else. keeps: TRA-16, TRA-17
+/// A read or write that misses its time aborts the stream with [`Code::Stalled`] or [`Code::TimeLimit`], so
+/// its octets are never read as anything else. keeps: TRA-16, TRA-17
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     stall_time: Duration,
@@ -167,7 +169,8 @@ impl Pace {
     /// Reads the next octets, at most `octets_max` of them; `None` at the end of the stream.
     ///
     /// # Errors
-    /// [`Error::Stalled`] or [`Error::TimeLimit`] after which the stream is stopped; what reading can fail with.
+    /// [`Error::Stalled`] or [`Error::TimeLimit`] after which the stream is stopped; what reading can fail
+    /// with.
     pub async fn read(&self, stream: &mut RecvStream, octets_max: usize) -> Result<Option<Bytes>, Error> {
         match timeout(self.patience(), stream.read_chunk(octets_max, true)).await {
             Ok(read) => Ok(read?.map(|chunk| chunk.bytes)),
@@ -197,11 +200,12 @@ impl Pace {
         Ok(all.freeze())
     }
 
-    /// Writes all of `octets`, without copying them. The stall time starts anew with each part that the peer makes
-    /// room for. Dropped halfway, some of it may have been written.
+    /// Writes all of `octets`, without copying them. The stall time starts anew with each part that the peer
+    /// makes room for. Dropped halfway, some of it may have been written.
     ///
     /// # Errors
-    /// [`Error::Stalled`] or [`Error::TimeLimit`] after which the stream is reset; what writing can fail with.
+    /// [`Error::Stalled`] or [`Error::TimeLimit`] after which the stream is reset; what writing can fail
+    /// with.
     pub async fn write(&self, stream: &mut SendStream, mut octets: Bytes) -> Result<(), Error> {
         while !octets.is_empty() {
             match timeout(self.patience(), stream.write_some(&mut octets)).await {

@@ -1,8 +1,8 @@
 //! One live connection per peer, shared by all who need it.
 //!
 //! Whoever asks first starts the one attempt, in a task of its own; the others wait for its result. A dead
-//! connection is replaced, an unused one closed. Waiting between attempts (back-off) is not done here. No lock is
-//! held across an await.
+//! connection is replaced, an unused one closed. Waiting between attempts (back-off) is not done here. No
+//! lock is held across an await.
 
 use crate::endpoint::{Alpn, Client, Connected};
 use crate::error::{Code, Error};
@@ -49,8 +49,8 @@ struct Key {
     expectation: Expectation,
 }
 
-/// Connections by peer, all with the same client and so with the same identity. Cheap to clone; when the last clone
-/// is dropped, connections live on only as long as their leases. keeps: TRA-18
+/// Connections by peer, all with the same client and so with the same identity. Cheap to clone; when the last
+/// clone is dropped, connections live on only as long as their leases. keeps: TRA-18
 #[derive(Clone)]
 pub struct Pool(Arc<Shared>);
 
@@ -59,7 +59,8 @@ struct Shared {
     entries: Mutex<HashMap<Key, Entry>>,
 }
 
-/// What a waiting caller gets. The lease in it keeps the connection in use until the last who waited has its own.
+/// What a waiting caller gets. The lease in it keeps the connection in use until the last who waited has its
+/// own.
 type Answer = Result<Arc<Lease>, Error>;
 
 enum Entry {
@@ -86,7 +87,8 @@ impl Pool {
     /// The connection of this route: the live one, the one under way, or a new one.
     ///
     /// # Errors
-    /// [`Error::PoolFull`] where every place is in use; else why the attempt failed, the same for all who waited.
+    /// [`Error::PoolFull`] where every place is in use; else why the attempt failed, the same for all who
+    /// waited.
     pub async fn lease(&self, route: &Route) -> Result<Lease, Error> {
         let mut waiting = match self.begin(route)? {
             Begun::Live(lease) => return Ok(lease),
@@ -238,8 +240,8 @@ impl Shared {
 }
 
 impl Shelf {
-    /// Since when nobody holds it; `None` while somebody does. Whoever asks holds the pool's lock, under which
-    /// alone the first lease on an unused connection is made.
+    /// Since when nobody holds it; `None` while somebody does. Whoever asks holds the pool's lock, under
+    /// which alone the first lease on an unused connection is made.
     fn unused_since(&self) -> Option<Instant> {
         (self.leases.load(Ordering::Acquire) == 0).then(|| *lock(&self.last_used))
     }

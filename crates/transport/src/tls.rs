@@ -1,8 +1,8 @@
-//! The TLS settings, made by hand: TLS 1.3 alone, hybrid key exchange first, no early data, no tickets, and the
-//! house's own answer to "who is the server?" ([`Expectation`]).
+//! The TLS settings, made by hand: TLS 1.3 alone, hybrid key exchange first, no early data, no tickets, and
+//! the house's own answer to "who is the server?" ([`Expectation`]).
 //!
-//! A client's certificate is only checked for possession here; who that client is gets decided after the handshake
-//! by those who have DNS and settings, from [`crate::identity::Peer`].
+//! A client's certificate is only checked for possession here; who that client is gets decided after the
+//! handshake by those who have DNS and settings, from [`crate::identity::Peer`].
 
 use crate::endpoint::{Alpn, ServerIdentity};
 use crate::error::Error;

@@ -1,2 +1,69 @@
-//! The one binary.
-fn main() {}
+//! The one binary: `waxwing` is the node, the user's program and the operator's commands.
+
+mod local;
+mod quickstart;
+mod show;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use cli::{Command, ConfigCommand, Hooks, Invocation};
+
+fn main() -> ExitCode {
+    let invocation = cli::parse();
+    log_to_standard_error();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let code = runtime.block_on(run(invocation));
+    // What blocks in the background (a prompt, a long check) must not keep the program from ending.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(invocation: Invocation) -> ExitCode {
+    if !invocation.command.needs_daemon() {
+        return cli::run(invocation, &Hooks::default()).await;
+    }
+    match &invocation.command {
+        Command::Quickstart(args) => quickstart::run(args, invocation.global.json).await,
+        Command::Serve(args) => match daemon::Config::read(&args.config) {
+            Ok(config) => {
+                let observer = Arc::new(show::Printer::for_service(invocation.global.json));
+                match daemon::serve(&config, observer).await {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => fail(&error),
+                }
+            }
+            Err(error) => fail(&error),
+        },
+        Command::Config(ConfigCommand::Show { config } | ConfigCommand::Check { config }) => {
+            match daemon::Config::read(config).and_then(|read| read.to_text()) {
+                Ok(text) if matches!(invocation.command, Command::Config(ConfigCommand::Show { .. })) => {
+                    print!("{text}");
+                    ExitCode::SUCCESS
+                }
+                Ok(_) => {
+                    println!("{} is in order", config.display());
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(&error),
+            }
+        }
+        _ => local::run(&invocation).await,
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("waxwing: {error}");
+    ExitCode::from(5)
+}
+
+/// Warnings to standard error; `WAXWING_LOG=debug` or `WAXWING_LOG=transport=trace` shows more.
+fn log_to_standard_error() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("warn,hickory_server=error,hickory_resolver=error")
+    });
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -62,8 +62,8 @@ impl Admission {
         }))
     }
 
-    /// Judges one attempt from `remote`, received at `local`. `proven` says that the client has shown to receive
-    /// at its address. keeps: TRA-12, TRA-13, TRA-14
+    /// Judges one attempt from `remote`, received at `local`. `proven` says that the client has shown to
+    /// receive at its address. keeps: TRA-12, TRA-13, TRA-14
     pub(crate) fn judge(&self, remote: IpAddr, local: Option<IpAddr>, proven: bool) -> Verdict {
         // One packet to a broadcast address would make every server of the network answer.
         if local.is_some_and(|address| address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)) {

@@ -48,8 +48,8 @@ impl Client {
         Self { shared: self.shared.clone(), identity }
     }
 
-    /// Connects to one address. `server_name` is what the server is asked for (SNI); who it must be is `expectation`
-    /// alone. Resolves when the server is authenticated, after one round trip.
+    /// Connects to one address. `server_name` is what the server is asked for (SNI); who it must be is
+    /// `expectation` alone. Resolves when the server is authenticated, after one round trip.
     ///
     /// # Errors
     /// [`Error::NotAsExpected`] where the server is somebody else; others as they are named.
@@ -76,8 +76,8 @@ impl Client {
         Ok(Connected { link, settings })
     }
 
-    /// Connects to the first of several addresses that answers: each is given a quarter of a second before the
-    /// next is tried beside it, as in RFC 8305, section 5. keeps: TRA-19
+    /// Connects to the first of several addresses that answers: each is given a quarter of a second before
+    /// the next is tried beside it, as in RFC 8305, section 5. keeps: TRA-19
     ///
     /// # Errors
     /// What the last failure was; [`Error::NoAddress`] where there is none.
@@ -166,11 +166,12 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// The octets of the server's settings frame, at most [`SETTINGS_OCTETS_MAX`]. They come with the server's
-    /// first flight, so this seldom waits. May be asked often.
+    /// The octets of the server's settings frame, at most [`SETTINGS_OCTETS_MAX`]. They come with the
+    /// server's first flight, so this seldom waits. May be asked often.
     ///
     /// # Errors
-    /// [`Error::NoSettings`] where the server sent none in time; [`Error::TooLarge`]; or why the connection ended.
+    /// [`Error::NoSettings`] where the server sent none in time; [`Error::TooLarge`]; or why the connection
+    /// ended.
     pub async fn settings(&self) -> Result<Bytes, Error> {
         let mut receiver = self.settings.clone();
         let read = receiver.wait_for(Option::is_some).await;

@@ -10,8 +10,8 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 /// An authenticated connection. Cheap to clone; closed when the last clone and the last stream are dropped.
 ///
-/// A link only comes into being after the handshake is complete: what a client sends cannot be acted upon before.
-/// keeps: TRA-11
+/// A link only comes into being after the handshake is complete: what a client sends cannot be acted upon
+/// before. keeps: TRA-11
 #[derive(Clone)]
 pub struct Link(Arc<Inner>);
 
@@ -40,7 +40,8 @@ impl Link {
         self.0.alpn
     }
 
-    /// What the other side has proved. Always there for a server; `None` for a client that showed no certificate.
+    /// What the other side has proved. Always there for a server; `None` for a client that showed no
+    /// certificate.
     pub fn peer(&self) -> Option<&Peer> {
         self.0.peer.as_ref()
     }

@@ -1,5 +1,5 @@
-//! The two ends of a connection: one [`Server`] for both protocols on one port, one [`Client`], and the [`Link`]
-//! that either yields.
+//! The two ends of a connection: one [`Server`] for both protocols on one port, one [`Client`], and the
+//! [`Link`] that either yields.
 
 mod admission;
 mod client;
@@ -64,8 +64,8 @@ impl Socket {
         Ok(Self { socket, runtime, seed: None })
     }
 
-    /// Takes any socket, as of a simulated network. With a `seed` the endpoint's connection identifiers and packet
-    /// number choices follow from it; outside tests it must be `None`.
+    /// Takes any socket, as of a simulated network. With a `seed` the endpoint's connection identifiers and
+    /// packet number choices follow from it; outside tests it must be `None`.
     pub fn simulated(
         socket: Arc<dyn AsyncUdpSocket>,
         runtime: Arc<dyn Runtime>,

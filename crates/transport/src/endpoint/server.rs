@@ -1,5 +1,5 @@
-//! The server: one port, both protocols, settings in the first flight, and nobody let in before the handshake is
-//! complete.
+//! The server: one port, both protocols, settings in the first flight, and nobody let in before the handshake
+//! is complete.
 
 use super::admission::{Admission, Counts, Place, Verdict};
 use super::link::{Link, negotiated};
@@ -50,8 +50,8 @@ impl Server {
     /// Listens for these services on one socket.
     ///
     /// # Errors
-    /// [`Error::Socket`]; [`Error::OwnIdentity`]; [`Error::BadSetting`] where a service is missing, named twice, or
-    /// its settings are too long.
+    /// [`Error::Socket`]; [`Error::OwnIdentity`]; [`Error::BadSetting`] where a service is missing, named
+    /// twice, or its settings are too long.
     pub fn bind(
         socket: Socket,
         identity: &ServerIdentity,
@@ -127,7 +127,8 @@ impl Server {
         self.endpoint.set_server_config(None);
     }
 
-    /// Closes every connection with [`Code::GoingAway`], and waits until the peers have had time to hear of it.
+    /// Closes every connection with [`Code::GoingAway`], and waits until the peers have had time to hear of
+    /// it.
     pub async fn close(&self, reason: &str) {
         self.endpoint.close(Code::GoingAway.into(), reason.as_bytes());
         self.endpoint.wait_idle().await;
@@ -149,8 +150,8 @@ impl Accepted {
         self.connecting.remote_address()
     }
 
-    /// Sends the settings in the server's first flight, then waits until the client's last handshake message is
-    /// verified. Only then is there a [`Link`]. keeps: TRA-10, TRA-11
+    /// Sends the settings in the server's first flight, then waits until the client's last handshake message
+    /// is verified. Only then is there a [`Link`]. keeps: TRA-10, TRA-11
     ///
     /// # Errors
     /// Why the handshake failed; [`Error::TimedOut`] where it took too long.

@@ -6,8 +6,9 @@ use std::fmt;
 
 /// The sending half of a stream. Writing is done by [`crate::Pace`], which keeps its time.
 ///
-/// quinn ends a stream in order when its sender is dropped, so that a transaction whose task dies halfway would look
-/// complete to the peer. This one is reset with [`Code::Cancelled`] unless it was finished. keeps: TRA-17
+/// quinn ends a stream in order when its sender is dropped, so that a transaction whose task dies halfway
+/// would look complete to the peer. This one is reset with [`Code::Cancelled`] unless it was finished.
+/// keeps: TRA-17
 pub struct SendStream {
     stream: quinn::SendStream,
     ended: bool,
@@ -32,8 +33,8 @@ impl SendStream {
         let _ = self.stream.reset(code.into());
     }
 
-    /// Waits until the peer stops the stream, or has received all of it after [`SendStream::finish`]. Received is not
-    /// processed.
+    /// Waits until the peer stops the stream, or has received all of it after [`SendStream::finish`].
+    /// Received is not processed.
     ///
     /// # Errors
     /// [`Error::StreamAborted`] with the number that the peer gave; else why the connection ended.
@@ -52,8 +53,8 @@ impl SendStream {
         let _ = self.stream.set_priority(priority);
     }
 
-    /// Writes what there is room for and takes it off the front of `octets`. Writes nothing if not awaited to the
-    /// end.
+    /// Writes what there is room for and takes it off the front of `octets`. Writes nothing if not awaited to
+    /// the end.
     pub(crate) async fn write_some(&mut self, octets: &mut Bytes) -> Result<(), Error> {
         self.stream.write_chunks(std::slice::from_mut(octets)).await?;
         Ok(())

@@ -96,8 +96,8 @@ pub(crate) async fn ask(link: &Link, request: &[u8]) -> Result<Bytes, Error> {
     pace.read_to_end(&mut receive, 1 << 20).await
 }
 
-/// A relay between one client and a server: each datagram arrives `delay` after it was sent; the client's datagrams
-/// beyond the first `client_datagrams_max` are lost.
+/// A relay between one client and a server: each datagram arrives `delay` after it was sent; the client's
+/// datagrams beyond the first `client_datagrams_max` are lost.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
 }

@@ -54,7 +54,8 @@ async fn a_dead_connection_is_replaced_and_an_unused_one_closed() {
     assert!(still.is_err(), "a connection in use stays");
     drop(second);
     let number = u64::from(Code::Idle.number());
-    assert_eq!(held.closed().await, Error::ClosedByPeer { number, reason: "unused".to_owned() });
+    let closed = tokio::time::timeout(Duration::from_secs(10), held.closed()).await.unwrap();
+    assert_eq!(closed, Error::ClosedByPeer { number, reason: "unused".to_owned() });
     assert!(pool.is_empty());
 }
 

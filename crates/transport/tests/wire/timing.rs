@@ -32,8 +32,8 @@ async fn a_small_transaction_takes_two_round_trips_cold_and_one_warm() {
     assert!((1.0..1.3).contains(&warm), "a warm transaction took {warm:.2} round trips");
 }
 
-/// The client's first flight gets through, its last handshake message does not: the server has answered and sent its
-/// settings, and still there is no link.
+/// The client's first flight gets through, its last handshake message does not: the server has answered and
+/// sent its settings, and still there is no link.
 ///
 /// proves: TRA-11
 #[tokio::test]
@@ -50,8 +50,8 @@ async fn nobody_is_let_in_before_the_last_handshake_message() {
     assert_eq!((counts.admitted, counts.authenticated, counts.open), (1, 0, 0));
 }
 
-/// Runs a server that lets the client's stream wait, reads with this pace, and returns what it saw and the number
-/// with which the client's stream was stopped.
+/// Runs a server that lets the client's stream wait, reads with this pace, and returns what it saw and the
+/// number with which the client's stream was stopped.
 async fn read_with(stall: u64, total: u64, drip: Option<u64>) -> (Error, u64) {
     let server = Server::bind(socket(), &host_key().into(), services(), &Limits::default()).unwrap();
     let key = host_key();

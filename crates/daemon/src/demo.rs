@@ -1,0 +1,198 @@
+//! Two ordinary nodes on this machine, with a DNS server for their zone: what `waxwing quickstart` starts.
+//!
+//! It writes ordinary configuration files and starts ordinary nodes; run again on the same folder it finds everything
+//! as it was.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use dns::waxkey::DomainKey;
+use dns::zones::{self, Zones};
+use message::SecretKey;
+use node::{Clock, Observer};
+use transport::{HostKey, KeyKind};
+
+use crate::clock::SystemClock;
+use crate::config::ActionConfig;
+use crate::config::{
+    Config, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, RuleConfig, StoreConfig, Tls,
+};
+use crate::{Error, Running, files};
+
+/// The selector of the keys of both domains.
+const SELECTOR: &str = "key1";
+
+/// Two nodes and a DNS server that run.
+pub struct Demo {
+    /// The node of north.test.
+    pub north: DemoNode,
+    /// The node of south.test.
+    pub south: DemoNode,
+    dns: zones::Running,
+}
+
+/// One of the nodes.
+pub struct DemoNode {
+    /// The file of its configuration.
+    pub config_file: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// The digest by which others pin it.
+    pub pin: [u8; 32],
+    /// The node, running.
+    pub running: Running,
+}
+
+/// What is written for one node before it starts.
+struct Laid {
+    domain: &'static str,
+    folder: PathBuf,
+    config_file: PathBuf,
+    pin: [u8; 32],
+    key: SecretKey,
+}
+
+impl Demo {
+    /// Lays out the folder where that is not done yet, and starts everything. `observer` makes an observer for the node
+    /// of a domain.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub async fn start(folder: &Path, observer: &dyn Fn(&str) -> Arc<dyn Observer>) -> Result<Demo, Error> {
+        let (north, south) = (lay_out(folder, "north.test")?, lay_out(folder, "south.test")?);
+        let dns_address = address_of(&folder.join("dns.address"))?;
+        for (own, other) in [(&north, &south), (&south, &north)] {
+            if !own.config_file.exists() {
+                let text = configuration(own, other, dns_address, address_of(&own.folder.join("address"))?)
+                    .to_text()?;
+                files::write_public(
+                    &own.config_file,
+                    &format!("# Written by `waxwing quickstart`.\n\n{text}"),
+                )?;
+            }
+        }
+        let (north_config, south_config) =
+            (Config::read(&north.config_file)?, Config::read(&south.config_file)?);
+        let mut zones = Zones::new();
+        zones.add("north.test", &zone(&north, &north_config))?;
+        zones.add("south.test", &zone(&south, &south_config))?;
+        let dns = zones::serve(&zones, dns_address).await?;
+        Ok(Demo {
+            north: start(north, north_config, observer).await?,
+            south: start(south, south_config, observer).await?,
+            dns,
+        })
+    }
+
+    /// Where the DNS server of both zones answers.
+    pub fn dns_address(&self) -> SocketAddr {
+        self.dns.local_addr()
+    }
+
+    /// Ends everything in good order.
+    pub async fn stop(self) {
+        self.north.running.stop().await;
+        self.south.running.stop().await;
+        // The zone server ends with the process anyway.
+        let _ = self.dns.shutdown().await;
+    }
+}
+
+async fn start(
+    laid: Laid,
+    config: Config,
+    observer: &dyn Fn(&str) -> Arc<dyn Observer>,
+) -> Result<DemoNode, Error> {
+    let running = Running::start(&config, observer(laid.domain)).await?;
+    Ok(DemoNode { config_file: laid.config_file, config, pin: laid.pin, running })
+}
+
+/// Makes keys and certificate of a node, once.
+fn lay_out(folder: &Path, domain: &'static str) -> Result<Laid, Error> {
+    let folder = folder.join(domain);
+    let (key_file, host_key, host_certificate) =
+        (folder.join("domain.key"), folder.join("host.key"), folder.join("host.crt"));
+    let key = if key_file.exists() {
+        files::read_key(&key_file)?
+    } else {
+        let mut seed = [0; 32];
+        SystemClock.random(&mut seed);
+        let key = SecretKey::from_seed(&seed);
+        files::write_key(&key_file, &key)?;
+        key
+    };
+    let host = if host_certificate.exists() {
+        HostKey::from_pem(&files::read(&host_key)?, &files::read(&host_certificate)?)?
+    } else {
+        let made = HostKey::generate(KeyKind::EcdsaP256, &[domain, &format!("host.{domain}")])?;
+        files::write_secret(&host_key, &made.key_pem())?;
+        files::write_public(&host_certificate, &made.chain_pem())?;
+        made
+    };
+    let config_file = folder.join("node.toml");
+    Ok(Laid { domain, folder, config_file, pin: host.key_digest(), key })
+}
+
+fn configuration(own: &Laid, other: &Laid, dns: SocketAddr, address: SocketAddr) -> Config {
+    let hold = RuleConfig {
+        name: "carol-decides".to_owned(),
+        to: Some("carol@south.test".to_owned()),
+        from: None,
+        action: ActionConfig::Hold,
+    };
+    Config {
+        folder: own.folder.clone(),
+        domains: vec![DomainConfig {
+            name: own.domain.to_owned(),
+            selector: SELECTOR.to_owned(),
+            key: "domain.key".into(),
+        }],
+        data: "data".into(),
+        listen: Listen { address },
+        tls: Tls::default(),
+        dns: Dns { server: Some(dns), validate: Some(false) },
+        peers: [(other.domain.to_owned(), HEXLOWER.encode(&other.pin))].into(),
+        relays: Vec::new(),
+        rules: if own.domain == "south.test" { vec![hold] } else { Vec::new() },
+        limits: LimitsConfig::default(),
+        // People who try things out do not want to wait a minute for an answer.
+        queue: QueueConfig { retry_first_seconds: 2, poll_min_seconds: 1, ..QueueConfig::default() },
+        store: StoreConfig::default(),
+        mailbox: MailboxConfig::default(),
+    }
+}
+
+/// The zone of a domain as a master file (RFC 1035 section 5).
+fn zone(laid: &Laid, config: &Config) -> String {
+    let port = config.listen.address.port();
+    let key =
+        dns::waxkey::write(&dns::waxkey::KeyRecord::Key(DomainKey { public: *laid.key.public().as_bytes() }));
+    format!(
+        "$TTL 60\n\
+         @ SOA ns hostmaster 1 3600 600 86400 60\n\
+         @ NS ns\n\
+         ns A 127.0.0.1\n\
+         host A 127.0.0.1\n\
+         _waxwing._udp SRV 0 0 {port} host\n\
+         _waxwing-sub._udp SRV 0 0 {port} host\n\
+         {SELECTOR}._waxkey TXT \"{key}\"\n"
+    )
+}
+
+/// The address in a file; one with a port that is free now is written there at first.
+fn address_of(file: &Path) -> Result<SocketAddr, Error> {
+    if file.exists() {
+        let text = files::read(file)?;
+        return text.trim().parse().map_err(|_| Error::Config {
+            path: file.to_owned(),
+            reason: "is not an address and a port; delete the file to have another one chosen".to_owned(),
+        });
+    }
+    let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|socket| socket.local_addr())
+        .map_err(|error| Error::file(file, error))?;
+    files::write_public(file, &format!("{address}\n"))?;
+    Ok(address)
+}

@@ -1,0 +1,42 @@
+//! What keeps a node from starting or going on, in words for its operator.
+
+use std::path::PathBuf;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The configuration cannot be understood.
+    #[error("{}: {reason}", .path.display())]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The store cannot be opened.
+    #[error("the store: {0}")]
+    Store(#[from] storage::Error),
+    /// The network cannot be used.
+    #[error("the network: {0}")]
+    Transport(#[from] transport::Error),
+    /// The DNS cannot be used.
+    #[error("the DNS: {0}")]
+    Dns(#[from] dns::Error),
+    /// Something else is not as it must be.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    pub(crate) fn file(path: &std::path::Path, error: std::io::Error) -> Error {
+        Error::File { path: path.to_owned(), error }
+    }
+}

@@ -1,0 +1,113 @@
+//! Everything that can be read from a store, as files that need no node: messages in the native form, accounts as JSON.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use message::{FilePrelude, Segment};
+use storage::{Exported, Store, StoredMessage};
+
+use crate::view::account_view;
+use crate::{Config, Error, running};
+
+/// What an export has come to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Messages that were written.
+    pub messages: u64,
+    /// Accounts that were written.
+    pub accounts: u64,
+    /// What could not be read, in readable form.
+    pub skipped: Vec<String>,
+}
+
+/// Writes `messages/<identity>.wax`, `accounts.jsonl` and `mailboxes.jsonl` below a folder. What is damaged is left out
+/// and named; nothing ends the export but a folder that cannot be written.
+///
+/// # Errors
+/// [`Error::Store`] where the store cannot be opened, [`Error::File`] where a file cannot be written.
+pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
+    let store = running::open_store(config)?;
+    let wrong = |error| Error::file(folder, error);
+    fs::create_dir_all(folder.join("messages")).map_err(wrong)?;
+    let mut accounts = BufWriter::new(File::create(folder.join("accounts.jsonl")).map_err(wrong)?);
+    let mut mailboxes = BufWriter::new(File::create(folder.join("mailboxes.jsonl")).map_err(wrong)?);
+    let (mut summary, mut failed) = (Summary::default(), None);
+    store.export(&mut |item| {
+        if failed.is_some() {
+            return;
+        }
+        let written = match item {
+            Exported::Account(account) => {
+                summary.accounts += 1;
+                line(&mut accounts, &serde_json::to_value(account_view(&account)).unwrap_or_default())
+            }
+            Exported::Mail { account, entry } => line(
+                &mut mailboxes,
+                &serde_json::json!({ "account": account, "number": entry.uid.0,
+                    "identity": entry.identity.to_string(), "received_at_ms": entry.received_at_ms,
+                    "recipient": entry.recipient.to_string(), "from": entry.origin.holder() }),
+            ),
+            Exported::Message(message) => match write_message(store.as_ref(), &message, folder) {
+                Ok(()) => {
+                    summary.messages += 1;
+                    Ok(())
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    summary.skipped.push(format!("message {}: {error}", message.manifest.identity()));
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            Exported::Skipped(finding) => {
+                summary.skipped.push(format!("{}: {}", finding.key, finding.detail));
+                Ok(())
+            }
+            Exported::Envelope(_) | Exported::Leg(_) => Ok(()),
+        };
+        failed = written.err();
+    })?;
+    let flushed = failed.map_or(Ok(()), Err).and_then(|()| accounts.flush()).and_then(|()| mailboxes.flush());
+    flushed.map_err(wrong)?;
+    Ok(summary)
+}
+
+fn line(out: &mut impl Write, value: &serde_json::Value) -> std::io::Result<()> {
+    writeln!(out, "{value}")
+}
+
+/// Writes one message in the file form; `InvalidData` where something of it cannot be read.
+fn write_message(store: &dyn Store, message: &StoredMessage, folder: &Path) -> std::io::Result<()> {
+    let unreadable = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
+    let identity = message.manifest.identity();
+    let headers =
+        message.headers.as_ref().ok_or_else(|| unreadable("its headers are not here".to_owned()))?;
+    let prelude = FilePrelude { seals: message.seals.clone() };
+    let block = prelude.to_block().map_err(|error| unreadable(error.to_string()))?;
+    let mut out = BufWriter::new(File::create(folder.join("messages").join(format!("{identity}.wax")))?);
+    out.write_all(block.octets())?;
+    for segment in message.manifest.layout() {
+        match segment {
+            Segment::Header { .. } => out.write_all(headers.message().octets())?,
+            Segment::PartHeader { part, .. } => out.write_all(headers.parts()[part].octets())?,
+            Segment::Trailer => out.write_all(b"\r\n\r\n")?,
+            Segment::Body { octets: 0, .. } => {}
+            Segment::Body { part, octets } => {
+                let reader =
+                    store.open_part(identity, part).map_err(|error| unreadable(error.to_string()))?;
+                let reader = reader.ok_or_else(|| unreadable(format!("part {part} is not here")))?;
+                let (mut at, mut buffer) = (0, vec![0; 256 * 1024]);
+                while at < octets {
+                    match reader.read_at(at, &mut buffer).map_err(|error| unreadable(error.to_string()))? {
+                        0 => return Err(unreadable(format!("part {part} ends early"))),
+                        count => {
+                            out.write_all(&buffer[..count])?;
+                            at += count as u64;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    out.flush()
+}

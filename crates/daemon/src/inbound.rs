@@ -1,0 +1,306 @@
+//! The adapter from `transport` to `node` on the way in: who the peer is, its offers and its requests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use message::address::Domain;
+use message::{Code, Disposition, Envelope};
+use node::{Admission, Admitted, Intake, Next, Node, Offered};
+use protocol::{AnsweringEvent, Failure, Frame, Offer, Outcome, StatusQuery};
+use storage::{EnvelopeId, MailUid, Origin};
+use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Roots, Session, Step};
+
+use crate::clock;
+use crate::source::{StoreSource, supply};
+use crate::view::{cookie_answer, mailbox_entry, status_record};
+
+/// Who answers the connections of a node.
+pub(crate) struct Door {
+    pub(crate) node: Node,
+    pub(crate) pins: Arc<BTreeMap<Domain, [u8; 32]>>,
+    pub(crate) resolver: Arc<dyn dns::Resolver>,
+    pub(crate) roots: Option<Roots>,
+}
+
+impl Handler for Door {
+    fn meet<'a>(&'a self, link: &'a Link) -> Later<'a, Result<Arc<dyn Session>, Failure>> {
+        Box::pin(async move {
+            let session: Arc<dyn Session> = match link.alpn() {
+                Alpn::Exchange => {
+                    let domain = self.domain_of(link.peer()).await.ok_or_else(|| Failure {
+                        code: Code::AUTHENTICATION_FAILED,
+                        text: "no domain is proved by the certificate shown".to_owned(),
+                    })?;
+                    Arc::new(PeerSession { node: self.node.clone(), domain })
+                }
+                Alpn::Submission => {
+                    let device = link.peer().and_then(Peer::ed25519_public_key);
+                    Arc::new(UserSession { node: self.node.clone(), device })
+                }
+            };
+            Ok(session)
+        })
+    }
+}
+
+impl Door {
+    /// The domain that a peer has proved: by a pin, by the TLSA records of its own exchange, or by an authority.
+    async fn domain_of(&self, peer: Option<&Peer>) -> Option<Domain> {
+        let peer = peer?;
+        let names: Vec<Domain> =
+            peer.names().iter().filter_map(|name| Domain::from_wire(name).ok()).collect();
+        let digest = peer.key_digest();
+        if let Some(domain) = names.iter().find(|name| self.pins.get(name) == Some(&digest)) {
+            return Some(domain.clone());
+        }
+        // A domain that is pinned is known by its pin only.
+        for domain in names.iter().filter(|name| !self.pins.contains_key(name)).take(4) {
+            let found =
+                dns::locate::exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await;
+            if let Ok(dns::locate::Location::Native { targets }) = found
+                && targets.iter().any(|target| target.tlsa.contains(&digest))
+            {
+                return Some(domain.clone());
+            }
+            let name = [domain.as_str().to_owned()];
+            let roots = self.roots.as_ref();
+            if roots.is_some_and(|roots| peer.web_pki_valid_for(&name, roots, clock::now_ms()).is_ok()) {
+                return Some(domain.clone());
+            }
+        }
+        None
+    }
+}
+
+/// A peer: another node.
+struct PeerSession {
+    node: Node,
+    domain: Domain,
+}
+
+impl Session for PeerSession {
+    fn offer(&self) -> Box<dyn OfferSession> {
+        let origin = Origin::Peer { domain: self.domain.clone() };
+        Box::new(Receiving { intake: self.node.intake(origin), admission: None })
+    }
+
+    fn ask(&self, request: Frame) -> Later<'_, Reply> {
+        Box::pin(async move { reply(holder_request(&self.node, self.domain.as_str(), request).await) })
+    }
+}
+
+/// A user's program, known by its device key once that is enrolled.
+struct UserSession {
+    node: Node,
+    device: Option<[u8; 32]>,
+}
+
+impl UserSession {
+    fn account(&self) -> Result<String, Failure> {
+        let unknown = || Failure {
+            code: Code::AUTHENTICATION_FAILED,
+            text: "this device is not enrolled; run `waxwing enrol`".to_owned(),
+        };
+        let device = self.device.as_ref().ok_or_else(unknown)?;
+        self.node.account_of_device(device).map_err(failure)?.ok_or_else(unknown)
+    }
+
+    async fn answer(&self, request: Frame) -> Result<Reply, Failure> {
+        if let Frame::Enrol(enrol) = request {
+            let device = self.device.ok_or_else(|| Failure {
+                code: Code::AUTHENTICATION_FAILED,
+                text: "a device shows its key as its certificate".to_owned(),
+            })?;
+            let done = self.node.enrol(&enrol.account, enrol.password, &enrol.device, device).await;
+            return done.map(|()| Reply::Frame(Frame::Done)).map_err(failure);
+        }
+        let account = self.account()?;
+        match request {
+            Frame::Status(query) => self.status(&account, query).map(Reply::Frame),
+            Frame::Mailbox { after, limit } => {
+                let after = (after > 0).then_some(MailUid(after));
+                let limit = usize::try_from(limit).unwrap_or(0).min(protocol::limits::LIST_MAX);
+                let entries = self.node.store().mailbox(&account, after, limit).map_err(store_failure)?;
+                Ok(Reply::Frame(Frame::MailboxList(entries.iter().map(mailbox_entry).collect())))
+            }
+            Frame::Fetch { identity, selection } => self.fetch(&account, identity, selection).await,
+            request => {
+                holder_request(&self.node, &format!("account:{account}"), request).await.map(Reply::Frame)
+            }
+        }
+    }
+
+    fn status(&self, account: &str, query: StatusQuery) -> Result<Frame, Failure> {
+        let store = self.node.store();
+        let envelopes = match query {
+            StatusQuery::Latest { before, limit } => {
+                let before = (before > 0).then_some(EnvelopeId(before));
+                // A frame holds this many records with their attempts.
+                let limit = usize::try_from(limit).unwrap_or(0).min(20);
+                store.envelopes_of(account, before, limit).map_err(store_failure)?
+            }
+            StatusQuery::Of(identity) => {
+                let mut found = store.envelopes_for(identity, 20).map_err(store_failure)?;
+                let own = Origin::Submission { account: account.to_owned() };
+                found.retain(|envelope| envelope.origin == own);
+                found
+            }
+        };
+        let now_ms = self.node.now_ms();
+        let records = envelopes
+            .iter()
+            .map(|envelope| {
+                let attempts = store.attempts(envelope.id).map_err(store_failure)?;
+                Ok(status_record(envelope, &attempts, now_ms))
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Frame::StatusList(records))
+    }
+
+    async fn fetch(
+        &self,
+        account: &str,
+        identity: message::Identity,
+        selection: message::Selection,
+    ) -> Result<Reply, Failure> {
+        let nothing =
+            || Failure { code: Code::INVALID_ARGUMENTS, text: "no such message in this mailbox".to_owned() };
+        let store = self.node.store().clone();
+        let entry = store.mail_of(account, identity).map_err(store_failure)?.ok_or_else(nothing)?;
+        let message = store.message(identity).map_err(store_failure)?.ok_or_else(nothing)?;
+        let supply = supply(&message).ok_or_else(nothing)?;
+        if !entry.seen && !matches!(selection, message::Selection::Headers) {
+            store.mark_seen(account, entry.uid, true).await.map_err(store_failure)?;
+        }
+        let source = Arc::new(StoreSource::new(store, identity));
+        Ok(Reply::Content { supply, selection, source })
+    }
+}
+
+impl Session for UserSession {
+    fn offer(&self) -> Box<dyn OfferSession> {
+        match self.account() {
+            Ok(account) => {
+                let intake = self.node.intake(Origin::Submission { account });
+                Box::new(Receiving { intake, admission: None })
+            }
+            Err(failure) => Box::new(Refusing(failure)),
+        }
+    }
+
+    fn ask(&self, request: Frame) -> Later<'_, Reply> {
+        Box::pin(async move { self.answer(request).await.unwrap_or_else(|failure| reply(Err(failure))) })
+    }
+}
+
+/// What every holder of cookies may ask.
+async fn holder_request(node: &Node, holder: &str, request: Frame) -> Result<Frame, Failure> {
+    match request {
+        Frame::Poll(cookies) => {
+            let answers = node.poll(holder, &cookies).map_err(failure)?;
+            Ok(Frame::Answers(answers.into_iter().map(cookie_answer).collect()))
+        }
+        Frame::GiveUp(cookies) => {
+            node.give_up(holder, &cookies).await.map_err(failure)?;
+            Ok(Frame::Done)
+        }
+        _ => Err(Failure { code: Code::INVALID_COMMAND, text: "this cannot be asked here".to_owned() }),
+    }
+}
+
+/// One offer on its way in.
+struct Receiving {
+    intake: Intake,
+    admission: Option<Box<Admission>>,
+}
+
+impl OfferSession for Receiving {
+    fn handle(&mut self, event: AnsweringEvent) -> Later<'_, Result<Step, Failure>> {
+        Box::pin(async move { self.step(event).await.map_err(failure) })
+    }
+}
+
+impl Receiving {
+    async fn step(&mut self, event: AnsweringEvent) -> Result<Step, (Code, String)> {
+        if let AnsweringEvent::Offered(offer) = event {
+            return self.offered(*offer).await;
+        }
+        let Some(admission) = &mut self.admission else { return Ok(Step::Continue) };
+        match event {
+            AnsweringEvent::Manifest(manifest) => admission.manifest(*manifest)?,
+            AnsweringEvent::Seals(seals) => admission.seals(seals),
+            AnsweringEvent::Headers(headers) => admission.headers(*headers),
+            AnsweringEvent::BodyStart { part, from } => admission.body_start(part, from).await?,
+            AnsweringEvent::Body(octets) => admission.body(&octets)?,
+            AnsweringEvent::BodyEnd { part } => admission.body_end(part).await?,
+            AnsweringEvent::Supplied => match admission.supplied().await? {
+                Next::Want(selection) => return Ok(Step::Want(selection)),
+                Next::Commit => return self.commit().await,
+            },
+            AnsweringEvent::Slice { .. } | AnsweringEvent::Asked(_) | AnsweringEvent::Offered(_) => {}
+        }
+        Ok(Step::Continue)
+    }
+
+    async fn offered(&mut self, offer: Offer) -> Result<Step, (Code, String)> {
+        let Offer { envelope, submission, .. } = offer;
+        let envelope: Envelope = envelope;
+        let offered = submission.map_or_else(Offered::default, |options| Offered {
+            sign_only: options.sign_only,
+            release_after_seconds: options.release_after_seconds,
+            token: options.token,
+        });
+        match self.intake.admit(envelope, offered).await? {
+            Admitted::Answered { dispositions, known } => {
+                let sealed = known.map(|identity| protocol::Sealed {
+                    identity,
+                    header: Vec::new(),
+                    seals: Vec::new(),
+                });
+                Ok(Step::Answer(Outcome { dispositions, sealed }))
+            }
+            Admitted::Admission(admission) => {
+                self.admission = Some(admission);
+                Ok(Step::Continue)
+            }
+        }
+    }
+
+    async fn commit(&mut self) -> Result<Step, (Code, String)> {
+        let Some(admission) = self.admission.take() else { return Ok(Step::Continue) };
+        let committed = admission.commit().await?;
+        let dispositions: Vec<Disposition> = committed.answers;
+        let sealed = committed.sealed.map(|sealed| protocol::Sealed {
+            identity: sealed.identity,
+            header: sealed.header.to_vec(),
+            seals: sealed.seals.iter().map(|seal| seal.to_vec()).collect(),
+        });
+        Ok(Step::Answer(Outcome { dispositions, sealed }))
+    }
+}
+
+/// Every offer of a party that may not offer.
+struct Refusing(Failure);
+
+impl OfferSession for Refusing {
+    fn handle(&mut self, _: AnsweringEvent) -> Later<'_, Result<Step, Failure>> {
+        Box::pin(async { Err(self.0.clone()) })
+    }
+}
+
+fn failure((code, text): (Code, String)) -> Failure {
+    let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    while text.len() > message::limits::REFUSAL_TEXT_OCTETS_MAX {
+        text.pop();
+    }
+    Failure { code, text }
+}
+
+fn store_failure(error: storage::Error) -> Failure {
+    tracing::warn!(%error, "the store");
+    Failure { code: Code::SYSTEM_TROUBLE, text: "the store cannot be read now".to_owned() }
+}
+
+fn reply(answer: Result<Frame, Failure>) -> Reply {
+    Reply::Frame(answer.unwrap_or_else(Frame::Failure))
+}

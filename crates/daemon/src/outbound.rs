@@ -1,0 +1,269 @@
+//! The adapter from `node` to `transport` on the way out: finds the peer, offers the message, asks about cookies.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dns::locate::{Location, Target, exchange_of};
+use dns::{Persistence, Security};
+use message::address::Domain;
+use message::{Code, Cookie};
+use node::{Answered, Consignment, Courier, Later, Report, Trouble, TryRecord};
+use protocol::{CookieAnswer, Frame, Item, Offer, OfferingEvent, Reader, Settings};
+use transport::{Alpn, AskError, Expectation, Fault, Lease, Limits, Pace, Pool, Roots, Route};
+
+use crate::clock;
+use crate::source::{StoreSource, supply};
+
+/// Carries mail to other nodes over QUIC.
+pub(crate) struct ExchangeCourier {
+    pub(crate) resolver: Arc<dyn dns::Resolver>,
+    pub(crate) pool: Pool,
+    pub(crate) limits: Limits,
+    pub(crate) pins: Arc<BTreeMap<Domain, [u8; 32]>>,
+    pub(crate) roots: Option<Roots>,
+}
+
+/// A connection to one of the hosts of a domain, and what was tried to get it.
+struct Reached {
+    lease: Lease,
+    host: String,
+    settings: Settings,
+}
+
+type Tell<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
+
+impl Courier for ExchangeCourier {
+    fn deliver<'a>(&'a self, consignment: &'a Consignment, step: Tell<'a>) -> Later<'a, Report> {
+        Box::pin(async move {
+            let mut tried = Vec::new();
+            let result = self.try_deliver(consignment, step, &mut tried).await;
+            Report { result, tried }
+        })
+    }
+
+    fn inquire<'a>(
+        &'a self,
+        domain: &'a Domain,
+        cookies: &'a [Cookie],
+    ) -> Later<'a, Result<Vec<Answered>, Trouble>> {
+        Box::pin(async move {
+            let reached = self.reach(domain, &|_, _| {}, &mut Vec::new()).await?;
+            let reply = self.ask(&reached, &Frame::Poll(cookies.to_vec())).await?;
+            match reply {
+                Frame::Answers(answers) if answers.len() == cookies.len() => {
+                    Ok(answers.into_iter().map(answered).collect())
+                }
+                _ => Err(Trouble::Temporary(
+                    Code::INVALID_COMMAND,
+                    "the answer to a poll is not one".to_owned(),
+                )),
+            }
+        })
+    }
+
+    fn give_up<'a>(&'a self, domain: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, ()> {
+        Box::pin(async move {
+            let Ok(reached) = self.reach(domain, &|_, _| {}, &mut Vec::new()).await else { return };
+            if let Err(trouble) = self.ask(&reached, &Frame::GiveUp(cookies.to_vec())).await {
+                tracing::debug!(?trouble, %domain, "a peer could not be told that we have given up");
+            }
+        })
+    }
+}
+
+impl ExchangeCourier {
+    async fn try_deliver(
+        &self,
+        consignment: &Consignment,
+        step: Tell<'_>,
+        tried: &mut Vec<TryRecord>,
+    ) -> Result<Vec<message::Disposition>, Trouble> {
+        let reached = self.reach(&consignment.domain, step, tried).await?;
+        let identity = consignment.envelope.identity;
+        let Some(supply) = supply(&consignment.message) else {
+            return Err(Trouble::Permanent(Code::SYSTEM_TROUBLE, "the message is not whole".to_owned()));
+        };
+        let offer = Offer {
+            envelope: consignment.envelope.clone(),
+            eager: protocol::Eager::Nothing,
+            submission: None,
+        };
+        let source = StoreSource::new(consignment.store.clone(), identity);
+        step(
+            "offer",
+            &format!("offered to {}, {} recipients", reached.host, offer.envelope.recipients.len()),
+        );
+        let observe = |event: &OfferingEvent| {
+            if let OfferingEvent::Wanted(selection) = event {
+                step("want", &format!("{} asks for {selection:?}", reached.host));
+            }
+        };
+        let pace = Pace::start(&self.limits);
+        let link = reached.lease.link();
+        let outcome = transport::offer(link, pace, offer, supply, &reached.settings, &source, observe).await;
+        match outcome {
+            Ok(outcome) => {
+                record(tried, &reached.host, "offer", None, "answered");
+                Ok(outcome.dispositions)
+            }
+            Err(error) => {
+                let trouble = trouble(&error);
+                note(tried, &reached.host, "offer", &trouble);
+                Err(trouble)
+            }
+        }
+    }
+
+    async fn ask(&self, reached: &Reached, request: &Frame) -> Result<Frame, Trouble> {
+        transport::ask(reached.lease.link(), Pace::start(&self.limits), request)
+            .await
+            .map_err(|error| trouble(&error))
+    }
+
+    /// A live connection to one of the hosts of a domain: the first that answers as the one it must be.
+    async fn reach(
+        &self,
+        domain: &Domain,
+        step: Tell<'_>,
+        tried: &mut Vec<TryRecord>,
+    ) -> Result<Reached, Trouble> {
+        let targets = self.targets(domain).await.inspect_err(|trouble| {
+            step("resolve", &words(trouble));
+            note(tried, domain.as_str(), "resolve", trouble);
+        })?;
+        let mut last = Trouble::Temporary(Code::NO_ANSWER, "no host of the domain has an address".to_owned());
+        for target in targets {
+            let host = format!("{}:{}", target.host, target.port);
+            step("resolve", &format!("{domain} is served by {host}"));
+            match self.connect(domain, &target).await {
+                Ok((lease, settings)) => return Ok(Reached { lease, host, settings }),
+                Err(trouble) => {
+                    step("connect", &words(&trouble));
+                    note(tried, &host, "connect", &trouble);
+                    last = trouble;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn targets(&self, domain: &Domain) -> Result<Vec<Target>, Trouble> {
+        match exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await {
+            Ok(Location::Native { targets }) => Ok(targets),
+            Ok(Location::NotHere) => {
+                Err(Trouble::Permanent(Code::NO_ROUTE, format!("{domain} says that it takes no mail")))
+            }
+            Ok(Location::Legacy { .. }) => Err(Trouble::Permanent(
+                Code::NO_ROUTE,
+                format!("{domain} has no node, and no gateway is set up here"),
+            )),
+            Err(error) if error.persistence() == Persistence::Permanent => {
+                Err(Trouble::Permanent(Code::NO_ROUTE, error.to_string()))
+            }
+            Err(error) => Err(Trouble::Temporary(Code::DIRECTORY_FAILURE, error.to_string())),
+        }
+    }
+
+    async fn connect(&self, domain: &Domain, target: &Target) -> Result<(Lease, Settings), Trouble> {
+        let route = Route {
+            host: target.host.clone(),
+            port: target.port,
+            addresses: target
+                .addresses
+                .iter()
+                .map(|address| SocketAddr::new(*address, target.port))
+                .collect(),
+            alpn: Alpn::Exchange,
+            expectation: self.expectation(domain, target)?,
+        };
+        let lease = self.pool.lease(&route).await.map_err(|error| transport_trouble(&error))?;
+        let octets = lease.settings().await.map_err(|error| transport_trouble(&error))?;
+        let mut reader = Reader::new();
+        reader.push(&octets);
+        match reader.next_item() {
+            Ok(Some(Item::Frame(Frame::Settings(settings)))) => Ok((lease, settings)),
+            _ => Err(Trouble::Temporary(
+                Code::INVALID_COMMAND,
+                "the peer's settings are not settings".to_owned(),
+            )),
+        }
+    }
+
+    /// Who the server must be: the pinned key, else one of the keys in secure TLSA records, else what an authority
+    /// says for the domain, or for the host where the DNS proves that the domain is there.
+    fn expectation(&self, domain: &Domain, target: &Target) -> Result<Expectation, Trouble> {
+        if let Some(digest) = self.pins.get(domain) {
+            return Ok(Expectation::Pinned { digests: vec![*digest] });
+        }
+        if !target.tlsa.is_empty() {
+            return Ok(Expectation::Dane { digests: target.tlsa.clone() });
+        }
+        let Some(roots) = self.roots.clone() else {
+            let text =
+                format!("{domain} is not pinned, has no TLSA records, and no authorities are trusted here");
+            return Err(Trouble::Temporary(Code::NOT_AUTHORIZED, text));
+        };
+        let mut names = vec![domain.as_str().to_owned()];
+        if target.security == Security::Secure {
+            names.push(target.host.clone());
+        }
+        Ok(Expectation::WebPki { names, roots })
+    }
+}
+
+fn answered(answer: CookieAnswer) -> Answered {
+    match answer {
+        CookieAnswer::Final(disposition) => Answered::Final(disposition),
+        CookieAnswer::Pending { min_seconds, max_seconds, .. } => {
+            Answered::Pending { min_seconds, max_seconds }
+        }
+        CookieAnswer::Want(_) => Answered::Again,
+        CookieAnswer::Unknown => Answered::Unknown,
+    }
+}
+
+/// What an error of the transport means for the mail. A peer that cannot be reached today may be there tomorrow.
+fn transport_trouble(error: &transport::Error) -> Trouble {
+    let code = match error.fault() {
+        Fault::Peer => Code::NOT_AUTHORIZED,
+        Fault::Path => Code::NO_ANSWER,
+        Fault::Ours | Fault::Caller => Code::SYSTEM_TROUBLE,
+    };
+    Trouble::Temporary(Code { class: 4, ..code }, error.to_string())
+}
+
+fn trouble(error: &AskError) -> Trouble {
+    match error {
+        AskError::Failed(failure) if failure.code.class == 5 => {
+            Trouble::Permanent(failure.code, failure.text.clone())
+        }
+        AskError::Failed(failure) => Trouble::Temporary(failure.code, failure.text.clone()),
+        AskError::Transport(error) => match transport_trouble(error) {
+            Trouble::Temporary(_, text) => Trouble::Temporary(Code::BAD_CONNECTION, text),
+            other => other,
+        },
+        AskError::Protocol(error) => Trouble::Temporary(Code { class: 4, ..error.code() }, error.to_string()),
+        AskError::Local(text) => Trouble::Temporary(Code::SYSTEM_TROUBLE, text.clone()),
+    }
+}
+
+fn words(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => format!("{text} ({code})"),
+        Trouble::Throttled => "held back by this node itself".to_owned(),
+    }
+}
+
+fn note(tried: &mut Vec<TryRecord>, host: &str, step: &str, trouble: &Trouble) {
+    match trouble {
+        Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => {
+            record(tried, host, step, Some(*code), text)
+        }
+        Trouble::Throttled => {}
+    }
+}
+
+fn record(tried: &mut Vec<TryRecord>, host: &str, step: &str, code: Option<Code>, text: &str) {
+    tried.push(TryRecord { host: host.to_owned(), step: step.to_owned(), code, text: text.to_owned() });
+}

@@ -1,0 +1,218 @@
+//! A node that runs: everything is opened here in order, and closed in the opposite order.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dns::{HickoryResolver, Resolver};
+use node::{Maildir, Node, Observer};
+use protocol::{Frame, Settings, encode};
+use storage::Store;
+use tokio::task::JoinSet;
+use transport::{Alpn, Client, HostKey, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
+
+use crate::clock::{SystemClock, now_ms};
+use crate::config::{Config, EngineConfig};
+use crate::inbound::Door;
+use crate::operator::NodeOperator;
+use crate::outbound::ExchangeCourier;
+use crate::{Error, files};
+
+/// A node that runs. Dropping it ends it at once; [`Running::stop`] ends it in good order.
+pub struct Running {
+    node: Node,
+    server: Server,
+    tasks: JoinSet<()>,
+    shutdown: tokio::sync::watch::Receiver<bool>,
+    socket: PathBuf,
+}
+
+impl Running {
+    /// Starts a node by its configuration.
+    ///
+    /// # Errors
+    /// What keeps it from starting, in words that say what to do.
+    pub async fn start(config: &Config, observer: Arc<dyn Observer>) -> Result<Running, Error> {
+        let store = open_store(config)?;
+        let resolver = resolver(config)?;
+        let settings = config.settings()?;
+        let domain = settings.domain.clone();
+        let node = Node::new(settings, store, resolver.clone(), Arc::new(SystemClock), observer);
+        let pins = Arc::new(config.pins()?);
+        let roots = roots(&config.path(&config.tls.roots))?;
+        let key = host_key(config)?;
+        let limits = Limits::default();
+
+        let server = Server::bind(
+            Socket::bind(config.listen.address)?,
+            &ServerIdentity::from(key.clone()),
+            services(config),
+            &limits,
+        )?;
+        let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
+        let door =
+            Door { node: node.clone(), pins: pins.clone(), resolver: resolver.clone(), roots: roots.clone() };
+        let courier =
+            ExchangeCourier { resolver, pool: Pool::new(client), limits: limits.clone(), pins, roots };
+
+        let socket = config.socket();
+        let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
+        let (stop, shutdown) = tokio::sync::watch::channel(false);
+        let operator = NodeOperator::new(node.clone(), server.clone(), config, stop, now_ms());
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));
+        tasks.spawn(node.dispatcher(Arc::new(courier)).run());
+        tasks.spawn(control::serve(listener, Arc::new(operator)));
+        let upkeep = node.clone();
+        tasks.spawn(async move { upkeep.upkeep().await });
+        if config.mailbox.maildir {
+            let maildir = Maildir::new(&config.data().join("maildir"), domain.as_str());
+            tasks.spawn(follow_mail(node.clone(), maildir));
+        }
+        Ok(Running { node, server, tasks, shutdown, socket })
+    }
+
+    /// The node itself.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] where the socket does not say.
+    pub fn address(&self) -> Result<std::net::SocketAddr, Error> {
+        Ok(self.server.local_address()?)
+    }
+
+    /// Waits until an operator has asked the node to end.
+    pub async fn asked_to_stop(&self) {
+        // An error says that the operator's side is gone, and with it the node.
+        let _ = self.shutdown.clone().wait_for(|stop| *stop).await;
+    }
+
+    /// Ends in good order: no new connections, then none at all, then the tasks. The store is closed when its last
+    /// user is gone, and what was acknowledged is in it.
+    pub async fn stop(mut self) {
+        self.server.stop_accepting();
+        self.server.close("the node ends").await;
+        self.tasks.shutdown().await;
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Runs a node until a signal or an operator ends it.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn serve(config: &Config, observer: Arc<dyn Observer>) -> Result<(), Error> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| Error::Other(error.to_string()))?;
+    let running = Running::start(config, observer).await?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        () = running.asked_to_stop() => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+/// Opens the store of a configuration; also for commands on a store that no node runs on.
+///
+/// # Errors
+/// [`Error::Store`] where it cannot be opened or another process has it.
+pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
+    let data = config.data();
+    make_private(&data)?;
+    let settings =
+        storage::Settings { free_octets_floor: config.store.free_octets, ..storage::Settings::default() };
+    let folder = data.join("store");
+    Ok(match config.store.engine {
+        EngineConfig::Sled => Arc::new(storage_sled::open(&folder, settings)?),
+        EngineConfig::Redb => Arc::new(storage_redb::open(&folder, settings)?),
+    })
+}
+
+/// Makes a folder that only its owner may open: the control socket is in it.
+fn make_private(folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Error::file(folder, error))
+}
+
+fn services(config: &Config) -> Vec<Service> {
+    let settings = Settings {
+        eager_octets: config.limits.eager_octets,
+        part_octets_max: config.limits.part_octets,
+        ..Settings::default()
+    };
+    [Alpn::Exchange, Alpn::Submission]
+        .map(|alpn| Service { alpn, settings: encode(&Frame::Settings(settings)) })
+        .to_vec()
+}
+
+/// Any port, on loopback where the node itself is there only.
+fn outbound_address(config: &Config) -> std::net::SocketAddr {
+    let own = config.listen.address.ip();
+    match own {
+        own if own.is_loopback() => (own, 0).into(),
+        std::net::IpAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+        std::net::IpAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
+    Ok(match config.dns.server {
+        Some(server) => {
+            Arc::new(HickoryResolver::with_nameserver(server, config.dns.validate.unwrap_or(true))?)
+        }
+        None => Arc::new(HickoryResolver::system(config.dns.validate.unwrap_or(true))?),
+    })
+}
+
+fn host_key(config: &Config) -> Result<HostKey, Error> {
+    let key = zeroize::Zeroizing::new(files::read(&config.path(&config.tls.key))?);
+    let chain = files::read(&config.path(&config.tls.certificate))?;
+    Ok(HostKey::from_pem(&key, &chain)?)
+}
+
+/// The authorities in a file; `None` where there is no such file.
+fn roots(path: &Path) -> Result<Option<Roots>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Roots::from_pem(&files::read(path)?).map(Some)?)
+}
+
+/// Writes what arrives into the Maildirs, for as long as the node runs.
+async fn follow_mail(node: Node, maildir: Maildir) {
+    let mut arrived = node.mail_arrived();
+    loop {
+        let (store, maildir) = (node.store().clone(), maildir.clone());
+        let followed = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+            let mut after: Option<String> = None;
+            loop {
+                let accounts = store.accounts(after.as_deref(), 100).map_err(std::io::Error::other)?;
+                let Some(last) = accounts.last() else { return Ok(()) };
+                after = Some(last.name.clone());
+                for account in &accounts {
+                    maildir.follow(store.as_ref(), &account.name)?;
+                }
+            }
+        });
+        match followed.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a Maildir cannot be written; it is tried again with the next mail")
+            }
+            Err(_) => return,
+        }
+        if arrived.changed().await.is_err() {
+            return;
+        }
+    }
+}

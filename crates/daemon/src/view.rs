@@ -1,0 +1,204 @@
+//! What the store keeps, in the words of the protocol and of the control socket. Conversion is by hand.
+
+use control::{
+    AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, RecipientView,
+};
+use message::Disposition;
+use protocol::{CookieAnswer, MailboxEntry, SealWords, StatusAttempt, StatusRecipient, StatusRecord};
+use storage::{Attempt, EnvelopeRecord, FindingKind, LegRecord, Origin};
+
+/// Attempts that go into one status record: the frame holds twenty such records.
+const STATUS_ATTEMPTS_MAX: usize = 8;
+
+/// A status record for the user who has submitted.
+pub(crate) fn status_record(envelope: &EnvelopeRecord, attempts: &[Attempt], now_ms: u64) -> StatusRecord {
+    let latest = attempts.len().saturating_sub(STATUS_ATTEMPTS_MAX);
+    StatusRecord {
+        number: envelope.id.0,
+        identity: envelope.identity,
+        at_ms: envelope.received_at_ms,
+        release_at_ms: envelope.release_at_ms.filter(|at_ms| *at_ms > now_ms).unwrap_or(0),
+        recipients: envelope
+            .recipients
+            .iter()
+            .map(|one| StatusRecipient { address: one.address.clone(), disposition: one.current().clone() })
+            .collect(),
+        attempts: attempts[latest..]
+            .iter()
+            .map(|one| StatusAttempt {
+                at_ms: one.at_ms,
+                host: clean(&one.host, 300),
+                step: clean(&one.step, 100),
+                code: one.code,
+                text: clean(&one.text, 200),
+            })
+            .collect(),
+    }
+}
+
+/// An entry of a mailbox for its user.
+pub(crate) fn mailbox_entry(entry: &storage::MailboxEntry) -> MailboxEntry {
+    MailboxEntry {
+        number: entry.uid.0,
+        identity: entry.identity,
+        recipient: entry.recipient.clone(),
+        at_ms: entry.received_at_ms,
+        origin: entry.origin.holder(),
+        seen: entry.seen,
+        seals: entry
+            .seals
+            .iter()
+            .map(|seal| SealWords {
+                issuer: seal.issuer.clone(),
+                role: seal.role.word().to_owned(),
+                verified: seal.verified,
+            })
+            .collect(),
+    }
+}
+
+/// The answer about a cookie.
+pub(crate) fn cookie_answer(answer: storage::CookieAnswer) -> CookieAnswer {
+    match answer {
+        storage::CookieAnswer::Final(disposition) => CookieAnswer::Final(disposition),
+        storage::CookieAnswer::Pending { min_seconds, max_seconds, until } => {
+            CookieAnswer::Pending { min_seconds, max_seconds, until }
+        }
+        storage::CookieAnswer::Want { selection, .. } => CookieAnswer::Want(selection),
+        storage::CookieAnswer::Unknown => CookieAnswer::Unknown,
+    }
+}
+
+/// A recipient for an operator.
+pub(crate) fn recipient_view(recipient: &storage::RecipientRecord) -> RecipientView {
+    let (code, text) = match recipient.current() {
+        Disposition::Refused { code, text } => (Some(code.to_string()), Some(text.clone())),
+        Disposition::Deferred { code, .. } => (Some(code.to_string()), None),
+        _ => (None, None),
+    };
+    RecipientView {
+        address: recipient.address.to_string(),
+        disposition: recipient.current().word().to_owned(),
+        code,
+        text,
+    }
+}
+
+/// An attempt for an operator.
+pub(crate) fn attempt_view(attempt: &Attempt, envelope: &EnvelopeRecord) -> AttemptView {
+    let recipient = attempt.recipient.and_then(|place| envelope.recipients.get(place as usize));
+    AttemptView {
+        at_ms: attempt.at_ms,
+        host: attempt.host.clone(),
+        recipient: recipient.map(|one| one.address.to_string()),
+        step: attempt.step.clone(),
+        code: attempt.code.map(|code| code.to_string()),
+        text: attempt.text.clone(),
+        took_ms: attempt.took_ms,
+    }
+}
+
+/// An envelope for an operator.
+pub(crate) fn envelope_view(envelope: &EnvelopeRecord, attempts: &[Attempt]) -> EnvelopeView {
+    EnvelopeView {
+        number: envelope.id.0,
+        identity: envelope.identity.to_string(),
+        octets: envelope.octets,
+        origin: origin(&envelope.origin),
+        accepted_at_ms: envelope.received_at_ms,
+        closed_at_ms: envelope.closed_at_ms,
+        trace: envelope.trace.iter().map(|hop| format!("{} {}", hop.by, hop.at)).collect(),
+        recipients: envelope.recipients.iter().map(recipient_view).collect(),
+        attempts: attempts.iter().map(|attempt| attempt_view(attempt, envelope)).collect(),
+    }
+}
+
+/// A leg of the queue for an operator.
+pub(crate) fn leg_view(leg: &LegRecord, envelope: &EnvelopeRecord, attempts: &[Attempt]) -> LegView {
+    let waiting = leg
+        .recipients
+        .iter()
+        .filter_map(|place| envelope.recipients.get(*place as usize))
+        .any(|one| one.next_hop.is_some());
+    let state = match (leg.held, waiting) {
+        (true, _) => "held",
+        (_, true) => "pending",
+        _ if leg.backoff > 0 => "retrying",
+        _ => "waiting",
+    };
+    LegView {
+        number: leg.id.0,
+        lane: leg.lane.to_string(),
+        envelope: envelope.id.0,
+        identity: envelope.identity.to_string(),
+        octets: envelope.octets,
+        origin: origin(&envelope.origin),
+        state: state.to_owned(),
+        due_at_ms: leg.due_ms,
+        accepted_at_ms: envelope.received_at_ms,
+        expires_at_ms: envelope.expires_at_ms,
+        tries: leg.attempts,
+        recipients: leg
+            .recipients
+            .iter()
+            .filter_map(|place| envelope.recipients.get(*place as usize))
+            .map(recipient_view)
+            .collect(),
+        attempts: attempts.iter().map(|attempt| attempt_view(attempt, envelope)).collect(),
+    }
+}
+
+/// A lane for an operator.
+pub(crate) fn lane_view(lane: &storage::LaneSummary) -> LaneView {
+    LaneView {
+        lane: lane.lane.to_string(),
+        count: lane.legs,
+        at_least: false,
+        held: lane.held,
+        oldest_at_ms: lane.oldest_ms,
+        next_due_ms: lane.next_due_ms,
+        last_error: lane.last_error.clone(),
+    }
+}
+
+/// An account for an operator.
+pub(crate) fn account_view(account: &storage::AccountRecord) -> AccountView {
+    AccountView {
+        name: account.name.clone(),
+        addresses: account.addresses.iter().map(ToString::to_string).collect(),
+        password: account.password_hash.is_some(),
+        devices: account
+            .devices
+            .iter()
+            .map(|device| DeviceView {
+                name: device.name.clone(),
+                public_key: data_encoding::HEXLOWER.encode(&device.public_key),
+                enrolled_at_ms: device.enrolled_at_ms,
+            })
+            .collect(),
+        disabled: account.disabled,
+    }
+}
+
+/// A finding for an operator.
+pub(crate) fn finding_view(finding: &storage::Finding) -> FindingView {
+    FindingView {
+        kind: format!("{:?}", finding.kind).to_lowercase(),
+        subject: finding.key.clone(),
+        text: finding.detail.clone(),
+        harmful: !matches!(finding.kind, FindingKind::Orphan | FindingKind::Staging),
+    }
+}
+
+fn origin(origin: &Origin) -> String {
+    origin.holder()
+}
+
+/// Text for a frame: no control characters, no more than this many octets.
+fn clean(text: &str, octets_max: usize) -> String {
+    let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    while clean.len() > octets_max {
+        clean.pop();
+    }
+    clean
+}

@@ -1,0 +1,130 @@
+//! Accounts: passwords, devices, and which address leads where.
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
+use message::Code;
+use message::address::fold::AccountKey;
+use message::address::{Address, LocalPart};
+use storage::{AccountRecord, DeviceRecord};
+use tokio::sync::Semaphore;
+
+use crate::Node;
+use crate::accept::{Failure, trouble};
+use crate::limits::PASSWORD_CHECKS_MAX;
+
+/// The folded form under which the owning domain keeps an address.
+pub(crate) fn fold(address: &Address) -> Address {
+    match LocalPart::from_wire(AccountKey::of(address.local()).as_str()) {
+        Ok(local) => Address::new(local, address.domain().clone()),
+        Err(_) => address.clone(),
+    }
+}
+
+/// Checks passwords: a few at a time, each with the same work whether or not the account exists.
+#[derive(Debug)]
+pub struct Credentials {
+    checks: Semaphore,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Credentials { checks: Semaphore::new(PASSWORD_CHECKS_MAX) }
+    }
+}
+
+/// Argon2id with the parameters of RFC 9106 section 4, second recommendation scaled as OWASP does: 19 MiB, 2 passes.
+fn hasher() -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or_default())
+}
+
+impl Node {
+    /// Writes an account with these addresses; the password is hashed with the salt that is drawn here.
+    ///
+    /// # Errors
+    /// A code and a text, where an address is taken, is not of a domain served here, or the store fails.
+    pub async fn put_account(
+        &self,
+        name: &str,
+        addresses: &[Address],
+        password: Option<String>,
+    ) -> Result<(), Failure> {
+        if let Some(foreign) = addresses.iter().find(|address| !self.settings().is_local(address.domain())) {
+            return Err((Code::NO_ROUTE, format!("{foreign} is not of a domain that is served here")));
+        }
+        let before = self.store().account(name).map_err(trouble)?;
+        let password_hash = match password {
+            Some(password) => Some(self.hash(password).await?),
+            None => before.as_ref().and_then(|account| account.password_hash.clone()),
+        };
+        let account = AccountRecord {
+            name: name.to_owned(),
+            addresses: addresses.iter().map(fold).collect(),
+            password_hash,
+            devices: before.map(|account| account.devices).unwrap_or_default(),
+            disabled: false,
+        };
+        self.store().put_account(account).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+    }
+
+    /// Enrols a device key for an account, by password.
+    ///
+    /// # Errors
+    /// The same answer after the same work for a wrong password and an unknown account.
+    ///
+    /// keeps: SUB-6
+    pub async fn enrol(
+        &self,
+        account: &str,
+        password: String,
+        device: &str,
+        public_key: [u8; 32],
+    ) -> Result<(), Failure> {
+        let refused = || (Code::AUTHENTICATION_FAILED, "account and password do not match".to_owned());
+        let record = self.store().account(account).map_err(trouble)?.filter(|record| !record.disabled);
+        let stored = record.as_ref().and_then(|record| record.password_hash.clone());
+        let known = stored.is_some();
+        let matches = self.check(password, stored).await?;
+        let Some(mut record) = record.filter(|_| known && matches) else { return Err(refused()) };
+        let device = DeviceRecord { public_key, name: device.to_owned(), enrolled_at_ms: self.now_ms() };
+        record.devices.retain(|old| old.public_key != public_key);
+        record.devices.push(device);
+        self.store().put_account(record).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+    }
+
+    /// The account for which this device was enrolled.
+    ///
+    /// # Errors
+    /// A code and a text where the store cannot be read.
+    pub fn account_of_device(&self, public_key: &[u8; 32]) -> Result<Option<String>, Failure> {
+        let account = self.store().account_of_device(public_key).map_err(trouble)?;
+        Ok(account.filter(|account| !account.disabled).map(|account| account.name))
+    }
+
+    async fn hash(&self, password: String) -> Result<String, Failure> {
+        let mut salt = [0; 16];
+        self.inner.clock.random(&mut salt);
+        let hashed = tokio::task::spawn_blocking(move || {
+            hasher().hash_password_with_salt(password.as_bytes(), &salt).map(|hash| hash.to_string())
+        });
+        match hashed.await {
+            Ok(Ok(hash)) => Ok(hash),
+            _ => Err((Code::SYSTEM_TROUBLE, "the password cannot be hashed".to_owned())),
+        }
+    }
+
+    /// Checks a password against a stored hash, or against nothing with the same work.
+    async fn check(&self, password: String, stored: Option<String>) -> Result<bool, Failure> {
+        let busy = || (Code::SYSTEM_TROUBLE, "passwords cannot be checked now".to_owned());
+        let _place = self.inner.credentials.checks.acquire().await.map_err(|_| busy())?;
+        let checked = tokio::task::spawn_blocking(move || match stored {
+            Some(stored) => PasswordHash::new(&stored)
+                .is_ok_and(|stored| hasher().verify_password(password.as_bytes(), &stored).is_ok()),
+            None => {
+                // The hash of this password with a salt that does not matter: the work of a check, and no match.
+                let _ = hasher().hash_password_with_salt(password.as_bytes(), &[0; 16]);
+                false
+            }
+        });
+        checked.await.map_err(|_| busy())
+    }
+}

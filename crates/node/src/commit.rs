@@ -1,0 +1,261 @@
+//! Decide and commit: one durable transaction for all recipients, then the answer.
+
+use bytes::Bytes;
+use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal};
+use policy::{Evidence, Verdict};
+use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
+
+use crate::accept::{Admission, Failure, deferred, trouble};
+use crate::{Event, Node};
+
+/// What is to become of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// It is answered already, by this rule.
+    Answered(Disposition, &'static str),
+    /// Into the mailbox of this account.
+    Mailbox { account: String },
+    /// Held for this account, by this rule.
+    Held { account: String, rule: String },
+    /// On to another node.
+    Route,
+}
+
+impl Intent {
+    pub(crate) fn answered(&self) -> Option<(Disposition, &'static str)> {
+        match self {
+            Intent::Answered(disposition, rule) => Some((disposition.clone(), rule)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn needs_content(&self) -> bool {
+        !matches!(self, Intent::Answered(..))
+    }
+}
+
+/// What an admission has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// One disposition for each recipient, in the order of the offer. Everything in it is durable.
+    pub answers: Vec<Disposition>,
+    /// In submission: the message as it was sealed.
+    pub sealed: Option<Sealed>,
+}
+
+/// A message as this node has sealed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its identity now.
+    pub identity: Identity,
+    /// The header block of the message.
+    pub header: Bytes,
+    /// Its seals.
+    pub seals: Vec<Bytes>,
+}
+
+impl Admission {
+    /// Verifies the seals and decides about every recipient that is not answered yet.
+    pub(crate) async fn decide(&mut self) -> Result<(), Failure> {
+        let Some(manifest) = &self.manifest else { return Ok(()) };
+        let node = self.node.clone();
+        let verified = node.verify(manifest, &self.seals, &self.origin).await;
+        let peer = match &self.origin {
+            Origin::Peer { domain } => Some(domain),
+            Origin::Submission { .. } => None,
+        };
+        for (recipient, intent) in self.envelope.recipients.iter().zip(&mut self.intents) {
+            if !intent.needs_content() {
+                continue;
+            }
+            let evidence =
+                Evidence { peer, recipient, octets: self.envelope.octets, seals: verified.evidence };
+            let decision = node.settings().rules.decide(&evidence);
+            match (decision.verdict, &*intent) {
+                (Verdict::Refuse { code, text }, _) => {
+                    *intent = Intent::Answered(Disposition::refused(code, &text), "policy");
+                }
+                (Verdict::Defer { code, after_seconds }, _) => {
+                    *intent = Intent::Answered(Disposition::Deferred { code, after_seconds }, "policy");
+                }
+                (Verdict::Hold, Intent::Mailbox { account }) => {
+                    *intent = Intent::Held { account: account.clone(), rule: decision.rule };
+                }
+                _ => {}
+            }
+        }
+        self.verified = Some(verified);
+        Ok(())
+    }
+
+    /// Makes everything durable in one transaction and says what became of each recipient.
+    ///
+    /// # Errors
+    /// A code and a text where the message cannot be taken at all.
+    pub async fn commit(mut self) -> Result<Committed, Failure> {
+        let (Some(manifest), Some(headers)) = (self.manifest.take(), self.headers.take()) else {
+            return Err((Code::INVALID_COMMAND, "the message is not here".to_owned()));
+        };
+        let (manifest, headers, seals) = self.ready(manifest, headers)?;
+        let identity = manifest.identity();
+        let sealed = matches!(self.origin, Origin::Submission { .. }).then(|| Sealed {
+            identity,
+            header: headers.message().octets().clone(),
+            seals: seals.iter().map(|seal| seal.octets().clone()).collect(),
+        });
+        if self.offered.sign_only {
+            let answers = vec![Disposition::Withdrawn; self.intents.len()];
+            return Ok(Committed { answers, sealed });
+        }
+        let octets = manifest.message_octets();
+        let parts = std::mem::take(&mut self.parts).into_iter().collect();
+        let message = NewMessage { manifest, headers: Some(headers), seals, parts };
+        let (answers, envelope) = self.store(identity, octets, message).await?;
+        let sealed = sealed.map(|sealed| self.as_kept(sealed, envelope)).transpose()?;
+        Ok(Committed { answers, sealed })
+    }
+
+    /// The message as it is kept: a submission is completed and sealed, a relayed one gets the relay's seal.
+    fn ready(&self, manifest: Manifest, headers: Headers) -> Result<(Manifest, Headers, Vec<Seal>), Failure> {
+        match &self.origin {
+            Origin::Submission { account } => {
+                let ready = self.node.prepare(account, &manifest, &headers, &self.seals)?;
+                Ok((ready.manifest, ready.headers, ready.seals))
+            }
+            Origin::Peer { .. } => {
+                let mut seals = self.seals.clone();
+                let relayed = self.intents.contains(&Intent::Route);
+                if relayed && seals.len() < message::limits::SEALS_MAX {
+                    let ours = &self.node.settings().domain;
+                    seals.push(self.node.seal(&manifest, ours, Role::Forwarder, |_| {})?);
+                }
+                Ok((manifest, headers, seals))
+            }
+        }
+    }
+
+    async fn store(
+        &self,
+        identity: Identity,
+        octets: u64,
+        message: NewMessage,
+    ) -> Result<(Vec<Disposition>, Option<EnvelopeId>), Failure> {
+        let (node, now_ms) = (&self.node, self.node.now_ms());
+        let settings = node.settings();
+        let wanted: Vec<usize> =
+            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
+        let recipients = wanted
+            .iter()
+            .map(|place| self.intended(*place, now_ms))
+            .collect::<Result<Vec<Intended>, Failure>>()?;
+        let mut answers: Vec<Disposition> = self
+            .intents
+            .iter()
+            .map(|intent| intent.answered().map_or(Disposition::Accepted, |(disposition, _)| disposition))
+            .collect();
+        if recipients.is_empty() {
+            return Ok((answers, None));
+        }
+        let mut trace = self.envelope.trace.clone();
+        trace.push(Hop { by: settings.domain.clone(), at: now_ms / 1000 });
+        let release = self.offered.release_after_seconds;
+        let acceptance = Acceptance {
+            content: Content::New(message),
+            offered_as: self.known_as,
+            octets,
+            origin: self.origin.clone(),
+            trace,
+            now_ms,
+            expires_at_ms: now_ms.saturating_add(settings.queue_ms),
+            release_at_ms: (release > 0).then(|| now_ms.saturating_add(release.saturating_mul(1000))),
+            recipients,
+        };
+        let receipt = match node.store().accept(acceptance).await {
+            Ok(receipt) => receipt,
+            Err(storage::Error::Full) => return Ok((deferred(Code::SYSTEM_FULL, self.intents.len()), None)),
+            Err(error) => return Err(trouble(error)),
+        };
+        node.tell(Event::Committed { identity, envelope: receipt.envelope.0 });
+        for (place, answer) in wanted.iter().zip(receipt.answers) {
+            self.tell_decided(identity, *place, &answer);
+            answers[*place] = answer;
+        }
+        if !receipt.lanes.is_empty() {
+            node.inner.queue.ring();
+        }
+        if let Origin::Peer { domain } = &self.origin {
+            node.heard_from(domain).await;
+        }
+        Ok((answers, Some(receipt.envelope)))
+    }
+
+    /// What the user is told about the message: where the same submission has come twice at once, the other one was
+    /// kept, under the identity that it was given.
+    fn as_kept(&self, sealed: Sealed, envelope: Option<EnvelopeId>) -> Result<Sealed, Failure> {
+        let kept = envelope
+            .map(|envelope| self.node.store().envelope(envelope))
+            .transpose()
+            .map_err(trouble)?
+            .flatten();
+        match kept {
+            Some(kept) if kept.identity != sealed.identity => {
+                Ok(Sealed { identity: kept.identity, header: Bytes::new(), seals: Vec::new() })
+            }
+            _ => Ok(sealed),
+        }
+    }
+
+    fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {
+        let recipient = self.envelope.recipients[place].clone();
+        let rule = match &self.intents[place] {
+            Intent::Held { rule, .. } => rule.clone(),
+            Intent::Mailbox { .. } => "mailbox".to_owned(),
+            _ => "queue".to_owned(),
+        };
+        self.node.tell(Event::Decided {
+            identity,
+            recipient: recipient.clone(),
+            disposition: answer.clone(),
+            rule,
+        });
+        if matches!(self.intents[place], Intent::Mailbox { .. }) {
+            self.node.tell(Event::Delivered { identity, recipient });
+            self.node.inner.mail.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// What the store is told about one recipient.
+    fn intended(&self, place: usize, now_ms: u64) -> Result<Intended, Failure> {
+        let (node, address) = (&self.node, self.envelope.recipients[place].clone());
+        let pending = |for_ms: u64| node.pending(now_ms.saturating_add(for_ms));
+        let seals = || self.verified.as_ref().map(|verified| verified.notes.clone()).unwrap_or_default();
+        let (effect, answer) = match &self.intents[place] {
+            Intent::Mailbox { account } => {
+                (Effect::Mailbox { account: account.clone(), seals: seals() }, Disposition::Accepted)
+            }
+            Intent::Held { account, rule } => {
+                let reason = format!("rule {rule}");
+                let effect = Effect::Pend { account: Some(account.clone()), wanted: None, reason };
+                (effect, pending(node.settings().hold_ms))
+            }
+            Intent::Route => {
+                let lane = Lane::new(&format!("exchange:{}", address.domain())).map_err(trouble)?;
+                (Effect::Queue { lane }, pending(node.settings().queue_ms))
+            }
+            Intent::Answered(..) => return Err((Code::SYSTEM_TROUBLE, "answered before".to_owned())),
+        };
+        Ok(Intended { address, effect, answer })
+    }
+}
+
+impl Node {
+    /// A fresh cookie with the bounds that this node asks for.
+    fn pending(&self, until_ms: u64) -> Disposition {
+        Disposition::Pending {
+            cookie: self.fresh_cookie(),
+            min_seconds: self.settings().poll_min_seconds,
+            max_seconds: self.settings().poll_max_seconds,
+            until: until_ms / 1000,
+        }
+    }
+}

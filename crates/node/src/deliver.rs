@@ -1,0 +1,388 @@
+//! Deliver: what a claim of the queue needs done, and what its outcome means.
+
+use std::sync::Arc;
+
+use message::address::Domain;
+use message::{Code, Cookie, Disposition, Envelope, Identity};
+use storage::{Attempt, Claim, Outcome, Settlement, Store, StoredMessage};
+
+use crate::outside::Later;
+use crate::{Event, Node, backoff};
+
+/// One message for some recipients at one domain.
+pub struct Consignment {
+    /// Where it goes.
+    pub domain: Domain,
+    /// For whom, and which way it came.
+    pub envelope: Envelope,
+    /// What it consists of.
+    pub message: StoredMessage,
+    /// Where its bodies are.
+    pub store: Arc<dyn Store>,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TryRecord {
+    /// Where.
+    pub host: String,
+    /// How far it came: `resolve`, `connect`, `offer`, `content`.
+    pub step: String,
+    /// What was answered, for programs.
+    pub code: Option<Code>,
+    /// What was answered, for people.
+    pub text: String,
+}
+
+/// What a courier reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// One disposition for each recipient, or why there is none.
+    pub result: Result<Vec<Disposition>, Trouble>,
+    /// What was tried, in order.
+    pub tried: Vec<TryRecord>,
+}
+
+/// Why nothing was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It may go better later.
+    Temporary(Code, String),
+    /// It will not go better.
+    Permanent(Code, String),
+    /// We held ourselves back: no attempt was made, and the back-off does not advance.
+    Throttled,
+}
+
+/// What became of a cookie at the next hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answered {
+    /// It has settled.
+    Final(Disposition),
+    /// Not yet: ask again no sooner and no later than this many seconds from now.
+    Pending {
+        /// No sooner.
+        min_seconds: u32,
+        /// No later.
+        max_seconds: u32,
+    },
+    /// The message is to be offered again.
+    Again,
+    /// The next hop knows nothing of it.
+    Unknown,
+}
+
+/// Who carries a message on: over QUIC, over SMTP, or in a test.
+pub trait Courier: Send + Sync + 'static {
+    /// Offers a message. `step` hears of each step as it happens.
+    fn deliver<'a>(
+        &'a self,
+        consignment: &'a Consignment,
+        step: &'a (dyn Fn(&str, &str) + Send + Sync),
+    ) -> Later<'a, Report>;
+
+    /// Asks what became of cookies that a domain has given us.
+    fn inquire<'a>(
+        &'a self,
+        domain: &'a Domain,
+        cookies: &'a [Cookie],
+    ) -> Later<'a, Result<Vec<Answered>, Trouble>>;
+
+    /// Tells a domain that we have stopped caring. Nothing depends on whether it hears.
+    fn give_up<'a>(&'a self, domain: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, ()>;
+}
+
+/// What one claim has come to.
+struct Ledger {
+    outcomes: Vec<(u32, Outcome)>,
+    attempts: Vec<Attempt>,
+    /// Seconds until the next poll, the soonest that any recipient needs.
+    poll_seconds: Option<u64>,
+    /// Seconds after which to offer again where the next hop said so.
+    after_seconds: Option<u64>,
+    failed: Option<String>,
+    throttled: bool,
+    reached: bool,
+}
+
+impl Node {
+    /// Works on one claim until it is settled.
+    pub(crate) async fn work(&self, claim: Claim, courier: Arc<dyn Courier>) {
+        let identity = claim.envelope.identity;
+        let mut ledger = Ledger {
+            outcomes: Vec::new(),
+            attempts: Vec::new(),
+            poll_seconds: None,
+            after_seconds: None,
+            failed: None,
+            throttled: false,
+            reached: false,
+        };
+        match domain_of(&claim) {
+            Some(domain) if self.now_ms() >= claim.envelope.expires_at_ms => {
+                self.expire_claim(&claim, &domain, courier.as_ref(), &mut ledger).await;
+            }
+            Some(domain) => {
+                self.poll_waiting(&claim, &domain, courier.as_ref(), &mut ledger).await;
+                self.offer_rest(&claim, &domain, courier.as_ref(), &mut ledger).await;
+            }
+            None => {
+                finish_all(&claim, &mut ledger, &Disposition::refused(Code::NO_ROUTE, "no way leads there"))
+            }
+        }
+        self.settle_claim(&claim, ledger, identity).await;
+    }
+
+    async fn expire_claim(&self, claim: &Claim, domain: &Domain, courier: &dyn Courier, ledger: &mut Ledger) {
+        let cookies: Vec<Cookie> = waiting(claim).map(|(_, cookie)| cookie).collect();
+        if !cookies.is_empty() {
+            courier.give_up(domain, &cookies).await;
+        }
+        finish_all(claim, ledger, &Disposition::Expired);
+    }
+
+    /// Asks about the recipients for whom the next hop has given a cookie.
+    async fn poll_waiting(&self, claim: &Claim, domain: &Domain, courier: &dyn Courier, ledger: &mut Ledger) {
+        let places: Vec<(u32, Cookie)> = waiting(claim).collect();
+        if places.is_empty() {
+            return;
+        }
+        let cookies: Vec<Cookie> = places.iter().map(|(_, cookie)| *cookie).collect();
+        match courier.inquire(domain, &cookies).await {
+            Ok(answers) => {
+                ledger.reached = true;
+                for ((place, _), answer) in places.iter().zip(answers) {
+                    self.take_answer(*place, answer, ledger);
+                }
+            }
+            Err(trouble) => self.note(claim, domain.as_str(), "poll", &trouble, ledger),
+        }
+    }
+
+    fn take_answer(&self, place: u32, answer: Answered, ledger: &mut Ledger) {
+        match answer {
+            Answered::Final(disposition) => ledger.outcomes.push((place, Outcome::Final(disposition))),
+            Answered::Pending { min_seconds, max_seconds } => ledger.poll_again(min_seconds, max_seconds),
+            // Offered again, the same offer gets the same answer, or the receiver asks for what it wants now.
+            Answered::Again | Answered::Unknown => {
+                ledger.outcomes.push((place, Outcome::Again));
+                ledger.after_seconds = Some(0);
+            }
+        }
+    }
+
+    /// Offers the message for the recipients that wait for no answer.
+    async fn offer_rest(&self, claim: &Claim, domain: &Domain, courier: &dyn Courier, ledger: &mut Ledger) {
+        let rest: Vec<u32> = claim
+            .leg
+            .recipients
+            .iter()
+            .copied()
+            .filter(|place| recipient(claim, *place).is_some_and(|one| one.next_hop.is_none()))
+            .collect();
+        if rest.is_empty() {
+            return;
+        }
+        let identity = claim.envelope.identity;
+        let message = match self.store().message(identity) {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                return finish_all(
+                    claim,
+                    ledger,
+                    &Disposition::refused(Code::SYSTEM_TROUBLE, "the message is gone"),
+                );
+            }
+            Err(error) => {
+                let trouble = Trouble::Temporary(Code::SYSTEM_TROUBLE, error.to_string());
+                return self.note(claim, "", "store", &trouble, ledger);
+            }
+        };
+        let consignment = Consignment {
+            domain: domain.clone(),
+            envelope: Envelope {
+                identity,
+                octets: message.manifest.message_octets(),
+                issuers: message.seals.iter().map(|seal| seal.claims().issuer.clone()).collect(),
+                recipients: rest
+                    .iter()
+                    .filter_map(|place| Some(recipient(claim, *place)?.address.clone()))
+                    .collect(),
+                trace: claim.envelope.trace.clone(),
+            },
+            message,
+            store: self.store().clone(),
+        };
+        self.tell(Event::Trying { identity, domain: domain.clone() });
+        let step = |step: &str, detail: &str| {
+            self.tell(Event::Step { identity, step: step.to_owned(), detail: detail.to_owned() });
+        };
+        let began_ms = self.now_ms();
+        let report = courier.deliver(&consignment, &step).await;
+        self.journal(claim, began_ms, &report, ledger);
+        match report.result {
+            Ok(dispositions) => {
+                ledger.reached = true;
+                for (place, disposition) in rest.iter().zip(dispositions) {
+                    ledger.take(*place, disposition);
+                }
+            }
+            Err(Trouble::Permanent(code, text)) => {
+                for place in rest {
+                    ledger.outcomes.push((place, Outcome::Final(Disposition::refused(code, &text))));
+                }
+            }
+            Err(Trouble::Temporary(_, text)) => ledger.failed = Some(text),
+            Err(Trouble::Throttled) => ledger.throttled = true,
+        }
+    }
+
+    fn journal(&self, claim: &Claim, began_ms: u64, report: &Report, ledger: &mut Ledger) {
+        let took_ms = self.now_ms().saturating_sub(began_ms);
+        for tried in report.tried.iter().rev().take(16).rev() {
+            ledger.attempts.push(Attempt {
+                at_ms: began_ms,
+                lane: claim.leg.lane.clone(),
+                host: tried.host.clone(),
+                recipient: None,
+                step: tried.step.clone(),
+                code: tried.code,
+                text: tried.text.clone(),
+                took_ms,
+                outcome: if report.result.is_ok() { "answered".to_owned() } else { "again".to_owned() },
+            });
+        }
+    }
+
+    fn note(&self, claim: &Claim, host: &str, step: &str, trouble: &Trouble, ledger: &mut Ledger) {
+        let (code, text) = match trouble {
+            Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => (Some(*code), text.clone()),
+            Trouble::Throttled => {
+                ledger.throttled = true;
+                return;
+            }
+        };
+        let report = Report {
+            result: Err(trouble.clone()),
+            tried: vec![TryRecord { host: host.to_owned(), step: step.to_owned(), code, text: text.clone() }],
+        };
+        self.journal(claim, self.now_ms(), &report, ledger);
+        ledger.failed = Some(text);
+    }
+
+    /// Ends the claim in the store, and tells.
+    async fn settle_claim(&self, claim: &Claim, ledger: Ledger, identity: Identity) {
+        let settings = self.settings();
+        let now_ms = self.now_ms();
+        let failed = ledger.failed.is_some();
+        let delay_ms = if failed {
+            backoff::delay_ms(
+                claim.leg.backoff,
+                settings.retry_first_ms,
+                settings.retry_longest_ms,
+                claim.leg.id.0 ^ now_ms,
+            )
+        } else if ledger.throttled {
+            1_000
+        } else {
+            ledger
+                .after_seconds
+                .into_iter()
+                .chain(ledger.poll_seconds)
+                .min()
+                .unwrap_or(60)
+                .saturating_mul(1000)
+        };
+        // Never later than the end of its time: what expires is told at once.
+        let next_due_ms = now_ms.saturating_add(delay_ms).min(claim.envelope.expires_at_ms.max(now_ms + 1));
+        let settlement = Settlement {
+            leg: claim.leg.id,
+            fence: claim.fence,
+            now_ms,
+            outcomes: ledger.outcomes.clone(),
+            attempts: ledger.attempts,
+            next_due_ms: Some(next_due_ms),
+            advance_backoff: failed,
+        };
+        if let Err(error) = self.store().settle(settlement).await {
+            tracing::warn!(%error, leg = %claim.leg.id, "a claim could not be settled; it will be worked on again");
+            return self.tell(Event::Trouble { what: format!("settling leg {}: {error}", claim.leg.id) });
+        }
+        for (place, outcome) in ledger.outcomes {
+            let (Some(one), Outcome::Final(disposition) | Outcome::Waiting(disposition)) =
+                (recipient(claim, place), outcome)
+            else {
+                continue;
+            };
+            self.tell(Event::Settled { identity, recipient: one.address.clone(), disposition });
+        }
+        match (ledger.failed, domain_of(claim)) {
+            (Some(reason), Some(domain)) => {
+                self.inner.queue.troubled(&claim.leg.lane);
+                self.tell(Event::Retrying { identity, domain, reason, at_ms: next_due_ms });
+            }
+            (None, Some(domain)) if ledger.reached => self.heard_from(&domain).await,
+            _ => {}
+        }
+        self.inner.queue.ring();
+    }
+
+    /// A domain was reached, or has reached us: what waits for it out of back-off is due now.
+    pub(crate) async fn heard_from(&self, domain: &Domain) {
+        let Ok(lane) = storage::Lane::new(&format!("exchange:{domain}")) else { return };
+        if !self.inner.queue.was_troubled(&lane) {
+            return;
+        }
+        if let Err(error) = self.store().release_lane(&lane, self.now_ms()).await {
+            tracing::warn!(%error, %lane, "a lane could not be released");
+        }
+        self.inner.queue.ring();
+    }
+}
+
+impl Ledger {
+    fn take(&mut self, place: u32, disposition: Disposition) {
+        match disposition {
+            Disposition::Pending { min_seconds, max_seconds, .. } => {
+                self.poll_again(min_seconds, max_seconds);
+                self.outcomes.push((place, Outcome::Waiting(disposition)));
+            }
+            Disposition::Deferred { after_seconds, .. } => {
+                self.outcomes.push((place, Outcome::Again));
+                let after = u64::from(after_seconds).max(1);
+                self.after_seconds = Some(self.after_seconds.map_or(after, |before| before.min(after)));
+            }
+            // The gate to a recipient's own daemon is not built yet: the node is asked to take the mail itself.
+            Disposition::Redirected(_) => self.outcomes.push((place, Outcome::Again)),
+            disposition => self.outcomes.push((place, Outcome::Final(disposition))),
+        }
+    }
+
+    /// Between the bounds that the next hop gave, near the lower one: a decision should be seen soon.
+    fn poll_again(&mut self, min_seconds: u32, max_seconds: u32) {
+        let next = u64::from(min_seconds).max(1).min(u64::from(max_seconds.max(1)));
+        self.poll_seconds = Some(self.poll_seconds.map_or(next, |before| before.min(next)));
+    }
+}
+
+fn recipient(claim: &Claim, place: u32) -> Option<&storage::RecipientRecord> {
+    claim.envelope.recipients.get(place as usize)
+}
+
+/// The recipients of a claim for whom the next hop has given a cookie.
+fn waiting(claim: &Claim) -> impl Iterator<Item = (u32, Cookie)> {
+    claim.leg.recipients.iter().filter_map(|place| match recipient(claim, *place)?.next_hop {
+        Some(Disposition::Pending { cookie, .. }) => Some((*place, cookie)),
+        _ => None,
+    })
+}
+
+fn finish_all(claim: &Claim, ledger: &mut Ledger, disposition: &Disposition) {
+    ledger.outcomes =
+        claim.leg.recipients.iter().map(|place| (*place, Outcome::Final(disposition.clone()))).collect();
+}
+
+/// The domain that a lane leads to.
+fn domain_of(claim: &Claim) -> Option<Domain> {
+    Domain::from_wire(claim.leg.lane.as_str().strip_prefix("exchange:")?).ok()
+}

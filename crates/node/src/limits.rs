@@ -1,0 +1,22 @@
+//! The bounds of a node's work.
+
+/// Legs that are worked on at once. Each holds a stream and a chunk of a body.
+pub const WORKERS_MAX: usize = 256;
+/// Legs to one destination at once: a slow peer keeps no more than these.
+pub const WORKERS_PER_LANE_MAX: usize = 64;
+/// How long a claim is ours, in milliseconds. A transfer of 1 GiB over a slow line fits; a crash voids it at once.
+pub const LEASE_MS: u64 = 3_600_000;
+/// Keys of domains remembered at once.
+pub const KEYS_MAX: usize = 10_000;
+/// How long a key is remembered at the most, in milliseconds, whatever its TTL says.
+pub const KEY_MS_MAX: u64 = 3_600_000;
+/// Passwords checked at once: each takes a core and 19 MiB for some tens of milliseconds.
+pub const PASSWORD_CHECKS_MAX: usize = 2;
+/// Cookies asked for in one poll.
+pub const POLL_COOKIES_MAX: usize = 1_000;
+/// How many records one round of upkeep removes.
+pub const EXPIRE_MAX: usize = 1_000;
+/// Milliseconds between rounds of upkeep.
+pub const UPKEEP_MS: u64 = 60_000;
+/// Octets of a message that is written to a Maildir; larger ones stay in the native mailbox only.
+pub const MAILDIR_OCTETS_MAX: u64 = 64 * 1024 * 1024;

@@ -1,0 +1,154 @@
+//! A Maildir in RFC 5322 form beside the native mailbox, for any mail program to read.
+//!
+//! The name of a file is derived from the entry in the mailbox, and how far an account has come is kept in a file that
+//! is replaced atomically: a crash leaves no half message and no duplicate.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use message::Message;
+use storage::{MailUid, MailboxEntry, Store, StoredMessage};
+
+use crate::limits::MAILDIR_OCTETS_MAX;
+
+/// Where the Maildirs of a node are.
+#[derive(Debug, Clone)]
+pub struct Maildir {
+    root: PathBuf,
+    host: String,
+}
+
+/// The file that says how far an account has come.
+const PROGRESS: &str = ".waxwing-progress";
+
+impl Maildir {
+    /// Maildirs below this folder, one for each account; `host` stands in the names of files.
+    pub fn new(root: &Path, host: &str) -> Maildir {
+        Maildir { root: root.to_owned(), host: host.replace(['/', ':'], "_") }
+    }
+
+    /// Writes what has come into the mailbox since the last time; returns how many messages. Blocking.
+    ///
+    /// # Errors
+    /// Where a file cannot be written; what was written before stays, and the next call goes on there.
+    pub fn follow(&self, store: &dyn Store, account: &str) -> std::io::Result<usize> {
+        let folder = self.folder(account);
+        let mut after = progress(&folder)?;
+        let mut written = 0;
+        loop {
+            let entries = store.mailbox(account, after, 100).map_err(std::io::Error::other)?;
+            let Some(last) = entries.last() else { return Ok(written) };
+            let last = last.uid;
+            for name in ["tmp", "new", "cur"] {
+                fs::create_dir_all(folder.join(name))?;
+            }
+            for entry in &entries {
+                written += usize::from(self.write(store, &folder, entry)?);
+            }
+            replace(&folder, PROGRESS, last.0.to_string().as_bytes())?;
+            after = Some(last);
+        }
+    }
+
+    /// The Maildir of an account. The name of an account never becomes a path: what is not plain is written in hex.
+    pub fn folder(&self, account: &str) -> PathBuf {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_@+.".contains(c);
+        if !account.is_empty() && !account.starts_with('.') && account.chars().all(plain) {
+            self.root.join(account)
+        } else {
+            let hex: String = account.bytes().map(|octet| format!("{octet:02x}")).collect();
+            self.root.join(format!("={hex}"))
+        }
+    }
+
+    /// Writes one message; `false` where it is there already or cannot be said in RFC 5322.
+    fn write(&self, store: &dyn Store, folder: &Path, entry: &MailboxEntry) -> std::io::Result<bool> {
+        let base = format!("{}.W{}.{}", entry.received_at_ms / 1000, entry.uid, self.host);
+        let (new, read) = (folder.join("new").join(&base), folder.join("cur"));
+        let moved =
+            fs::read_dir(&read)?.flatten().any(|file| file.file_name().to_string_lossy().starts_with(&base));
+        if new.exists() || moved {
+            return Ok(false);
+        }
+        let stored = store.message(entry.identity).map_err(std::io::Error::other)?;
+        let Some(octets) = stored.and_then(|stored| legacy_form(store, &stored)) else { return Ok(false) };
+        let temporary = folder.join("tmp").join(&base);
+        let mut file = File::create(&temporary)?;
+        file.write_all(&octets)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &new)?;
+        File::open(folder.join("new"))?.sync_all()?;
+        Ok(true)
+    }
+}
+
+/// The message as a mail program reads it; `None` where it is too large or has no such form, and stays native only.
+fn legacy_form(store: &dyn Store, stored: &StoredMessage) -> Option<Vec<u8>> {
+    if stored.manifest.message_octets() > MAILDIR_OCTETS_MAX {
+        return None;
+    }
+    let message = whole(store, stored)?;
+    match translate::export(&message, &translate::ExportOptions::default()) {
+        Ok(octets) => Some(octets),
+        Err(refusal) => {
+            tracing::info!(%refusal, identity = %stored.manifest.identity(), "no RFC 5322 form; kept as native mail");
+            None
+        }
+    }
+}
+
+/// The whole message in memory.
+fn whole(store: &dyn Store, stored: &StoredMessage) -> Option<Message> {
+    let identity = stored.manifest.identity();
+    let mut octets = Vec::new();
+    let headers = stored.headers.as_ref()?;
+    for segment in stored.manifest.layout() {
+        match segment {
+            message::Segment::Header { .. } => octets.extend_from_slice(headers.message().octets()),
+            message::Segment::PartHeader { part, .. } => {
+                octets.extend_from_slice(headers.parts()[part].octets())
+            }
+            message::Segment::Body { part, octets: size } => {
+                octets.extend_from_slice(&body(store, identity, part, size)?);
+            }
+            message::Segment::Trailer => octets.extend_from_slice(b"\r\n\r\n"),
+        }
+    }
+    Message::parse(&octets, message::Limits::default()).ok()
+}
+
+fn body(store: &dyn Store, identity: message::Identity, part: usize, octets: u64) -> Option<Bytes> {
+    if octets == 0 {
+        return Some(Bytes::new());
+    }
+    let reader = store.open_part(identity, part).ok()??;
+    let mut buffer = vec![0; usize::try_from(octets).ok()?];
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read_at(filled as u64, &mut buffer[filled..]).ok()? {
+            0 => return None,
+            count => filled += count,
+        }
+    }
+    Some(Bytes::from(buffer))
+}
+
+fn progress(folder: &Path) -> std::io::Result<Option<MailUid>> {
+    match fs::read_to_string(folder.join(PROGRESS)) {
+        Ok(text) => Ok(text.trim().parse().ok().map(MailUid)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a file so that either the old or the new one is there, whatever happens.
+fn replace(folder: &Path, name: &str, octets: &[u8]) -> std::io::Result<()> {
+    let temporary = folder.join(format!("{name}.new"));
+    let mut file = File::create(&temporary)?;
+    file.write_all(octets)?;
+    file.sync_all()?;
+    fs::rename(&temporary, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,143 @@
+//! The queue: claims what is due and hands it to workers. The truth is in the store; what is kept here is a hint.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use storage::{Claim, Lane};
+use tokio::sync::{Notify, mpsc};
+
+use crate::limits::{EXPIRE_MAX, LEASE_MS, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX};
+use crate::{Courier, Event, Node};
+
+/// Rings when there may be something to do, and remembers which lanes are in trouble.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    notify: Notify,
+    troubled: Mutex<HashSet<Lane>>,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.notify.notify_one();
+    }
+
+    pub(crate) fn troubled(&self, lane: &Lane) {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).insert(lane.clone());
+    }
+
+    /// Whether the lane was in trouble; it is not any more.
+    pub(crate) fn was_troubled(&self, lane: &Lane) -> bool {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).remove(lane)
+    }
+}
+
+/// Runs the queue of one node.
+pub struct Dispatcher {
+    node: Node,
+    courier: Arc<dyn Courier>,
+}
+
+impl Node {
+    /// The dispatcher of this node, which delivers by this courier.
+    pub fn dispatcher(&self, courier: Arc<dyn Courier>) -> Dispatcher {
+        Dispatcher { node: self.clone(), courier }
+    }
+
+    /// Says that something in the queue may be due now, after an operator has changed it.
+    pub fn wake_queue(&self) {
+        self.inner.queue.ring();
+    }
+
+    /// Removes what is past its time, round by round, for as long as the node runs.
+    pub async fn upkeep(&self) {
+        loop {
+            match self.store().expire(self.now_ms(), EXPIRE_MAX).await {
+                Ok(EXPIRE_MAX) => continue,
+                Ok(_) => {}
+                Err(error) => self.tell(Event::Trouble { what: format!("upkeep: {error}") }),
+            }
+            self.inner.clock.sleep_until(self.now_ms() + UPKEEP_MS).await;
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Claims and works until the future is dropped. What is being worked on then is claimed again by the next start.
+    pub async fn run(self) {
+        let (done, mut finished) = mpsc::unbounded_channel::<Lane>();
+        let mut busy: HashMap<Lane, usize> = HashMap::new();
+        let mut working = 0_usize;
+        loop {
+            while let Ok(lane) = finished.try_recv() {
+                release(&mut busy, &mut working, &lane);
+            }
+            let claims = self.claim(&busy, WORKERS_MAX - working).await;
+            let more = !claims.is_empty();
+            for claim in claims {
+                *busy.entry(claim.leg.lane.clone()).or_default() += 1;
+                working += 1;
+                let (node, courier, done) = (self.node.clone(), self.courier.clone(), done.clone());
+                tokio::spawn(async move {
+                    let lane = claim.leg.lane.clone();
+                    node.work(claim, courier).await;
+                    // The dispatcher is gone only where the node stops.
+                    let _ = done.send(lane);
+                });
+            }
+            if more && working < WORKERS_MAX {
+                continue;
+            }
+            if let Some(lane) = self.wait(&mut finished, working).await {
+                release(&mut busy, &mut working, &lane);
+            }
+        }
+    }
+
+    async fn claim(&self, busy: &HashMap<Lane, usize>, room: usize) -> Vec<Claim> {
+        if room == 0 {
+            return Vec::new();
+        }
+        let full: Vec<Lane> = busy
+            .iter()
+            .filter(|(_, count)| **count >= WORKERS_PER_LANE_MAX)
+            .map(|(lane, _)| lane.clone())
+            .collect();
+        let now_ms = self.node.now_ms();
+        match self.node.store().claim(now_ms, LEASE_MS, room.min(WORKERS_PER_LANE_MAX), &full).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                self.node.tell(Event::Trouble { what: format!("claiming: {error}") });
+                self.node.inner.clock.sleep_until(now_ms + 1_000).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Waits until a worker is free, the bell rings, or something is due.
+    async fn wait(&self, finished: &mut mpsc::UnboundedReceiver<Lane>, working: usize) -> Option<Lane> {
+        let now_ms = self.node.now_ms();
+        let due_ms = match self.node.store().next_due(now_ms) {
+            // While workers run, what is due now may be in a full lane: then a worker ends the wait.
+            Ok(Some(due_ms)) if working > 0 => due_ms.max(now_ms + 50),
+            Ok(Some(due_ms)) => due_ms,
+            Ok(None) => now_ms + UPKEEP_MS,
+            Err(_) => now_ms + 1_000,
+        };
+        let due_ms = due_ms.min(now_ms + UPKEEP_MS);
+        tokio::select! {
+            lane = finished.recv() => lane,
+            () = self.node.inner.queue.notify.notified() => None,
+            () = self.node.inner.clock.sleep_until(due_ms) => None,
+        }
+    }
+}
+
+fn release(busy: &mut HashMap<Lane, usize>, working: &mut usize, lane: &Lane) {
+    *working = working.saturating_sub(1);
+    if let Some(count) = busy.get_mut(lane) {
+        *count -= 1;
+        if *count == 0 {
+            busy.remove(lane);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is accepted: a message, where it comes from, and what is to happen for each recipient, in one transaction.
+
+use message::address::{Address, Domain};
+use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Seal, Selection};
+
+use crate::{EnvelopeId, Lane, SealNote, StagedPart};
+
+/// Who handed a message in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A user of this node.
+    Submission {
+        /// The name of the account.
+        account: String,
+    },
+    /// Another node, authenticated as this domain.
+    Peer {
+        /// The domain.
+        domain: Domain,
+    },
+}
+
+impl Origin {
+    /// The holder of the cookies that this origin is given, and the owner of what it stages: the peer's domain, or
+    /// `account:` and the name.
+    pub fn holder(&self) -> String {
+        match self {
+            Origin::Submission { account } => format!("account:{account}"),
+            Origin::Peer { domain } => domain.as_str().to_owned(),
+        }
+    }
+}
+
+/// A message as it came, whole or in part.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// What it consists of.
+    pub manifest: Manifest,
+    /// Its header blocks, already verified against the manifest; `None` where only the seals were asked for.
+    pub headers: Option<Headers>,
+    /// Its seals, at most [`message::limits::SEALS_MAX`].
+    pub seals: Vec<Seal>,
+    /// The leaves that are here, by part number. A leaf of no octets may be left out.
+    pub parts: Vec<(usize, StagedPart)>,
+}
+
+/// Where the content of an acceptance is.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for each acceptance, and nearly all are the large variant"
+)]
+pub enum Content {
+    /// It came with this acceptance. Where the store holds the message already, what was missing is added.
+    New(NewMessage),
+    /// The store holds it.
+    Stored(Identity),
+    /// Nothing came but the offer: only for recipients that are pended.
+    Offered {
+        /// Which message.
+        identity: Identity,
+    },
+}
+
+impl Content {
+    /// Which message.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Content::New(message) => message.manifest.identity(),
+            Content::Stored(identity) | Content::Offered { identity } => *identity,
+        }
+    }
+}
+
+/// What is to happen for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Into the mailbox of a local account; the message must be complete. Final: `Accepted`.
+    Mailbox {
+        /// The name of the account.
+        account: String,
+        /// What was found about the seals, to be shown with the entry.
+        seals: Vec<SealNote>,
+    },
+    /// Into the queue; the message must be complete.
+    Queue {
+        /// Along which lane.
+        lane: Lane,
+    },
+    /// Kept until someone decides; the answer must be `Pending`.
+    Pend {
+        /// The local account that decides, where it is a user's decision.
+        account: Option<String>,
+        /// What is asked of the sender at the next poll, where something is.
+        wanted: Option<Selection>,
+        /// Why it is held, for people.
+        reason: String,
+    },
+    /// Recorded as refused, so that the same offer gets the same answer. Final.
+    Refuse {
+        /// Why, for programs.
+        code: Code,
+        /// Why, for people.
+        text: String,
+    },
+}
+
+/// One recipient of an acceptance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intended {
+    /// For whom, as it stood in the offer.
+    pub address: Address,
+    /// What is to happen.
+    pub effect: Effect,
+    /// What the offerer is told. For [`Effect::Mailbox`] and [`Effect::Refuse`] it must be `Accepted` or `Refused`; for
+    /// [`Effect::Pend`] `Pending` with a fresh cookie; for [`Effect::Queue`] `Pending` with a fresh cookie or `Accepted`.
+    /// The cookie is recorded for the holder [`Origin::holder`].
+    pub answer: Disposition,
+}
+
+/// One acceptance: everything in it becomes durable together or not at all.
+#[derive(Debug)]
+pub struct Acceptance {
+    /// The message.
+    pub content: Content,
+    /// The identity under which its origin offers it, and by which the same offer is known when it comes again: for a
+    /// peer that of the message, for a user one that stands for this one submission.
+    pub offered_as: Identity,
+    /// Octets of the message in its octet form.
+    pub octets: u64,
+    /// Who handed it in.
+    pub origin: Origin,
+    /// The way so far, oldest first, our own hop included; at most [`message::limits::HOPS_MAX`].
+    pub trace: Vec<Hop>,
+    /// Now, in Unix milliseconds.
+    pub now_ms: u64,
+    /// When the queue gives up, in Unix milliseconds.
+    pub expires_at_ms: u64,
+    /// Not sent before this time, in Unix milliseconds: sending later, and the window for undo.
+    pub release_at_ms: Option<u64>,
+    /// For whom, each once, at most [`message::limits::RECIPIENTS_MAX`].
+    pub recipients: Vec<Intended>,
+}
+
+/// What an acceptance has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The envelope; where every recipient had been answered before, the one of the first of them.
+    pub envelope: EnvelopeId,
+    /// The truth for each recipient now, in the order given: for one that the same peer had offered before it is what
+    /// became of that offer, and nothing was done a second time.
+    pub answers: Vec<Disposition>,
+    /// The lanes that have new legs, each once.
+    pub lanes: Vec<Lane>,
+}
+
+/// More of the content of a message that is held: what a `Want` has brought.
+#[derive(Debug)]
+pub struct Supply {
+    /// Which envelope is waiting for it.
+    pub envelope: EnvelopeId,
+    /// What came.
+    pub message: NewMessage,
+    /// Now, in Unix milliseconds.
+    pub now_ms: u64,
+}
+
+/// A message as it is kept.
+#[derive(Debug, Clone)]
+pub struct StoredMessage {
+    /// What it consists of.
+    pub manifest: Manifest,
+    /// Its header blocks, where they are here.
+    pub headers: Option<Headers>,
+    /// Its seals.
+    pub seals: Vec<Seal>,
+    /// The numbers of the leaves that are not here.
+    pub missing: Vec<usize>,
+}
+
+impl StoredMessage {
+    /// Whether headers and all leaves are here.
+    pub fn is_complete(&self) -> bool {
+        self.headers.is_some() && self.missing.is_empty()
+    }
+}

@@ -1,0 +1,138 @@
+//! Content: staging, resuming, reading, going.
+
+use message::Extent;
+
+use super::Open;
+use super::fixture::*;
+use crate::{Content, Error, NewMessage};
+
+/// proves: STO-8
+pub(super) fn a_message_comes_back_as_it_was(open: &Open) {
+    let bodies =
+        [octets(1, 10), octets(2, 0), octets(3, 32 * 1024), octets(4, 32 * 1024 + 1), octets(5, LARGE)];
+    let message = letter("whole", &bodies);
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    accept(&*store, &message, peer(), vec![to_mailbox("ann@here.test", "ann")]).unwrap();
+    drop(store);
+    let store = open();
+    let stored = store.message(message.identity()).unwrap().unwrap();
+    assert!(stored.is_complete());
+    assert_eq!(&stored.manifest, message.manifest());
+    assert_eq!(stored.headers.as_ref(), Some(message.headers()));
+    for (number, _, _) in message.manifest().leaves() {
+        let octets = read_part(&*store, message.identity(), number).unwrap();
+        assert_eq!(&octets[..], &message.body(number).unwrap()[..], "part {number}");
+    }
+    assert!(store.open_part(message.identity(), 0).unwrap().is_none(), "a container has no octets");
+    assert!(store.open_part(message.identity(), 999).unwrap().is_none());
+}
+
+/// proves: STO-9
+pub(super) fn a_part_is_resumed_where_it_stopped(open: &Open) {
+    let body = octets(1, LARGE);
+    let extent = Extent::of(&body);
+    let store = open();
+    let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+    writer.write(&body[..60_000]).unwrap();
+    assert!(matches!(store.stage("peer.test", extent, NOW), Err(Error::Busy)));
+    assert_eq!(
+        store.stage("other.test", extent, NOW).unwrap().offset(),
+        0,
+        "another owner knows nothing of it"
+    );
+    drop(writer);
+    drop(store);
+    let store = open();
+    let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+    assert_eq!(writer.offset(), 60_000);
+    writer.write(&body[60_000..]).unwrap();
+    // Staged, not accepted: it waits at its end for the next attempt.
+    drop(writer.finish().unwrap());
+    assert_eq!(store.stage("peer.test", extent, NOW).unwrap().offset(), LARGE as u64);
+    let message = letter("resumed", std::slice::from_ref(&body));
+    add_account(&*store, "ann").unwrap();
+    accept(&*store, &message, peer(), vec![to_mailbox("ann@here.test", "ann")]).unwrap();
+    assert_eq!(read_part(&*store, message.identity(), 0).unwrap(), &body[..]);
+    assert_eq!(store.stage("peer.test", extent, NOW).unwrap().offset(), 0, "nothing is left in staging");
+}
+
+pub(super) fn wrong_octets_are_thrown_away(open: &Open) {
+    let store = open();
+    for count in [100, LARGE] {
+        let body = octets(1, count);
+        let extent = Extent::of(&body);
+        let mut wrong = body.to_vec();
+        wrong[50] ^= 1;
+        let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+        writer.write(&wrong).unwrap();
+        assert!(matches!(writer.finish(), Err(Error::Digest)));
+        let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+        assert_eq!(writer.offset(), 0, "wrong octets are not resumed");
+        writer.write(&body).unwrap();
+        assert_eq!(writer.write(b"x"), Err(Error::Digest), "more than announced");
+        let mut writer = {
+            drop(writer);
+            store.stage("peer.test", extent, NOW).unwrap()
+        };
+        writer.write(&body[..10]).unwrap();
+        assert!(matches!(writer.finish(), Err(Error::Digest)), "less than announced");
+    }
+}
+
+pub(super) fn a_part_is_known_to_its_sender_only(open: &Open) {
+    let body = octets(1, LARGE);
+    let extent = Extent::of(&body);
+    let message = letter("first", std::slice::from_ref(&body));
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    assert!(store.known("peer.test", extent).unwrap().is_none());
+    accept(&*store, &message, peer(), vec![to_mailbox("ann@here.test", "ann")]).unwrap();
+    assert!(store.known("other.test", extent).unwrap().is_none());
+    let known = store.known("peer.test", extent).unwrap().unwrap();
+    let second = letter("second", std::slice::from_ref(&body));
+    let content = NewMessage {
+        manifest: second.manifest().clone(),
+        headers: Some(second.headers().clone()),
+        seals: Vec::new(),
+        parts: vec![(0, known)],
+    };
+    let late = store.known("peer.test", extent).unwrap().unwrap();
+    let content = acceptance(Content::New(content), peer(), vec![to_mailbox("ann@here.test", "ann")]);
+    block_on(store.accept(content)).unwrap();
+    assert_eq!(read_part(&*store, second.identity(), 0).unwrap(), &body[..]);
+    for entry in store.mailbox("ann", None, 10).unwrap() {
+        block_on(store.remove_mail("ann", entry.uid)).unwrap();
+    }
+    let third = letter("third", std::slice::from_ref(&body));
+    let content = NewMessage {
+        manifest: third.manifest().clone(),
+        headers: Some(third.headers().clone()),
+        seals: Vec::new(),
+        parts: vec![(0, late)],
+    };
+    let content = acceptance(Content::New(content), peer(), vec![to_mailbox("ann@here.test", "ann")]);
+    assert_eq!(block_on(store.accept(content)), Err(Error::Gone));
+}
+
+/// proves: STO-8
+pub(super) fn content_goes_with_its_last_holder(open: &Open) {
+    let message = letter("shared", &[octets(1, 500), octets(2, LARGE)]);
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    add_account(&*store, "eve").unwrap();
+    let both = vec![to_mailbox("ann@here.test", "ann"), to_mailbox("eve@here.test", "eve")];
+    accept(&*store, &message, peer(), both).unwrap();
+    let of = |account: &str| store.mailbox(account, None, 10).unwrap()[0].uid;
+    let reader = store.open_part(message.identity(), 2).unwrap().unwrap();
+    block_on(store.remove_mail("ann", of("ann"))).unwrap();
+    assert!(store.message(message.identity()).unwrap().is_some());
+    assert!(read_part(&*store, message.identity(), 2).is_some());
+    block_on(store.remove_mail("eve", of("eve"))).unwrap();
+    assert!(store.message(message.identity()).unwrap().is_none());
+    assert!(store.open_part(message.identity(), 2).unwrap().is_none());
+    assert!(store.known("peer.test", Extent::of(message.body(2).unwrap())).unwrap().is_none());
+    let mut first = [0; 4];
+    assert_eq!(reader.read_at(0, &mut first), Ok(4), "an open reader goes on");
+    assert_eq!(findings(&*store), Vec::<String>::new());
+}

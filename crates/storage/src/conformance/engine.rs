@@ -1,0 +1,53 @@
+//! What the keeper relies on in an engine itself.
+
+use crate::engine::{Batch, Engine};
+use crate::limits::{KEY_OCTETS_MAX, VALUE_OCTETS_MAX};
+
+/// Tests one engine; `open` opens it again where it was before. Panics where it does not do what [`Engine`] says.
+///
+/// proves: STO-2
+pub fn run_engine<E: Engine>(open: &dyn Fn() -> E) {
+    let engine = open();
+    let mut batch = Batch::default();
+    let names: [&[u8]; 5] = [b"a", b"b", b"b\0", b"ba", b"c"];
+    names.iter().for_each(|name| batch.put(name.to_vec(), name.to_vec()));
+    engine.apply(&batch).unwrap();
+    let keys = |engine: &E, from: &[u8], to: &[u8], limit| {
+        let pairs = engine.range(from, to, limit).unwrap();
+        pairs.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&engine, b"b", b"c", 10), [&b"b"[..], b"b\0", b"ba"], "the end does not belong to it");
+    assert_eq!(keys(&engine, b"a", b"z", 2), [b"a", b"b"]);
+    assert!(keys(&engine, b"a", b"z", 0).is_empty());
+    assert!(keys(&engine, b"c", b"b", 10).is_empty());
+    assert!(keys(&engine, b"b", b"b", 10).is_empty());
+    let mut batch = Batch::default();
+    batch.put(b"a".to_vec(), b"changed".to_vec());
+    batch.remove(b"b".to_vec());
+    batch.remove(b"never there".to_vec());
+    batch.put(vec![7; KEY_OCTETS_MAX], vec![8; VALUE_OCTETS_MAX]);
+    batch.put(b"empty".to_vec(), Vec::new());
+    engine.apply(&batch).unwrap();
+    drop(engine);
+    let engine = open();
+    assert_eq!(engine.value(b"a"), Ok(Some(b"changed".to_vec())));
+    assert_eq!(engine.value(b"b"), Ok(None));
+    assert_eq!(engine.value(b"empty"), Ok(Some(Vec::new())), "an empty value is a value");
+    assert_eq!(engine.value(&[7; KEY_OCTETS_MAX]), Ok(Some(vec![8; VALUE_OCTETS_MAX])));
+    engine.compact().unwrap();
+    assert_eq!(engine.check(), Ok(Vec::new()));
+    assert_eq!(keys(&engine, b"a", b"z", 10), [&b"a"[..], b"b\0", b"ba", b"c", b"empty"]);
+    // What one group can hold at most: many values of the largest size in one batch.
+    let mut batch = Batch::default();
+    (0..192_u8).for_each(|number| batch.put(vec![b'L', number], vec![number; VALUE_OCTETS_MAX]));
+    engine.apply(&batch).unwrap();
+    drop(engine);
+    let engine = open();
+    let pairs = engine.range(b"L", b"M", 1000).unwrap();
+    assert_eq!(pairs.len(), 192);
+    assert!(
+        pairs
+            .iter()
+            .all(|(key, value)| value.len() == VALUE_OCTETS_MAX && value.iter().all(|o| *o == key[1]))
+    );
+}

@@ -1,0 +1,66 @@
+//! The suite that every engine passes: the same list of tests over any way to open a store.
+//!
+//! An engine crate calls [`run`] with a function that makes a new, empty place and returns how to open (and open
+//! again) the store in it; embedded engines also call [`run_engine`], [`run_crashes`] and
+//! [`run_kills`].
+
+mod accept;
+mod content;
+mod crash;
+mod engine;
+mod fault;
+mod fixture;
+mod kill;
+mod queue;
+mod status;
+mod upkeep;
+
+pub use crash::{OpenEngine, run_crashes};
+pub use engine::run_engine;
+pub use fault::{Counter, Faults, FaultyEngine};
+pub use fixture::block_on;
+pub use kill::run_kills;
+
+use crate::Store;
+
+/// Opens the store of one place; called again after the store was dropped, it opens what is there.
+pub type Open = Box<dyn Fn() -> Box<dyn Store>>;
+
+/// One test.
+type Test = fn(&Open);
+
+/// The tests by name.
+const TESTS: &[(&str, Test)] = &[
+    ("a_message_comes_back_as_it_was", content::a_message_comes_back_as_it_was),
+    ("a_part_is_resumed_where_it_stopped", content::a_part_is_resumed_where_it_stopped),
+    ("wrong_octets_are_thrown_away", content::wrong_octets_are_thrown_away),
+    ("a_part_is_known_to_its_sender_only", content::a_part_is_known_to_its_sender_only),
+    ("content_goes_with_its_last_holder", content::content_goes_with_its_last_holder),
+    ("the_same_offer_has_one_effect", accept::the_same_offer_has_one_effect),
+    ("an_acceptance_is_all_or_nothing", accept::an_acceptance_is_all_or_nothing),
+    ("what_does_not_belong_together_is_refused", accept::what_does_not_belong_together_is_refused),
+    ("held_mail_is_completed_and_delivered", accept::held_mail_is_completed_and_delivered),
+    ("a_mailbox_has_each_message_once", accept::a_mailbox_has_each_message_once),
+    ("the_final_answer_travels_back", queue::the_final_answer_travels_back),
+    ("a_stale_fence_changes_nothing", queue::a_stale_fence_changes_nothing),
+    ("lanes_are_served_in_turn", queue::lanes_are_served_in_turn),
+    ("a_claim_costs_what_it_takes", queue::a_claim_costs_what_it_takes),
+    ("legs_are_held_released_and_removed", queue::legs_are_held_released_and_removed),
+    ("leases_end_and_restarts_void_them", queue::leases_end_and_restarts_void_them),
+    ("a_submitter_can_give_up", queue::a_submitter_can_give_up),
+    ("foreign_and_unknown_cookies_look_alike", status::foreign_and_unknown_cookies_look_alike),
+    ("the_journal_keeps_first_and_last", status::the_journal_keeps_first_and_last),
+    ("envelopes_are_listed", status::envelopes_are_listed),
+    ("accounts_are_found_by_their_ways", status::accounts_are_found_by_their_ways),
+    ("retention_ends", upkeep::retention_ends),
+    ("a_sound_store_has_no_findings", upkeep::a_sound_store_has_no_findings),
+    ("everything_is_exported", upkeep::everything_is_exported),
+];
+
+/// Runs every test, each in a place of its own. Panics where one fails.
+pub fn run(make: &dyn Fn() -> Open) {
+    for (name, test) in TESTS {
+        println!("{name}");
+        test(&make());
+    }
+}

@@ -1,0 +1,113 @@
+//! What the keeper needs of an ordered key-value engine. Nothing of it is seen above [`crate::Store`].
+
+use std::collections::BTreeMap;
+
+use crate::Error;
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Something that can be read by key: an engine, or an engine under the changes of a transaction.
+pub trait View {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the engine cannot read, [`Error::Damaged`] where it finds damage.
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The pairs with `from <= key < to` in the order of their keys, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`View::value`].
+    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error>;
+}
+
+/// An ordered key-value engine: keys of at most [`crate::limits::KEY_OCTETS_MAX`] octets, values of at most
+/// [`crate::limits::VALUE_OCTETS_MAX`].
+///
+/// Only one thread calls [`Engine::apply`] and [`Engine::compact`]; any thread reads at any time.
+///
+/// keeps: STO-2
+pub trait Engine: View + Send + Sync + 'static {
+    /// Applies all changes of the batch or none, and returns when they are durable.
+    ///
+    /// # Errors
+    /// Any error means that it is not known whether the batch is durable. The engine is not written to again.
+    fn apply(&self, batch: &Batch) -> Result<(), Error>;
+
+    /// What the engine finds wrong with itself, one line each.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot look.
+    fn check(&self) -> Result<Vec<String>, Error>;
+
+    /// Gives room back where it can.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it fails; nothing is lost.
+    fn compact(&self) -> Result<(), Error>;
+}
+
+/// Changes that belong together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Octets of all keys and values ever put in: at least those that are there.
+    octets: usize,
+}
+
+impl Batch {
+    /// The changes in the order of their keys: a value to write, or `None` to remove the key.
+    pub fn changes(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    /// How many keys change.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Writes a value.
+    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.octets += key.len() + value.len();
+        self.changes.insert(key, Some(value));
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: Vec<u8>) {
+        self.octets += key.len();
+        self.changes.insert(key, None);
+    }
+
+    /// Takes in later changes.
+    pub(crate) fn append(&mut self, later: Batch) {
+        self.octets += later.octets;
+        self.changes.extend(later.changes);
+    }
+
+    /// Octets of the changes, or more where a key changed several times.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// What this batch says of a key: nothing, that it is removed, or its value.
+    pub(crate) fn change(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.changes.get(key).map(Option::as_deref)
+    }
+
+    /// The changes in a range of keys.
+    pub(crate) fn changes_in(
+        &self,
+        from: &[u8],
+        to: &[u8],
+    ) -> impl Iterator<Item = (&Vec<u8>, &Option<Vec<u8>>)> {
+        // A range whose start is past its end would panic.
+        let to = to.max(from);
+        self.changes.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(to)))
+    }
+}

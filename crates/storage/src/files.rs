@@ -1,0 +1,412 @@
+//! The files of large parts: `staging/<name>.part` on the way in, `parts/<2 digits>/<digest>` when kept.
+//!
+//! A file is in `parts` only with the octets of its digest, synced: it is written and synced in `staging` and renamed.
+//! A store that is only in memory keeps the same two rooms in maps.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use message::{Digest, DigestWriter};
+
+use crate::Error;
+
+/// The rooms of the files of one store.
+#[derive(Debug)]
+pub(crate) struct Files {
+    place: Place,
+    /// Names of staging files that a writer or a staged part has open.
+    open: Mutex<HashSet<String>>,
+    #[cfg(any(test, feature = "conformance"))]
+    faults: crate::conformance::Faults,
+}
+
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    Memory(Arc<MemoryFiles>),
+}
+
+/// Files in memory, for a store in memory. It outlives the store that uses it, as a disk does.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryFiles {
+    staging: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
+    placed: Mutex<BTreeMap<Digest, Bytes>>,
+}
+
+/// A lock that is taken even when its last holder panicked: what it guards is changed in single steps.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A partial transfer, open for one writer.
+#[derive(Debug)]
+pub(crate) struct StagingFile {
+    name: String,
+    files: Arc<Files>,
+    handle: Option<File>,
+    /// When it was opened, in Unix milliseconds: its age counts from there.
+    touched_ms: u64,
+}
+
+/// A file among the parts, open for reading.
+#[derive(Debug)]
+pub(crate) enum PlacedFile {
+    Disk(File),
+    Memory(Bytes),
+}
+
+/// A partial transfer as a listing shows it.
+#[derive(Debug)]
+pub(crate) struct StagingEntry {
+    pub(crate) name: String,
+    pub(crate) octets: u64,
+    pub(crate) touched_ms: u64,
+}
+
+impl Files {
+    /// Opens the rooms below a directory and makes them where they are not there.
+    pub(crate) fn in_directory(directory: &Path) -> Result<Files, Error> {
+        let (staging, parts) = (directory.join("staging"), directory.join("parts"));
+        fs::create_dir_all(&staging)?;
+        fs::create_dir_all(&parts)?;
+        // All 256 rooms are made here, so that no commit depends on a directory whose name may not be durable.
+        for first in 0..=u8::MAX {
+            fs::create_dir_all(parts.join(format!("{first:02x}")))?;
+        }
+        sync_directory(&parts)?;
+        sync_directory(directory)?;
+        if let Some(above) = directory.parent().filter(|above| !above.as_os_str().is_empty()) {
+            sync_directory(above)?;
+        }
+        Ok(Files::at(Place::Directory(directory.to_owned())))
+    }
+
+    /// Rooms in memory.
+    pub(crate) fn in_memory(memory: Arc<MemoryFiles>) -> Files {
+        Files::at(Place::Memory(memory))
+    }
+
+    fn at(place: Place) -> Files {
+        Files {
+            place,
+            open: Mutex::default(),
+            #[cfg(any(test, feature = "conformance"))]
+            faults: crate::conformance::Faults::none(),
+        }
+    }
+
+    /// The same rooms, whose durable steps fail by plan.
+    #[cfg(any(test, feature = "conformance"))]
+    pub(crate) fn with_faults(mut self, faults: crate::conformance::Faults) -> Files {
+        self.faults = faults;
+        self
+    }
+
+    /// Carries out a durable step.
+    fn step(&self, carry_out: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        #[cfg(any(test, feature = "conformance"))]
+        let result = self.faults.step(carry_out);
+        #[cfg(not(any(test, feature = "conformance")))]
+        let result = carry_out();
+        result
+    }
+
+    /// Opens the partial transfer of this owner and digest, or makes it.
+    pub(crate) fn stage(
+        self: &Arc<Self>,
+        owner: &str,
+        digest: Digest,
+        now_ms: u64,
+    ) -> Result<StagingFile, Error> {
+        let name = staging_name(owner, digest);
+        if !lock(&self.open).insert(name.clone()) {
+            return Err(Error::Busy);
+        }
+        // From here on dropping the file gives the name free again.
+        let mut file = StagingFile { name, files: self.clone(), handle: None, touched_ms: now_ms };
+        match &self.place {
+            Place::Directory(directory) => {
+                let path = staging_path(directory, &file.name);
+                let handle =
+                    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+                file.handle = Some(handle);
+            }
+            Place::Memory(memory) => {
+                lock(&memory.staging).entry(file.name.clone()).or_default().0 = now_ms;
+            }
+        }
+        Ok(file)
+    }
+
+    /// Moves a synced staging file among the parts. The directory has to be synced after it: see [`Files::sync`].
+    pub(crate) fn place(&self, file: &StagingFile, digest: Digest) -> Result<(), Error> {
+        self.step(|| self.place_now(file, digest))
+    }
+
+    fn place_now(&self, file: &StagingFile, digest: Digest) -> Result<(), Error> {
+        match &self.place {
+            Place::Directory(directory) => {
+                let target = part_path(directory, digest);
+                fs::rename(staging_path(directory, &file.name), target)?;
+            }
+            Place::Memory(memory) => {
+                if let Some((_, octets)) = lock(&memory.staging).remove(&file.name) {
+                    lock(&memory.placed).insert(digest, octets.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs the directories of these parts.
+    pub(crate) fn sync(&self, placed: &[Digest]) -> Result<(), Error> {
+        if let Place::Directory(directory) = &self.place {
+            let parents: BTreeSet<PathBuf> = placed
+                .iter()
+                .filter_map(|digest| part_path(directory, *digest).parent().map(Path::to_owned))
+                .collect();
+            for parent in parents {
+                self.step(|| sync_directory(&parent))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a part; `None` where it is not here.
+    pub(crate) fn open_part(&self, digest: Digest) -> Result<Option<(u64, PlacedFile)>, Error> {
+        match &self.place {
+            Place::Directory(directory) => match File::open(part_path(directory, digest)) {
+                Ok(file) => Ok(Some((file.metadata()?.len(), PlacedFile::Disk(file)))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Place::Memory(memory) => Ok(lock(&memory.placed)
+                .get(&digest)
+                .map(|octets| (octets.len() as u64, PlacedFile::Memory(octets.clone())))),
+        }
+    }
+
+    /// The digest that the octets of a part have now; `None` where it is not here. Reads all of it.
+    pub(crate) fn digest_of(&self, digest: Digest, page_octets: usize) -> Result<Option<Digest>, Error> {
+        let Some((_, file)) = self.open_part(digest)? else { return Ok(None) };
+        let mut hasher = DigestWriter::new();
+        let mut page = vec![0; page_octets];
+        loop {
+            match file.read_at(hasher.octets(), &mut page)? {
+                0 => return Ok(Some(hasher.digest())),
+                count => hasher.update(&page[..count]),
+            }
+        }
+    }
+
+    /// Removes a part. One that is not there is no error.
+    pub(crate) fn remove_part(&self, digest: Digest) -> Result<(), Error> {
+        match &self.place {
+            Place::Directory(directory) => self.step(|| remove_file(&part_path(directory, digest))),
+            Place::Memory(memory) => {
+                lock(&memory.placed).remove(&digest);
+                Ok(())
+            }
+        }
+    }
+
+    /// The digests of all parts that are here, and the names of files that are none.
+    pub(crate) fn parts(&self) -> Result<(Vec<Digest>, Vec<String>), Error> {
+        let (mut digests, mut strange) = (Vec::new(), Vec::new());
+        match &self.place {
+            Place::Directory(directory) => {
+                for room in fs::read_dir(directory.join("parts"))? {
+                    for file in fs::read_dir(room?.path())? {
+                        let name = file?.file_name().to_string_lossy().into_owned();
+                        match Digest::from_hex(&name) {
+                            Ok(digest) => digests.push(digest),
+                            Err(_) => strange.push(name),
+                        }
+                    }
+                }
+            }
+            Place::Memory(memory) => digests.extend(lock(&memory.placed).keys()),
+        }
+        Ok((digests, strange))
+    }
+
+    /// The partial transfers that no writer has open.
+    pub(crate) fn staging(&self) -> Result<Vec<StagingEntry>, Error> {
+        let mut entries = Vec::new();
+        match &self.place {
+            Place::Directory(directory) => {
+                for file in fs::read_dir(directory.join("staging"))? {
+                    let file = file?;
+                    let name = file.file_name().to_string_lossy().trim_end_matches(".part").to_owned();
+                    // It may have been placed or removed since the listing.
+                    let Ok(metadata) = file.metadata() else { continue };
+                    let touched =
+                        metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                    let touched_ms = u64::try_from(touched.as_millis()).unwrap_or(u64::MAX);
+                    entries.push(StagingEntry { name, octets: metadata.len(), touched_ms });
+                }
+            }
+            Place::Memory(memory) => {
+                entries.extend(lock(&memory.staging).iter().map(|(name, (touched_ms, octets))| {
+                    StagingEntry { name: name.clone(), octets: octets.len() as u64, touched_ms: *touched_ms }
+                }));
+            }
+        }
+        let open = lock(&self.open);
+        entries.retain(|entry| !open.contains(&entry.name));
+        Ok(entries)
+    }
+
+    /// Removes a partial transfer unless a writer has it open.
+    pub(crate) fn remove_staging(&self, name: &str) -> Result<(), Error> {
+        // The set stays locked meanwhile, so that no writer can open it in between.
+        let open = lock(&self.open);
+        if open.contains(name) { Ok(()) } else { self.unlink_staging(name) }
+    }
+
+    fn unlink_staging(&self, name: &str) -> Result<(), Error> {
+        match &self.place {
+            Place::Directory(directory) => remove_file(&staging_path(directory, name)),
+            Place::Memory(memory) => {
+                lock(&memory.staging).remove(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// Free octets for us on the disk; `None` in memory.
+    pub(crate) fn free_octets(&self) -> Option<u64> {
+        match &self.place {
+            Place::Directory(directory) => {
+                let room = rustix::fs::statvfs(directory).ok()?;
+                Some(room.f_bavail.saturating_mul(room.f_frsize))
+            }
+            Place::Memory(_) => None,
+        }
+    }
+}
+
+impl StagingFile {
+    /// Reads what is there from the start; more than `octets_max` cannot belong to it and is thrown away.
+    pub(crate) fn read_all(&mut self, octets_max: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        match (&self.files.place, &mut self.handle) {
+            (Place::Memory(memory), _) => {
+                if let Some((_, octets)) = lock(&memory.staging).get_mut(&self.name) {
+                    octets.truncate(usize::try_from(octets_max).unwrap_or(usize::MAX));
+                    take(octets);
+                }
+            }
+            (Place::Directory(_), Some(handle)) => {
+                if handle.metadata()?.len() > octets_max {
+                    handle.set_len(octets_max)?;
+                }
+                let mut buffer = vec![0; 64 * 1024];
+                loop {
+                    let count = handle.read(&mut buffer)?;
+                    if count == 0 {
+                        break;
+                    }
+                    take(&buffer[..count]);
+                }
+            }
+            (Place::Directory(_), None) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes octets at the end, which is at `offset`. A write that fails is cut off again, as far as that goes.
+    pub(crate) fn append(&mut self, octets: &[u8], offset: u64) -> Result<(), Error> {
+        match (&self.files.place, &mut self.handle) {
+            (Place::Memory(memory), _) => {
+                lock(&memory.staging).entry(self.name.clone()).or_default().1.extend_from_slice(octets);
+            }
+            (Place::Directory(_), Some(handle)) => {
+                if let Err(error) = handle.write_all(octets) {
+                    // What is left too much is hashed at the next resumption and found out at its end.
+                    let _ = handle.set_len(offset);
+                    return Err(error.into());
+                }
+            }
+            (Place::Directory(_), None) => return Err(Error::Closed),
+        }
+        Ok(())
+    }
+
+    /// Makes the octets durable.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.handle.as_ref().map_or(Ok(()), |handle| Ok(handle.sync_all()?))
+    }
+
+    /// Throws the octets away.
+    pub(crate) fn discard(&mut self) {
+        // A file that cannot be removed has a wrong digest, which the next resumption finds out.
+        let _ = self.files.unlink_staging(&self.name);
+        self.handle = None;
+    }
+}
+
+impl Drop for StagingFile {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            // Writing has set the time of the machine's clock. Where that cannot be undone, it counts from there.
+            let _ = handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(self.touched_ms));
+        }
+        lock(&self.files.open).remove(&self.name);
+    }
+}
+
+impl PlacedFile {
+    /// Reads from this offset on, as many octets as fit and are there.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
+        match self {
+            PlacedFile::Disk(file) => loop {
+                match file.read_at(buffer, offset) {
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    other => return Ok(other?),
+                }
+            },
+            PlacedFile::Memory(octets) => {
+                let rest =
+                    usize::try_from(offset).ok().and_then(|offset| octets.get(offset..)).unwrap_or_default();
+                let count = rest.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&rest[..count]);
+                Ok(count)
+            }
+        }
+    }
+}
+
+/// The name of a partial transfer: nobody but its owner finds it.
+fn staging_name(owner: &str, digest: Digest) -> String {
+    let mut octets = owner.as_bytes().to_vec();
+    octets.push(0);
+    octets.extend_from_slice(digest.as_bytes());
+    Digest::of(&octets).to_hex()
+}
+
+fn staging_path(directory: &Path, name: &str) -> PathBuf {
+    directory.join("staging").join(format!("{name}.part"))
+}
+
+fn part_path(directory: &Path, digest: Digest) -> PathBuf {
+    let name = digest.to_hex();
+    directory.join("parts").join(&name[..2]).join(&name)
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes names in a directory durable.
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
+    Ok(File::open(directory)?.sync_all()?)
+}

@@ -1,0 +1,435 @@
+//! [`Keeper`]: the one implementation of [`Store`], over any [`Engine`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use message::{Cookie, Digest, Extent};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::engine::{Batch, Engine};
+use crate::files::{Files, lock};
+use crate::limits::{
+    FREE_OCTETS_FLOOR_DEFAULT, INLINE_OCTETS_MAX, OWNER_OCTETS_MAX, POLLS_REMEMBERED_MAX,
+    RETENTION_MS_DEFAULT, STAGING_MS_DEFAULT, WAITING_OPERATIONS_MAX,
+};
+use crate::part::Source;
+use crate::record::{CookieRecord, Record};
+use crate::schedule::Schedule;
+use crate::transaction::{Transaction, read_number};
+use crate::verb::{check_name, load};
+use crate::writer::{self, Answer, Request, Work};
+use crate::{CookieAnswer, Error, PartWriter, StagedPart, Statistics, Wait, key};
+
+/// The version of the layout of a store, written when it is made (`spec/12-storage.md`).
+const FORMAT: u64 = 1;
+
+/// What a node may set about its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long final dispositions stay answerable, in milliseconds.
+    pub retention_ms: u64,
+    /// How long a partial transfer waits for its resumption, in milliseconds.
+    pub staging_ms: u64,
+    /// Octets of free space below which nothing new is accepted.
+    pub free_octets_floor: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            retention_ms: RETENTION_MS_DEFAULT,
+            staging_ms: STAGING_MS_DEFAULT,
+            free_octets_floor: FREE_OCTETS_FLOOR_DEFAULT,
+        }
+    }
+}
+
+/// The store over an engine. Dropping it waits until what was begun is committed.
+#[derive(Debug)]
+pub struct Keeper<E: Engine> {
+    pub(crate) shared: Arc<Shared<E>>,
+    requests: Option<Sender<Request>>,
+    places: Arc<Semaphore>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What readers and the writer share.
+#[derive(Debug)]
+pub(crate) struct Shared<E> {
+    pub(crate) engine: E,
+    pub(crate) files: Arc<Files>,
+    pub(crate) settings: Settings,
+    pub(crate) schedule: Mutex<Schedule>,
+    failure: Mutex<Option<String>>,
+    polls: Mutex<BTreeMap<Vec<u8>, u64>>,
+    commits: AtomicU64,
+    operations: AtomicU64,
+}
+
+impl<E: Engine> Keeper<E> {
+    /// Opens the store of this engine, with its files below this directory; makes it where it is not there, and
+    /// removes the orphans of an earlier crash.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a directory or the engine cannot be read or written; [`Error::Damaged`] where the store
+    /// is of another format.
+    pub fn open(engine: E, directory: &Path, settings: Settings) -> Result<Keeper<E>, Error> {
+        Keeper::open_with(engine, Files::in_directory(directory)?, settings)
+    }
+
+    pub(crate) fn open_with(engine: E, files: Files, settings: Settings) -> Result<Keeper<E>, Error> {
+        let opened = begin(&engine)?;
+        // The fences of this opening are above those of all earlier ones.
+        let schedule = Schedule::build(&engine, opened << 32)?;
+        let shared = Arc::new(Shared {
+            engine,
+            files: Arc::new(files),
+            settings,
+            schedule: Mutex::new(schedule),
+            failure: Mutex::default(),
+            polls: Mutex::default(),
+            commits: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+        });
+        for digest in shared.files.parts()?.0 {
+            shared.remove_unused(digest)?;
+        }
+        let (requests, receiver) = channel();
+        let for_writer = shared.clone();
+        let writer = std::thread::Builder::new()
+            .name("storage-writer".to_owned())
+            .spawn(move || writer::run(&for_writer, &receiver))?;
+        Ok(Keeper {
+            shared,
+            requests: Some(requests),
+            places: Arc::new(Semaphore::new(WAITING_OPERATIONS_MAX)),
+            writer: Some(writer),
+        })
+    }
+
+    /// Has the writer run an operation.
+    pub(crate) fn submit<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Wait<'_, T> {
+        Box::pin(async move {
+            self.shared.writable()?;
+            let place = self.places.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+            let (reply, answer) = oneshot::channel();
+            let work: Work = Box::new(move |transaction| {
+                let result = transaction.and_then(operation);
+                let counts = result.is_ok();
+                let answer: Answer = Box::new(move |commit| {
+                    // Whoever asked may have stopped waiting.
+                    let _ = reply.send(commit.and(result));
+                });
+                (counts, answer)
+            });
+            let requests = self.requests.as_ref().ok_or(Error::Closed)?;
+            requests.send(Request::Work(work, place)).map_err(|_| Error::Closed)?;
+            answer.await.map_err(|_| Error::Closed)?
+        })
+    }
+
+    /// Has the writer run an operation that makes the store grow, where there is room.
+    pub(crate) fn submit_growing<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Wait<'_, T> {
+        match self.shared.room() {
+            Ok(()) => self.submit(operation),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    pub(crate) fn compact_engine(&self) -> Result<(), Error> {
+        let (reply, answer) = channel();
+        let requests = self.requests.as_ref().ok_or(Error::Closed)?;
+        requests.send(Request::Compact(reply)).map_err(|_| Error::Closed)?;
+        answer.recv().map_err(|_| Error::Closed)?
+    }
+}
+
+impl<E: Engine> Drop for Keeper<E> {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has said so; there is nothing to add.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Checks or writes the format and counts this opening.
+fn begin<E: Engine>(engine: &E) -> Result<u64, Error> {
+    let (format, opened) = (key::meta("format"), key::meta("opened"));
+    match read_number(engine, &format)? {
+        None | Some(FORMAT) => {}
+        Some(_) => return Err(Error::Damaged { key: "the store has another format".to_owned() }),
+    }
+    let count = read_number(engine, &opened)?.unwrap_or(0) + 1;
+    let mut batch = Batch::default();
+    batch.put(format, FORMAT.to_be_bytes().to_vec());
+    batch.put(opened, count.to_be_bytes().to_vec());
+    engine.apply(&batch)?;
+    Ok(count)
+}
+
+impl<E: Engine> Shared<E> {
+    /// Whether the store may be written to.
+    pub(crate) fn writable(&self) -> Result<(), Error> {
+        match lock(&self.failure).as_ref() {
+            Some(reason) => Err(Error::ReadOnly(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Turns the store read-only: it is not known whether the last commit is durable.
+    pub(crate) fn poison(&self, error: &Error) -> Error {
+        let reason = error.to_string();
+        lock(&self.failure).get_or_insert_with(|| reason.clone());
+        Error::Unknown(reason)
+    }
+
+    /// Whether there is room for more.
+    ///
+    /// keeps: STO-19
+    pub(crate) fn room(&self) -> Result<(), Error> {
+        match self.files.free_octets() {
+            Some(free) if free < self.settings.free_octets_floor => Err(Error::Full),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a group of operations.
+    pub(crate) fn count(&self, operations: usize) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.operations.fetch_add(operations as u64, Ordering::Relaxed);
+    }
+
+    /// Removes the file of a part that nothing refers to.
+    pub(crate) fn remove_unused(&self, digest: Digest) -> Result<(), Error> {
+        let uses = key::part_uses(digest);
+        if self.engine.range(&uses, &key::after_prefix(&uses), 1)?.is_empty() {
+            self.files.remove_part(digest)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers when the holder polled its cookies until the next commit.
+    pub(crate) fn remember_polls(&self, cookies: &[Cookie], answers: &[CookieAnswer], now_ms: u64) {
+        let mut polls = lock(&self.polls);
+        let room = POLLS_REMEMBERED_MAX.saturating_sub(polls.len());
+        let own = cookies.iter().zip(answers).filter(|(_, answer)| **answer != CookieAnswer::Unknown);
+        polls.extend(own.take(room).map(|(cookie, _)| (key::cookie(cookie), now_ms)));
+    }
+
+    /// Removes partial transfers that nobody resumed in time; returns how many.
+    pub(crate) fn sweep_staging(&self, now_ms: u64, max: usize) -> Result<usize, Error> {
+        let mut swept = 0;
+        for entry in self.files.staging()? {
+            if swept < max && entry.touched_ms.saturating_add(self.settings.staging_ms) <= now_ms {
+                self.files.remove_staging(&entry.name)?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Writes the times of polls into a batch that is about to be committed.
+    pub(crate) fn note_polls(&self, batch: &mut Batch) {
+        for (key, now_ms) in std::mem::take(&mut *lock(&self.polls)) {
+            // A record that this batch changes keeps its older time: being late is allowed, being wrong is not.
+            if batch.change(&key).is_some() {
+                continue;
+            }
+            if let Ok(Some(mut record)) = load::<CookieRecord>(&self.engine, &key) {
+                record.polled_at_ms = Some(now_ms);
+                batch.put(key, record.encode());
+            }
+        }
+    }
+
+    pub(crate) fn stage(&self, owner: &str, extent: Extent, now_ms: u64) -> Result<PartWriter, Error> {
+        self.writable()?;
+        self.room()?;
+        check_name(owner, OWNER_OCTETS_MAX)?;
+        if extent.octets <= INLINE_OCTETS_MAX {
+            return Ok(PartWriter::in_memory(owner, extent));
+        }
+        PartWriter::in_file(owner, extent, self.files.stage(owner, extent.digest, now_ms)?)
+    }
+
+    pub(crate) fn known(&self, owner: &str, extent: Extent) -> Result<Option<StagedPart>, Error> {
+        check_name(owner, OWNER_OCTETS_MAX)?;
+        if extent.octets <= INLINE_OCTETS_MAX
+            || self.engine.value(&key::part_sender(extent.digest, owner))?.is_none()
+        {
+            return Ok(None);
+        }
+        let kept = self.files.open_part(extent.digest)?.is_some_and(|(octets, _)| octets == extent.octets);
+        Ok(kept.then(|| StagedPart { owner: owner.to_owned(), extent, source: Source::Known }))
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let [legs, lanes, claimed, quarantined] = lock(&self.schedule).counts();
+        Statistics {
+            legs,
+            lanes,
+            claimed,
+            quarantined,
+            commits: self.commits.load(Ordering::Relaxed),
+            operations: self.operations.load(Ordering::Relaxed),
+            free_octets: self.files.free_octets(),
+            read_only: self.writable().is_err(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Counter, block_on};
+    use crate::{
+        Acceptance, Content, CookieAnswer, Effect, Exported, FindingKind, Intended, Lane, LegId, Memory,
+        NewMessage, Origin, Store,
+    };
+    use message::address::Address;
+    use message::{Disposition, Draft, DraftContent, DraftPart, HeaderBuilder, Message};
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    /// Queues a message of one empty part along one of 50 lanes.
+    fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<crate::Receipt, Error> {
+        let mut header = HeaderBuilder::new();
+        header.push("Subject", &number.to_string()).unwrap();
+        let root = DraftPart {
+            media_type: "text/plain".to_owned(),
+            parameters: String::new(),
+            fields: Vec::new(),
+            content: DraftContent::Body(Extent::of(b"")),
+        };
+        let draft = Draft { header: header.finish().unwrap(), root };
+        let message = Message::assemble(&draft, vec![bytes::Bytes::new()]).unwrap();
+        let mut cookie = [0; 32];
+        cookie[..4].copy_from_slice(&number.to_be_bytes());
+        let to = Intended {
+            address: Address::from_wire("a@far.test").unwrap(),
+            effect: Effect::Queue { lane: Lane::new(&format!("lane {}", number % 50)).unwrap() },
+            answer: Disposition::Pending {
+                cookie: Cookie::from_bytes(cookie),
+                min_seconds: 1,
+                max_seconds: 2,
+                until: 3,
+            },
+        };
+        let content = NewMessage {
+            manifest: message.manifest().clone(),
+            headers: Some(message.headers().clone()),
+            seals: Vec::new(),
+            parts: Vec::new(),
+        };
+        block_on(store.accept(Acceptance {
+            offered_as: content.manifest.identity(),
+            content: Content::New(content),
+            octets: 1,
+            origin: Origin::Submission { account: "ann".to_owned() },
+            trace: Vec::new(),
+            now_ms: NOW,
+            expires_at_ms: NOW,
+            release_at_ms,
+            recipients: vec![to],
+        }))
+    }
+
+    fn counting() -> (Counter, Keeper<Counter>) {
+        let engine = Counter::new();
+        let files = Files::in_memory(std::sync::Arc::default());
+        (engine.clone(), Keeper::open_with(engine, files, Settings::default()).unwrap())
+    }
+
+    /// proves: STO-15
+    #[test]
+    fn a_claim_among_ten_thousand_legs_reads_what_it_takes() {
+        let (engine, store) = counting();
+        for number in 0..10_000 {
+            queue(&store, number, Some(NOW + if number % 1000 == 0 { 0 } else { 1 + u64::from(number) }))
+                .unwrap();
+        }
+        let before = engine.reads();
+        let claims = block_on(store.claim(NOW, 1000, 100, &[])).unwrap();
+        assert_eq!(claims.len(), 10);
+        // A leg, its envelope, and a page of at most 16 keys to find the next head of the lane.
+        assert!(engine.reads() - before <= 10 * 20, "{} reads", engine.reads() - before);
+        let before = engine.reads();
+        assert_eq!(block_on(store.claim(NOW, 1000, 100, &[])), Ok(Vec::new()));
+        assert_eq!(engine.reads(), before, "nothing is due, so nothing is read");
+    }
+
+    /// proves: STO-13
+    #[test]
+    fn every_cookie_costs_one_look() {
+        let (engine, store) = counting();
+        queue(&store, 7, None).unwrap();
+        let mut own = [0; 32];
+        own[3] = 7;
+        let cost = |holder: &str, cookie: [u8; 32]| {
+            let before = engine.reads();
+            let answer = store.poll(holder, &[Cookie::from_bytes(cookie)], NOW).unwrap().remove(0);
+            (engine.reads() - before, answer == CookieAnswer::Unknown)
+        };
+        assert_eq!(cost("account:ann", own), (1, false));
+        assert_eq!(cost("account:eve", own), (1, true));
+        assert_eq!(cost("account:ann", [9; 32]), (1, true));
+    }
+
+    /// proves: STO-5
+    #[test]
+    fn damage_stays_with_its_record() {
+        let engine = Memory::new();
+        let store = engine.open(Settings::default()).unwrap();
+        let (first, second) = (queue(&store, 1, None).unwrap(), queue(&store, 51, None).unwrap());
+        let leg = store.legs(None, None, 1).unwrap()[0].id;
+        let mut damage = Batch::default();
+        damage.put(key::leg(leg), b"\xffnothing of ours".to_vec());
+        engine.apply(&damage).unwrap();
+        let claims = block_on(store.claim(NOW, 1000, 10, &[])).unwrap();
+        assert_eq!(claims.iter().map(|claim| claim.envelope.id).collect::<Vec<_>>(), [second.envelope]);
+        assert_eq!(store.statistics().quarantined, 1);
+        assert!(matches!(block_on(store.retry(leg, NOW)), Err(Error::Damaged { .. })));
+        let mut found = Vec::new();
+        store.check(&mut |finding| found.push((finding.kind, finding.key))).unwrap();
+        assert_eq!(found, [(FindingKind::Damaged, key::readable(&key::leg(leg)))]);
+        let (mut skipped, mut envelopes) = (0, 0);
+        store
+            .export(&mut |item| match item {
+                Exported::Skipped(_) => skipped += 1,
+                Exported::Envelope(_) => envelopes += 1,
+                _ => {}
+            })
+            .unwrap();
+        assert_eq!((skipped, envelopes), (1, 2));
+        assert!(store.envelope(first.envelope).unwrap().is_some());
+        assert_eq!(block_on(store.retry(LegId(999), NOW)), Err(Error::NotFound("leg")));
+    }
+
+    /// proves: STO-19
+    #[test]
+    fn a_full_disk_refuses_what_grows_and_settles_what_is_there() {
+        let (engine, directory) = (Memory::new(), tempfile::tempdir().unwrap());
+        let store = Keeper::open(engine.clone(), directory.path(), Settings::default()).unwrap();
+        queue(&store, 1, None).unwrap();
+        drop(store);
+        let full = Settings { free_octets_floor: u64::MAX, ..Settings::default() };
+        let store = Keeper::open(engine, directory.path(), full).unwrap();
+        assert_eq!(queue(&store, 2, None), Err(Error::Full));
+        assert!(matches!(store.stage("ann", Extent::of(b"x"), NOW), Err(Error::Full)));
+        let leg = store.legs(None, None, 1).unwrap()[0].id;
+        assert_eq!(block_on(store.remove(leg, NOW)), Ok(Vec::new()));
+        assert!(!store.statistics().read_only);
+    }
+}

@@ -1,0 +1,56 @@
+//! The bounds on what a store takes and keeps.
+
+/// Octets of a leaf body that is kept in a record; larger ones are files. sled is slow and unsafe with large values,
+/// and most bodies of mail are smaller than this.
+pub const INLINE_OCTETS_MAX: u64 = 32 * 1024;
+/// Octets of one value in an engine. From 128 KiB sled writes files that it never syncs.
+pub const VALUE_OCTETS_MAX: usize = 64 * 1024;
+/// Octets of one chunk of a message record: well under [`VALUE_OCTETS_MAX`], so that a page holds it.
+pub const CHUNK_OCTETS: usize = 48 * 1024;
+/// Octets of one key: a table prefix, a lane and two numbers, with room.
+pub const KEY_OCTETS_MAX: usize = 1024;
+/// Operations that share one commit. Past this a group only makes the first of them wait.
+pub const GROUP_OPERATIONS_MAX: usize = 256;
+/// Octets of changes after which a group takes no further operation: what a disk writes in some tens of milliseconds.
+pub const GROUP_OCTETS_MAX: usize = 4 * 1024 * 1024;
+/// Operations that wait for the writer before callers have to wait for a place.
+pub const WAITING_OPERATIONS_MAX: usize = 4096;
+/// Recipients of one leg: what one offer can carry.
+pub const LEG_RECIPIENTS_MAX: usize = message::limits::RECIPIENTS_MAX;
+/// Octets of the name of a lane: a domain name (253) and a word for the kind of route.
+pub const LANE_OCTETS_MAX: usize = 320;
+/// Octets of the name of an account: a local part and a domain fit.
+pub const ACCOUNT_NAME_OCTETS_MAX: usize = 320;
+/// Octets of the name of whoever stages parts or holds cookies: a domain or `account:` and a name.
+pub const OWNER_OCTETS_MAX: usize = 400;
+/// Addresses of one account. People have a handful, role accounts some dozens; with the devices they fit in a value.
+pub const ADDRESSES_MAX: usize = 64;
+/// Devices of one account.
+pub const DEVICES_MAX: usize = 32;
+/// Octets of a password hash in its text form (PHC strings of Argon2id have about 100).
+pub const PASSWORD_HASH_OCTETS_MAX: usize = 512;
+/// Octets of any other text in a record: hosts, steps, names, reasons. What a person reads at a glance.
+pub const TEXT_OCTETS_MAX: usize = 512;
+/// Seal notes on one mailbox entry: one per seal that a message can carry.
+pub const SEAL_NOTES_MAX: usize = message::limits::SEALS_MAX;
+/// Attempts kept of one envelope at its beginning: how the trouble started.
+pub const ATTEMPTS_FIRST: u32 = 8;
+/// Attempts kept of one envelope at its end: how things are now.
+pub const ATTEMPTS_LAST: u32 = 56;
+/// Cookies in one poll or give-up: what fits in one frame of 64 KiB.
+pub const COOKIES_MAX: usize = 1024;
+/// Entries that one call of a listing returns at most.
+pub const LIST_MAX: usize = 1000;
+/// Legs that one claim returns at most.
+pub const CLAIM_MAX: usize = 1000;
+/// How long final dispositions stay answerable, in milliseconds: 10 days (`spec/06-exchange.md`).
+pub const RETENTION_MS_DEFAULT: u64 = 10 * 24 * 3600 * 1000;
+/// How long a partial transfer waits for its resumption, in milliseconds: two days, longer than any outage that
+/// a sender waits out between two attempts.
+pub const STAGING_MS_DEFAULT: u64 = 2 * 24 * 3600 * 1000;
+/// Octets of free space below which nothing new is accepted: room to settle and to delete.
+pub const FREE_OCTETS_FLOOR_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Polls remembered in memory until the next commit writes their time down.
+pub const POLLS_REMEMBERED_MAX: usize = 4096;
+/// Depth of nested CBOR in a record; ours have five levels.
+pub const RECORD_DEPTH_MAX: usize = 16;

@@ -1,0 +1,182 @@
+//! Parts on their way in and out: a writer that hashes and resumes, a part that is staged, a reader.
+
+use bytes::Bytes;
+use message::{Digest, DigestWriter, Extent};
+
+use crate::Error;
+use crate::files::{PlacedFile, StagingFile};
+use crate::limits::INLINE_OCTETS_MAX;
+
+/// Receives one leaf. Large leaves go to a file that outlives the writer when it is dropped, so that the owner can
+/// resume; small ones stay in memory.
+#[derive(Debug)]
+pub struct PartWriter {
+    owner: String,
+    extent: Extent,
+    hasher: DigestWriter,
+    room: Room,
+}
+
+/// Where the octets go.
+#[derive(Debug)]
+enum Room {
+    Memory(Vec<u8>),
+    Staging(StagingFile),
+}
+
+impl PartWriter {
+    /// A writer for a small part.
+    pub(crate) fn in_memory(owner: &str, extent: Extent) -> PartWriter {
+        PartWriter {
+            owner: owner.to_owned(),
+            extent,
+            hasher: DigestWriter::new(),
+            room: Room::Memory(Vec::with_capacity(extent.octets.min(INLINE_OCTETS_MAX) as usize)),
+        }
+    }
+
+    /// A writer for a large part: what the file holds already is hashed anew, because it may have been damaged.
+    pub(crate) fn in_file(owner: &str, extent: Extent, mut file: StagingFile) -> Result<PartWriter, Error> {
+        let mut hasher = DigestWriter::new();
+        file.read_all(extent.octets, &mut |octets| hasher.update(octets))?;
+        Ok(PartWriter { owner: owner.to_owned(), extent, hasher, room: Room::Staging(file) })
+    }
+
+    /// How many octets are here: the next octet to write is the one at this offset.
+    pub fn offset(&self) -> u64 {
+        self.hasher.octets()
+    }
+
+    /// What is to be received.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// Takes the next octets. Blocking for large parts.
+    ///
+    /// # Errors
+    /// [`Error::Digest`] where there are more than announced; the partial transfer is thrown away. [`Error::Full`] or
+    /// [`Error::Io`] where they cannot be written; what was written before is kept.
+    pub fn write(&mut self, octets: &[u8]) -> Result<(), Error> {
+        if octets.len() as u64 > self.extent.octets - self.offset() {
+            self.discard();
+            return Err(Error::Digest);
+        }
+        match &mut self.room {
+            Room::Memory(memory) => memory.extend_from_slice(octets),
+            Room::Staging(file) => file.append(octets, self.hasher.octets())?,
+        }
+        self.hasher.update(octets);
+        Ok(())
+    }
+
+    /// Checks length and digest and makes the octets durable. Blocking for large parts.
+    ///
+    /// # Errors
+    /// [`Error::Digest`] where they are not what was announced: the partial transfer is thrown away.
+    /// [`Error::Io`] where the file cannot be synced.
+    pub fn finish(mut self) -> Result<StagedPart, Error> {
+        if self.hasher.octets() != self.extent.octets || self.hasher.digest() != self.extent.digest {
+            self.discard();
+            return Err(Error::Digest);
+        }
+        let source = match self.room {
+            Room::Memory(memory) => Source::Inline(memory.into()),
+            Room::Staging(file) => {
+                file.sync()?;
+                Source::Staging(file)
+            }
+        };
+        Ok(StagedPart { owner: self.owner, extent: self.extent, source })
+    }
+
+    /// Throws the partial transfer away, so that a resumption does not begin with wrong octets.
+    fn discard(&mut self) {
+        self.hasher = DigestWriter::new();
+        match &mut self.room {
+            Room::Memory(memory) => memory.clear(),
+            Room::Staging(file) => file.discard(),
+        }
+    }
+}
+
+/// A leaf whose octets are here and have the digest: only [`PartWriter::finish`] and [`crate::Store::known`] make one.
+/// Dropped without being accepted, a large part stays for its owner to resume at its end.
+#[derive(Debug)]
+pub struct StagedPart {
+    pub(crate) owner: String,
+    pub(crate) extent: Extent,
+    pub(crate) source: Source,
+}
+
+/// Where the octets of a staged part are.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// In memory.
+    Inline(Bytes),
+    /// In the staging directory, synced.
+    Staging(StagingFile),
+    /// Among the parts that are kept.
+    Known,
+}
+
+impl StagedPart {
+    /// What it is.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// Its digest.
+    pub fn digest(&self) -> Digest {
+        self.extent.digest
+    }
+}
+
+/// Reads one leaf that is kept, at any octet. It stays readable when the message is removed meanwhile.
+#[derive(Debug)]
+pub struct PartReader {
+    octets: u64,
+    source: ReadFrom,
+}
+
+/// Where the octets are read from.
+#[derive(Debug)]
+enum ReadFrom {
+    Memory(Bytes),
+    File(PlacedFile),
+}
+
+impl PartReader {
+    /// A reader of octets in memory.
+    pub(crate) fn of_octets(octets: Bytes) -> PartReader {
+        PartReader { octets: octets.len() as u64, source: ReadFrom::Memory(octets) }
+    }
+
+    /// A reader of a file.
+    pub(crate) fn of_file(octets: u64, file: PlacedFile) -> PartReader {
+        PartReader { octets, source: ReadFrom::File(file) }
+    }
+
+    /// How many octets the leaf has.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Reads octets from this offset on into the buffer and returns how many: as many as fit and are there, 0 at the
+    /// end. Blocking for large parts.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
+        match &self.source {
+            ReadFrom::Memory(octets) => {
+                let rest =
+                    usize::try_from(offset).ok().and_then(|offset| octets.get(offset..)).unwrap_or_default();
+                let count = rest.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&rest[..count]);
+                Ok(count)
+            }
+            ReadFrom::File(file) => file.read_at(offset, buffer),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The words within records: dispositions, selections, origins, addresses.
+
+use ciborium::Value;
+use message::address::{Address, Domain};
+use message::cbor::{as_bytes, as_uint, bytes, text, uint};
+use message::{Code, Cookie, Disposition, Hop, Identity, Redirect, Role, Selection};
+
+use super::{flag, list, read_list};
+use crate::{Origin, SealNote};
+
+fn array<const N: usize>(items: [Value; N]) -> Value {
+    Value::Array(items.into())
+}
+
+fn as_small<T: TryFrom<u64>>(value: &Value) -> Option<T> {
+    as_uint(value).and_then(|number| T::try_from(number).ok())
+}
+
+fn as_octets<const N: usize>(value: &Value) -> Option<[u8; N]> {
+    as_bytes(value).and_then(|octets| octets.try_into().ok())
+}
+
+pub(super) fn address(address: &Address) -> Value {
+    text(&address.to_string())
+}
+
+pub(super) fn read_address(value: &Value) -> Option<Address> {
+    value.as_text().and_then(|text| Address::from_wire(text).ok())
+}
+
+pub(super) fn read_text(value: &Value) -> Option<String> {
+    value.as_text().map(str::to_owned)
+}
+
+pub(super) fn identity(identity: Identity) -> Value {
+    bytes(identity.as_bytes())
+}
+
+pub(super) fn read_identity(value: &Value) -> Option<Identity> {
+    as_octets(value).map(Identity::from_bytes)
+}
+
+pub(super) fn code(code: Code) -> Value {
+    text(&code.to_string())
+}
+
+pub(super) fn read_code(value: &Value) -> Option<Code> {
+    value.as_text().and_then(|text| Code::parse(text).ok())
+}
+
+pub(super) fn disposition(disposition: &Disposition) -> Value {
+    match disposition {
+        Disposition::Accepted => array([uint(1)]),
+        Disposition::Refused { code: why, text: words } => array([uint(2), code(*why), text(words)]),
+        Disposition::Pending { cookie, min_seconds, max_seconds, until } => array([
+            uint(3),
+            bytes(cookie.as_bytes()),
+            uint((*min_seconds).into()),
+            uint((*max_seconds).into()),
+            uint(*until),
+        ]),
+        Disposition::Deferred { code: why, after_seconds } => {
+            array([uint(4), code(*why), uint((*after_seconds).into())])
+        }
+        Disposition::Redirected(to) => array([
+            uint(5),
+            text(&to.address),
+            uint(to.port.into()),
+            bytes(&to.key_digest),
+            bytes(&to.ticket),
+            uint(to.not_after),
+        ]),
+        Disposition::Withdrawn => array([uint(6)]),
+        Disposition::Expired => array([uint(7)]),
+    }
+}
+
+pub(super) fn read_disposition(value: &Value) -> Option<Disposition> {
+    let items = value.as_array()?;
+    Some(match (as_uint(items.first()?)?, &items[1..]) {
+        (1, []) => Disposition::Accepted,
+        (2, [why, words]) => Disposition::Refused { code: read_code(why)?, text: read_text(words)? },
+        (3, [cookie, min, max, until]) => Disposition::Pending {
+            cookie: Cookie::from_bytes(as_octets(cookie)?),
+            min_seconds: as_small(min)?,
+            max_seconds: as_small(max)?,
+            until: as_uint(until)?,
+        },
+        (4, [why, after]) => Disposition::Deferred { code: read_code(why)?, after_seconds: as_small(after)? },
+        (5, [address, port, key_digest, ticket, not_after]) => Disposition::Redirected(Redirect {
+            address: read_text(address)?,
+            port: as_small(port)?,
+            key_digest: as_octets(key_digest)?,
+            ticket: as_bytes(ticket)?.to_vec(),
+            not_after: as_uint(not_after)?,
+        }),
+        (6, []) => Disposition::Withdrawn,
+        (7, []) => Disposition::Expired,
+        _ => return None,
+    })
+}
+
+pub(super) fn selection(selection: &Selection) -> Value {
+    match selection {
+        Selection::All => array([uint(1)]),
+        Selection::Headers => array([uint(2)]),
+        Selection::Digest => array([uint(3)]),
+        Selection::Signers => array([uint(4)]),
+        Selection::Text => array([uint(5)]),
+        Selection::Parts(parts) => {
+            array([uint(6), list(parts, |(part, offset)| array([uint(*part as u64), uint(*offset)]))])
+        }
+        Selection::Range { part, offset, octets } => {
+            array([uint(7), uint(*part as u64), uint(*offset), uint(*octets)])
+        }
+    }
+}
+
+pub(super) fn read_selection(value: &Value) -> Option<Selection> {
+    let items = value.as_array()?;
+    Some(match (as_uint(items.first()?)?, &items[1..]) {
+        (1, []) => Selection::All,
+        (2, []) => Selection::Headers,
+        (3, []) => Selection::Digest,
+        (4, []) => Selection::Signers,
+        (5, []) => Selection::Text,
+        (6, [parts]) => {
+            Selection::Parts(read_list(parts.as_array()?, |part| match part.as_array()?.as_slice() {
+                [part, offset] => Some((as_small(part)?, as_uint(offset)?)),
+                _ => None,
+            })?)
+        }
+        (7, [part, offset, octets]) => {
+            Selection::Range { part: as_small(part)?, offset: as_uint(offset)?, octets: as_uint(octets)? }
+        }
+        _ => return None,
+    })
+}
+
+pub(super) fn origin(origin: &Origin) -> Value {
+    match origin {
+        Origin::Submission { account } => array([uint(1), text(account)]),
+        Origin::Peer { domain } => array([uint(2), text(domain.as_str())]),
+    }
+}
+
+pub(super) fn read_origin(value: &Value) -> Option<Origin> {
+    match value.as_array()?.as_slice() {
+        [kind, name] if as_uint(kind) == Some(1) => Some(Origin::Submission { account: read_text(name)? }),
+        [kind, name] if as_uint(kind) == Some(2) => {
+            Some(Origin::Peer { domain: Domain::from_wire(name.as_text()?).ok()? })
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn hop(hop: &Hop) -> Value {
+    array([text(hop.by.as_str()), uint(hop.at)])
+}
+
+pub(super) fn read_hop(value: &Value) -> Option<Hop> {
+    match value.as_array()?.as_slice() {
+        [by, at] => Some(Hop { by: Domain::from_wire(by.as_text()?).ok()?, at: as_uint(at)? }),
+        _ => None,
+    }
+}
+
+pub(super) fn seal_note(note: &SealNote) -> Value {
+    array([text(&note.issuer), uint(note.role.number()), flag(note.verified)])
+}
+
+pub(super) fn read_seal_note(value: &Value) -> Option<SealNote> {
+    match value.as_array()?.as_slice() {
+        [issuer, role, verified] => Some(SealNote {
+            issuer: read_text(issuer)?,
+            role: Role::from_number(as_uint(role)?),
+            verified: verified.as_bool()?,
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,351 @@
+//! The schedule beside the queue: which lane is due when, whose turn it is, which legs are claimed. It holds no truth:
+//! it is built from the store when that is opened, and a restart voids all leases.
+//!
+//! Each lane has a *head*, the first of its legs that is not claimed. Lanes whose head is due stand in a line and are
+//! served in turn, one leg at a time; the others wait in the order of their heads. So a claim costs in proportion to
+//! what it takes, however long the queue is.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::engine::View;
+use crate::transaction::QueueChange;
+use crate::{Error, Lane, LegId, key};
+
+/// Keys that are read at a time while looking for a leg that is not claimed.
+const PAGE: usize = 16;
+/// Keys that are read at a time when the schedule is built.
+const BUILD_PAGE: usize = 4096;
+
+/// The schedule.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    lanes: BTreeMap<Lane, LaneState>,
+    /// Lanes in the order of their heads.
+    waiting: BTreeSet<(u64, Lane)>,
+    /// Lanes that are due, in the order of their turns.
+    ready: BTreeMap<u64, Lane>,
+    next_turn: u64,
+    leases: HashMap<LegId, Lease>,
+    lease_ends: BTreeSet<(u64, LegId)>,
+    quarantined: HashSet<LegId>,
+    fence: u64,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    legs: u64,
+    held: u64,
+    head: Option<(u64, LegId)>,
+    turn: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    /// 0 once a settlement has shown it.
+    fence: u64,
+    ends_ms: u64,
+    lane: Lane,
+    due_ms: u64,
+    held: bool,
+}
+
+/// The numbers of one lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneNumbers {
+    pub(crate) legs: u64,
+    pub(crate) held: u64,
+    pub(crate) next_due_ms: Option<u64>,
+}
+
+/// Lanes with their numbers.
+pub(crate) type Lanes = Vec<(Lane, LaneNumbers)>;
+
+/// Lanes that one claim leaves out, with their turns.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    aside: Vec<(u64, Lane)>,
+}
+
+impl Schedule {
+    /// Builds the schedule from the index of the lanes. Fences begin above `fence`.
+    pub(crate) fn build(view: &dyn View, fence: u64) -> Result<Schedule, Error> {
+        let mut schedule = Schedule { fence, ..Schedule::default() };
+        let mut from = vec![key::table::LANE_DUE];
+        let to = key::after_prefix(&from);
+        loop {
+            let page = view.range(&from, &to, BUILD_PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            from = key::successor(last);
+            for (key, _) in &page {
+                // What is no such key stays for the check to report.
+                if let Some((lane, due_ms, leg)) = read_lane_due(key) {
+                    let state = schedule.lanes.entry(lane).or_default();
+                    state.legs += 1;
+                    state.held += u64::from(due_ms == u64::MAX);
+                    if due_ms < u64::MAX && state.head.is_none() {
+                        state.head = Some((due_ms, leg));
+                    }
+                }
+            }
+        }
+        let waiting = schedule.lanes.iter().filter_map(|(lane, state)| Some((state.head?.0, lane.clone())));
+        schedule.waiting = waiting.collect();
+        Ok(schedule)
+    }
+
+    /// Ends leases that ran out and puts the lanes that have become due into the line.
+    pub(crate) fn wake(&mut self, now_ms: u64) {
+        while let Some((ends_ms, leg)) = self.lease_ends.first().copied()
+            && ends_ms <= now_ms
+        {
+            if let Some(lease) = self.end_lease(leg)
+                && !lease.held
+            {
+                self.bring_forward(&lease.lane, (lease.due_ms, leg));
+            }
+        }
+        while let Some((due_ms, _)) = self.waiting.first()
+            && *due_ms <= now_ms
+        {
+            let Some((_, lane)) = self.waiting.pop_first() else { break };
+            self.line_up(lane);
+        }
+    }
+
+    pub(crate) fn begin_turn(&self) -> Turn {
+        Turn::default()
+    }
+
+    /// Puts the lanes that were left out back into their places in the line.
+    pub(crate) fn end_turn(&mut self, turn: Turn) {
+        self.ready.extend(turn.aside);
+    }
+
+    /// The next leg that is due, of the lane whose turn it is.
+    pub(crate) fn take_next(
+        &mut self,
+        view: &dyn View,
+        turn: &mut Turn,
+        now_ms: u64,
+        excluded: &[Lane],
+    ) -> Result<Option<(LegId, u64, Lane)>, Error> {
+        while let Some((number, lane)) = self.ready.pop_first() {
+            if excluded.contains(&lane) {
+                turn.aside.push((number, lane));
+                continue;
+            }
+            let head = self.lanes.get_mut(&lane).and_then(|state| {
+                state.turn = None;
+                state.head
+            });
+            let Some((due_ms, leg)) = head else { continue };
+            if due_ms > now_ms {
+                self.waiting.insert((due_ms, lane));
+                continue;
+            }
+            let next = match self.first_unclaimed(view, &lane, Some((due_ms, leg))) {
+                Ok(next) => next,
+                Err(error) => {
+                    self.line_up(lane);
+                    return Err(error);
+                }
+            };
+            self.set_head(&lane, next);
+            if next.is_some_and(|(due_ms, _)| due_ms <= now_ms) {
+                self.waiting.remove(&(next.map_or(0, |(due_ms, _)| due_ms), lane.clone()));
+                self.line_up(lane.clone());
+            }
+            return Ok(Some((leg, due_ms, lane)));
+        }
+        Ok(None)
+    }
+
+    /// Claims a leg and returns the fence of the claim.
+    pub(crate) fn lease(&mut self, leg: LegId, lane: &Lane, due_ms: u64, ends_ms: u64) -> u64 {
+        self.fence += 1;
+        let lease = Lease { fence: self.fence, ends_ms, lane: lane.clone(), due_ms, held: false };
+        self.leases.insert(leg, lease);
+        self.lease_ends.insert((ends_ms, leg));
+        self.fence
+    }
+
+    /// Leaves a leg alone whose records cannot be read.
+    pub(crate) fn quarantine(&mut self, leg: LegId) {
+        self.quarantined.insert(leg);
+    }
+
+    /// Takes the fence of a claim for a settlement: from here on no other settlement can show it.
+    pub(crate) fn take_fence(&mut self, leg: LegId, fence: u64) -> Result<(), Error> {
+        match self.leases.get_mut(&leg) {
+            Some(lease) if lease.fence == fence && fence != 0 => {
+                lease.fence = 0;
+                Ok(())
+            }
+            _ => Err(Error::Stale),
+        }
+    }
+
+    /// Gives a fence back where the settlement was not carried out.
+    pub(crate) fn return_fence(&mut self, leg: LegId, fence: u64) {
+        if let Some(lease) = self.leases.get_mut(&leg) {
+            lease.fence = fence;
+        }
+    }
+
+    pub(crate) fn is_claimed(&self, leg: LegId) -> bool {
+        self.leases.contains_key(&leg)
+    }
+
+    /// When there is something to claim, or a lease ends.
+    pub(crate) fn next_due(&self, now_ms: u64) -> Option<u64> {
+        let ready = (!self.ready.is_empty()).then_some(now_ms);
+        let waiting = self.waiting.first().map(|(due_ms, _)| *due_ms);
+        let lease = self.lease_ends.first().map(|(ends_ms, _)| *ends_ms);
+        [ready, waiting, lease].into_iter().flatten().min().map(|due_ms| due_ms.max(now_ms))
+    }
+
+    /// The lanes after the given one.
+    pub(crate) fn lanes(&self, after: Option<&Lane>, limit: usize) -> Lanes {
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let lanes = self.lanes.range((from, std::ops::Bound::Unbounded));
+        lanes.take(limit).map(|(lane, state)| (lane.clone(), state.numbers())).collect()
+    }
+
+    /// Legs, lanes, claimed legs, quarantined legs.
+    pub(crate) fn counts(&self) -> [u64; 4] {
+        let legs = self.lanes.values().map(|state| state.legs).sum();
+        [legs, self.lanes.len() as u64, self.leases.len() as u64, self.quarantined.len() as u64]
+    }
+
+    /// Takes in what a commit has changed.
+    pub(crate) fn apply(&mut self, view: &dyn View, change: QueueChange) {
+        match change {
+            QueueChange::Added { lane, leg, due_ms } => {
+                self.lanes.entry(lane.clone()).or_default().legs += 1;
+                self.bring_forward(&lane, (due_ms, leg));
+            }
+            QueueChange::Moved { lane, leg, due_ms, held_before, held } => {
+                if let Some(state) = self.lanes.get_mut(&lane) {
+                    state.held = state.held.saturating_sub(held_before.into()) + u64::from(held);
+                }
+                if let Some(lease) = self.leases.get_mut(&leg) {
+                    lease.due_ms = due_ms;
+                    lease.held = held;
+                }
+                self.reconsider(view, &lane, leg);
+                if !held {
+                    self.bring_forward(&lane, (due_ms, leg));
+                }
+            }
+            QueueChange::Removed { lane, leg, held } => {
+                self.end_lease(leg);
+                if let Some(state) = self.lanes.get_mut(&lane) {
+                    state.legs = state.legs.saturating_sub(1);
+                    state.held = state.held.saturating_sub(held.into());
+                }
+                self.reconsider(view, &lane, leg);
+                if self.lanes.get(&lane).is_some_and(|state| state.legs == 0) {
+                    self.set_head(&lane, None);
+                    self.lanes.remove(&lane);
+                }
+            }
+            QueueChange::Unclaimed(leg) => {
+                self.end_lease(leg);
+            }
+        }
+    }
+
+    /// Finds the head of a lane anew where it was this leg.
+    fn reconsider(&mut self, view: &dyn View, lane: &Lane, leg: LegId) {
+        let was_head = self.lanes.get(lane).and_then(|state| state.head).is_some_and(|(_, head)| head == leg);
+        if was_head {
+            // Where the engine cannot be read, the old head stays: a claim that finds no such leg goes on.
+            if let Ok(head) = self.first_unclaimed(view, lane, None) {
+                self.set_head(lane, head);
+            }
+        }
+    }
+
+    /// Makes a leg the head of its lane where it comes before the one that is.
+    fn bring_forward(&mut self, lane: &Lane, leg: (u64, LegId)) {
+        let Some(state) = self.lanes.get(lane) else { return };
+        let claimed = self.leases.contains_key(&leg.1) || self.quarantined.contains(&leg.1);
+        if !claimed && state.head.is_none_or(|head| leg < head) {
+            self.set_head(lane, Some(leg));
+        }
+    }
+
+    /// Sets the head of a lane and its place among those that wait. A lane in the line stays there: when its turn
+    /// comes, its head is looked at.
+    fn set_head(&mut self, lane: &Lane, head: Option<(u64, LegId)>) {
+        let Some(state) = self.lanes.get_mut(lane) else { return };
+        if let Some((due_ms, _)) = state.head {
+            self.waiting.remove(&(due_ms, lane.clone()));
+        }
+        state.head = head;
+        match (head, state.turn) {
+            (None, Some(turn)) => {
+                self.ready.remove(&turn);
+                state.turn = None;
+            }
+            (Some((due_ms, _)), None) => {
+                self.waiting.insert((due_ms, lane.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts a lane at the end of the line.
+    fn line_up(&mut self, lane: Lane) {
+        if let Some(state) = self.lanes.get_mut(&lane) {
+            self.next_turn += 1;
+            state.turn = Some(self.next_turn);
+            self.ready.insert(self.next_turn, lane);
+        }
+    }
+
+    fn end_lease(&mut self, leg: LegId) -> Option<Lease> {
+        let lease = self.leases.remove(&leg)?;
+        self.lease_ends.remove(&(lease.ends_ms, leg));
+        Some(lease)
+    }
+
+    /// The first leg of a lane after the given one that nobody has claimed.
+    fn first_unclaimed(
+        &self,
+        view: &dyn View,
+        lane: &Lane,
+        after: Option<(u64, LegId)>,
+    ) -> Result<Option<(u64, LegId)>, Error> {
+        let mut from = match after {
+            Some((due_ms, leg)) => key::successor(&key::lane_due(lane, due_ms, leg)),
+            None => key::lane_dues(lane),
+        };
+        let to = key::lane_due(lane, u64::MAX, LegId(0));
+        loop {
+            let page = view.range(&from, &to, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(None) };
+            from = key::successor(last);
+            let free = page
+                .iter()
+                .filter_map(|(key, _)| read_lane_due(key))
+                .find(|(_, _, leg)| !self.leases.contains_key(leg) && !self.quarantined.contains(leg));
+            if let Some((_, due_ms, leg)) = free {
+                return Ok(Some((due_ms, leg)));
+            }
+        }
+    }
+}
+
+impl LaneState {
+    fn numbers(&self) -> LaneNumbers {
+        LaneNumbers { legs: self.legs, held: self.held, next_due_ms: self.head.map(|(due_ms, _)| due_ms) }
+    }
+}
+
+/// Reads a key of the index of the lanes.
+pub(crate) fn read_lane_due(key: &[u8]) -> Option<(Lane, u64, LegId)> {
+    let name = key.get(1..key.len().checked_sub(17)?)?;
+    let lane = Lane::new(std::str::from_utf8(name).ok()?).ok()?;
+    Some((lane, key::long_before(key, 8)?, LegId(key::last_long(key)?)))
+}

@@ -1,0 +1,237 @@
+//! [`Store`]: what the house sees of storage, in verbs of mail.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use message::address::{Address, Domain};
+use message::{Cookie, Disposition, Extent, Identity};
+
+use crate::{
+    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, EnvelopeId, EnvelopeRecord, Error,
+    Exported, Finding, HeldRecord, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry, NextHop,
+    PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart, Statistics, StoredMessage, Supply,
+};
+
+/// The answer of a verb that commits. When it is there, what it says is durable. A future that is dropped before does
+/// not take its operation back.
+pub type Wait<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// What a node keeps. Each verb that changes something is one serialisable transaction, durable when it answers; an
+/// error leaves no trace but for [`Error::Unknown`], which says that it is not known whether the transaction is
+/// durable. Reads are synchronous and cheap. Times are Unix milliseconds and always arguments.
+///
+/// Names of people and peers are given as *holders*: see [`crate::Origin::holder`].
+pub trait Store: Send + Sync + 'static {
+    // Content
+
+    /// Begins to receive a leaf from this owner, or goes on where an earlier attempt of the same owner stopped
+    /// ([`PartWriter::offset`] says where). Opening, writing and finishing do blocking file I/O for parts of more
+    /// than [`crate::limits::INLINE_OCTETS_MAX`] octets.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where the same owner is sending the same part on another connection; [`Error::Full`];
+    /// [`Error::ReadOnly`]; [`Error::Io`].
+    fn stage(&self, owner: &str, extent: Extent, now_ms: u64) -> Result<PartWriter, Error>;
+
+    /// The part as if it had been sent just now, where the store holds it and the same owner sent it before; `None`
+    /// otherwise, so that nobody can probe who holds what. Only parts kept as files are known.
+    fn known(&self, owner: &str, extent: Extent) -> Result<Option<StagedPart>, Error>;
+
+    /// Opens the leaf of this number for reading at any octet; `None` where the message or the leaf is not here.
+    fn open_part(&self, identity: Identity, part: usize) -> Result<Option<PartReader>, Error>;
+
+    /// What is kept of a message; `None` where it is not here (or only its offer is).
+    fn message(&self, identity: Identity) -> Result<Option<StoredMessage>, Error>;
+
+    // Acceptance
+
+    /// Accepts responsibility for a message, for all recipients in one transaction. A recipient that the same peer
+    /// domain had offered before is skipped and its current answer returned, so an offer that is made again after
+    /// anything broke delivers nothing twice.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] where a recipient needs the whole message and it is not here; [`Error::Gone`] where a
+    /// [`Store::known`] part went meanwhile; [`Error::NotFound`] for an account or a stored message;
+    /// [`Error::Invalid`] and [`Error::Bound`] where the arguments do not belong together; [`Error::Full`].
+    fn accept(&self, acceptance: Acceptance) -> Wait<'_, Receipt>;
+
+    /// What this peer domain has been answered about this message and recipient, as it is true now; `None` where it
+    /// was never offered or its time of retention has passed.
+    fn answered(
+        &self,
+        peer: &Domain,
+        identity: Identity,
+        recipient: &Address,
+    ) -> Result<Option<Disposition>, Error> {
+        let before = self.offered_before(peer.as_str(), identity, recipient)?;
+        Ok(before.map(|(_, disposition)| disposition))
+    }
+
+    /// The envelope of an earlier offer of the same holder under the same identity for this recipient, and what is
+    /// true of it now; `None` where there was none or its time of retention has passed.
+    fn offered_before(
+        &self,
+        holder: &str,
+        offered_as: Identity,
+        recipient: &Address,
+    ) -> Result<Option<(EnvelopeId, Disposition)>, Error>;
+
+    /// Adds content to a message that is held, decides nothing, and takes back what was wanted of the sender by the
+    /// recipients of this envelope.
+    fn supply(&self, supply: Supply) -> Wait<'_, ()>;
+
+    // Held
+
+    /// Recipients about whom someone has to decide, for one account or for all, those after the given place.
+    fn held(
+        &self,
+        account: Option<&str>,
+        after: Option<(EnvelopeId, u32)>,
+        limit: usize,
+    ) -> Result<Vec<HeldRecord>, Error>;
+
+    /// Carries out a decision about one held recipient and returns its disposition now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is not held (any more); [`Error::Incomplete`] as for [`Store::accept`].
+    fn decide(&self, decision: Decision) -> Wait<'_, Disposition>;
+
+    // Queue
+
+    /// Takes up to `max` legs that are due, in the order of their due times and in turn over the lanes, each under a
+    /// lease of `lease_ms`. Lanes in `excluded` are left out. The work is in proportion to what is taken. Leases do
+    /// not outlive this process.
+    fn claim(&self, now_ms: u64, lease_ms: u64, max: usize, excluded: &[Lane]) -> Wait<'_, Vec<Claim>>;
+
+    /// When the next leg is due that is not under a lease, or the next lease runs out, in Unix milliseconds; at
+    /// least `now_ms`.
+    fn next_due(&self, now_ms: u64) -> Result<Option<u64>, Error>;
+
+    /// Ends a claim with what it brought. Final dispositions settle the cookies given upstream. A leg without
+    /// recipients goes; an envelope whose recipients are all final is closed and lets go of the message.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] where the fence is not that of the current claim; [`Error::Invalid`] where recipients would
+    /// remain and no due time is given.
+    fn settle(&self, settlement: Settlement) -> Wait<'_, Settled>;
+
+    /// Makes the legs of a lane due now, except those held or not yet released; returns how many. At most
+    /// [`crate::limits::LIST_MAX`] at a time.
+    fn release_lane(&self, lane: &Lane, now_ms: u64) -> Wait<'_, usize>;
+
+    /// Holds a leg: it is not claimed until released. A claim that runs is not disturbed.
+    fn hold(&self, leg: LegId) -> Wait<'_, ()>;
+
+    /// Releases a leg that was held; it is due when it was before.
+    fn release(&self, leg: LegId) -> Wait<'_, ()>;
+
+    /// Makes a leg due now.
+    fn retry(&self, leg: LegId, now_ms: u64) -> Wait<'_, ()>;
+
+    /// Takes a leg out of the queue: its recipients become withdrawn. Returns the next hops that should be told.
+    fn remove(&self, leg: LegId, now_ms: u64) -> Wait<'_, Vec<NextHop>>;
+
+    /// Legs after the given one in the order of their numbers, of one lane or of all.
+    fn legs(&self, lane: Option<&Lane>, after: Option<LegId>, limit: usize) -> Result<Vec<LegRecord>, Error>;
+
+    /// Lanes that have legs, in the order of their names, those after the given one.
+    fn lanes(&self, after: Option<&Lane>, limit: usize) -> Result<Vec<LaneSummary>, Error>;
+
+    /// The submitter gives up: recipients of the envelope that are not final become withdrawn. Returns the next hops
+    /// that should be told.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such envelope of this account.
+    fn withdraw(&self, envelope: EnvelopeId, account: &str, now_ms: u64) -> Wait<'_, Vec<NextHop>>;
+
+    // Status
+
+    /// An envelope; `None` where it is not (or no longer) here.
+    fn envelope(&self, envelope: EnvelopeId) -> Result<Option<EnvelopeRecord>, Error>;
+
+    /// Envelopes that an account has submitted, the newest first, those before the given one.
+    fn envelopes_of(
+        &self,
+        account: &str,
+        before: Option<EnvelopeId>,
+        limit: usize,
+    ) -> Result<Vec<EnvelopeRecord>, Error>;
+
+    /// Envelopes of a message, the oldest first.
+    fn envelopes_for(&self, identity: Identity, limit: usize) -> Result<Vec<EnvelopeRecord>, Error>;
+
+    /// The journal of an envelope: its first 8 and last 56 attempts, in order.
+    fn attempts(&self, envelope: EnvelopeId) -> Result<Vec<Attempt>, Error>;
+
+    /// Answers the holder about cookies that it was given. A cookie of someone else, one that was never issued and one
+    /// past its time look alike, in the answer and in the work done. At most [`crate::limits::COOKIES_MAX`].
+    fn poll(&self, holder: &str, cookies: &[Cookie], now_ms: u64) -> Result<Vec<CookieAnswer>, Error>;
+
+    /// The holder has stopped caring: what its cookies stand for and is not final becomes withdrawn; cookies that are
+    /// not its own are passed over. Returns the next hops that should be told.
+    fn give_up(&self, holder: &str, cookies: &[Cookie], now_ms: u64) -> Wait<'_, Vec<NextHop>>;
+
+    /// The cookies of one envelope that are settled, for pushing: their holder, the cookie, and its final disposition.
+    fn settled_cookies(&self, envelope: EnvelopeId) -> Result<Vec<(String, Cookie, Disposition)>, Error>;
+
+    // Mailbox
+
+    /// Entries of a mailbox after the given one, the oldest first.
+    fn mailbox(
+        &self,
+        account: &str,
+        after: Option<MailUid>,
+        limit: usize,
+    ) -> Result<Vec<MailboxEntry>, Error>;
+
+    /// The entry of this message in a mailbox; `None` where the account does not have it.
+    fn mail_of(&self, account: &str, identity: Identity) -> Result<Option<MailboxEntry>, Error>;
+
+    /// Marks an entry as seen or not seen.
+    fn mark_seen(&self, account: &str, mail: MailUid, seen: bool) -> Wait<'_, ()>;
+
+    /// Removes an entry; the message goes when nothing else holds it.
+    fn remove_mail(&self, account: &str, mail: MailUid) -> Wait<'_, ()>;
+
+    // Accounts
+
+    /// Writes an account, new or in place of the one of the same name.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] where an address or a device belongs to another account.
+    fn put_account(&self, account: AccountRecord) -> Wait<'_, ()>;
+
+    /// The account of this name.
+    fn account(&self, name: &str) -> Result<Option<AccountRecord>, Error>;
+
+    /// The account that this address leads to; the caller folds it as it did for [`Store::put_account`].
+    fn account_of_address(&self, folded: &str) -> Result<Option<AccountRecord>, Error>;
+
+    /// The account that this device may act for.
+    fn account_of_device(&self, public_key: &[u8; 32]) -> Result<Option<AccountRecord>, Error>;
+
+    /// Accounts after the given name, in the order of the names.
+    fn accounts(&self, after: Option<&str>, limit: usize) -> Result<Vec<AccountRecord>, Error>;
+
+    /// Removes an account. Its mailbox stays until its entries are removed.
+    fn remove_account(&self, name: &str) -> Wait<'_, ()>;
+
+    // Upkeep
+
+    /// Ends what was held past its time, removes records whose retention has passed and partial transfers that nobody
+    /// resumed; at most `max` of them. Returns how many.
+    fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize>;
+
+    /// Looks for damage and orphans, reads every record and every file, and never stops at the first. Blocking and
+    /// long.
+    fn check(&self, report: &mut dyn FnMut(Finding)) -> Result<(), Error>;
+
+    /// Hands out everything that can be read, and [`Exported::Skipped`] for what cannot. Blocking and long.
+    fn export(&self, take: &mut dyn FnMut(Exported)) -> Result<(), Error>;
+
+    /// Gives room back where the engine can. Blocking and long.
+    fn compact(&self) -> Result<(), Error>;
+
+    /// The store in numbers.
+    fn statistics(&self) -> Statistics;
+}

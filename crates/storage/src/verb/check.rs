@@ -1,0 +1,381 @@
+//! Looking through everything: the check and the export. Neither stops at what it cannot read.
+//!
+//! keeps: STO-18
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use message::{Digest, Identity};
+
+use super::content::{load_message, stored};
+use super::load;
+use super::status::load_envelope;
+use crate::engine::{Engine, Pair, View};
+use crate::files::lock;
+use crate::keeper::Shared;
+use crate::key::table;
+use crate::limits::INLINE_OCTETS_MAX;
+use crate::record::{CookieRecord, Held, OnceRecord, Record};
+use crate::schedule::read_lane_due;
+use crate::{
+    AccountRecord, Attempt, EnvelopeId, EnvelopeRecord, Error, Exported, Finding, FindingKind, LegId,
+    LegRecord, MailboxEntry, key,
+};
+
+/// Pairs that are read at a time; with the largest values that is 4 MiB.
+const PAGE: usize = 64;
+/// Octets of a file that are hashed at a time.
+const FILE_PAGE: usize = 256 * 1024;
+
+/// Goes through all pairs of a table.
+fn each(view: &dyn View, table: u8, take: &mut dyn FnMut(&Pair) -> Result<(), Error>) -> Result<(), Error> {
+    let mut from = vec![table];
+    let to = key::after_prefix(&from);
+    loop {
+        let page = view.range(&from, &to, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        from = key::successor(last);
+        page.iter().try_for_each(&mut *take)?;
+    }
+}
+
+/// Where findings go, and the engine that they are about.
+struct Inspection<'a> {
+    view: &'a dyn View,
+    report: &'a mut dyn FnMut(Finding),
+}
+
+impl Inspection<'_> {
+    fn say(&mut self, kind: FindingKind, key: String, detail: &str) {
+        (self.report)(Finding { kind, key, detail: detail.to_owned() });
+    }
+
+    fn found(&mut self, kind: FindingKind, key: &[u8], detail: &str) {
+        self.say(kind, key::readable(key), detail);
+    }
+
+    /// Reports a record that cannot be read. The check goes on.
+    fn damaged(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.found(FindingKind::Damaged, key, "the record cannot be read");
+        Ok(())
+    }
+
+    /// Reads a record of a table, or reports it.
+    fn decode<T: Record>(&mut self, (key, value): &Pair) -> Option<T> {
+        let record = T::decode(value, key).ok();
+        if record.is_none() {
+            self.found(FindingKind::Damaged, key, "the record cannot be read");
+        }
+        record
+    }
+
+    /// Reports a reference to what is not there. A target that is there but damaged is reported where it stands.
+    fn refers(&mut self, key: &[u8], to: &[u8]) -> Result<(), Error> {
+        if self.view.value(to)?.is_none() {
+            let detail = format!("it refers to {}, which is not there", key::readable(to));
+            self.found(FindingKind::Dangling, key, &detail);
+        }
+        Ok(())
+    }
+
+    /// Reports a record that nothing refers to.
+    fn referred(&mut self, key: &[u8], from: &[u8]) -> Result<(), Error> {
+        let any = self.view.range(from, &key::after_prefix(from), 1)?;
+        if any.is_empty() {
+            self.found(FindingKind::Orphan, key, "nothing refers to it");
+        }
+        Ok(())
+    }
+}
+
+/// Looks through the store.
+pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+    let mut inspection = Inspection { view: &shared.engine, report };
+    for line in shared.engine.check()? {
+        inspection.say(FindingKind::Engine, String::new(), &line);
+    }
+    check_accounts(&mut inspection)?;
+    check_messages(&mut inspection)?;
+    check_envelopes(&mut inspection)?;
+    check_legs(&mut inspection)?;
+    check_mailboxes(&mut inspection)?;
+    check_files(shared, &mut inspection)?;
+    check_schedule(shared, &mut inspection)
+}
+
+fn check_accounts(inspection: &mut Inspection) -> Result<(), Error> {
+    let view = inspection.view;
+    each(view, table::ACCOUNT, &mut |pair| {
+        let Some(account) = inspection.decode::<AccountRecord>(pair) else { return Ok(()) };
+        for address in &account.addresses {
+            inspection.refers(&pair.0, &key::address(&address.to_string()))?;
+        }
+        account
+            .devices
+            .iter()
+            .try_for_each(|device| inspection.refers(&pair.0, &key::device(&device.public_key)))
+    })?;
+    for table in [table::ADDRESS, table::DEVICE] {
+        each(view, table, &mut |(key, value)| match std::str::from_utf8(value) {
+            Ok(name) => inspection.refers(key, &key::account(name)),
+            Err(_) => inspection.damaged(key),
+        })?;
+    }
+    Ok(())
+}
+
+fn check_messages(inspection: &mut Inspection) -> Result<(), Error> {
+    let view = inspection.view;
+    each(view, table::MESSAGE, &mut |(key, _)| {
+        let (Some(identity), Some(0)) = (read_identity(key, 1), key.last()) else { return Ok(()) };
+        inspection.referred(key, &key::holds(identity))?;
+        let Ok(Some(record)) = load_message(view, identity) else {
+            return inspection.damaged(key);
+        };
+        let here = record.here.clone();
+        for (number, part, digest) in record.manifest.leaves().filter(|(_, part, _)| part.octets > 0) {
+            let number = number as u32;
+            if !here.contains(&number) {
+                continue;
+            }
+            if part.octets > INLINE_OCTETS_MAX {
+                inspection.refers(key, &key::part_use(digest, identity))?;
+                continue;
+            }
+            let body = key::body(identity, number);
+            match view.value(&body)? {
+                Some(octets) if Digest::of(&octets) == digest => {}
+                Some(_) => inspection.damaged(&body)?,
+                None => inspection.refers(key, &body)?,
+            }
+        }
+        Ok(())
+    })?;
+    each(view, table::BODY, &mut |(key, _)| match read_identity(key, 1) {
+        Some(identity) => inspection.referred(key, &key::message(identity)),
+        None => inspection.damaged(key),
+    })?;
+    each(view, table::HOLD, &mut |(key, _)| {
+        let Some(identity) = read_identity(key, 1) else { return inspection.damaged(key) };
+        match (key.get(33), key::last_long(key)) {
+            (Some(b'E'), Some(id)) => {
+                let mut first = key::envelope(EnvelopeId(id));
+                first.push(0);
+                inspection.refers(key, &first)
+            }
+            (Some(b'U'), Some(_)) => {
+                let mut first = key::message(identity);
+                first.push(0);
+                inspection.refers(key, &first)
+            }
+            _ => inspection.damaged(key),
+        }
+    })
+}
+
+fn check_envelopes(inspection: &mut Inspection) -> Result<(), Error> {
+    let view = inspection.view;
+    each(view, table::ENVELOPE, &mut |(key, _)| {
+        let (Some(id), Some(0)) = (key::long_before(key, 1), key.last()) else { return Ok(()) };
+        match load_envelope(view, EnvelopeId(id)) {
+            Ok(Some(envelope)) => check_envelope(inspection, key, &envelope),
+            _ => inspection.damaged(key),
+        }
+    })?;
+    let first_chunk = |id: EnvelopeId| {
+        let mut first = key::envelope(id);
+        first.push(0);
+        first
+    };
+    each(view, table::COOKIE, &mut |pair| match inspection.decode::<CookieRecord>(pair) {
+        Some(record) => inspection.refers(&pair.0, &first_chunk(record.envelope)),
+        None => Ok(()),
+    })?;
+    each(view, table::ONCE, &mut |pair| match inspection.decode::<OnceRecord>(pair) {
+        Some(record) => inspection.refers(&pair.0, &first_chunk(record.envelope)),
+        None => Ok(()),
+    })?;
+    each(view, table::ATTEMPT, &mut |pair| {
+        inspection.decode::<Attempt>(pair);
+        match key::long_before(&pair.0, 4) {
+            Some(id) => inspection.refers(&pair.0, &first_chunk(EnvelopeId(id))),
+            None => Ok(()),
+        }
+    })?;
+    each(view, table::HELD, &mut |pair| {
+        inspection.decode::<Held>(pair);
+        match key::long_before(&pair.0, 4) {
+            Some(id) => inspection.refers(&pair.0, &first_chunk(EnvelopeId(id))),
+            None => Ok(()),
+        }
+    })
+}
+
+fn check_envelope(inspection: &mut Inspection, key: &[u8], envelope: &EnvelopeRecord) -> Result<(), Error> {
+    inspection.refers(key, &key::envelope_for(envelope.identity, envelope.id))?;
+    if envelope.closed_at_ms.is_none() {
+        inspection.refers(key, &key::hold_of_envelope(envelope.identity, envelope.id))?;
+    }
+    for (place, recipient) in envelope.recipients.iter().enumerate() {
+        if let Some(leg) = recipient.leg {
+            inspection.refers(key, &key::leg(leg))?;
+        }
+        if recipient.held {
+            inspection.refers(key, &key::held(envelope.id, place as u32))?;
+        }
+        if recipient.outcome.is_none() && recipient.leg.is_none() && !recipient.held {
+            inspection.found(FindingKind::Dangling, key, "a recipient is neither final nor queued nor held");
+        }
+        if let message::Disposition::Pending { cookie, .. } = &recipient.told {
+            inspection.refers(key, &key::cookie(cookie))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_legs(inspection: &mut Inspection) -> Result<(), Error> {
+    let view = inspection.view;
+    each(view, table::LEG, &mut |pair| {
+        let Some(leg) = inspection.decode::<LegRecord>(pair) else { return Ok(()) };
+        let due_ms = if leg.held { u64::MAX } else { leg.due_ms };
+        let mut envelope = key::envelope(leg.envelope);
+        envelope.push(0);
+        inspection.refers(&pair.0, &key::lane_due(&leg.lane, due_ms, leg.id))?;
+        inspection.refers(&pair.0, &key::lane_leg(&leg.lane, leg.id))?;
+        inspection.refers(&pair.0, &envelope)
+    })?;
+    for table in [table::LANE_DUE, table::LANE_LEG] {
+        each(view, table, &mut |(key, _)| match key::last_long(key) {
+            Some(leg) => inspection.refers(key, &key::leg(LegId(leg))),
+            None => inspection.damaged(key),
+        })?;
+    }
+    Ok(())
+}
+
+fn check_mailboxes(inspection: &mut Inspection) -> Result<(), Error> {
+    let view = inspection.view;
+    let mut uids = BTreeSet::new();
+    each(view, table::MAIL, &mut |pair| {
+        let Some(entry) = inspection.decode::<MailboxEntry>(pair) else { return Ok(()) };
+        uids.insert(entry.uid.0);
+        let mut first = key::message(entry.identity);
+        first.push(0);
+        inspection.refers(&pair.0, &first)?;
+        inspection.refers(&pair.0, &key::hold_of_mail(entry.identity, entry.uid))
+    })?;
+    each(view, table::MAIL_FOR, &mut |(key, value)| {
+        if !key::last_long(value).is_some_and(|uid| uids.contains(&uid)) {
+            inspection.found(FindingKind::Dangling, key, "it refers to a mailbox entry that cannot be read");
+        }
+        Ok(())
+    })
+}
+
+/// Every part that is referred to has its file with its octets, and every file is referred to.
+fn check_files<E: Engine>(shared: &Shared<E>, inspection: &mut Inspection) -> Result<(), Error> {
+    let mut used = BTreeSet::new();
+    each(&shared.engine, table::PART_USE, &mut |(key, _)| {
+        let (Some(digest), Some(identity)) = (read_identity(key, 1), read_identity(key, 33)) else {
+            return inspection.damaged(key);
+        };
+        used.insert(digest.0);
+        inspection.referred(key, &key::message(identity))
+    })?;
+    let (files, strange) = shared.files.parts()?;
+    let files: BTreeSet<Digest> = files.into_iter().collect();
+    for digest in used.difference(&files) {
+        inspection.say(FindingKind::FileMissing, format!("parts/{digest}"), "the file is not there");
+    }
+    for digest in &files {
+        let name = format!("parts/{digest}");
+        if !used.contains(digest) {
+            inspection.say(FindingKind::Orphan, name, "nothing refers to the file");
+        } else if !matches!(shared.files.digest_of(*digest, FILE_PAGE), Ok(Some(found)) if found == *digest) {
+            inspection.say(FindingKind::FileDamaged, name, "the file does not have its digest");
+        }
+    }
+    for name in strange {
+        inspection.say(FindingKind::Orphan, format!("parts/{name}"), "the file is not named by a digest");
+    }
+    for entry in shared.files.staging()? {
+        let detail = format!("{} octets wait for the rest", entry.octets);
+        inspection.say(FindingKind::Staging, format!("staging/{}.part", entry.name), &detail);
+    }
+    Ok(())
+}
+
+/// The numbers of the schedule are those of the store. On a store in use they may differ for a moment.
+fn check_schedule<E: Engine>(shared: &Shared<E>, inspection: &mut Inspection) -> Result<(), Error> {
+    let mut counts = BTreeMap::new();
+    each(&shared.engine, table::LANE_DUE, &mut |(key, _)| {
+        if let Some((lane, _, _)) = read_lane_due(key) {
+            *counts.entry(lane).or_insert(0_u64) += 1;
+        }
+        Ok(())
+    })?;
+    let scheduled: BTreeMap<_, _> = lock(&shared.schedule)
+        .lanes(None, usize::MAX)
+        .into_iter()
+        .map(|(lane, numbers)| (lane, numbers.legs))
+        .collect();
+    if counts != scheduled {
+        inspection.say(
+            FindingKind::Counter,
+            "lanes".to_owned(),
+            "the schedule counts other legs than the store",
+        );
+    }
+    Ok(())
+}
+
+fn read_identity(key: &[u8], from: usize) -> Option<Identity> {
+    key.get(from..from + 32)?.try_into().ok().map(Identity::from_bytes)
+}
+
+/// Hands out all that can be read.
+pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<(), Error> {
+    let skipped = |key: &[u8]| {
+        Exported::Skipped(Finding {
+            kind: FindingKind::Damaged,
+            key: key::readable(key),
+            detail: "the record cannot be read".to_owned(),
+        })
+    };
+    each(view, table::ACCOUNT, &mut |(key, value)| {
+        take(AccountRecord::decode(value, key).map_or_else(|_| skipped(key), Exported::Account));
+        Ok(())
+    })?;
+    each(view, table::MESSAGE, &mut |(key, _)| {
+        if let (Some(identity), Some(0)) = (read_identity(key, 1), key.last()) {
+            take(match load_message(view, identity) {
+                Ok(Some(record)) => Exported::Message(Box::new(stored(record))),
+                _ => skipped(key),
+            });
+        }
+        Ok(())
+    })?;
+    each(view, table::MAIL, &mut |(key, value)| {
+        let name = key.get(1..key.len().saturating_sub(9)).and_then(|name| std::str::from_utf8(name).ok());
+        take(match (name, MailboxEntry::decode(value, key)) {
+            (Some(account), Ok(entry)) => Exported::Mail { account: account.to_owned(), entry },
+            _ => skipped(key),
+        });
+        Ok(())
+    })?;
+    each(view, table::ENVELOPE, &mut |(key, _)| {
+        if let (Some(id), Some(0)) = (key::long_before(key, 1), key.last()) {
+            take(match load_envelope(view, EnvelopeId(id)) {
+                Ok(Some(envelope)) => Exported::Envelope(Box::new(envelope)),
+                _ => skipped(key),
+            });
+        }
+        Ok(())
+    })?;
+    each(view, table::LEG, &mut |(key, _)| {
+        take(match load::<LegRecord>(view, key) {
+            Ok(Some(leg)) => Exported::Leg(leg),
+            _ => skipped(key),
+        });
+        Ok(())
+    })
+}

@@ -1,0 +1,159 @@
+//! Messages, their parts and who holds them.
+
+use message::{Digest, Identity, Manifest};
+
+use crate::engine::View;
+use crate::files::Files;
+use crate::limits::INLINE_OCTETS_MAX;
+use crate::part::Source;
+use crate::record::{MessageRecord, Record};
+use crate::transaction::{Transaction, read_chunked};
+use crate::{Error, NewMessage, PartReader, StagedPart, StoredMessage, key};
+
+/// The record of a message.
+pub(crate) fn load_message(view: &dyn View, identity: Identity) -> Result<Option<MessageRecord>, Error> {
+    let prefix = key::message(identity);
+    // A message of several chunks may be changed between two of them: what is damaged is read once more.
+    for last in [false, true] {
+        let read = read_chunked(view, &prefix)
+            .and_then(|octets| octets.map(|octets| MessageRecord::decode(&octets, &prefix)).transpose());
+        match read {
+            Err(Error::Damaged { .. }) if !last => {}
+            Ok(Some(record)) if record.manifest.identity() != identity => {
+                return Err(Error::Damaged { key: key::readable(&prefix) });
+            }
+            other => return other,
+        }
+    }
+    Err(Error::Damaged { key: key::readable(&prefix) })
+}
+
+/// A message as the house sees it.
+pub(crate) fn stored(record: MessageRecord) -> StoredMessage {
+    let missing = record
+        .manifest
+        .leaves()
+        .filter(|(number, part, _)| part.octets > 0 && !record.here.contains(&(*number as u32)))
+        .map(|(number, _, _)| number)
+        .collect();
+    StoredMessage { manifest: record.manifest, headers: record.headers, seals: record.seals, missing }
+}
+
+/// Opens a leaf.
+pub(crate) fn open_part(
+    view: &dyn View,
+    files: &Files,
+    identity: Identity,
+    part: usize,
+) -> Result<Option<PartReader>, Error> {
+    let Some(record) = load_message(view, identity)? else { return Ok(None) };
+    let leaf = record.manifest.leaves().find(|(number, _, _)| *number == part);
+    let Some((_, leaf, digest)) = leaf else { return Ok(None) };
+    if leaf.octets == 0 {
+        return Ok(Some(PartReader::of_octets(bytes::Bytes::new())));
+    }
+    let number = part as u32;
+    if !record.here.contains(&number) {
+        return Ok(None);
+    }
+    let damaged = |key: String| Error::Damaged { key };
+    if leaf.octets <= INLINE_OCTETS_MAX {
+        let key = key::body(identity, number);
+        let body = view.value(&key)?.filter(|body| Digest::of(body) == digest);
+        return body.map(|body| Some(PartReader::of_octets(body.into()))).ok_or(damaged(key::readable(&key)));
+    }
+    match files.open_part(digest)? {
+        Some((octets, file)) if octets == leaf.octets => Ok(Some(PartReader::of_file(octets, file))),
+        _ => Err(damaged(format!("parts/{digest}"))),
+    }
+}
+
+/// Writes what is new of a message and returns whether it is complete now.
+///
+/// keeps: STO-8, STO-9
+pub(crate) fn store_message(tx: &mut Transaction, message: NewMessage) -> Result<bool, Error> {
+    let identity = message.manifest.identity();
+    let mut record = match load_message(tx, identity)? {
+        Some(record) => record,
+        None => {
+            MessageRecord { manifest: message.manifest, headers: None, seals: Vec::new(), here: Vec::new() }
+        }
+    };
+    record.headers = record.headers.or(message.headers);
+    for seal in message.seals {
+        if !record.seals.iter().any(|kept| kept.octets() == seal.octets()) {
+            record.seals.push(seal);
+        }
+    }
+    if record.seals.len() > message::limits::SEALS_MAX {
+        return Err(Error::Bound { what: "seals", bound: message::limits::SEALS_MAX as u64 });
+    }
+    for (number, part) in message.parts {
+        store_part(tx, identity, &mut record, number, part)?;
+    }
+    tx.put_chunked(&key::message(identity), &record.encode())?;
+    Ok(stored(record).is_complete())
+}
+
+/// Writes one leaf, or the reference to its file.
+fn store_part(
+    tx: &mut Transaction,
+    identity: Identity,
+    record: &mut MessageRecord,
+    number: usize,
+    part: StagedPart,
+) -> Result<(), Error> {
+    let StagedPart { owner, extent, source } = part;
+    let matches = leaf_extent(&record.manifest, number) == Some((extent.octets, extent.digest));
+    let (true, Ok(place)) = (matches, u32::try_from(number)) else {
+        return Err(Error::Invalid("a staged part is not the leaf that it is given for"));
+    };
+    if record.here.contains(&place) {
+        if let Source::Staging(file) = source {
+            tx.effects.superfluous.push(file);
+        }
+        return Ok(());
+    }
+    match source {
+        Source::Inline(octets) => tx.put(key::body(identity, place), octets.to_vec())?,
+        Source::Known if !tx.any(&key::part_uses(extent.digest))? => return Err(Error::Gone),
+        Source::Known => tx.mark(key::part_use(extent.digest, identity)),
+        Source::Staging(file) => {
+            tx.effects.placing.push((file, extent.digest));
+            tx.mark(key::part_use(extent.digest, identity));
+            tx.mark(key::part_sender(extent.digest, &owner));
+        }
+    }
+    record.here.push(place);
+    Ok(())
+}
+
+fn leaf_extent(manifest: &Manifest, number: usize) -> Option<(u64, Digest)> {
+    manifest.leaves().find(|(leaf, _, _)| *leaf == number).map(|(_, part, digest)| (part.octets, digest))
+}
+
+/// Takes one hold off a message and removes it when it was the last.
+pub(crate) fn let_go(tx: &mut Transaction, identity: Identity, hold: Vec<u8>) -> Result<(), Error> {
+    tx.remove(hold);
+    if tx.any(&key::holds(identity))? {
+        return Ok(());
+    }
+    // A damaged record does not say which parts it had: their references stay for the check to report.
+    let record = match load_message(tx, identity) {
+        Ok(None) => return Ok(()),
+        Ok(Some(record)) => Some(record),
+        Err(Error::Damaged { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    tx.remove_all(&key::message(identity))?;
+    tx.remove_all(&key::bodies(identity))?;
+    let leaves = record.iter().flat_map(|record| record.manifest.leaves());
+    for (_, _, digest) in leaves.filter(|(_, part, _)| part.octets > INLINE_OCTETS_MAX) {
+        tx.remove(key::part_use(digest, identity));
+        if !tx.any(&key::part_uses(digest))? {
+            tx.remove_all(&key::part_senders(digest))?;
+            tx.effects.loosened.push(digest);
+        }
+    }
+    Ok(())
+}

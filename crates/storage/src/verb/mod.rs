@@ -1,0 +1,51 @@
+//! The verbs: each file is what one topic does in a transaction, and how it reads.
+
+pub(crate) mod accept;
+pub(crate) mod account;
+pub(crate) mod check;
+pub(crate) mod content;
+pub(crate) mod expire;
+pub(crate) mod held;
+pub(crate) mod mailbox;
+pub(crate) mod queue;
+pub(crate) mod settle;
+pub(crate) mod status;
+mod store;
+
+use crate::engine::{Pair, View};
+use crate::record::Record;
+use crate::{Error, key, limits};
+
+/// Reads a record; `None` where it is not there.
+pub(crate) fn load<T: Record>(view: &dyn View, key: &[u8]) -> Result<Option<T>, Error> {
+    view.value(key)?.map(|octets| T::decode(&octets, key)).transpose()
+}
+
+/// The pairs whose keys begin so, after the given key, no more than a listing returns.
+pub(crate) fn list(
+    view: &dyn View,
+    prefix: &[u8],
+    after: Option<Vec<u8>>,
+    limit: usize,
+) -> Result<Vec<Pair>, Error> {
+    let from = after.map_or_else(|| prefix.to_vec(), |last| key::successor(&last));
+    view.range(&from, &key::after_prefix(prefix), limit.min(limits::LIST_MAX))
+}
+
+/// Checks a name that stands in keys.
+pub(crate) fn check_name(name: &str, octets_max: usize) -> Result<(), Error> {
+    if name.len() > octets_max {
+        return Err(Error::Bound { what: "octets of a name", bound: octets_max as u64 });
+    }
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Error::Invalid("a name is empty or has control characters"));
+    }
+    Ok(())
+}
+
+/// Cuts a text at the bound, between characters.
+pub(crate) fn cut(text: &mut String) {
+    while text.len() > limits::TEXT_OCTETS_MAX {
+        text.pop();
+    }
+}

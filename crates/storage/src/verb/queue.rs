@@ -1,0 +1,122 @@
+//! Reading the queue: claims, legs, lanes, and lanes that are hastened.
+
+use super::settle::{LegChange, change_leg};
+use super::status::load_envelope;
+use super::{list, load};
+use crate::engine::View;
+use crate::limits::{CLAIM_MAX, LIST_MAX};
+use crate::record::Record;
+use crate::schedule::{Lanes, Schedule};
+use crate::transaction::Transaction;
+use crate::{Claim, Error, Lane, LaneSummary, LegId, LegRecord, key};
+
+/// Takes legs that are due. What cannot be read is put aside and does not stop the others.
+///
+/// keeps: STO-15, STO-16
+pub(crate) fn claim(
+    view: &dyn View,
+    schedule: &mut Schedule,
+    now_ms: u64,
+    lease_ms: u64,
+    max: usize,
+    excluded: &[Lane],
+) -> Result<Vec<Claim>, Error> {
+    let max = max.min(CLAIM_MAX);
+    let mut claims = Vec::new();
+    schedule.wake(now_ms);
+    let mut turn = schedule.begin_turn();
+    while claims.len() < max {
+        let Some((leg, due_ms, lane)) = schedule.take_next(view, &mut turn, now_ms, excluded)? else { break };
+        let record = load::<LegRecord>(view, &key::leg(leg));
+        if matches!(record, Ok(None)) {
+            // It was removed a moment ago, and the schedule is about to be told.
+            continue;
+        }
+        let read = record.and_then(|record| match record {
+            Some(record) => Ok(load_envelope(view, record.envelope)?.map(|envelope| (record, envelope))),
+            None => Ok(None),
+        });
+        match read {
+            Ok(Some((record, envelope))) => {
+                let fence = schedule.lease(leg, &lane, due_ms, now_ms.saturating_add(lease_ms));
+                claims.push(Claim { leg: record, envelope, fence });
+            }
+            Ok(None) | Err(Error::Damaged { .. }) => schedule.quarantine(leg),
+            Err(error) => {
+                schedule.end_turn(turn);
+                return Err(error);
+            }
+        }
+    }
+    schedule.end_turn(turn);
+    Ok(claims)
+}
+
+/// Legs after the given one, of one lane or of all. What cannot be read is left out.
+pub(crate) fn legs(
+    view: &dyn View,
+    lane: Option<&Lane>,
+    after: Option<LegId>,
+    limit: usize,
+) -> Result<Vec<LegRecord>, Error> {
+    let mut legs = Vec::new();
+    match lane {
+        Some(lane) => {
+            let after = after.map(|leg| key::lane_leg(lane, leg));
+            for (key, _) in list(view, &key::lane_legs(lane), after, limit)? {
+                let Some(leg) = key::last_long(&key) else { continue };
+                if let Ok(Some(leg)) = load::<LegRecord>(view, &key::leg(LegId(leg))) {
+                    legs.push(leg);
+                }
+            }
+        }
+        None => {
+            for (key, value) in list(view, &[key::table::LEG], after.map(key::leg), limit)? {
+                legs.extend(LegRecord::decode(&value, &key));
+            }
+        }
+    }
+    Ok(legs)
+}
+
+/// The lanes at a glance: numbers from the schedule, the rest from the oldest leg of each.
+pub(crate) fn lanes(view: &dyn View, lanes: Lanes) -> Result<Vec<LaneSummary>, Error> {
+    let mut summaries = Vec::new();
+    for (lane, numbers) in lanes {
+        let oldest = legs(view, Some(&lane), None, 1)?.into_iter().next();
+        summaries.push(LaneSummary {
+            lane,
+            legs: numbers.legs,
+            held: numbers.held,
+            oldest_ms: oldest.as_ref().map(|leg| leg.created_at_ms),
+            next_due_ms: numbers.next_due_ms,
+            last_error: oldest.and_then(|leg| leg.last_error),
+        });
+    }
+    Ok(summaries)
+}
+
+/// Makes the legs of a lane due now: those that wait for a later time, are not held and are released.
+pub(crate) fn release_lane(
+    tx: &mut Transaction,
+    lane: &Lane,
+    now_ms: u64,
+    claimed: &dyn Fn(LegId) -> bool,
+) -> Result<usize, Error> {
+    let from = key::lane_due(lane, now_ms.saturating_add(1), LegId(0));
+    let to = key::lane_due(lane, u64::MAX, LegId(0));
+    let mut count = 0;
+    for (key, _) in tx.range(&from, &to, LIST_MAX)? {
+        let Some(leg) = key::last_long(&key).map(LegId).filter(|leg| !claimed(*leg)) else { continue };
+        let Ok(Some(record)) = load::<LegRecord>(tx, &key::leg(leg)) else { continue };
+        let released = match load_envelope(tx, record.envelope) {
+            Ok(Some(envelope)) => envelope.release_at_ms.is_none_or(|at_ms| at_ms <= now_ms),
+            _ => false,
+        };
+        if released {
+            change_leg(tx, leg, LegChange::Due(now_ms))?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}

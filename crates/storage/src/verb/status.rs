@@ -1,0 +1,219 @@
+//! Envelopes, their journal and the cookies given out for them.
+
+use message::{Cookie, Disposition};
+
+use super::content::let_go;
+use super::{cut, list, load};
+use crate::engine::View;
+use crate::limits::{ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, LIST_MAX};
+use crate::record::{CookieRecord, Held, OnceRecord, Record};
+use crate::transaction::{Transaction, read_chunked};
+use crate::{Attempt, CookieAnswer, EnvelopeId, EnvelopeRecord, Error, key};
+
+/// An envelope; `None` where it is not there.
+pub(crate) fn load_envelope(view: &dyn View, id: EnvelopeId) -> Result<Option<EnvelopeRecord>, Error> {
+    let prefix = key::envelope(id);
+    for last in [false, true] {
+        let read = read_chunked(view, &prefix)
+            .and_then(|octets| octets.map(|octets| EnvelopeRecord::decode(&octets, &prefix)).transpose());
+        match read {
+            // A large envelope may have been written between two chunks: it is read once more.
+            Err(Error::Damaged { .. }) if !last => {}
+            other => return other,
+        }
+    }
+    Err(Error::Damaged { key: key::readable(&prefix) })
+}
+
+/// The envelopes of these numbers that are there. What cannot be read is left out: the check reports it.
+pub(crate) fn readable_envelopes(view: &dyn View, numbers: impl Iterator<Item = u64>) -> Vec<EnvelopeRecord> {
+    numbers.filter_map(|number| load_envelope(view, EnvelopeId(number)).ok().flatten()).collect()
+}
+
+/// Writes an envelope.
+pub(crate) fn save_envelope(tx: &mut Transaction, envelope: &EnvelopeRecord) -> Result<(), Error> {
+    tx.put_chunked(&key::envelope(envelope.id), &envelope.encode())
+}
+
+/// What became of an offer that was made before; `None` where it was not.
+pub(crate) fn once_answer(view: &dyn View, key: &[u8]) -> Result<Option<(EnvelopeId, Disposition)>, Error> {
+    let Some(once) = load::<OnceRecord>(view, key)? else { return Ok(None) };
+    let Some(envelope) = load_envelope(view, once.envelope)? else { return Ok(None) };
+    let recipient = envelope.recipients.get(once.recipient as usize);
+    let recipient = recipient.ok_or_else(|| Error::Damaged { key: key::readable(key) })?;
+    Ok(Some((envelope.id, recipient.answer().clone())))
+}
+
+/// Gives a recipient its final disposition, once: a later one changes nothing. Returns the cookie of the next hop
+/// that was open.
+///
+/// keeps: STO-12
+pub(crate) fn finish(
+    tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
+    place: u32,
+    outcome: Disposition,
+) -> Result<Option<Cookie>, Error> {
+    let recipient = envelope
+        .recipients
+        .get_mut(place as usize)
+        .ok_or(Error::Invalid("the envelope has no such recipient"))?;
+    if recipient.outcome.is_some() {
+        return Ok(None);
+    }
+    if let Disposition::Pending { cookie, .. } = &recipient.told {
+        let key = key::cookie(cookie);
+        if let Some(mut record) = load::<CookieRecord>(tx, &key)? {
+            record.outcome = Some(outcome.clone());
+            record.wanted = None;
+            tx.put(key, record.encode())?;
+        }
+    }
+    recipient.outcome = Some(outcome);
+    recipient.leg = None;
+    let held = std::mem::take(&mut recipient.held);
+    let next_hop = recipient.next_hop.take();
+    if held {
+        end_hold(tx, envelope.id, place)?;
+    }
+    Ok(next_hop.and_then(|next_hop| match next_hop {
+        Disposition::Pending { cookie, .. } => Some(cookie),
+        _ => None,
+    }))
+}
+
+/// Takes a recipient off the list of those to decide about.
+pub(crate) fn end_hold(tx: &mut Transaction, envelope: EnvelopeId, place: u32) -> Result<(), Error> {
+    let key = key::held(envelope, place);
+    if let Some(held) = load::<Held>(tx, &key)? {
+        if let Some(account) = &held.account {
+            tx.remove(key::held_of(account, envelope, place));
+        }
+        tx.remove(key::expiry_of_held(held.until_ms, envelope, place));
+    }
+    tx.remove(key);
+    Ok(())
+}
+
+/// Closes an envelope whose recipients are all final: it lets go of the message, and the time of retention begins.
+/// The caller writes the envelope.
+pub(crate) fn close_if_final(
+    tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
+    now_ms: u64,
+) -> Result<bool, Error> {
+    if envelope.closed_at_ms.is_some()
+        || envelope.recipients.iter().any(|recipient| recipient.outcome.is_none())
+    {
+        return Ok(envelope.closed_at_ms.is_some());
+    }
+    envelope.closed_at_ms = Some(now_ms);
+    let forgotten_at_ms = now_ms.saturating_add(tx.retention_ms);
+    tx.mark(key::expiry_of_envelope(forgotten_at_ms, envelope.id));
+    for recipient in &envelope.recipients {
+        let Disposition::Pending { cookie, .. } = &recipient.told else { continue };
+        let key = key::cookie(cookie);
+        if let Some(mut record) = load::<CookieRecord>(tx, &key)? {
+            record.forgotten_at_ms = Some(forgotten_at_ms);
+            tx.put(key, record.encode())?;
+        }
+    }
+    let_go(tx, envelope.identity, key::hold_of_envelope(envelope.identity, envelope.id))?;
+    Ok(true)
+}
+
+/// Writes attempts into the journal, which keeps the first and the last of them.
+pub(crate) fn add_attempts(
+    tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
+    attempts: Vec<Attempt>,
+) -> Result<(), Error> {
+    for mut attempt in attempts {
+        for text in [&mut attempt.host, &mut attempt.step, &mut attempt.text, &mut attempt.outcome] {
+            cut(text);
+        }
+        let place = envelope.attempts;
+        tx.put(key::attempt(envelope.id, place), attempt.encode())?;
+        if let Some(dropped) = place.checked_sub(ATTEMPTS_LAST)
+            && dropped >= ATTEMPTS_FIRST
+        {
+            tx.remove(key::attempt(envelope.id, dropped));
+        }
+        envelope.attempts = place.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// The journal of an envelope.
+pub(crate) fn attempts(view: &dyn View, id: EnvelopeId) -> Result<Vec<Attempt>, Error> {
+    let pairs = list(view, &key::attempts(id), None, LIST_MAX)?;
+    pairs.iter().map(|(key, value)| Attempt::decode(value, key)).collect()
+}
+
+/// Answers a holder about cookies. Every cookie costs one look, whatever comes of it.
+///
+/// keeps: STO-13
+pub(crate) fn poll(
+    view: &dyn View,
+    holder: &str,
+    cookies: &[Cookie],
+    now_ms: u64,
+) -> Result<Vec<CookieAnswer>, Error> {
+    if cookies.len() > COOKIES_MAX {
+        return Err(Error::Bound { what: "cookies", bound: COOKIES_MAX as u64 });
+    }
+    cookies
+        .iter()
+        .map(|cookie| match own_cookie(view, holder, cookie) {
+            Ok(Some(record)) => Ok(cookie_answer(record, now_ms)),
+            Ok(None) | Err(Error::Damaged { .. }) => Ok(CookieAnswer::Unknown),
+            Err(error) => Err(error),
+        })
+        .collect()
+}
+
+/// The record of a cookie where this is its holder. All of it is compared in constant time.
+pub(crate) fn own_cookie(
+    view: &dyn View,
+    holder: &str,
+    cookie: &Cookie,
+) -> Result<Option<CookieRecord>, Error> {
+    let record = load::<CookieRecord>(view, &key::cookie(cookie))?;
+    Ok(record.filter(|record| {
+        let same_holder: bool =
+            subtle::ConstantTimeEq::ct_eq(record.holder.as_bytes(), holder.as_bytes()).into();
+        (record.cookie == *cookie) & same_holder
+    }))
+}
+
+fn cookie_answer(record: CookieRecord, now_ms: u64) -> CookieAnswer {
+    if record.forgotten_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+        return CookieAnswer::Unknown;
+    }
+    match (record.outcome, record.wanted) {
+        (Some(outcome), _) => CookieAnswer::Final(outcome),
+        (None, Some(selection)) => {
+            CookieAnswer::Want { selection, envelope: record.envelope, recipient: record.recipient }
+        }
+        (None, None) => CookieAnswer::Pending {
+            min_seconds: record.min_seconds,
+            max_seconds: record.max_seconds,
+            until: record.until,
+        },
+    }
+}
+
+/// The settled cookies of an envelope.
+pub(crate) fn settled_cookies(
+    view: &dyn View,
+    id: EnvelopeId,
+) -> Result<Vec<(String, Cookie, Disposition)>, Error> {
+    let Some(envelope) = load_envelope(view, id)? else { return Ok(Vec::new()) };
+    let holder = envelope.origin.holder();
+    let settled =
+        envelope.recipients.into_iter().filter_map(|recipient| match (recipient.told, recipient.outcome) {
+            (Disposition::Pending { cookie, .. }, Some(outcome)) => Some((holder.clone(), cookie, outcome)),
+            _ => None,
+        });
+    Ok(settled.collect())
+}

@@ -1,0 +1,237 @@
+//! [`Store`] for [`Keeper`]: each verb goes to the writer or reads the engine.
+
+use std::sync::Arc;
+
+use message::address::Address;
+use message::{Cookie, Disposition, Extent, Identity};
+
+use super::settle::LegChange;
+use super::{accept, account, check, content, expire, held, list, load, mailbox, queue, settle, status};
+use crate::engine::Engine;
+use crate::files::lock;
+use crate::limits::LIST_MAX;
+use crate::{
+    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, EnvelopeId, EnvelopeRecord, Error,
+    Exported, Finding, HeldRecord, Keeper, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry,
+    NextHop, PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart, Statistics, Store,
+    StoredMessage, Supply, Wait, key,
+};
+
+impl<E: Engine> Store for Keeper<E> {
+    fn stage(&self, owner: &str, extent: Extent, now_ms: u64) -> Result<PartWriter, Error> {
+        self.shared.stage(owner, extent, now_ms)
+    }
+
+    fn known(&self, owner: &str, extent: Extent) -> Result<Option<StagedPart>, Error> {
+        self.shared.known(owner, extent)
+    }
+
+    fn open_part(&self, identity: Identity, part: usize) -> Result<Option<PartReader>, Error> {
+        content::open_part(&self.shared.engine, &self.shared.files, identity, part)
+    }
+
+    fn message(&self, identity: Identity) -> Result<Option<StoredMessage>, Error> {
+        Ok(content::load_message(&self.shared.engine, identity)?.map(content::stored))
+    }
+
+    fn accept(&self, acceptance: Acceptance) -> Wait<'_, Receipt> {
+        self.submit_growing(move |tx| accept::accept(tx, acceptance))
+    }
+
+    fn offered_before(
+        &self,
+        holder: &str,
+        offered_as: Identity,
+        recipient: &Address,
+    ) -> Result<Option<(EnvelopeId, Disposition)>, Error> {
+        status::once_answer(&self.shared.engine, &key::once(holder, offered_as, &recipient.to_string()))
+    }
+
+    fn supply(&self, supply: Supply) -> Wait<'_, ()> {
+        self.submit_growing(move |tx| held::supply(tx, supply))
+    }
+
+    fn held(
+        &self,
+        account: Option<&str>,
+        after: Option<(EnvelopeId, u32)>,
+        limit: usize,
+    ) -> Result<Vec<HeldRecord>, Error> {
+        held::held(&self.shared.engine, account, after, limit)
+    }
+
+    fn decide(&self, decision: Decision) -> Wait<'_, Disposition> {
+        self.submit_growing(move |tx| held::decide(tx, decision))
+    }
+
+    fn claim(&self, now_ms: u64, lease_ms: u64, max: usize, excluded: &[Lane]) -> Wait<'_, Vec<Claim>> {
+        let claims = self.shared.writable().and_then(|()| {
+            let mut schedule = lock(&self.shared.schedule);
+            queue::claim(&self.shared.engine, &mut schedule, now_ms, lease_ms, max, excluded)
+        });
+        Box::pin(std::future::ready(claims))
+    }
+
+    fn next_due(&self, now_ms: u64) -> Result<Option<u64>, Error> {
+        Ok(lock(&self.shared.schedule).next_due(now_ms))
+    }
+
+    fn settle(&self, settlement: Settlement) -> Wait<'_, Settled> {
+        let shared = Arc::clone(&self.shared);
+        self.submit(move |tx| {
+            let (leg, fence) = (settlement.leg, settlement.fence);
+            lock(&shared.schedule).take_fence(leg, fence)?;
+            settle::settle(tx, settlement).inspect_err(|_| lock(&shared.schedule).return_fence(leg, fence))
+        })
+    }
+
+    fn release_lane(&self, lane: &Lane, now_ms: u64) -> Wait<'_, usize> {
+        let (shared, lane) = (Arc::clone(&self.shared), lane.clone());
+        self.submit(move |tx| {
+            queue::release_lane(tx, &lane, now_ms, &|leg| lock(&shared.schedule).is_claimed(leg))
+        })
+    }
+
+    fn hold(&self, leg: LegId) -> Wait<'_, ()> {
+        self.submit(move |tx| settle::change_leg(tx, leg, LegChange::Hold))
+    }
+
+    fn release(&self, leg: LegId) -> Wait<'_, ()> {
+        self.submit(move |tx| settle::change_leg(tx, leg, LegChange::Release))
+    }
+
+    fn retry(&self, leg: LegId, now_ms: u64) -> Wait<'_, ()> {
+        self.submit(move |tx| settle::change_leg(tx, leg, LegChange::Due(now_ms)))
+    }
+
+    fn remove(&self, leg: LegId, now_ms: u64) -> Wait<'_, Vec<NextHop>> {
+        self.submit(move |tx| settle::remove(tx, leg, now_ms))
+    }
+
+    fn legs(&self, lane: Option<&Lane>, after: Option<LegId>, limit: usize) -> Result<Vec<LegRecord>, Error> {
+        queue::legs(&self.shared.engine, lane, after, limit)
+    }
+
+    fn lanes(&self, after: Option<&Lane>, limit: usize) -> Result<Vec<LaneSummary>, Error> {
+        let lanes = lock(&self.shared.schedule).lanes(after, limit.min(LIST_MAX));
+        queue::lanes(&self.shared.engine, lanes)
+    }
+
+    fn withdraw(&self, envelope: EnvelopeId, account: &str, now_ms: u64) -> Wait<'_, Vec<NextHop>> {
+        let account = account.to_owned();
+        self.submit(move |tx| settle::withdraw(tx, envelope, &account, now_ms))
+    }
+
+    fn envelope(&self, envelope: EnvelopeId) -> Result<Option<EnvelopeRecord>, Error> {
+        status::load_envelope(&self.shared.engine, envelope)
+    }
+
+    fn envelopes_of(
+        &self,
+        account: &str,
+        before: Option<EnvelopeId>,
+        limit: usize,
+    ) -> Result<Vec<EnvelopeRecord>, Error> {
+        let before = before.map(|envelope| key::envelope_of(account, envelope));
+        let pairs = list(&self.shared.engine, &key::envelopes_of(account), before, limit)?;
+        let numbers = pairs.iter().filter_map(|(key, _)| key::last_long(key)).map(|number| !number);
+        Ok(status::readable_envelopes(&self.shared.engine, numbers))
+    }
+
+    fn envelopes_for(&self, identity: Identity, limit: usize) -> Result<Vec<EnvelopeRecord>, Error> {
+        let pairs = list(&self.shared.engine, &key::envelopes_for(identity), None, limit)?;
+        let numbers = pairs.iter().filter_map(|(key, _)| key::last_long(key));
+        Ok(status::readable_envelopes(&self.shared.engine, numbers))
+    }
+
+    fn attempts(&self, envelope: EnvelopeId) -> Result<Vec<Attempt>, Error> {
+        status::attempts(&self.shared.engine, envelope)
+    }
+
+    fn poll(&self, holder: &str, cookies: &[Cookie], now_ms: u64) -> Result<Vec<CookieAnswer>, Error> {
+        let answers = status::poll(&self.shared.engine, holder, cookies, now_ms)?;
+        self.shared.remember_polls(cookies, &answers, now_ms);
+        Ok(answers)
+    }
+
+    fn give_up(&self, holder: &str, cookies: &[Cookie], now_ms: u64) -> Wait<'_, Vec<NextHop>> {
+        let (holder, cookies) = (holder.to_owned(), cookies.to_vec());
+        self.submit(move |tx| settle::give_up(tx, &holder, &cookies, now_ms))
+    }
+
+    fn settled_cookies(&self, envelope: EnvelopeId) -> Result<Vec<(String, Cookie, Disposition)>, Error> {
+        status::settled_cookies(&self.shared.engine, envelope)
+    }
+
+    fn mailbox(
+        &self,
+        account: &str,
+        after: Option<MailUid>,
+        limit: usize,
+    ) -> Result<Vec<MailboxEntry>, Error> {
+        mailbox::mailbox(&self.shared.engine, account, after, limit)
+    }
+
+    fn mail_of(&self, account: &str, identity: Identity) -> Result<Option<MailboxEntry>, Error> {
+        mailbox::mail_of(&self.shared.engine, account, identity)
+    }
+
+    fn mark_seen(&self, account: &str, mail: MailUid, seen: bool) -> Wait<'_, ()> {
+        let account = account.to_owned();
+        self.submit(move |tx| mailbox::mark_seen(tx, &account, mail, seen))
+    }
+
+    fn remove_mail(&self, account: &str, mail: MailUid) -> Wait<'_, ()> {
+        let account = account.to_owned();
+        self.submit(move |tx| mailbox::remove_mail(tx, &account, mail))
+    }
+
+    fn put_account(&self, account: AccountRecord) -> Wait<'_, ()> {
+        self.submit_growing(move |tx| account::put_account(tx, account))
+    }
+
+    fn account(&self, name: &str) -> Result<Option<AccountRecord>, Error> {
+        load(&self.shared.engine, &key::account(name))
+    }
+
+    fn account_of_address(&self, folded: &str) -> Result<Option<AccountRecord>, Error> {
+        account::account_by(&self.shared.engine, &key::address(folded))
+    }
+
+    fn account_of_device(&self, public_key: &[u8; 32]) -> Result<Option<AccountRecord>, Error> {
+        account::account_by(&self.shared.engine, &key::device(public_key))
+    }
+
+    fn accounts(&self, after: Option<&str>, limit: usize) -> Result<Vec<AccountRecord>, Error> {
+        account::accounts(&self.shared.engine, after, limit)
+    }
+
+    fn remove_account(&self, name: &str) -> Wait<'_, ()> {
+        let name = name.to_owned();
+        self.submit(move |tx| account::remove_account(tx, &name))
+    }
+
+    fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize> {
+        Box::pin(async move {
+            let swept = self.shared.sweep_staging(now_ms, max)?;
+            let ended = self.submit(move |tx| expire::expire(tx, now_ms, max.saturating_sub(swept))).await?;
+            Ok(swept + ended)
+        })
+    }
+
+    fn check(&self, report: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+        check::check(&self.shared, report)
+    }
+
+    fn export(&self, take: &mut dyn FnMut(Exported)) -> Result<(), Error> {
+        check::export(&self.shared.engine, take)
+    }
+
+    fn compact(&self) -> Result<(), Error> {
+        self.compact_engine()
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.shared.statistics()
+    }
+}

@@ -1,0 +1,58 @@
+//! Commands on the store of a node that does not run: account, store check, compact and export.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use cli::{Command, Invocation, StoreCommand};
+use daemon::{Config, Error, LocalOperator};
+
+/// Does the command, with the store opened in this process.
+pub(crate) async fn run(invocation: &Invocation) -> ExitCode {
+    let Some(path) = config_of(&invocation.command) else {
+        return crate::fail(&"name the configuration with --config");
+    };
+    match opened(&path) {
+        Ok((config, operator)) => match &invocation.command {
+            Command::Store(StoreCommand::Export { dir, .. }) => export(&config, dir),
+            _ => cli::operate(invocation, &operator).await,
+        },
+        Err(error) => crate::fail(&error),
+    }
+}
+
+fn config_of(command: &Command) -> Option<PathBuf> {
+    let path = match command {
+        Command::Account(command) => command.config(),
+        Command::Store(StoreCommand::Check { node } | StoreCommand::Compact { node }) => {
+            node.config.as_deref()
+        }
+        Command::Store(StoreCommand::Export { config, .. }) => Some(config.as_path()),
+        _ => None,
+    };
+    path.map(Path::to_owned)
+}
+
+fn opened(path: &Path) -> Result<(Config, LocalOperator), Error> {
+    let config = Config::read(path)?;
+    let operator = LocalOperator::open(&config)?;
+    Ok((config, operator))
+}
+
+/// Writes everything that can be read into a folder, and says what cannot.
+fn export(config: &Config, dir: &Path) -> ExitCode {
+    match daemon::export(config, dir) {
+        Ok(summary) => {
+            println!(
+                "{} messages and {} accounts written to {}",
+                summary.messages,
+                summary.accounts,
+                dir.display()
+            );
+            for skipped in &summary.skipped {
+                eprintln!("waxwing: left out: {skipped}");
+            }
+            if summary.skipped.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        }
+        Err(error) => crate::fail(&error),
+    }
+}

@@ -1,0 +1,312 @@
+//! `waxwing quickstart`: two nodes, one letter, three recipients, everything on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes_of_letter::LETTER;
+use cli::QuickstartArgs;
+use cli::client::{Incoming, Outgoing, Session};
+use cli::profile::{Profile, Trust};
+use daemon::{Demo, DemoNode};
+use message::address::Address;
+use message::{Disposition, HeaderBuilder, Identity, Limits, Message, Selection};
+use protocol::{Enrol, StatusQuery, SubmissionOptions};
+use serde_json::json;
+
+use crate::show::{Printer, code, reason};
+
+/// The letter that is sent where none is given.
+mod bytes_of_letter {
+    pub(super) const LETTER: &[u8] = include_bytes!("../../../examples/letter.eml");
+}
+
+/// How long the whole may take: loopback and one poll interval of a second.
+const TIME_MAX: Duration = Duration::from_secs(30);
+/// Octets of the letter that is read back into memory.
+const READ_BACK_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A user of the quickstart: an account at a node, and a device that is enrolled there.
+struct User {
+    address: Address,
+    profile: Profile,
+    folder: PathBuf,
+    session: Session,
+}
+
+/// Runs it; 0 only where every recipient's disposition is as expected and the letter was read back whole.
+pub(crate) async fn run(args: &QuickstartArgs, json: bool) -> ExitCode {
+    #[expect(clippy::disallowed_methods, reason = "shown to people only")]
+    let since = Instant::now();
+    let temporary = match folder(args) {
+        Ok(folder) => folder,
+        Err(error) => return crate::fail(&error),
+    };
+    let folder = temporary.path();
+    let demo = match start(&folder, json, since).await {
+        Ok(demo) => demo,
+        Err(error) => return crate::fail(&error),
+    };
+    let printer = Printer::new("quickstart", json, since);
+    let told = tokio::time::timeout(TIME_MAX, tell(&demo, args, &folder, json, since)).await;
+    let good = match told {
+        Ok(Ok(good)) => good,
+        Ok(Err(error)) => {
+            printer.line("trouble", &error.to_string(), json!({ "what": error.to_string() }));
+            false
+        }
+        Err(_) => {
+            printer.line("trouble", "not everything was settled in time", json!({ "what": "time" }));
+            false
+        }
+    };
+    if !args.once {
+        invite(&folder, json);
+        // Where signals cannot be heard, the terminal's own end ends us.
+        let _ = tokio::signal::ctrl_c().await;
+    }
+    demo.stop().await;
+    if good { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// Where the data lies: as asked, or in a folder that goes with the program.
+enum Place {
+    Asked(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Place {
+    fn path(&self) -> PathBuf {
+        match self {
+            Place::Asked(path) => path.clone(),
+            Place::Temporary(folder) => folder.path().to_owned(),
+        }
+    }
+}
+
+fn folder(args: &QuickstartArgs) -> std::io::Result<Place> {
+    match &args.dir {
+        Some(dir) => std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map(Place::Asked),
+        None => tempfile::Builder::new().prefix("waxwing-quickstart-").tempdir().map(Place::Temporary),
+    }
+}
+
+async fn start(folder: &Path, json: bool, since: Instant) -> Result<Demo, daemon::Error> {
+    let printer = Printer::new("quickstart", json, since);
+    let observer = |domain: &str| Arc::new(Printer::new(domain, json, since)) as Arc<dyn node::Observer>;
+    let demo = Demo::start(folder, &observer).await?;
+    for node in [&demo.north, &demo.south] {
+        let address = node.config.listen.address.to_string();
+        let domain = &node.config.domains[0].name;
+        printer.line(
+            "started",
+            &format!("{domain} on {address}, configured by {}", node.config_file.display()),
+            json!({ "domain": domain, "address": address, "config": node.config_file }),
+        );
+    }
+    let dns = demo.dns_address().to_string();
+    printer.line("started", &format!("a DNS server for both zones on {dns}"), json!({ "dns": dns }));
+    Ok(demo)
+}
+
+/// The story: Alice's letter to Bob, to somebody who is not there, and to Carol, who decides later.
+async fn tell(
+    demo: &Demo,
+    args: &QuickstartArgs,
+    folder: &Path,
+    json: bool,
+    since: Instant,
+) -> Result<bool, Failure> {
+    let mut alice = user(demo, &demo.north, "alice@north.test", folder).await?;
+    let mut bob = user(demo, &demo.south, "bob@south.test", folder).await?;
+    let carol = user(demo, &demo.south, "carol@south.test", folder).await?;
+    let nobody = Address::from_wire("nobody@south.test")?;
+    let printer = Printer::new("alice", json, since);
+
+    let letter = letter(args.message.as_deref(), &alice.address)?;
+    let recipients = [bob.address.clone(), nobody.clone(), carol.address.clone()];
+    let outgoing = Outgoing::from_message(&letter, Vec::new());
+    printer.line(
+        "submits",
+        &format!("{} octets to {}", letter.manifest().message_octets(), words(&recipients)),
+        json!({ "octets": letter.manifest().message_octets(),
+                "recipients": recipients.iter().map(ToString::to_string).collect::<Vec<_>>() }),
+    );
+    let submitted =
+        alice.session.submit(&outgoing, &recipients, SubmissionOptions::default(), &|_| {}).await?;
+    let identity = submitted.identity;
+    printer.line(
+        "submitted",
+        &format!("as {}, sealed by north.test", identity.short()),
+        json!({ "identity": identity.to_string() }),
+    );
+
+    // Carol's node holds what comes for her, by a rule of its configuration; as soon as it is there she accepts it.
+    let held = decide_for_carol(demo, identity, &carol.address);
+    let settled = settled(&mut alice, identity, &recipients);
+    let ((), dispositions) = tokio::try_join!(held, settled)?;
+    let printer = Printer::new("alice", json, since);
+    for (recipient, disposition) in recipients.iter().zip(&dispositions) {
+        printer.line(
+            disposition.word(),
+            &format!("{recipient}{}: final", reason(disposition)),
+            json!({ "recipient": recipient.to_string(), "disposition": disposition.word(),
+                    "code": code(disposition), "final": true }),
+        );
+    }
+    let expected = dispositions[0] == Disposition::Accepted
+        && matches!(&dispositions[1], Disposition::Refused { code, .. } if *code == message::Code::NO_SUCH_ADDRESS)
+        && dispositions[2] == Disposition::Accepted;
+    let same = read_back(&mut bob, identity).await?;
+    let printer = Printer::new("bob", json, since);
+    printer.line(
+        "reads",
+        &format!(
+            "{}: {}",
+            identity.short(),
+            if same { "the identity is the same" } else { "NOT the same message" }
+        ),
+        json!({ "identity": identity.to_string(), "same": same }),
+    );
+    for user in [alice, bob, carol] {
+        user.session.close().await;
+    }
+    Ok(expected && same)
+}
+
+/// An account at a node, and a device enrolled for it as any user's would be.
+async fn user(_demo: &Demo, node: &DemoNode, address: &str, folder: &Path) -> Result<User, Failure> {
+    let address = Address::from_wire(address)?;
+    let account = address.local().as_str().to_owned();
+    let folder = folder.join("profiles").join(&account);
+    let profile = Profile {
+        address: address.clone(),
+        account: account.clone(),
+        node: node.config.listen.address.to_string().parse()?,
+        trust: Trust::Pinned(node.pin),
+        device: "quickstart".to_owned(),
+    };
+    let password = password()?;
+    node.running
+        .node()
+        .put_account(&account, std::slice::from_ref(&address), Some(password.clone()))
+        .await
+        .map_err(|(_, text)| text)?;
+    profile.save(&folder)?;
+    let key = cli::profile::device_key(&folder)?;
+    let mut session = Session::connect(&profile.node, &profile.trust, &key).await?;
+    session.enrol(Enrol { account, password, device: profile.device.clone() }).await?;
+    Ok(User { address, profile, folder, session })
+}
+
+fn password() -> Result<String, Failure> {
+    let mut octets = [0; 16];
+    #[expect(clippy::disallowed_methods, reason = "the passwords of the quickstart's users are drawn here")]
+    getrandom::fill(&mut octets).map_err(|error| error.to_string())?;
+    Ok(data_encoding::HEXLOWER.encode(&octets))
+}
+
+/// The letter in native form. What somebody else wrote is sent on by Alice: she stands in From, who wrote it in
+/// Original-From.
+fn letter(file: Option<&Path>, from: &Address) -> Result<Message, Failure> {
+    let octets = match file {
+        Some(file) => std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?,
+        None => LETTER.to_vec(),
+    };
+    let message = translate::import(&octets, &translate::ImportOptions::default())?.message;
+    let written_by_her =
+        message.headers().message().only("From").is_some_and(|value| value.contains(&from.to_string()));
+    if written_by_her {
+        return Ok(message);
+    }
+    let mut header = HeaderBuilder::new();
+    header.push("From", &format!("Alice <{from}>"))?;
+    for field in message.headers().message().fields() {
+        let name = if field.is("From") { "Original-From" } else { field.name };
+        header.push(name, field.raw_value)?;
+    }
+    let mut changed = header.finish()?.octets().to_vec();
+    changed.extend_from_slice(&message.to_octets()[message.headers().message().octets().len()..]);
+    Ok(Message::parse(&changed, Limits::default())?)
+}
+
+/// Waits until the letter is held for Carol, and accepts it for her.
+async fn decide_for_carol(demo: &Demo, identity: Identity, carol: &Address) -> Result<(), Failure> {
+    let node = demo.south.running.node();
+    loop {
+        let held = node.held(None).map_err(|(_, text)| text)?;
+        if held.iter().any(|held| held.identity == identity && held.address == *carol) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Long enough to see it pending.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    node.decide_held(identity, carol, true).await.map_err(|(_, text)| text)?;
+    Ok(())
+}
+
+/// Asks for the status until every recipient's disposition is final.
+async fn settled(
+    alice: &mut User,
+    identity: Identity,
+    recipients: &[Address],
+) -> Result<Vec<Disposition>, Failure> {
+    loop {
+        let records = alice.session.status(StatusQuery::Of(identity)).await?;
+        let dispositions: Vec<Disposition> = recipients
+            .iter()
+            .filter_map(|address| {
+                let mut all = records.iter().flat_map(|record| &record.recipients);
+                all.find(|one| one.address == *address).map(|one| one.disposition.clone())
+            })
+            .collect();
+        if dispositions.len() == recipients.len() && dispositions.iter().all(Disposition::is_final) {
+            return Ok(dispositions);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Fetches the letter from Bob's mailbox; every octet is checked against the identity on the way.
+async fn read_back(bob: &mut User, identity: Identity) -> Result<bool, Failure> {
+    let entries = bob.session.mailbox(0, 100).await?;
+    if !entries.iter().any(|entry| entry.identity == identity) {
+        return Ok(false);
+    }
+    let mut incoming = Incoming::into_memory(identity, READ_BACK_OCTETS_MAX);
+    bob.session.fetch(identity, Selection::All, &mut incoming).await?;
+    let fetched = incoming.finish()?;
+    let leaves = fetched.manifest.as_ref().map_or(0, |manifest| manifest.leaves().count());
+    Ok(fetched.manifest.is_some_and(|manifest| manifest.identity() == identity)
+        && fetched.bodies.len() == leaves)
+}
+
+fn words(recipients: &[Address]) -> String {
+    recipients.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What to try next.
+fn invite(folder: &Path, json: bool) {
+    let profile = |name: &str| folder.join("profiles").join(name).display().to_string();
+    let commands = [
+        format!(
+            "waxwing --profile {} send --to bob@south.test --subject Hello --text 'Good morning'",
+            profile("alice")
+        ),
+        format!("waxwing --profile {} status", profile("alice")),
+        format!("waxwing --profile {} mail list", profile("bob")),
+    ];
+    if json {
+        println!("{}", json!({ "event": "ready", "commands": commands }));
+        return;
+    }
+    println!("\nBoth nodes stay up until you press Ctrl-C. In another terminal, try:\n");
+    for command in &commands {
+        println!("  {command}");
+    }
+    println!();
+}
