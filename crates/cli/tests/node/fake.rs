@@ -44,6 +44,8 @@ pub(crate) struct Kept {
     pub(crate) settles_after: usize,
     /// Whether fetched bodies are changed on the way.
     pub(crate) lies: bool,
+    /// The tokens of all offers, in their order.
+    pub(crate) tokens: Vec<[u8; 16]>,
 }
 
 #[derive(Clone)]
@@ -215,6 +217,8 @@ impl Offered {
                 if !self.enrolled {
                     return Err(failure(Code::AUTHENTICATION_FAILED, "not enrolled"));
                 }
+                let token = offer.submission.unwrap().token;
+                self.kept.lock().unwrap().tokens.push(token.unwrap());
                 self.offer = Some(offer);
             }
             AnsweringEvent::Manifest(manifest) => self.manifest = Some(manifest),
@@ -300,7 +304,12 @@ fn commit(
     let options = offer.submission.unwrap();
     let sealed = Sealed { identity, header: header.octets().to_vec(), seals: vec![seal.octets().to_vec()] };
     if options.sign_only {
-        return Outcome { dispositions, sealed: Some(sealed) };
+        let refused = Disposition::refused(Code::NOT_AUTHORIZED, "not your address");
+        let own = headers.message().only("From").is_some_and(|from| from.contains("ann@a.test"));
+        let disposition = if own { Disposition::Withdrawn } else { refused };
+        let (dispositions, sealed) = (vec![disposition; dispositions.len()], sealed);
+        let sealed = Some(sealed).filter(|_| own);
+        return Outcome { dispositions, sealed };
     }
     let number = kept.records.len() as u64 + 1;
     let recipients = offer.envelope.recipients.iter().zip(&dispositions);

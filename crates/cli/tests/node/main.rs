@@ -180,6 +180,8 @@ async fn a_large_attachment_is_streamed_and_resumed() {
         assert!(kept.losses.is_empty(), "both losses have happened");
         assert_eq!(kept.messages[&identity].bodies[&2], octets);
         assert_eq!(kept.body_octets, OCTETS + 8, "no octet of a body was sent twice");
+        assert_eq!(kept.tokens.len(), 3);
+        assert!(kept.tokens.iter().all(|token| *token == kept.tokens[0]), "it is one submission");
     }
 
     let (part, _) = user.octets(&["mail", "read", "1", "--part", "2"]).await.unwrap();
@@ -279,6 +281,8 @@ async fn a_message_is_sealed_and_not_sent() {
     let key = data_encoding::HEXLOWER.encode(seal_key().public().as_bytes());
     let (objects, good) = user.objects(&["message", "verify", &changed, "--key", &key]).await;
     assert!(!good && objects[0]["seals"][0]["state"] == "failed");
+    let eve = user.write("eve.eml", "From: eve@a.test\r\nTo: bob@b.test\r\n\r\nHi\r\n");
+    assert_eq!(user.code(&["sign", &eve, "-o", &wax]).await, 4);
     // A sealed file can be sent as it is.
     let (_, good) = user.objects(&["send", &wax]).await;
     assert!(good);
