@@ -255,6 +255,23 @@ mod tests {
         Invocation::command().get_subcommands().for_each(|command| check(command, true));
     }
 
+    /// A password is in a file or typed; no argument takes one.
+    ///
+    /// proves: CLI-8
+    #[test]
+    fn no_argument_is_a_password() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|one| one.get_action().takes_values()) {
+                let name = argument.get_id().as_str();
+                assert!(!name.contains("password") || name == "password_file", "{}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Invocation::command());
+        assert!(parse("waxwing account add ann --address a@a.test --password x").is_err());
+        assert!(parse("waxwing enrol ann@a.test --node a.test:1 --password x").is_err());
+    }
+
     #[test]
     fn what_contradicts_itself_is_refused() {
         let good = |line: &str| assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
