@@ -136,7 +136,7 @@ impl Error {
             }
             Error::Control(control::Error::NotAllowed { .. }) => "run this as the user that the node runs as",
             Error::Translation(refusal) if refusal.reason == translate::Reason::NeedsUtf8Headers => {
-                "keep it as a .wax file: addresses outside ASCII have no form in older mail"
+                "addresses outside ASCII have no form in older mail: allow UTF-8 with --utf8, or keep the .wax file"
             }
             _ => return None,
         };

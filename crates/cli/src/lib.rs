@@ -8,6 +8,7 @@
 mod args;
 pub mod client;
 mod clock;
+mod commands;
 mod error;
 pub mod limits;
 mod output;
@@ -21,6 +22,7 @@ pub use args::{
     SignArgs, StatusArgs, StoreCommand, TraceArgs,
 };
 
+pub use commands::read_password;
 pub use error::Error;
 
 use std::future::Future;
@@ -30,6 +32,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use message::PublicKey;
 use message::address::Domain;
+
+use crate::output::Output;
 
 /// The keys of a domain, or why they are not known, in words for a person.
 pub type FoundKeys<'a> = Pin<Box<dyn Future<Output = Result<Vec<PublicKey>, String>> + Send + 'a>>;
@@ -56,13 +60,47 @@ pub fn parse() -> Invocation {
 ///
 /// A command for which [`Command::needs_daemon`] holds is answered with the code 2 and a line that says so.
 pub async fn run(invocation: Invocation, hooks: &Hooks) -> ExitCode {
-    let _ = (invocation, hooks);
-    ExitCode::from(2)
+    let mut output = Output::standard(&invocation.global);
+    let ended = commands::perform(&invocation, hooks, &mut output).await;
+    finish(&invocation.global, ended, output)
 }
 
 /// Does an operator's command (account, queue, trace, store check, store compact, node, shutdown) with an operator in
 /// this process instead of the one behind the socket: for a store that no node runs on.
 pub async fn operate(invocation: &Invocation, operator: &dyn control::Operator) -> ExitCode {
-    let _ = (invocation, operator);
-    ExitCode::from(2)
+    let mut output = Output::standard(&invocation.global);
+    let ended = commands::operate(invocation, operator, &mut output).await;
+    finish(&invocation.global, ended, output)
+}
+
+/// Does a command as [`run`] does, and prints into a writer, without colours.
+///
+/// # Errors
+/// Why the command was not done. `false` says that it was, and that what it tells is bad: refused, damaged or not
+/// verified.
+pub async fn run_into(
+    invocation: &Invocation,
+    hooks: &Hooks,
+    out: Box<dyn std::io::Write + Send>,
+) -> Result<bool, Error> {
+    let mut output = Output::other(&invocation.global, out);
+    let end = commands::perform(invocation, hooks, &mut output).await?;
+    output.flush()?;
+    Ok(end == commands::End::Good)
+}
+
+/// Prints an error of this crate on standard error, with what to do next, and gives its exit code.
+pub fn complain(global: &Global, error: &Error) -> ExitCode {
+    output::complain(global, error);
+    ExitCode::from(error.exit_code())
+}
+
+fn finish(global: &Global, ended: Result<commands::End, Error>, mut output: Output) -> ExitCode {
+    match ended.and_then(|end| output.flush().map(|()| end)) {
+        Ok(commands::End::Good) => ExitCode::SUCCESS,
+        Ok(commands::End::Bad) => ExitCode::from(1),
+        // Whoever read our output has enough of it, as `head` does: that is no fault.
+        Err(Error::Terminal(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => complain(global, &error),
+    }
 }

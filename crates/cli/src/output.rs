@@ -21,9 +21,16 @@ pub(crate) const FAINT: Style = Style::new().dimmed();
 
 /// Where a command prints to.
 pub(crate) struct Output {
-    out: Box<dyn Write + Send>,
+    out: Target,
     json: bool,
     progress: bool,
+}
+
+enum Target {
+    /// Standard output; styles are left out where it is no terminal.
+    Standard(AutoStream<io::Stdout>),
+    /// Anything else, without styles.
+    Other(Box<dyn Write + Send>),
 }
 
 impl Output {
@@ -34,7 +41,12 @@ impl Output {
             Color::Never => false,
             _ => io::stderr().is_terminal() && !global.json,
         };
-        Output { out: Box::new(out), json: global.json, progress }
+        Output { out: Target::Standard(out), json: global.json, progress }
+    }
+
+    /// Any writer, without colours and progress.
+    pub(crate) fn other(global: &Global, out: Box<dyn Write + Send>) -> Output {
+        Output { out: Target::Other(out), json: global.json, progress: false }
     }
 
     /// Whether programs read this.
@@ -49,23 +61,42 @@ impl Output {
 
     /// A line for people.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Error> {
-        Ok(writeln!(self.out, "{text}")?)
+        match &mut self.out {
+            Target::Standard(out) => writeln!(out, "{text}")?,
+            Target::Other(out) => writeln!(out, "{}", anstream::adapter::strip_str(text))?,
+        }
+        Ok(())
     }
 
     /// One object for programs. keeps: CLI-3
     pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<(), Error> {
         let text = serde_json::to_string(value).map_err(|error| Error::Local(error.to_string()))?;
-        Ok(writeln!(self.out, "{}", escape(&text))?)
+        Ok(writeln!(self.writer(), "{}", escape(&text))?)
     }
 
-    /// Octets as they are.
-    pub(crate) fn octets(&mut self, octets: &[u8]) -> Result<(), Error> {
-        Ok(self.out.write_all(octets)?)
+    /// A writer for octets as they are: what looks like a style in them is left alone.
+    pub(crate) fn raw(&mut self) -> Box<dyn Write + Send + '_> {
+        match &mut self.out {
+            Target::Standard(_) => Box::new(io::stdout()),
+            Target::Other(out) => Box::new(out),
+        }
+    }
+
+    /// Whether octets that are no text would end up on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self.out, Target::Standard(_)) && io::stdout().is_terminal()
     }
 
     /// Everything is written.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
-        Ok(self.out.flush()?)
+        Ok(self.writer().flush()?)
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match &mut self.out {
+            Target::Standard(out) => out,
+            Target::Other(out) => out,
+        }
     }
 }
 

@@ -248,9 +248,17 @@ impl Receiving {
         let offered = submission.map_or_else(Offered::default, |options| Offered {
             sign_only: options.sign_only,
             release_after_seconds: options.release_after_seconds,
+            token: options.token,
         });
         match self.intake.admit(envelope, offered).await? {
-            Admitted::Answered(dispositions) => Ok(Step::Answer(Outcome { dispositions, sealed: None })),
+            Admitted::Answered { dispositions, known } => {
+                let sealed = known.map(|identity| protocol::Sealed {
+                    identity,
+                    header: Vec::new(),
+                    seals: Vec::new(),
+                });
+                Ok(Step::Answer(Outcome { dispositions, sealed }))
+            }
             Admitted::Admission(admission) => {
                 self.admission = Some(admission);
                 Ok(Step::Continue)

@@ -74,6 +74,20 @@ pub fn find(entries: &[(Value, Value)], key: i64) -> Option<&Value> {
     entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
 }
 
+/// Whether no map in the value has a key twice: two readers could otherwise see two values.
+pub fn keys_once(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(keys_once),
+        Value::Map(entries) => {
+            let mut keys: Vec<Vec<u8>> = entries.iter().map(|(key, _)| encode(key)).collect();
+            keys.sort_unstable();
+            keys.windows(2).all(|pair| pair[0] != pair[1]) && entries.iter().all(|(_, item)| keys_once(item))
+        }
+        Value::Tag(_, inner) => keys_once(inner),
+        _ => true,
+    }
+}
+
 /// Whether the keys of every map in the value ascend in the order of their encodings, none twice.
 fn keys_ascend(value: &Value) -> bool {
     match value {

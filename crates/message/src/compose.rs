@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::limits::{DEPTH_MAX, LENGTH_MAX};
 use crate::manifest::{TRAILER, is_container, is_media_type};
 use crate::{
     Digest, Error, Event, Extent, HeaderBlock, HeaderBuilder, Identity, Limits, Manifest, Parser, Part,
@@ -74,6 +75,8 @@ impl Headers {
     ///
     /// # Errors
     /// [`Error::Bound`] where the headers become too large.
+    ///
+    /// keeps: MSG-16
     pub fn with_message_header(
         &self,
         manifest: &Manifest,
@@ -131,8 +134,8 @@ impl Draft {
 fn assemble_part(draft: &DraftPart, blocks: &mut Vec<HeaderBlock>, depth: usize) -> Result<Part, Error> {
     let number = blocks.len();
     let wrong = |reason| Error::Part { part: number, reason };
-    if depth > crate::limits::DEPTH_MAX {
-        return Err(Error::Bound { what: "levels of parts", bound: crate::limits::DEPTH_MAX as u64 });
+    if depth > DEPTH_MAX {
+        return Err(Error::Bound { what: "levels of parts", bound: DEPTH_MAX as u64 });
     }
     if !is_media_type(&draft.media_type) {
         return Err(wrong("its media type is not `type/subtype` in lower case"));
@@ -140,6 +143,9 @@ fn assemble_part(draft: &DraftPart, blocks: &mut Vec<HeaderBlock>, depth: usize)
     // The header of a container stands before those of its children and states their length: hold its place.
     blocks.push(HeaderBuilder::new().finish()?);
     let (octets, content) = match &draft.content {
+        DraftContent::Body(extent) if extent.octets > LENGTH_MAX => {
+            return Err(Error::Bound { what: "octets of a part", bound: LENGTH_MAX });
+        }
         DraftContent::Body(extent) if !is_container(&draft.media_type) => {
             (extent.octets, PartContent::Leaf(extent.digest))
         }
@@ -148,7 +154,8 @@ fn assemble_part(draft: &DraftPart, blocks: &mut Vec<HeaderBlock>, depth: usize)
                 .iter()
                 .map(|child| assemble_part(child, blocks, depth + 1))
                 .collect::<Result<Vec<_>, _>>()?;
-            (children.iter().map(Part::total_octets).sum(), PartContent::Container(children))
+            let octets = children.iter().fold(0_u64, |sum, child| sum.saturating_add(child.total_octets()));
+            (octets, PartContent::Container(children))
         }
         _ => return Err(wrong("only containers have parts, and they have nothing else")),
     };
@@ -159,7 +166,9 @@ fn assemble_part(draft: &DraftPart, blocks: &mut Vec<HeaderBlock>, depth: usize)
         header.push(name, value)?;
     }
     let block = header.finish()?;
-    read_part_header(&block, number)?;
+    if read_part_header(&block, number)?.media_type != draft.media_type {
+        return Err(wrong("its parameters do not begin with a semicolon"));
+    }
     let part =
         Part { media_type: draft.media_type.clone(), header: Extent::of(block.octets()), octets, content };
     blocks[number] = block;

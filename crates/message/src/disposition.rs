@@ -61,14 +61,16 @@ impl Code {
         Code { class, subject, detail }
     }
 
-    /// Reads `class.subject.detail`.
+    /// Reads `class.subject.detail`, each without leading zeros. keeps: FRM-5
     ///
     /// # Errors
     /// [`Error::Text`] where it is not of that form, or the class is not 2, 4 or 5.
     pub fn parse(text: &str) -> Result<Code, Error> {
         let wrong = Error::Text("a status code is class.subject.detail, the class 2, 4 or 5");
         let mut numbers = text.split('.').map(|part| {
-            let digits = (1..=3).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_digit());
+            let digits = (1..=3).contains(&part.len())
+                && part.bytes().all(|c| c.is_ascii_digit())
+                && (part == "0" || !part.starts_with('0'));
             digits.then(|| part.parse::<u16>().ok()).flatten()
         });
         match (numbers.next().flatten(), numbers.next().flatten(), numbers.next().flatten(), numbers.next()) {
@@ -88,6 +90,8 @@ impl fmt::Display for Code {
 
 /// A status cookie: 32 random octets that only the receiver and the sender know. Compared in constant time and never
 /// printed in full.
+///
+/// keeps: STA-2
 #[derive(Clone, Copy)]
 pub struct Cookie([u8; 32]);
 
@@ -202,5 +206,74 @@ impl Disposition {
             Disposition::Withdrawn => "withdrawn",
             Disposition::Expired => "expired",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: FRM-5
+    #[test]
+    fn codes_are_those_of_rfc_3463() {
+        let check = |text: &str, good: bool| {
+            let code = Code::parse(text).map(|code| code.to_string()).ok();
+            assert_eq!(code, good.then(|| text.to_owned()));
+        };
+        check("2.0.0", true);
+        check("5.7.1", true);
+        check("4.999.999", true);
+        check("3.0.0", false);
+        check("5.07.1", false);
+        check("5.7.01", false);
+        check("5.00.1", false);
+        check("05.7.1", false);
+        check("5.1000.1", false);
+        check("5.7", false);
+        check("5.7.1.1", false);
+        check("5..1", false);
+        check("5.+7.1", false);
+        check(" 5.7.1", false);
+        check("", false);
+    }
+
+    /// proves: FRM-5
+    #[test]
+    fn the_text_of_a_refusal_is_cleaned_and_cut() {
+        let check = |text: &str, expected: &str| {
+            let Disposition::Refused { text, .. } = Disposition::refused(Code::NOT_AUTHORIZED, text) else {
+                unreachable!()
+            };
+            assert_eq!(text, expected);
+        };
+        check("not\r\nwanted\u{85}\0", "not  wanted  ");
+        check(&"x".repeat(513), &"x".repeat(512));
+        check(&"ü".repeat(300), &"ü".repeat(256));
+    }
+
+    #[test]
+    fn four_dispositions_are_final() {
+        let pending = Disposition::Pending {
+            cookie: Cookie::from_bytes([0; 32]),
+            min_seconds: 0,
+            max_seconds: 0,
+            until: 0,
+        };
+        let redirect =
+            Redirect { address: "::1".into(), port: 1, key_digest: [0; 32], ticket: vec![], not_after: 0 };
+        let check = |what: Disposition, last: bool| assert_eq!(what.is_final(), last, "{what:?}");
+        check(Disposition::Accepted, true);
+        check(Disposition::refused(Code::NOT_AUTHORIZED, ""), true);
+        check(Disposition::Withdrawn, true);
+        check(Disposition::Expired, true);
+        check(pending, false);
+        check(Disposition::Deferred { code: Code::SYSTEM_FULL, after_seconds: 1 }, false);
+        check(Disposition::Redirected(redirect), false);
+    }
+
+    /// proves: STA-2
+    #[test]
+    fn a_cookie_is_never_shown() {
+        assert!(!format!("{:?}", Cookie::from_bytes([0xab; 32])).contains("ab"));
     }
 }

@@ -1,7 +1,7 @@
 //! What travels beside a message: for whom it is and which way it came.
 
 use crate::address::{Address, Domain};
-use crate::limits::{HOPS_MAX, RECIPIENTS_MAX};
+use crate::limits::{HOPS_MAX, RECIPIENTS_MAX, SEALS_MAX};
 use crate::{Error, Identity};
 
 /// One hop that a message has taken. Nobody modifies the message: the trace stands beside it.
@@ -42,6 +42,9 @@ impl Envelope {
         }
         if self.trace.len() > HOPS_MAX {
             return Err(Error::Bound { what: "hops", bound: HOPS_MAX as u64 });
+        }
+        if self.issuers.len() > SEALS_MAX {
+            return Err(Error::Bound { what: "issuers", bound: SEALS_MAX as u64 });
         }
         let mut sorted: Vec<&Address> = self.recipients.iter().collect();
         sorted.sort();

@@ -58,7 +58,7 @@ impl FilePrelude {
                 (0..text.len()).step_by(72).map(|at| &text[at..text.len().min(at + 72)]).collect();
             builder.push("Seal", &lines.join("\r\n "))?;
         }
-        builder.finish()
+        builder.finish_within(PRELUDE_OCTETS_MAX as u64)
     }
 }
 
@@ -87,7 +87,10 @@ impl PreludeReader {
         match self.input[from..].windows(4).position(|window| window == b"\r\n\r\n") {
             Some(at) => {
                 let rest = Bytes::from(self.input.split_off(from + at + 4));
-                let block = HeaderBlock::parse(Bytes::from(std::mem::take(&mut self.input)))?;
+                let block = HeaderBlock::parse_within(
+                    Bytes::from(std::mem::take(&mut self.input)),
+                    PRELUDE_OCTETS_MAX as u64,
+                )?;
                 Ok(Some((FilePrelude::parse(&block)?, rest)))
             }
             None if self.input.len() > PRELUDE_OCTETS_MAX => {

@@ -40,8 +40,13 @@ impl HeaderBlock {
     /// # Errors
     /// [`Error::Header`] with the rule that is broken, [`Error::Bound`] past [`HEADERS_OCTETS_MAX`].
     pub fn parse(octets: Bytes) -> Result<HeaderBlock, Error> {
-        if octets.len() as u64 > HEADERS_OCTETS_MAX {
-            return Err(Error::Bound { what: "octets of a header block", bound: HEADERS_OCTETS_MAX });
+        HeaderBlock::parse_within(octets, HEADERS_OCTETS_MAX)
+    }
+
+    /// The same with another bound: the outer block of a file may be longer than any block of a message.
+    pub(crate) fn parse_within(octets: Bytes, bound: u64) -> Result<HeaderBlock, Error> {
+        if octets.len() as u64 > bound {
+            return Err(Error::Bound { what: "octets of a header block", bound });
         }
         let text = std::str::from_utf8(&octets).map_err(|_| Error::Header("it is not UTF-8"))?;
         let lines = text.strip_suffix("\r\n").ok_or(Error::Header("it does not end in an empty line"))?;
@@ -104,15 +109,17 @@ impl HeaderBuilder {
         HeaderBuilder::default()
     }
 
-    /// Adds a field. The value may hold folds (CRLF and a space).
+    /// Adds a field. The value may hold folds (CRLF and a space). keeps: MSG-4
     ///
     /// # Errors
     /// [`Error::Header`] when the name or the value is not what a header block may hold.
     pub fn push(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let mut after_field = false;
-        for line in format!("{name}: {value}").split("\r\n") {
-            check_line(line, after_field)?;
-            after_field = true;
+        for (place, line) in format!("{name}: {value}").split("\r\n").enumerate() {
+            // A line break in a value can only be a fold: anything else would begin a field of its own.
+            if place > 0 && !line.starts_with(' ') {
+                return Err(Error::Header("a line break in a field that is not a fold"));
+            }
+            check_line(line, place > 0)?;
         }
         self.text.push_str(name);
         self.text.push_str(": ");
@@ -125,9 +132,14 @@ impl HeaderBuilder {
     ///
     /// # Errors
     /// [`Error::Bound`] past [`HEADERS_OCTETS_MAX`].
-    pub fn finish(mut self) -> Result<HeaderBlock, Error> {
+    pub fn finish(self) -> Result<HeaderBlock, Error> {
+        self.finish_within(HEADERS_OCTETS_MAX)
+    }
+
+    /// The same with another bound.
+    pub(crate) fn finish_within(mut self, bound: u64) -> Result<HeaderBlock, Error> {
         self.text.push_str("\r\n");
-        HeaderBlock::parse(Bytes::from(self.text))
+        HeaderBlock::parse_within(Bytes::from(self.text), bound)
     }
 }
 
@@ -156,6 +168,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// keeps: SEC-3
+///
 /// Checks one line without its CRLF; `after_field` says whether a fold may stand here.
 fn check_line(line: &str, after_field: bool) -> Result<(), Error> {
     if line.chars().any(|c| c.is_control() && c != '\t') {

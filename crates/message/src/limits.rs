@@ -6,12 +6,18 @@ pub const PARTS_MAX: usize = 256;
 pub const DEPTH_MAX: usize = 16;
 /// Octets of the header block of the message and those of all its parts together. Large real ones have 30 KiB.
 pub const HEADERS_OCTETS_MAX: u64 = 64 * 1024;
-/// Octets of a manifest. 256 parts with the longest names fit.
+/// Octets of a manifest. 256 parts with media types of 150 octets fit.
 pub const MANIFEST_OCTETS_MAX: usize = 64 * 1024;
 /// Seals on one message. One per hop and role on the longest sensible way.
 pub const SEALS_MAX: usize = 16;
 /// Octets of one seal. A seal without role claims has about 200.
 pub const SEAL_OCTETS_MAX: usize = 4 * 1024;
+/// Octets of the name of a key in a seal: a selector of the DNS, or the 16 octets of a key id.
+pub const KEY_NAME_OCTETS_MAX: usize = 63;
+/// Octets of a claim in text. An address has 64 + 1 + 253.
+pub const CLAIM_OCTETS_MAX: usize = 512;
+/// Seconds by which a seal may seem to come from the future: what clocks of mail servers differ by.
+pub const SEAL_CLOCK_SKEW_SECONDS: u64 = 300;
 /// Octets of a field name, the colon not counted. RFC 5322 names fit in a line of 78.
 pub const FIELD_NAME_OCTETS_MAX: usize = 76;
 /// Octets of a media type, `type/subtype`. RFC 6838 section 4.2 allows 127 and 127.

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::compose::{PartHeader, read_part_header};
-use crate::limits::LENGTH_MAX;
+use crate::limits::{DEPTH_MAX, HEADERS_OCTETS_MAX, LENGTH_MAX, PARTS_MAX};
 use crate::manifest::{TRAILER, is_container};
 use crate::{Digest, DigestWriter, Error, Extent, HeaderBlock, Limits, Manifest, Part, PartContent};
 
@@ -46,7 +46,7 @@ pub enum Event {
 /// [`Parser::push`] octets, then drain [`Parser::next_event`] until it gives `None`; [`Parser::finish`] when no more
 /// come. After an error the parser is of no more use.
 ///
-/// keeps: MSG-1, MSG-5, MSG-6, MSG-7, MSG-8, MSG-9
+/// keeps: MSG-1, MSG-5, MSG-6, MSG-7, MSG-8, MSG-9, SEC-1
 #[derive(Debug)]
 pub struct Parser {
     limits: Limits,
@@ -59,6 +59,8 @@ pub struct Parser {
     headers_octets: u64,
     /// How far the input was already searched for the end of a header block.
     searched: usize,
+    /// The manifest, between the end of the root part and [`Event::End`].
+    whole: Option<Box<Manifest>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +85,14 @@ struct Open {
 }
 
 impl Parser {
-    /// A parser that holds what it reads to these bounds.
+    /// A parser that holds what it reads to these bounds, and to the constants where those are lower.
     pub fn new(limits: Limits) -> Parser {
+        let limits = Limits {
+            parts: limits.parts.min(PARTS_MAX),
+            depth: limits.depth.min(DEPTH_MAX),
+            headers_octets: limits.headers_octets.min(HEADERS_OCTETS_MAX),
+            part_octets: limits.part_octets.min(LENGTH_MAX),
+        };
         Parser {
             limits,
             input: BytesMut::new(),
@@ -94,6 +102,7 @@ impl Parser {
             parts: 0,
             headers_octets: 0,
             searched: 0,
+            whole: None,
         }
     }
 
@@ -112,6 +121,7 @@ impl Parser {
             State::AwaitPartHeader => self.part_header(),
             State::AwaitBody => Ok(self.body()),
             State::AwaitTrailer => self.trailer(),
+            State::Done if self.whole.is_some() => Ok(self.whole.take().map(Event::End)),
             State::Done if self.input.is_empty() => Ok(None),
             State::Done => Err(Error::Trailing),
         }
@@ -238,14 +248,14 @@ impl Parser {
             Some(parent) => {
                 parent.children.push(part);
                 self.state = if parent.remaining == 0 { State::AwaitTrailer } else { State::AwaitPartHeader };
-                Ok(Some(Event::PartEnd { part: number, digest }))
             }
             None => {
                 self.state = State::Done;
                 let header = self.header.ok_or(Error::Truncated("in the header block"))?;
-                Ok(Some(Event::End(Box::new(Manifest::new(header, part)?))))
+                self.whole = Some(Box::new(Manifest::new(header, part)?));
             }
         }
+        Ok(Some(Event::PartEnd { part: number, digest }))
     }
 
     /// Takes one whole header block from the input, once it is there.

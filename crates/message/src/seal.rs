@@ -2,15 +2,22 @@
 
 use bytes::Bytes;
 use ciborium::Value;
-use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, Label, iana};
+use ciborium::value::Integer;
 
-use crate::cbor::{self, as_uint};
-use crate::limits::SEAL_OCTETS_MAX;
+use crate::cbor::{self, as_bytes, as_uint};
+use crate::limits::{CLAIM_OCTETS_MAX, KEY_NAME_OCTETS_MAX, SEAL_CLOCK_SKEW_SECONDS, SEAL_OCTETS_MAX};
 use crate::{Error, PublicKey, SecretKey};
 
 /// The external data of every seal (RFC 9052 section 4.3): keeps a seal from being read as any other signature.
 const EXTERNAL_DATA: &[u8] = b"waxwing seal 1";
-/// The protected header parameter that holds CWT claims (RFC 9597).
+/// What the signed structure begins with (RFC 9052 section 4.4).
+const CONTEXT: &str = "Signature1";
+/// The algorithm EdDSA (RFC 9053 section 2.2), which with the keys of this house is Ed25519.
+const EDDSA: i64 = -8;
+/// Protected header parameters (RFC 9052 section 3.1), and that of CWT claims (RFC 9597).
+const ALGORITHM: i64 = 1;
+const CRITICAL: i64 = 2;
+const KEY_ID: i64 = 4;
 const CWT_CLAIMS: i64 = 15;
 /// CWT claims (RFC 8392 section 3.1) and our own in the private range.
 const CLAIM_ISSUER: i64 = 1;
@@ -103,11 +110,16 @@ pub struct Claims {
 /// A seal that was read and not checked.
 ///
 /// keeps: SEAL-1, SEAL-2, SEAL-3
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Seal {
     octets: Bytes,
-    cose: CoseSign1,
+    /// The protected header as it came: the signature stands over these octets.
+    protected: Vec<u8>,
+    key_name: Vec<u8>,
+    /// Whether the algorithm is one that is checked here.
+    ed25519: bool,
     claims: Claims,
+    signature: Vec<u8>,
 }
 
 /// A seal whose signature was checked over a manifest with a key. Only [`Seal::verify`] makes it.
@@ -134,17 +146,19 @@ impl Seal {
     ///
     /// `key_name` is the selector of a domain key or the octets of a user's [`crate::KeyId`].
     pub fn sign(manifest: &[u8], claims: Claims, key_name: &[u8], key: &SecretKey) -> Seal {
-        let protected = HeaderBuilder::new()
-            .algorithm(iana::Algorithm::EdDSA)
-            .key_id(key_name.to_vec())
-            .value(CWT_CLAIMS, claims_value(&claims))
-            .build();
-        let cose = CoseSign1Builder::new()
-            .protected(protected)
-            .create_detached_signature(manifest, EXTERNAL_DATA, |signed| key.sign(signed).to_vec())
-            .build();
-        let octets = Bytes::from(cose.clone().to_vec().unwrap_or_default());
-        Seal { octets, cose, claims }
+        let protected = cbor::encode(&cbor::map([
+            (ALGORITHM, Some(Value::Integer(Integer::from(EDDSA)))),
+            (KEY_ID, Some(cbor::bytes(key_name))),
+            (CWT_CLAIMS, Some(claims_value(&claims))),
+        ]));
+        let signature = key.sign(&signed_octets(&protected, manifest)).to_vec();
+        let octets = Bytes::from(cbor::encode(&Value::Array(vec![
+            cbor::bytes(&protected),
+            Value::Map(Vec::new()),
+            Value::Null,
+            cbor::bytes(&signature),
+        ])));
+        Seal { octets, protected, key_name: key_name.to_vec(), ed25519: true, claims, signature }
     }
 
     /// Reads a seal; nothing is believed yet.
@@ -156,28 +170,38 @@ impl Seal {
         if octets.len() > SEAL_OCTETS_MAX {
             return Err(Error::Bound { what: "octets of a seal", bound: SEAL_OCTETS_MAX as u64 });
         }
-        // coset recurses freely: the depth is bounded by our own reader first.
-        cbor::decode(&octets)?;
-        let cose = CoseSign1::from_slice(&octets).map_err(|_| Error::Seal("not a COSE_Sign1"))?;
-        if cose.payload.is_some() {
-            return Err(Error::Seal("it carries a payload; the manifest is detached"));
-        }
-        if !cose.unprotected.is_empty() {
+        let value = cbor::decode(&octets)?;
+        let Some([protected, unprotected, payload, signature]) = value.as_array().map(Vec::as_slice) else {
+            return Err(Error::Seal("not a COSE_Sign1"));
+        };
+        let protected = as_bytes(protected).ok_or(Error::Seal("its protected header is not octets"))?;
+        if !unprotected.as_map().ok_or(Error::Seal("its unprotected header is not a map"))?.is_empty() {
             return Err(Error::Seal("it has unprotected header parameters"));
         }
-        if !cose.protected.header.crit.is_empty() {
+        if !payload.is_null() {
+            return Err(Error::Seal("it carries a payload; the manifest is detached"));
+        }
+        let signature = as_bytes(signature).ok_or(Error::Seal("its signature is not octets"))?.to_vec();
+        let header = cbor::decode(protected)?;
+        if !cbor::keys_once(&header) {
+            return Err(Error::Seal("a key stands twice"));
+        }
+        let entries = header.as_map().ok_or(Error::Seal("its protected header is not a map"))?;
+        if cbor::find(entries, CRITICAL).is_some() {
             return Err(Error::Seal("it has critical header parameters that are not known"));
         }
-        let claims = cose
-            .protected
-            .header
-            .rest
-            .iter()
-            .find(|(label, _)| *label == Label::Int(CWT_CLAIMS))
-            .map(|(_, value)| value)
-            .ok_or(Error::Seal("it has no claims in its protected header"))?;
+        let key_name = cbor::find(entries, KEY_ID)
+            .and_then(as_bytes)
+            .filter(|name| (1..=KEY_NAME_OCTETS_MAX).contains(&name.len()))
+            .ok_or(Error::Seal("it does not name its key"))?
+            .to_vec();
+        let algorithm = cbor::find(entries, ALGORITHM).ok_or(Error::Seal("it names no algorithm"))?;
+        let claims =
+            cbor::find(entries, CWT_CLAIMS).ok_or(Error::Seal("it has no claims in its protected header"))?;
         let claims = read_claims(claims)?;
-        Ok(Seal { octets, cose, claims })
+        let ed25519 = algorithm.as_integer() == Some(Integer::from(EDDSA));
+        let protected = protected.to_vec();
+        Ok(Seal { octets, protected, key_name, ed25519, claims, signature })
     }
 
     /// The octets as they came.
@@ -192,7 +216,7 @@ impl Seal {
 
     /// The name of the key: a selector or the octets of a [`crate::KeyId`].
     pub fn key_name(&self) -> &[u8] {
-        &self.cose.protected.header.key_id
+        &self.key_name
     }
 
     /// Checks the signature over the manifest with `verify_strict`, and the times.
@@ -203,17 +227,14 @@ impl Seal {
     ///
     /// keeps: SEAL-4, SEAL-5, SEAL-6
     pub fn verify(&self, manifest: &[u8], key: &PublicKey, now_seconds: u64) -> Result<VerifiedSeal, Error> {
-        let algorithm = self.cose.protected.header.alg.as_ref();
-        if algorithm != Some(&coset::RegisteredLabelWithPrivate::Assigned(iana::Algorithm::EdDSA)) {
+        if !self.ed25519 {
             return Err(Error::Seal("its algorithm is not one that is checked here"));
         }
-        self.cose.verify_detached_signature(manifest, EXTERNAL_DATA, |signature, signed| {
-            key.verify(signed, signature)
-        })?;
+        key.verify(&signed_octets(&self.protected, manifest), &self.signature)?;
         if self.claims.expires_at.is_some_and(|expires_at| expires_at <= now_seconds) {
             return Err(Error::SealTime("it has expired"));
         }
-        if self.claims.issued_at > now_seconds.saturating_add(300) {
+        if self.claims.issued_at > now_seconds.saturating_add(SEAL_CLOCK_SKEW_SECONDS) {
             return Err(Error::SealTime("it was issued in the future"));
         }
         Ok(VerifiedSeal { claims: self.claims.clone(), key: *key })
@@ -224,6 +245,16 @@ impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Seal({} by {})", self.claims.role.word(), self.claims.issuer)
     }
+}
+
+/// The octets that a seal signs: the Sig_structure of RFC 9052 section 4.4.
+fn signed_octets(protected: &[u8], manifest: &[u8]) -> Vec<u8> {
+    cbor::encode(&Value::Array(vec![
+        cbor::text(CONTEXT),
+        cbor::bytes(protected),
+        cbor::bytes(EXTERNAL_DATA),
+        cbor::bytes(manifest),
+    ]))
 }
 
 fn claims_value(claims: &Claims) -> Value {
@@ -245,7 +276,9 @@ fn read_claims(value: &Value) -> Result<Claims, Error> {
     let text = |key| -> Result<Option<String>, Error> {
         match cbor::find(entries, key) {
             None => Ok(None),
-            Some(Value::Text(text)) if text.len() <= 512 && !text.chars().any(char::is_control) => {
+            Some(Value::Text(text))
+                if text.len() <= CLAIM_OCTETS_MAX && !text.chars().any(char::is_control) =>
+            {
                 Ok(Some(text.clone()))
             }
             Some(_) => Err(Error::Seal("a claim is not the text it must be")),

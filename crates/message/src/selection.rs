@@ -13,7 +13,7 @@ pub enum Selection {
     Signers,
     /// Headers and the first `text/plain` part.
     Text,
-    /// These parts, each from an octet on: how an interrupted transfer resumes. A container stands for its leaves.
+    /// These parts, each from an octet on: how an interrupted transfer resumes. Only leaves can be named.
     Parts(Vec<(usize, u64)>),
     /// A range of one leaf, sent with the proof that it belongs to the manifest's digest.
     Range {

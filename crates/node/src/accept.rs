@@ -24,6 +24,23 @@ pub struct Offered {
     pub sign_only: bool,
     /// Not sent before this many seconds have passed.
     pub release_after_seconds: u64,
+    /// What stands for this one submission.
+    pub token: Option<[u8; 16]>,
+}
+
+impl Offered {
+    /// The identity under which an offer is known when it comes again. Two submissions of the same octets are two,
+    /// unless the user's program says by their token that they are one.
+    pub(crate) fn known_as(&self, origin: &Origin, identity: Identity, fresh: [u8; 16]) -> Identity {
+        match origin {
+            Origin::Peer { .. } => identity,
+            Origin::Submission { .. } => {
+                let mut octets = identity.as_bytes().to_vec();
+                octets.extend_from_slice(&self.token.unwrap_or(fresh));
+                Identity(message::Digest::of(&octets))
+            }
+        }
+    }
 }
 
 /// Why an offer is not taken as a whole: a code and a text for the peer.
@@ -39,7 +56,12 @@ pub struct Intake {
 /// What becomes of an offer at first sight.
 pub enum Admitted {
     /// Everything is answered; no content is needed.
-    Answered(Vec<Disposition>),
+    Answered {
+        /// One disposition for each recipient.
+        dispositions: Vec<Disposition>,
+        /// Where a user's submission has come again: the identity that the message was given then.
+        known: Option<Identity>,
+    },
     /// Content is needed.
     Admission(Box<Admission>),
 }
@@ -59,6 +81,7 @@ pub struct Admission {
     pub(crate) origin: Origin,
     pub(crate) envelope: Envelope,
     pub(crate) offered: Offered,
+    pub(crate) known_as: Identity,
     pub(crate) intents: Vec<Intent>,
     pub(crate) manifest: Option<Manifest>,
     pub(crate) headers: Option<Headers>,
@@ -91,12 +114,20 @@ impl Intake {
             recipients: envelope.recipients.len(),
         });
         let looping = node.settings().domains.keys().any(|domain| envelope.was_at(domain));
-        let mut intents = Vec::with_capacity(envelope.recipients.len());
+        let mut fresh = [0; 16];
+        node.inner.clock.random(&mut fresh);
+        let known_as = offered.known_as(&self.origin, envelope.identity, fresh);
+        let (mut intents, mut known) = (Vec::with_capacity(envelope.recipients.len()), None);
         for recipient in &envelope.recipients {
-            let intent = if offered.sign_only {
-                Intent::Route
-            } else {
-                self.first_sight(&envelope, recipient, looping)?
+            let holder = self.origin.holder();
+            let before = node.store().offered_before(&holder, known_as, recipient).map_err(trouble)?;
+            let intent = match before {
+                _ if offered.sign_only => Intent::Route,
+                Some((envelope, disposition)) => {
+                    known = Some(envelope);
+                    Intent::Answered(disposition, "answered-before")
+                }
+                None => self.first_sight(&envelope, recipient, looping)?,
             };
             if let Some((disposition, rule)) = intent.answered() {
                 node.tell(Event::Decided {
@@ -113,13 +144,19 @@ impl Intake {
             .filter_map(|intent| intent.answered().map(|(disposition, _)| disposition))
             .collect();
         if answers.len() == intents.len() {
-            return Ok(Admitted::Answered(answers));
+            let record =
+                known.map(|envelope| node.store().envelope(envelope)).transpose().map_err(trouble)?.flatten();
+            let known = record
+                .filter(|_| matches!(self.origin, Origin::Submission { .. }))
+                .map(|envelope| envelope.identity);
+            return Ok(Admitted::Answered { dispositions: answers, known });
         }
         Ok(Admitted::Admission(Box::new(Admission {
             node: node.clone(),
             origin: self.origin.clone(),
             envelope,
             offered,
+            known_as,
             intents,
             manifest: None,
             headers: None,
@@ -142,14 +179,8 @@ impl Intake {
         let refuse = |code, text: &str, rule: &'static str| {
             Ok(Intent::Answered(Disposition::refused(code, text), rule))
         };
-        if let Origin::Peer { domain } = &self.origin {
-            let known = node.store().answered(domain, envelope.identity, recipient).map_err(trouble)?;
-            if let Some(disposition) = known {
-                return Ok(Intent::Answered(disposition, "answered-before"));
-            }
-            if looping {
-                return refuse(Code::LOOP, "the message was here before", "loop");
-            }
+        if looping && matches!(self.origin, Origin::Peer { .. }) {
+            return refuse(Code::LOOP, "the message was here before", "loop");
         }
         if envelope.octets > settings.rules.octets_max {
             return refuse(Code::MESSAGE_TOO_LARGE, "the message is larger than is taken here", "size");

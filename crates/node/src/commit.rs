@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal};
 use policy::{Evidence, Verdict};
-use storage::{Acceptance, Content, Effect, Intended, Lane, NewMessage, Origin};
+use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
 
 use crate::accept::{Admission, Failure, deferred, trouble};
 use crate::{Event, Node};
@@ -110,7 +110,8 @@ impl Admission {
         let octets = manifest.message_octets();
         let parts = std::mem::take(&mut self.parts).into_iter().collect();
         let message = NewMessage { manifest, headers: Some(headers), seals, parts };
-        let answers = self.store(identity, octets, message).await?;
+        let (answers, envelope) = self.store(identity, octets, message).await?;
+        let sealed = sealed.map(|sealed| self.as_kept(sealed, envelope)).transpose()?;
         Ok(Committed { answers, sealed })
     }
 
@@ -138,7 +139,7 @@ impl Admission {
         identity: Identity,
         octets: u64,
         message: NewMessage,
-    ) -> Result<Vec<Disposition>, Failure> {
+    ) -> Result<(Vec<Disposition>, Option<EnvelopeId>), Failure> {
         let (node, now_ms) = (&self.node, self.node.now_ms());
         let settings = node.settings();
         let wanted: Vec<usize> =
@@ -153,13 +154,14 @@ impl Admission {
             .map(|intent| intent.answered().map_or(Disposition::Accepted, |(disposition, _)| disposition))
             .collect();
         if recipients.is_empty() {
-            return Ok(answers);
+            return Ok((answers, None));
         }
         let mut trace = self.envelope.trace.clone();
         trace.push(Hop { by: settings.domain.clone(), at: now_ms / 1000 });
         let release = self.offered.release_after_seconds;
         let acceptance = Acceptance {
             content: Content::New(message),
+            offered_as: self.known_as,
             octets,
             origin: self.origin.clone(),
             trace,
@@ -170,7 +172,7 @@ impl Admission {
         };
         let receipt = match node.store().accept(acceptance).await {
             Ok(receipt) => receipt,
-            Err(storage::Error::Full) => return Ok(deferred(Code::SYSTEM_FULL, self.intents.len())),
+            Err(storage::Error::Full) => return Ok((deferred(Code::SYSTEM_FULL, self.intents.len()), None)),
             Err(error) => return Err(trouble(error)),
         };
         node.tell(Event::Committed { identity, envelope: receipt.envelope.0 });
@@ -184,7 +186,23 @@ impl Admission {
         if let Origin::Peer { domain } = &self.origin {
             node.heard_from(domain).await;
         }
-        Ok(answers)
+        Ok((answers, Some(receipt.envelope)))
+    }
+
+    /// What the user is told about the message: where the same submission has come twice at once, the other one was
+    /// kept, under the identity that it was given.
+    fn as_kept(&self, sealed: Sealed, envelope: Option<EnvelopeId>) -> Result<Sealed, Failure> {
+        let kept = envelope
+            .map(|envelope| self.node.store().envelope(envelope))
+            .transpose()
+            .map_err(trouble)?
+            .flatten();
+        match kept {
+            Some(kept) if kept.identity != sealed.identity => {
+                Ok(Sealed { identity: kept.identity, header: Bytes::new(), seals: Vec::new() })
+            }
+            _ => Ok(sealed),
+        }
     }
 
     fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {

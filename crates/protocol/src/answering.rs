@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use message::{Headers, Manifest, Seal, Selection};
 
-use crate::limits::{SEALS_OCTETS_MAX, SLICE_OCTETS_MAX, STALL_MS, WANTS_MAX};
+use crate::due::Due;
+use crate::limits::{STALL_MS, WANTS_MAX};
 use crate::{
-    ContentHead, Eager, Error, Failure, Frame, Item, Offer, Outcome, Piece, Protocol, Reader, encode,
+    ContentHead, Eager, Error, Failure, Frame, Item, Offer, Outcome, Piece, Protocol, Reader, Settings,
+    encode,
 };
 
 /// What the machine has for its driver.
@@ -64,7 +66,7 @@ pub enum AnsweringEvent {
 
 /// The answering machine.
 ///
-/// keeps: EXC-6, EXC-7, EXC-8
+/// keeps: EXC-4, EXC-6, EXC-7, EXC-8, EXC-9, FRM-7, FRM-9, SUB-5
 #[derive(Debug)]
 pub struct Answering {
     protocol: Protocol,
@@ -74,6 +76,10 @@ pub struct Answering {
     output: VecDeque<AnsweringOutput>,
     deadline: u64,
     wants: usize,
+    /// What was promised to peers, where the driver wants it enforced here.
+    settings: Option<Settings>,
+    /// Whether the one answer or reply of this stream was given.
+    replied: bool,
 }
 
 #[derive(Debug)]
@@ -82,7 +88,7 @@ enum State {
     /// Content of an offer comes; `piece` is the one that is being read.
     AwaitContent {
         offer: Box<Offer>,
-        wanted: Selection,
+        due: Due,
         piece: Option<Open>,
     },
     /// The application is to want more or to answer.
@@ -111,17 +117,30 @@ impl Answering {
             state: State::AwaitFirst,
             manifest: None,
             output: VecDeque::new(),
-            deadline: now_ms + STALL_MS,
+            deadline: now_ms.saturating_add(STALL_MS),
             wants: 0,
+            settings: None,
+            replied: false,
         }
+    }
+
+    /// The same, which also refuses what goes past the settings: more eager content, larger parts, more recipients.
+    ///
+    /// keeps: EXC-3
+    pub fn with_settings(now_ms: u64, protocol: Protocol, settings: Settings) -> Answering {
+        Answering { settings: Some(settings), ..Answering::new(now_ms, protocol) }
     }
 
     /// Takes in octets; `None` says that the peer sends no more.
     ///
     /// # Errors
-    /// What the peer did wrong. The driver sends [`Answering::failure`] and resets what is left.
+    /// What the peer did wrong. The driver calls [`Answering::fail`] and resets what is left.
     pub fn handle(&mut self, now_ms: u64, octets: Option<&[u8]>) -> Result<(), Error> {
-        self.deadline = now_ms + STALL_MS;
+        // The outcome is sent: what still comes on this stream is of no use and is not read as anything else.
+        if matches!(self.state, State::Done) {
+            return Ok(());
+        }
+        self.deadline = now_ms.saturating_add(STALL_MS);
         match octets {
             Some(octets) => self.reader.push(octets),
             None => {
@@ -132,10 +151,14 @@ impl Answering {
                 };
             }
         }
-        while let Some(item) = self.reader.next_item()? {
+        while let Some(item) = self.next_item()? {
             self.step(item)?;
         }
         Ok(())
+    }
+
+    fn next_item(&mut self) -> Result<Option<Item>, Error> {
+        self.reader.next_item().inspect_err(|_| self.state = State::Done)
     }
 
     /// The next thing to do.
@@ -154,22 +177,29 @@ impl Answering {
     /// Asks for content. Only after [`AnsweringEvent::Supplied`].
     ///
     /// # Errors
-    /// [`Error::OutOfOrder`] where it is not the application's turn, [`Error::Bound`] past [`WANTS_MAX`].
+    /// [`Error::OutOfOrder`] where it is not the application's turn, or bodies are wanted before the manifest came;
+    /// [`Error::Bound`] past [`WANTS_MAX`]; [`Error::Content`] where the manifest has no such part. Nothing has changed
+    /// then.
     pub fn want(&mut self, now_ms: u64, wanted: Selection) -> Result<(), Error> {
-        let State::AwaitDecision { offer } = std::mem::replace(&mut self.state, State::Done) else {
+        if !matches!(self.state, State::AwaitDecision { .. }) {
             return Err(Error::OutOfOrder("content can be asked for only between offers and answers"));
-        };
+        }
         if self.wants == WANTS_MAX {
             return Err(Error::Bound { what: "requests for content", bound: WANTS_MAX as u64 });
         }
+        let due = Due::of(&wanted, self.manifest.as_ref())?;
+        let State::AwaitDecision { offer } = std::mem::replace(&mut self.state, State::Done) else {
+            return Ok(());
+        };
         self.wants += 1;
-        self.deadline = now_ms + STALL_MS;
-        self.output.push_back(AnsweringOutput::Send(encode(&Frame::Want(wanted.clone()))));
-        self.state = State::AwaitContent { offer, wanted, piece: None };
+        self.deadline = now_ms.saturating_add(STALL_MS);
+        self.output.push_back(AnsweringOutput::Send(encode(&Frame::Want(wanted))));
+        self.state = State::AwaitContent { offer, due, piece: None };
         Ok(())
     }
 
-    /// Answers the offer; possible at any time after it, also while content still comes, which is then not read.
+    /// Answers the offer; possible at any time after it, also while content still comes, which is then not read. Only
+    /// the first answer, reply or failure of a stream is sent.
     pub fn answer(&mut self, outcome: &Outcome) {
         self.end(&Frame::Outcome(outcome.clone()));
     }
@@ -179,13 +209,16 @@ impl Answering {
         self.end(reply);
     }
 
-    /// Sends octets of content in reply to a fetch, which its caller frames.
+    /// Says that there is no answer or reply, and why.
     pub fn fail(&mut self, failure: Failure) {
         self.end(&Frame::Failure(failure));
     }
 
     fn end(&mut self, frame: &Frame) {
         self.state = State::Done;
+        if std::mem::replace(&mut self.replied, true) {
+            return;
+        }
         self.output.push_back(AnsweringOutput::Send(encode(frame)));
         self.output.push_back(AnsweringOutput::Finish);
     }
@@ -193,20 +226,21 @@ impl Answering {
     fn step(&mut self, item: Item) -> Result<(), Error> {
         match (std::mem::replace(&mut self.state, State::Done), item) {
             (State::AwaitFirst, Item::Frame(frame)) => self.first(frame),
-            (State::AwaitContent { offer, wanted, piece: None }, Item::Frame(Frame::Content(head))) => {
-                self.check_head(&offer, &wanted, &head)?;
-                self.open(offer, wanted, head)
+            (State::AwaitContent { offer, mut due, piece: None }, Item::Frame(Frame::Content(head))) => {
+                due.check(&head)?;
+                if let Piece::Body { part, from } = head.piece {
+                    self.event(AnsweringEvent::BodyStart { part, from });
+                }
+                self.proceed(offer, due, Open { head, left: head.octets, gathered: BytesMut::new() })
             }
-            (State::AwaitContent { offer, wanted, piece: Some(mut open) }, Item::Content(octets)) => {
+            (State::AwaitContent { offer, due, piece: Some(mut open) }, Item::Content(octets)) => {
                 open.left = open.left.saturating_sub(octets.len() as u64);
                 match open.head.piece {
                     Piece::Body { .. } => self.event(AnsweringEvent::Body(octets)),
                     _ => open.gathered.extend_from_slice(&octets),
                 }
-                self.proceed(offer, wanted, open)
+                self.proceed(offer, due, open)
             }
-            // The outcome is sent: what still comes on this stream is of no use and is not read as anything else.
-            (State::Done, _) => Ok(()),
             _ => Err(Error::OutOfOrder("a frame that may not come here")),
         }
     }
@@ -218,17 +252,26 @@ impl Answering {
                 if offer.submission.is_some() != submission {
                     return Err(Error::OutOfOrder("an offer of the other protocol"));
                 }
-                self.event(AnsweringEvent::Offered(offer.clone()));
-                let wanted = match offer.eager {
-                    Eager::Nothing => {
-                        self.event(AnsweringEvent::Supplied);
-                        self.state = State::AwaitDecision { offer };
-                        return Ok(());
-                    }
-                    Eager::Headers => Selection::Headers,
-                    Eager::All => Selection::All,
+                let settings = self.settings.unwrap_or(UNBOUNDED);
+                if offer.envelope.recipients.len() as u64 > settings.recipients_max {
+                    return Err(Error::Bound { what: "recipients", bound: settings.recipients_max });
+                }
+                let eager = match offer.eager {
+                    Eager::Nothing => None,
+                    Eager::Headers => Some(Selection::Headers),
+                    Eager::All => Some(Selection::All),
                 };
-                self.state = State::AwaitContent { offer, wanted, piece: None };
+                self.event(AnsweringEvent::Offered(offer.clone()));
+                self.state = match eager {
+                    Some(wanted) => {
+                        let due = Due::of(&wanted, None)?.within(settings.eager_octets);
+                        State::AwaitContent { offer, due, piece: None }
+                    }
+                    None => {
+                        self.event(AnsweringEvent::Supplied);
+                        State::AwaitDecision { offer }
+                    }
+                };
                 Ok(())
             }
             Frame::Poll(_) | Frame::GiveUp(_) => self.asked(frame),
@@ -247,78 +290,24 @@ impl Answering {
         Ok(())
     }
 
-    /// Whether this piece belongs to what was wanted, and keeps its bound.
-    fn check_head(&self, offer: &Offer, wanted: &Selection, head: &ContentHead) -> Result<(), Error> {
-        let bounded = |bound: u64| {
-            if head.octets > bound {
-                Err(Error::Bound { what: "octets of a piece of content", bound })
-            } else {
-                Ok(())
-            }
-        };
-        let parts_too = matches!(wanted, Selection::All | Selection::Text | Selection::Headers);
-        match head.piece {
-            Piece::Manifest if matches!(wanted, Selection::Digest) => bounded(0),
-            Piece::Manifest if parts_too => bounded(message::limits::MANIFEST_OCTETS_MAX as u64),
-            Piece::Seals if parts_too || matches!(wanted, Selection::Signers) => bounded(SEALS_OCTETS_MAX),
-            Piece::Headers if parts_too && self.manifest.is_some() => {
-                bounded(message::limits::HEADERS_OCTETS_MAX)
-            }
-            Piece::Body { part, from } => {
-                let manifest =
-                    self.manifest.as_ref().ok_or(Error::OutOfOrder("a body before its manifest"))?;
-                let asked = match wanted {
-                    Selection::All => from == 0,
-                    Selection::Text => from == 0 && manifest.first_text() == Some(part),
-                    Selection::Parts(parts) => parts.contains(&(part, from)),
-                    _ => false,
-                };
-                let octets =
-                    manifest.part(part).filter(|entry| entry.leaf().is_some()).map(|entry| entry.octets);
-                if !asked || octets.is_none_or(|octets| octets.checked_sub(from) != Some(head.octets)) {
-                    return Err(Error::OutOfOrder("a body that was not asked for, or not of its length"));
-                }
-                Ok(())
-            }
-            Piece::Slice { part, from } => match wanted {
-                Selection::Range { part: asked, offset, .. } if (part, from) == (*asked, *offset) => {
-                    bounded(SLICE_OCTETS_MAX)
-                }
-                _ => Err(Error::OutOfOrder("a range that was not asked for")),
-            },
-            _ => {
-                let _ = offer;
-                Err(Error::OutOfOrder("a piece of content that was not asked for"))
-            }
-        }
-    }
-
-    fn open(&mut self, offer: Box<Offer>, wanted: Selection, head: ContentHead) -> Result<(), Error> {
-        if let Piece::Body { part, from } = head.piece {
-            self.event(AnsweringEvent::BodyStart { part, from });
-        }
-        self.proceed(offer, wanted, Open { head, left: head.octets, gathered: BytesMut::new() })
-    }
-
     /// Goes on after octets of a piece, or closes it and, after the last, gives the turn to the application.
-    fn proceed(&mut self, offer: Box<Offer>, wanted: Selection, open: Open) -> Result<(), Error> {
+    fn proceed(&mut self, offer: Box<Offer>, mut due: Due, open: Open) -> Result<(), Error> {
         if open.left > 0 {
-            self.state = State::AwaitContent { offer, wanted, piece: Some(open) };
+            self.state = State::AwaitContent { offer, due, piece: Some(open) };
             return Ok(());
         }
-        let last = open.head.last;
-        self.close(&offer, open)?;
-        self.state = if last {
+        self.close(&offer, &mut due, open)?;
+        self.state = if due.is_settled() {
             self.event(AnsweringEvent::Supplied);
             State::AwaitDecision { offer }
         } else {
-            State::AwaitContent { offer, wanted, piece: None }
+            State::AwaitContent { offer, due, piece: None }
         };
         Ok(())
     }
 
     /// Checks a whole piece and tells of it.
-    fn close(&mut self, offer: &Offer, open: Open) -> Result<(), Error> {
+    fn close(&mut self, offer: &Offer, due: &mut Due, open: Open) -> Result<(), Error> {
         let octets = open.gathered.freeze();
         match open.head.piece {
             Piece::Manifest if octets.is_empty() => {}
@@ -330,6 +319,11 @@ impl Answering {
                 if manifest.message_octets() != offer.envelope.octets {
                     return Err(message::Error::Manifest("the message is not as long as was offered").into());
                 }
+                let bound = self.settings.unwrap_or(UNBOUNDED).part_octets_max;
+                if manifest.leaves().any(|(_, part, _)| part.octets > bound) {
+                    return Err(Error::Bound { what: "octets of a part", bound });
+                }
+                due.learn(&manifest);
                 self.manifest = Some(manifest.clone());
                 self.event(AnsweringEvent::Manifest(Box::new(manifest)));
             }
@@ -351,6 +345,11 @@ impl Answering {
     }
 }
 
+/// Where the driver enforces its settings itself.
+const UNBOUNDED: Settings =
+    Settings { eager_octets: u64::MAX, part_octets_max: u64::MAX, recipients_max: u64::MAX };
+
+/// keeps: SEAL-7
 fn read_seals(octets: &[u8]) -> Result<Vec<Seal>, Error> {
     let value = message::cbor::decode(octets)?;
     let items = value.as_array().ok_or(Error::Malformed("the seals are not a list"))?;

@@ -32,6 +32,8 @@ pub enum AskingEvent {
 }
 
 /// Sends one request and reads its reply: one frame, or for a fetch content until its last piece.
+///
+/// keeps: SUB-14, EXC-9
 #[derive(Debug)]
 pub struct Asking {
     reader: Reader,
@@ -55,7 +57,7 @@ impl Asking {
             reader: Reader::new(),
             state: State::AwaitReply { content },
             output: VecDeque::from([AskingOutput::Send(encode(request)), AskingOutput::Finish]),
-            deadline: now_ms + STALL_MS,
+            deadline: now_ms.saturating_add(STALL_MS),
         }
     }
 
@@ -64,7 +66,7 @@ impl Asking {
     /// # Errors
     /// Why the reply is not one.
     pub fn handle(&mut self, now_ms: u64, octets: Option<&[u8]>) -> Result<(), Error> {
-        self.deadline = now_ms + STALL_MS;
+        self.deadline = now_ms.saturating_add(STALL_MS);
         match octets {
             Some(octets) => self.reader.push(octets),
             None if self.state == State::Done && self.reader.at_boundary() => return Ok(()),

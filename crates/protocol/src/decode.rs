@@ -9,7 +9,7 @@ use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Sele
 use crate::Error;
 use crate::frame::*;
 use crate::limits::{COOKIES_MAX, LIST_MAX, NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, RANGE_OCTETS_MAX};
-use crate::registry::{disposition, eager, frame, piece, selection};
+use crate::registry::{answer, disposition, eager, frame, piece, selection};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -100,6 +100,11 @@ impl<'a> Fields<'a> {
     fn uint(&self, key: i64) -> Result<u64> {
         read_uint(self.required(key)?)
     }
+
+    /// A boolean that is false where it is left out.
+    fn flag(&self, key: i64) -> Result<bool> {
+        self.optional(key).map_or(Ok(false), read_bool)
+    }
 }
 
 fn read_offer(fields: &Fields<'_>) -> Result<Offer> {
@@ -122,8 +127,9 @@ fn read_offer(fields: &Fields<'_>) -> Result<Offer> {
         Some(value) => {
             let options = Fields::of(value)?;
             Some(SubmissionOptions {
-                sign_only: options.optional(1).is_some_and(|flag| flag.as_bool() == Some(true)),
+                sign_only: options.flag(1)?,
                 release_after_seconds: options.uint(2)?,
+                token: options.optional(3).map(read_token).transpose()?,
             })
         }
     };
@@ -144,11 +150,7 @@ fn read_content(fields: &Fields<'_>) -> Result<ContentHead> {
     if octets > bounds::LENGTH_MAX {
         return Err(Error::Bound { what: "octets of content", bound: bounds::LENGTH_MAX });
     }
-    Ok(ContentHead {
-        piece,
-        octets,
-        last: fields.optional(5).is_some_and(|flag| flag.as_bool() == Some(true)),
-    })
+    Ok(ContentHead { piece, octets, last: fields.flag(5)? })
 }
 
 fn read_selection(value: &Value) -> Result<Selection> {
@@ -202,7 +204,7 @@ fn read_disposition(value: &Value) -> Result<Disposition> {
         }
         (disposition::REDIRECTED, [address, port, key, ticket, not_after]) => {
             Disposition::Redirected(Redirect {
-                address: read_text(address, 64)?,
+                address: read_host_address(address)?,
                 port: u16::try_from(read_uint(port)?).map_err(|_| Error::Malformed("not a port"))?,
                 key_digest: read_32(key)?,
                 ticket: octets(ticket, 256)?.to_vec(),
@@ -215,18 +217,22 @@ fn read_disposition(value: &Value) -> Result<Disposition> {
     })
 }
 
+/// keeps: STA-6
 fn read_answer(value: &Value) -> Result<CookieAnswer> {
     let items = array(value)?;
     let (kind, rest) = items.split_first().ok_or(Error::Malformed("an empty answer"))?;
     Ok(match (read_uint(kind)?, rest) {
-        (0, []) => CookieAnswer::Unknown,
-        (1, [what]) => CookieAnswer::Final(read_disposition(what)?),
-        (2, [min, max, until]) => CookieAnswer::Pending {
+        (answer::UNKNOWN, []) => CookieAnswer::Unknown,
+        (answer::FINAL, [what]) => match read_disposition(what)? {
+            what if what.is_final() => CookieAnswer::Final(what),
+            _ => return Err(Error::Malformed("a final answer that is not final")),
+        },
+        (answer::PENDING, [min, max, until]) => CookieAnswer::Pending {
             min_seconds: read_u32(min)?,
             max_seconds: read_u32(max)?,
             until: read_uint(until)?,
         },
-        (3, [wanted]) => CookieAnswer::Want(read_selection(wanted)?),
+        (answer::WANT, [wanted]) => CookieAnswer::Want(read_selection(wanted)?),
         _ => return Err(Error::Malformed("an answer is not known")),
     })
 }
@@ -280,12 +286,12 @@ fn read_entry(value: &Value) -> Result<MailboxEntry> {
         recipient: read_address(fields.required(3)?)?,
         at_ms: fields.uint(4)?,
         origin: read_text(fields.required(5)?, 320)?,
-        seen: fields.required(6)?.as_bool().ok_or(Error::Malformed("not a boolean"))?,
+        seen: read_bool(fields.required(6)?)?,
         seals: list(fields.required(7)?, bounds::SEALS_MAX, |seal| match array(seal)? {
             [issuer, role, verified] => Ok(SealWords {
                 issuer: read_text(issuer, 512)?,
                 role: read_text(role, 32)?,
-                verified: verified.as_bool().ok_or(Error::Malformed("not a boolean"))?,
+                verified: read_bool(verified)?,
             }),
             _ => Err(Error::Malformed("the words of a seal are three")),
         })?,
@@ -312,6 +318,10 @@ fn octets(value: &Value, most: usize) -> Result<&[u8]> {
     }
 }
 
+fn read_bool(value: &Value) -> Result<bool> {
+    value.as_bool().ok_or(Error::Malformed("not a boolean"))
+}
+
 fn read_uint(value: &Value) -> Result<u64> {
     as_uint(value).ok_or(Error::Malformed("not an unsigned integer"))
 }
@@ -331,6 +341,10 @@ fn read_32(value: &Value) -> Result<[u8; 32]> {
     as_bytes(value)
         .and_then(|octets| octets.try_into().ok())
         .ok_or(Error::Malformed("not a byte string of 32 octets"))
+}
+
+fn read_token(value: &Value) -> Result<[u8; 16]> {
+    as_bytes(value).and_then(|octets| octets.try_into().ok()).ok_or(Error::Malformed("a token has 16 octets"))
 }
 
 fn read_identity(value: &Value) -> Result<Identity> {
@@ -361,6 +375,15 @@ fn read_code(value: &Value) -> Result<Code> {
 
 fn read_address(value: &Value) -> Result<Address> {
     value.as_text().and_then(|text| Address::from_wire(text).ok()).ok_or(Error::Malformed("not an address"))
+}
+
+/// An IPv4 or IPv6 address in text form, kept as it was written.
+fn read_host_address(value: &Value) -> Result<String> {
+    let text = read_text(value, 64)?;
+    match text.parse::<std::net::IpAddr>() {
+        Ok(_) => Ok(text),
+        Err(_) => Err(Error::Malformed("not the address of a host")),
+    }
 }
 
 fn read_hop(value: &Value) -> Result<Hop> {

@@ -6,15 +6,66 @@ use message::cbor::{bytes, encode as encode_cbor, map, text, uint};
 use message::{Disposition, Redirect, Selection};
 
 use crate::frame::*;
-use crate::registry::{disposition, eager, frame, piece, selection};
+use crate::limits::FRAME_OCTETS_MAX;
+use crate::registry::{answer, disposition, eager, frame, piece, selection};
 
-/// The octets of a frame with its length before it. keeps: FRM-1, FRM-2
+/// The octets of a frame with its length before it.
+///
+/// Where a frame would be longer than [`FRAME_OCTETS_MAX`], the texts for people in it are cut, then left out. What is
+/// too long even so is written as it is, and the peer will refuse it: [`fits`] tells before.
+///
+/// keeps: FRM-1, FRM-2, FRM-8
 pub fn encode(frame: &Frame) -> Bytes {
-    let body = encode_cbor(&frame_value(frame));
+    let mut body = encode_cbor(&frame_value(frame));
+    for text_octets in [64, 0] {
+        if body.len() as u64 > FRAME_OCTETS_MAX {
+            body = encode_cbor(&frame_value(&with_texts_cut(frame, text_octets)));
+        }
+    }
     let mut octets = BytesMut::with_capacity(body.len() + 4);
     put_varint(&mut octets, body.len() as u64);
     octets.put_slice(&body);
     octets.freeze()
+}
+
+/// Whether the frame keeps the bound on frames, its texts cut where that is needed. A list that does not is to be cut
+/// into several.
+pub fn fits(frame: &Frame) -> bool {
+    // The length before the frame takes 4 octets from 16,384 octets on.
+    encode(frame).len() as u64 <= FRAME_OCTETS_MAX + 4
+}
+
+/// The frame with the texts for people cut to so many octets; codes stay.
+fn with_texts_cut(frame: &Frame, octets_max: usize) -> Frame {
+    let mut frame = frame.clone();
+    match &mut frame {
+        Frame::Outcome(outcome) => outcome.dispositions.iter_mut().for_each(|what| cut(what, octets_max)),
+        Frame::Answers(answers) => {
+            for answer in answers {
+                if let CookieAnswer::Final(what) = answer {
+                    cut(what, octets_max);
+                }
+            }
+        }
+        Frame::StatusList(records) => {
+            for record in records {
+                record.recipients.iter_mut().for_each(|one| cut(&mut one.disposition, octets_max));
+                record.attempts.iter_mut().for_each(|one| cut_text(&mut one.text, octets_max));
+            }
+        }
+        _ => {}
+    }
+    frame
+}
+
+fn cut(what: &mut Disposition, octets_max: usize) {
+    if let Disposition::Refused { text, .. } = what {
+        cut_text(text, octets_max);
+    }
+}
+
+fn cut_text(text: &mut String, octets_max: usize) {
+    text.truncate(text.floor_char_boundary(octets_max));
 }
 
 fn put_varint(octets: &mut BytesMut, number: u64) {
@@ -102,6 +153,7 @@ fn offer_entries(offer: &Offer) -> Vec<(i64, Option<Value>)> {
         map([
             (1, options.sign_only.then_some(Value::Bool(true))),
             (2, Some(uint(options.release_after_seconds))),
+            (3, options.token.as_ref().map(|token| bytes(token))),
         ])
     });
     vec![
@@ -195,12 +247,17 @@ fn disposition_value(what: &Disposition) -> Value {
 
 fn answer_value(answer: &CookieAnswer) -> Value {
     Value::Array(match answer {
-        CookieAnswer::Unknown => vec![uint(0)],
-        CookieAnswer::Final(what) => vec![uint(1), disposition_value(what)],
+        CookieAnswer::Unknown => vec![uint(answer::UNKNOWN)],
+        CookieAnswer::Final(what) => vec![uint(answer::FINAL), disposition_value(what)],
         CookieAnswer::Pending { min_seconds, max_seconds, until } => {
-            vec![uint(2), uint((*min_seconds).into()), uint((*max_seconds).into()), uint(*until)]
+            vec![
+                uint(answer::PENDING),
+                uint((*min_seconds).into()),
+                uint((*max_seconds).into()),
+                uint(*until),
+            ]
         }
-        CookieAnswer::Want(wanted) => vec![uint(3), selection_value(wanted)],
+        CookieAnswer::Want(wanted) => vec![uint(answer::WANT), selection_value(wanted)],
     })
 }
 

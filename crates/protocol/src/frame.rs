@@ -102,6 +102,9 @@ pub struct SubmissionOptions {
     pub sign_only: bool,
     /// Keep the message for this many seconds, in which it can be withdrawn, before it is sent.
     pub release_after_seconds: u64,
+    /// What the user's program has drawn at random for this submission: offered again with the same token, it is the
+    /// same submission and not a second one.
+    pub token: Option<[u8; 16]>,
 }
 
 /// What a content frame carries. Its octets follow the frame.
@@ -200,6 +203,7 @@ pub struct Enrol {
     pub device: String,
 }
 
+/// Without the password. keeps: SEC-4
 impl std::fmt::Debug for Enrol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Enrol {{ account: {:?}, device: {:?} }}", self.account, self.device)

@@ -13,6 +13,7 @@
 mod answering;
 mod asking;
 mod decode;
+mod due;
 mod encode;
 mod error;
 mod frame;
@@ -23,7 +24,7 @@ pub mod registry;
 
 pub use answering::{Answering, AnsweringEvent, AnsweringOutput};
 pub use asking::{Asking, AskingEvent, AskingOutput};
-pub use encode::encode;
+pub use encode::{encode, fits};
 pub use error::Error;
 pub use frame::{
     ContentHead, CookieAnswer, Eager, Enrol, Failure, Frame, MailboxEntry, Offer, Outcome, Piece, SealWords,

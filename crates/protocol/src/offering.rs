@@ -150,7 +150,7 @@ pub enum OfferingEvent {
 
 /// The offering machine.
 ///
-/// keeps: EXC-1, EXC-2, EXC-4, EXC-5
+/// keeps: EXC-1, EXC-2, EXC-4, EXC-5, EXC-9
 #[derive(Debug)]
 pub struct Offering {
     supply: Supply,
@@ -178,7 +178,7 @@ impl Offering {
             reader: Reader::new(),
             state: State::AwaitAnswer { wants: 0 },
             output: VecDeque::from([OfferingOutput::Send(encode(&Frame::Offer(Box::new(offer))))]),
-            deadline: now_ms + STALL_MS,
+            deadline: now_ms.saturating_add(STALL_MS),
         };
         // keeps: EXC-3
         match eager {
@@ -194,7 +194,7 @@ impl Offering {
     /// # Errors
     /// Why the answer is not one.
     pub fn handle(&mut self, now_ms: u64, octets: Option<&[u8]>) -> Result<(), Error> {
-        self.deadline = now_ms + STALL_MS;
+        self.deadline = now_ms.saturating_add(STALL_MS);
         match octets {
             Some(octets) => self.reader.push(octets),
             None if self.state == State::Done && self.reader.at_boundary() => return Ok(()),
@@ -208,7 +208,7 @@ impl Offering {
 
     /// Says that the peer has acknowledged octets of a body: a long transfer is no stall.
     pub fn progress(&mut self, now_ms: u64) {
-        self.deadline = now_ms + STALL_MS;
+        self.deadline = now_ms.saturating_add(STALL_MS);
     }
 
     /// The next thing to do.
@@ -258,6 +258,8 @@ impl Offering {
 
     fn end(&mut self, event: OfferingEvent) {
         self.state = State::Done;
+        // Content that was not sent yet is of no use any more.
+        self.output.retain(|output| matches!(output, OfferingOutput::Event(_)));
         self.output.push_back(OfferingOutput::Event(event));
         self.output.push_back(OfferingOutput::Finish);
     }

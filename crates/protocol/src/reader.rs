@@ -17,7 +17,7 @@ pub enum Item {
 
 /// Cuts a stream into frames and content. Holds one frame at the most; content passes through.
 ///
-/// keeps: FRM-1, FRM-6
+/// keeps: FRM-1, FRM-6, SEC-1, SEC-2
 #[derive(Debug, Default)]
 pub struct Reader {
     input: BytesMut,

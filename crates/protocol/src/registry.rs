@@ -88,6 +88,18 @@ pub mod disposition {
     pub const EXPIRED: u64 = 6;
 }
 
+/// Answers to cookies.
+pub mod answer {
+    /// No such cookie, or not of this peer, or too old.
+    pub const UNKNOWN: u64 = 0;
+    /// It has settled.
+    pub const FINAL: u64 = 1;
+    /// Not yet.
+    pub const PENDING: u64 = 2;
+    /// The message is to be offered again.
+    pub const WANT: u64 = 3;
+}
+
 /// What comes unasked with an offer.
 pub mod eager {
     /// Nothing.

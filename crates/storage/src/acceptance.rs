@@ -123,6 +123,9 @@ pub struct Intended {
 pub struct Acceptance {
     /// The message.
     pub content: Content,
+    /// The identity under which its origin offers it, and by which the same offer is known when it comes again: for a
+    /// peer that of the message, for a user one that stands for this one submission.
+    pub offered_as: Identity,
     /// Octets of the message in its octet form.
     pub octets: u64,
     /// Who handed it in.

@@ -12,6 +12,8 @@ pub struct EnvelopeRecord {
     pub id: EnvelopeId,
     /// Which message.
     pub identity: Identity,
+    /// The identity under which it was offered: see [`crate::Acceptance::offered_as`].
+    pub offered_as: Identity,
     /// Octets of the message in its octet form.
     pub octets: u64,
     /// Who handed it in.

@@ -334,6 +334,7 @@ mod tests {
             parts: Vec::new(),
         };
         block_on(store.accept(Acceptance {
+            offered_as: content.manifest.identity(),
             content: Content::New(content),
             octets: 1,
             origin: Origin::Submission { account: "ann".to_owned() },

@@ -62,7 +62,19 @@ pub trait Store: Send + Sync + 'static {
         peer: &Domain,
         identity: Identity,
         recipient: &Address,
-    ) -> Result<Option<Disposition>, Error>;
+    ) -> Result<Option<Disposition>, Error> {
+        let before = self.offered_before(peer.as_str(), identity, recipient)?;
+        Ok(before.map(|(_, disposition)| disposition))
+    }
+
+    /// The envelope of an earlier offer of the same holder under the same identity for this recipient, and what is
+    /// true of it now; `None` where there was none or its time of retention has passed.
+    fn offered_before(
+        &self,
+        holder: &str,
+        offered_as: Identity,
+        recipient: &Address,
+    ) -> Result<Option<(EnvelopeId, Disposition)>, Error>;
 
     /// Adds content to a message that is held, decides nothing, and takes back what was wanted of the sender by the
     /// recipients of this envelope.

@@ -57,7 +57,7 @@ pub struct SendArgs {
     #[arg(required_unless_present = "file")]
     pub to: Vec<Address>,
     /// Another of your addresses than that of your profile
-    #[arg(long, value_name = "ADDRESS", value_parser = value::address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = value::address, conflicts_with = "file")]
     pub from: Option<Address>,
     /// The message.
     #[command(flatten)]
@@ -181,7 +181,8 @@ pub enum MessageCommand {
     },
     /// Check a message file: every digest, and the seals against keys
     ///
-    /// Without keys only digests are checked, and the seals are listed as not checked.
+    /// The code is 0 only where a seal was verified and none has failed. Without keys only digests are checked, and
+    /// the seals are listed as not checked.
     #[command(after_help = "Example:\n  waxwing message verify letter.wax --key 9f86d0...\n  \
         waxwing message verify letter.wax --dns")]
     Verify {
@@ -211,5 +212,8 @@ pub enum MessageCommand {
         /// Where to write the legacy form
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Allow UTF-8 in headers (RFC 6532), which older programs do not read
+        #[arg(long)]
+        utf8: bool,
     },
 }

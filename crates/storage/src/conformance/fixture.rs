@@ -152,6 +152,7 @@ pub(super) fn to_hold(to: &str, account: &str, cookie: u8) -> Intended {
 
 pub(super) fn acceptance(content: Content, origin: Origin, recipients: Vec<Intended>) -> Acceptance {
     Acceptance {
+        offered_as: content.identity(),
         content,
         octets: 1000,
         origin,

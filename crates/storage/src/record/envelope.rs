@@ -29,6 +29,7 @@ impl Record for EnvelopeRecord {
             (9, self.closed_at_ms.map(uint)),
             (10, Some(uint(self.attempts.into()))),
             (11, Some(list(&self.recipients, recipient))),
+            (12, (self.offered_as != self.identity).then(|| identity(self.offered_as))),
         ]
     }
 
@@ -36,6 +37,10 @@ impl Record for EnvelopeRecord {
         Some(EnvelopeRecord {
             id: EnvelopeId(fields.uint(1)?),
             identity: read_identity(fields.value(2)?)?,
+            offered_as: match fields.optional(12, read_identity)? {
+                Some(offered_as) => offered_as,
+                None => read_identity(fields.value(2)?)?,
+            },
             octets: fields.uint(3)?,
             origin: read_origin(fields.value(4)?)?,
             trace: read_list(fields.list(5)?, read_hop)?,

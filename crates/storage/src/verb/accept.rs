@@ -31,6 +31,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
     let mut envelope = EnvelopeRecord {
         id,
         identity,
+        offered_as: acceptance.offered_as,
         octets: acceptance.octets,
         origin,
         trace,
@@ -107,16 +108,11 @@ type OfferedBefore = (Vec<Option<(EnvelopeId, Disposition)>>, Vec<usize>);
 
 /// Looks up which recipients the same peer has offered before.
 fn split_offered_before(tx: &Transaction, acceptance: &Acceptance) -> Result<OfferedBefore, Error> {
-    let identity = acceptance.content.identity();
+    let holder = acceptance.origin.holder();
     let (mut earlier, mut fresh) = (Vec::new(), Vec::new());
     for (place, intended) in acceptance.recipients.iter().enumerate() {
-        let answer = match &acceptance.origin {
-            Origin::Peer { domain } => {
-                let key = key::once(domain.as_str(), identity, &intended.address.to_string());
-                super::status::once_answer(tx, &key)?
-            }
-            Origin::Submission { .. } => None,
-        };
+        let key = key::once(&holder, acceptance.offered_as, &intended.address.to_string());
+        let answer = super::status::once_answer(tx, &key)?;
         if answer.is_none() {
             fresh.push(place);
         }
@@ -199,10 +195,8 @@ fn add_recipient(
         };
         tx.put(key, record.encode())?;
     }
-    if let Origin::Peer { domain } = &envelope.origin {
-        let key = key::once(domain.as_str(), envelope.identity, &intended.address.to_string());
-        tx.put(key, OnceRecord { envelope: envelope.id, recipient: place }.encode())?;
-    }
+    let key = key::once(&envelope.origin.holder(), envelope.offered_as, &intended.address.to_string());
+    tx.put(key, OnceRecord { envelope: envelope.id, recipient: place }.encode())?;
     envelope.recipients.push(recipient);
     Ok(())
 }

@@ -54,9 +54,8 @@ fn forget(tx: &mut Transaction, envelope: &EnvelopeRecord) -> Result<(), Error> 
         if let Disposition::Pending { cookie, .. } = &recipient.told {
             tx.remove(key::cookie(cookie));
         }
-        if let Origin::Peer { domain } = &envelope.origin {
-            tx.remove(key::once(domain.as_str(), envelope.identity, &recipient.address.to_string()));
-        }
+        let holder = envelope.origin.holder();
+        tx.remove(key::once(&holder, envelope.offered_as, &recipient.address.to_string()));
     }
     if let Origin::Submission { account } = &envelope.origin {
         tx.remove(key::envelope_of(account, envelope.id));

@@ -5,8 +5,8 @@ use super::{list, load};
 use crate::engine::View;
 use crate::record::Record;
 use crate::transaction::Transaction;
-use message::Identity;
 use crate::{Error, MailUid, MailboxEntry, key};
+use message::Identity;
 
 /// Entries after the given one. What cannot be read is left out: the check reports it.
 pub(crate) fn mailbox(
@@ -20,7 +20,11 @@ pub(crate) fn mailbox(
 }
 
 /// The entry of this message, by the index that keeps it from being delivered twice.
-pub(crate) fn mail_of(view: &dyn View, account: &str, identity: Identity) -> Result<Option<MailboxEntry>, Error> {
+pub(crate) fn mail_of(
+    view: &dyn View,
+    account: &str,
+    identity: Identity,
+) -> Result<Option<MailboxEntry>, Error> {
     let Some(number) = view.value(&key::mail_for(account, identity))? else { return Ok(None) };
     let number = <[u8; 8]>::try_from(number.as_slice())
         .map_err(|_| Error::Damaged { key: key::readable(&key::mail_for(account, identity)) })?;

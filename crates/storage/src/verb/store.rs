@@ -38,14 +38,13 @@ impl<E: Engine> Store for Keeper<E> {
         self.submit_growing(move |tx| accept::accept(tx, acceptance))
     }
 
-    fn answered(
+    fn offered_before(
         &self,
-        peer: &Domain,
-        identity: Identity,
+        holder: &str,
+        offered_as: Identity,
         recipient: &Address,
-    ) -> Result<Option<Disposition>, Error> {
-        let key = key::once(peer.as_str(), identity, &recipient.to_string());
-        Ok(status::once_answer(&self.shared.engine, &key)?.map(|(_, answer)| answer))
+    ) -> Result<Option<(EnvelopeId, Disposition)>, Error> {
+        status::once_answer(&self.shared.engine, &key::once(holder, offered_as, &recipient.to_string()))
     }
 
     fn supply(&self, supply: Supply) -> Wait<'_, ()> {

@@ -1,0 +1,340 @@
+//! `mail`.
+
+use std::io::{BufWriter, Write};
+
+use bytes::Bytes;
+use message::{Identity, Limits, Message, Selection};
+use protocol::MailboxEntry;
+use serde::Serialize;
+
+use super::files::{self, Draft};
+use super::view::{SealObject, print_header, seal_words, tree, walk};
+use super::{End, open_session};
+use crate::client::{Fetched, Incoming, Session, WaxWriter};
+use crate::limits::SHOWN_OCTETS_MAX;
+use crate::output::{FAINT, GOOD, Output, STRONG, WAITING, clean, clean_lines, paint, time};
+use crate::{Error, Global, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection};
+
+pub(super) async fn mail(global: &Global, command: &MailCommand, output: &mut Output) -> Result<End, Error> {
+    let (_, mut session) = open_session(global).await?;
+    let end = match command {
+        MailCommand::List(arguments) => list(&mut session, arguments, output).await,
+        MailCommand::Read(arguments) => read(&mut session, arguments, output).await,
+        MailCommand::Export(arguments) => export(&mut session, arguments, output).await,
+    };
+    session.close().await;
+    end
+}
+
+#[derive(Serialize)]
+struct EntryObject {
+    number: u64,
+    id: String,
+    recipient: String,
+    at_ms: u64,
+    origin: String,
+    seen: bool,
+    from: Option<String>,
+    subject: Option<String>,
+    seals: Vec<SealWordsObject>,
+}
+
+#[derive(Serialize)]
+struct SealWordsObject {
+    issuer: String,
+    role: String,
+    verified: bool,
+}
+
+impl EntryObject {
+    fn new(entry: &MailboxEntry, fetched: Option<&Fetched>) -> EntryObject {
+        let headers = fetched.and_then(|fetched| fetched.headers.as_ref());
+        let field = |name| {
+            headers
+                .and_then(|headers| headers.message().first(name))
+                .map(|field| field.value().trim().to_owned())
+        };
+        let seals = entry.seals.iter().map(|seal| SealWordsObject {
+            issuer: seal.issuer.clone(),
+            role: seal.role.clone(),
+            verified: seal.verified,
+        });
+        EntryObject {
+            number: entry.number,
+            id: entry.identity.to_string(),
+            recipient: entry.recipient.to_string(),
+            at_ms: entry.at_ms,
+            origin: entry.origin.clone(),
+            seen: entry.seen,
+            from: field("From"),
+            subject: field("Subject"),
+            seals: seals.collect(),
+        }
+    }
+}
+
+async fn list(session: &mut Session, arguments: &MailListArgs, output: &mut Output) -> Result<End, Error> {
+    let mut after = arguments.after;
+    let mut left = arguments.limit;
+    while left > 0 {
+        let entries = session.mailbox(after, left).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+            if entry.number <= after {
+                return Err(Error::Answer("its entries are not in their order".to_owned()));
+            }
+            after = entry.number;
+            left -= 1;
+            // A message whose headers cannot be had is listed all the same.
+            let fetched = fetch(session, entry.identity, Selection::Headers).await.ok();
+            print_entry(entry, fetched.as_ref(), output)?;
+        }
+    }
+    if after == arguments.after && !output.is_json() {
+        output.line("No mail.")?;
+    }
+    Ok(End::Good)
+}
+
+fn print_entry(entry: &MailboxEntry, fetched: Option<&Fetched>, output: &mut Output) -> Result<(), Error> {
+    let object = EntryObject::new(entry, fetched);
+    if output.is_json() {
+        return output.object(&object);
+    }
+    let style = if entry.seen { FAINT } else { STRONG };
+    let from = object.from.unwrap_or(object.origin);
+    let subject = object.subject.unwrap_or_else(|| "(no subject)".to_owned());
+    let number = paint(style, &format!("{:>5}", entry.number));
+    output.line(&format!("{number}  {}  {}", paint(FAINT, &time(entry.at_ms)), clean(&from)))?;
+    output.line(&format!("       {}  {}", paint(style, &clean(&subject)), seal_words(&entry.seals)))
+}
+
+/// Fetches into memory.
+async fn fetch(session: &mut Session, identity: Identity, selection: Selection) -> Result<Fetched, Error> {
+    let mut incoming = Incoming::into_memory(identity, SHOWN_OCTETS_MAX);
+    session.fetch(identity, selection, &mut incoming).await?;
+    incoming.finish().map_err(|error| Error::Answer(error.to_string()))
+}
+
+/// The entry of this number.
+async fn entry(session: &mut Session, number: u64) -> Result<MailboxEntry, Error> {
+    let missing =
+        || Error::NotFound(format!("there is no message {number}; `waxwing mail list` has the numbers"));
+    let before = number.checked_sub(1).ok_or_else(missing)?;
+    let entries = session.mailbox(before, 1).await?;
+    entries.into_iter().find(|entry| entry.number == number).ok_or_else(missing)
+}
+
+async fn read(session: &mut Session, arguments: &MailReadArgs, output: &mut Output) -> Result<End, Error> {
+    let entry = entry(session, arguments.number).await?;
+    if let Some(part) = arguments.part {
+        return read_part(session, &entry, part, output).await;
+    }
+    let selection = match arguments.selection {
+        MailSelection::Text => Selection::Text,
+        MailSelection::Headers => Selection::Headers,
+        MailSelection::Signers => Selection::Signers,
+        MailSelection::All => Selection::All,
+    };
+    let fetched = fetch(session, entry.identity, selection).await?;
+    if output.is_json() {
+        output.object(&ReadObject::new(&entry, &fetched))?;
+    } else {
+        print_message(&entry, &fetched, arguments.selection, output)?;
+    }
+    Ok(End::Good)
+}
+
+#[derive(Serialize)]
+struct ReadObject {
+    #[serde(flatten)]
+    entry: EntryObject,
+    header: Option<String>,
+    parts: Vec<PartObject>,
+}
+
+#[derive(Serialize)]
+struct PartObject {
+    number: usize,
+    depth: usize,
+    #[serde(rename = "type")]
+    media_type: String,
+    octets: u64,
+    text: Option<String>,
+}
+
+impl ReadObject {
+    fn new(entry: &MailboxEntry, fetched: &Fetched) -> ReadObject {
+        let header = fetched.headers.as_ref().map(|headers| headers.message().octets());
+        let mut parts = Vec::new();
+        if let Some(manifest) = &fetched.manifest {
+            walk(manifest.root(), 0, &mut 0, &mut |number, depth, part| {
+                let body = fetched.bodies.get(&number).filter(|_| part.media_type.starts_with("text/"));
+                parts.push(PartObject {
+                    number,
+                    depth,
+                    media_type: part.media_type.clone(),
+                    octets: part.octets,
+                    text: body.map(|body| String::from_utf8_lossy(body).into_owned()),
+                });
+            });
+        }
+        ReadObject {
+            entry: EntryObject::new(entry, Some(fetched)),
+            header: header.map(|octets| String::from_utf8_lossy(octets).into_owned()),
+            parts,
+        }
+    }
+}
+
+fn print_message(
+    entry: &MailboxEntry,
+    fetched: &Fetched,
+    selection: MailSelection,
+    output: &mut Output,
+) -> Result<(), Error> {
+    if let Some(headers) = &fetched.headers {
+        if selection == MailSelection::Headers {
+            output.line(&clean_lines(&String::from_utf8_lossy(headers.message().octets())))?;
+        } else {
+            print_header(headers, output)?;
+        }
+    }
+    output.line(&format!("{} {}", paint(STRONG, "Came:"), time(entry.at_ms)))?;
+    output.line(&format!("{} {}", paint(STRONG, "By:"), clean(&entry.origin)))?;
+    if !entry.seals.is_empty() {
+        output.line(&format!("{} {}", paint(STRONG, "Seals:"), seal_words(&entry.seals)))?;
+    }
+    if selection == MailSelection::Signers {
+        for seal in &fetched.seals {
+            output.line(&SealObject::new(seal, "not-checked", None).line())?;
+        }
+    }
+    let Some(manifest) = &fetched.manifest else { return Ok(()) };
+    if manifest.parts().count() > 1 || fetched.bodies.is_empty() {
+        for line in tree(manifest, fetched.headers.as_ref()) {
+            output.line(&line)?;
+        }
+    }
+    for (number, body) in &fetched.bodies {
+        let text = manifest.part(*number).is_some_and(|part| part.media_type.starts_with("text/"));
+        if text {
+            output.line("")?;
+            output.line(clean_lines(&String::from_utf8_lossy(body)).trim_end_matches('\n'))?;
+        }
+    }
+    if fetched.bodies.is_empty() && selection == MailSelection::Text {
+        let hint = "It has no text; `--part N` shows a part, `waxwing mail export` writes it into a file.";
+        output.line(&paint(WAITING, hint))?;
+    }
+    Ok(())
+}
+
+/// Writes the octets of a part as they are.
+async fn read_part(
+    session: &mut Session,
+    entry: &MailboxEntry,
+    part: usize,
+    output: &mut Output,
+) -> Result<End, Error> {
+    let fetched = fetch(session, entry.identity, Selection::Headers).await?;
+    let manifest = fetched.manifest.ok_or_else(|| Error::Answer("it holds no manifest".to_owned()))?;
+    let leaf = manifest.part(part).filter(|found| found.leaf().is_some());
+    let Some(leaf) = leaf else {
+        let text = format!("message {} has no leaf with the number {part}", entry.number);
+        let hint = Some(format!("`waxwing mail read {} --selection headers` shows its parts", entry.number));
+        return Err(Error::Usage { text, hint });
+    };
+    if output.is_terminal() && !leaf.media_type.starts_with("text/") {
+        let text = format!("part {part} is {}: not for a terminal", clean(&leaf.media_type));
+        return Err(Error::Usage { text, hint: Some("send the output into a file with >".to_owned()) });
+    }
+    let out: Box<dyn Write + Send + '_> =
+        if output.is_terminal() { Box::new(Cleaned(output.raw())) } else { output.raw() };
+    let mut incoming = Incoming::raw(manifest, out);
+    session.fetch(entry.identity, Selection::Parts(vec![(part, 0)]), &mut incoming).await?;
+    incoming.finish()?;
+    Ok(End::Good)
+}
+
+/// Text on its way to a terminal: control characters are replaced, octet by octet, so that pieces can be of any size.
+/// The two octets of the controls above ASCII are left: no terminal in UTF-8 mode obeys them.
+struct Cleaned<W>(W);
+
+impl<W: Write> Write for Cleaned<W> {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        let keep = |octet: u8| matches!(octet, b'\n' | b'\t' | b'\r') || !octet.is_ascii_control();
+        let clean: Vec<u8> = octets.iter().map(|&octet| if keep(octet) { octet } else { b'?' }).collect();
+        self.0.write_all(&clean)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[derive(Serialize)]
+struct Exported {
+    id: String,
+    file: String,
+}
+
+async fn export(
+    session: &mut Session,
+    arguments: &MailExportArgs,
+    output: &mut Output,
+) -> Result<End, Error> {
+    let path = &arguments.output;
+    let entry = entry(session, arguments.number).await?;
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("wax") => {
+            let (draft, file) = Draft::begin(path)?;
+            let mut incoming = Incoming::into_file(entry.identity, Box::new(BufWriter::new(file)));
+            session.fetch(entry.identity, Selection::All, &mut incoming).await?;
+            incoming.finish().map_err(Error::file(path))?;
+            draft.finish()?;
+        }
+        Some("eml") => {
+            let octets_max = translate::limits::LEGACY_OCTETS_MAX as u64;
+            let mut incoming = Incoming::into_memory(entry.identity, octets_max);
+            session.fetch(entry.identity, Selection::All, &mut incoming).await?;
+            let fetched = incoming.finish().map_err(|error| Error::Answer(error.to_string()))?;
+            let options = translate::ExportOptions { eight_bit: true, utf8_headers: true };
+            files::write(path, &translate::export(&whole(fetched)?, &options)?)?;
+        }
+        _ => {
+            return Err(Error::usage(
+                "the output ends in .wax for the native form, or in .eml for the legacy form",
+            ));
+        }
+    }
+    let exported = Exported { id: entry.identity.to_string(), file: path.display().to_string() };
+    if output.is_json() {
+        output.object(&exported)?;
+    } else {
+        output.line(&format!("{} {}  {}", paint(GOOD, "written"), entry.identity.short(), exported.file))?;
+    }
+    Ok(End::Good)
+}
+
+/// The message that was fetched as a whole.
+fn whole(fetched: Fetched) -> Result<Message, Error> {
+    let (Some(manifest), Some(headers)) = (fetched.manifest, fetched.headers) else {
+        return Err(Error::Answer("it is not the whole message".to_owned()));
+    };
+    let mut octets = Vec::new();
+    let mut writer = WaxWriter::bare(&mut octets, manifest, headers)?;
+    let empty = Bytes::new();
+    while let Some(part) = writer.due() {
+        let body = fetched.bodies.get(&part).unwrap_or(&empty);
+        if body.is_empty() {
+            return Err(Error::Answer("it is not the whole message".to_owned()));
+        }
+        writer.body(body)?;
+    }
+    writer.finish()?;
+    Ok(Message::parse(&octets, Limits::default())?)
+}

@@ -1,0 +1,73 @@
+//! The commands: each reads its arguments, does its work through [`crate::client`] or the control socket, and prints.
+
+mod enrol;
+mod files;
+mod generate;
+mod mail;
+mod message;
+mod operator;
+mod password;
+mod send;
+mod sign;
+mod status;
+mod view;
+
+use control::Operator;
+
+pub use password::read_password;
+
+use crate::client::Session;
+use crate::output::Output;
+use crate::profile::{self, Profile};
+use crate::{Command, Error, Global, Hooks, Invocation};
+
+/// What a command ends with where nothing went wrong with the command itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All is well.
+    Good,
+    /// The answer is there, and it is a bad one: refused, damaged, not verified.
+    Bad,
+}
+
+/// Does a command that needs no code of the node.
+pub(crate) async fn perform(
+    invocation: &Invocation,
+    hooks: &Hooks,
+    output: &mut Output,
+) -> Result<End, Error> {
+    let global = &invocation.global;
+    match &invocation.command {
+        Command::Enrol(arguments) => enrol::enrol(global, arguments, output).await,
+        Command::Send(arguments) => send::send(global, arguments, output).await,
+        Command::Sign(arguments) => sign::sign(global, arguments, output).await,
+        Command::Status(arguments) => status::status(global, arguments, output).await,
+        Command::GiveUp(arguments) => status::give_up(global, arguments, output).await,
+        Command::Mail(command) => mail::mail(global, command, output).await,
+        Command::Message(command) => message::message(command, hooks, output).await,
+        Command::Completions { shell } => generate::completions(*shell, output),
+        Command::Man { dir } => generate::manual(dir),
+        command if command.needs_daemon() => {
+            Err(Error::usage("this program was built without the node: that command is not in it"))
+        }
+        command => operator::over_socket(global, command, output).await,
+    }
+}
+
+/// Does an operator's command with an operator in this process.
+pub(crate) async fn operate(
+    invocation: &Invocation,
+    operator: &dyn Operator,
+    output: &mut Output,
+) -> Result<End, Error> {
+    operator::directly(&invocation.command, operator, output).await
+}
+
+/// The user's profile, and a conversation with their node.
+async fn open_session(global: &Global) -> Result<(Profile, Session), Error> {
+    let folder = profile::folder(global)?;
+    let profile = Profile::load(&folder)?;
+    let device = profile::device_key(&folder)?;
+    let session = Session::connect(&profile.node, &profile.trust, &device).await?;
+    Ok((profile, session))
+}

@@ -1,0 +1,217 @@
+//! What operators ask a node: over its control socket, or of an operator in this process.
+
+mod print;
+
+use std::path::PathBuf;
+
+use control::{Client, Legs, Operator, Request, Response};
+
+use super::{End, read_password};
+use crate::args::{AccountAddressCommand, AccountCommand, LegChoice, QueueCommand, StoreCommand};
+use crate::output::Output;
+use crate::{Command, Error, Global};
+
+/// Where the socket is when nobody says.
+const SOCKET: &str = "/var/lib/waxwing/control.sock";
+/// Accounts asked for at a time.
+const PAGE: u32 = control::limits::LIST_MAX as u32;
+
+/// Who answers.
+enum Asked<'a> {
+    Socket(Client),
+    Here(&'a dyn Operator),
+}
+
+impl Asked<'_> {
+    async fn ask(&mut self, request: Request) -> Result<Response, Error> {
+        let response = match self {
+            Asked::Socket(client) => client.call(&request).await?,
+            Asked::Here(operator) => operator.handle(request).await,
+        };
+        match response {
+            Response::Failure(failure) => Err(failure.into()),
+            response => Ok(response),
+        }
+    }
+}
+
+pub(super) async fn over_socket(
+    global: &Global,
+    command: &Command,
+    output: &mut Output,
+) -> Result<End, Error> {
+    let requests = requests(command)?;
+    let path = global.socket.clone().unwrap_or_else(|| PathBuf::from(SOCKET));
+    let client = Client::connect(&path).await?;
+    perform(requests, Asked::Socket(client), output).await
+}
+
+pub(super) async fn directly(
+    command: &Command,
+    operator: &dyn Operator,
+    output: &mut Output,
+) -> Result<End, Error> {
+    perform(requests(command)?, Asked::Here(operator), output).await
+}
+
+async fn perform(requests: Vec<Request>, mut asked: Asked<'_>, output: &mut Output) -> Result<End, Error> {
+    let mut end = End::Good;
+    for request in requests {
+        if let Request::Accounts { .. } = request {
+            accounts(&mut asked, output).await?;
+            continue;
+        }
+        let response = asked.ask(request).await?;
+        if print::response(&response, output)? == End::Bad {
+            end = End::Bad;
+        }
+    }
+    Ok(end)
+}
+
+/// All accounts, page by page.
+async fn accounts(asked: &mut Asked<'_>, output: &mut Output) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let response = asked.ask(Request::Accounts { after: after.clone(), limit: PAGE }).await?;
+        let Response::Accounts { accounts } = &response else {
+            return Err(Error::Answer("it is not a list of accounts".to_owned()));
+        };
+        let Some(last) = accounts.last().map(|account| account.name.clone()) else { return Ok(()) };
+        if after.as_ref().is_some_and(|before| last <= *before) {
+            return Err(Error::Answer("its accounts are not in their order".to_owned()));
+        }
+        print::response(&response, output)?;
+        after = Some(last);
+    }
+}
+
+/// What is asked for a command, one thing after the other.
+fn requests(command: &Command) -> Result<Vec<Request>, Error> {
+    Ok(match command {
+        Command::Account(command) => vec![account(command)?],
+        Command::Queue(command) => vec![queue(command)],
+        Command::Trace(arguments) => {
+            let identity = arguments.identity.to_ascii_lowercase();
+            let least = control::limits::IDENTITY_DIGITS_MIN;
+            if !(least..=64).contains(&identity.len()) || !identity.bytes().all(|c| c.is_ascii_hexdigit()) {
+                return Err(Error::usage(format!(
+                    "an identity is given by {least} to 64 hexadecimal digits"
+                )));
+            }
+            vec![Request::Trace { identity }]
+        }
+        Command::Node { peers: false } => vec![Request::Status],
+        Command::Node { peers: true } => vec![Request::Status, Request::Peers],
+        Command::Shutdown => vec![Request::Shutdown],
+        Command::Store(StoreCommand::Check { .. }) => vec![Request::StoreCheck],
+        Command::Store(StoreCommand::Compact { .. }) => vec![Request::StoreCompact],
+        _ => return Err(Error::usage("that command is not one for an operator")),
+    })
+}
+
+fn account(command: &AccountCommand) -> Result<Request, Error> {
+    Ok(match command.clone() {
+        AccountCommand::Add { name, addresses, password_file, no_password, .. } => {
+            let prompt = format!("New password of {name}");
+            let password = match no_password {
+                true => None,
+                false => Some(read_password(password_file.as_deref(), &prompt, true)?),
+            };
+            Request::AccountAdd { name, addresses: checked(addresses)?, password }
+        }
+        AccountCommand::List { .. } => Request::Accounts { after: None, limit: PAGE },
+        AccountCommand::Remove { name, .. } => Request::AccountRemove { name },
+        AccountCommand::Password { name, password_file, .. } => {
+            let prompt = format!("New password of {name}");
+            let password = read_password(password_file.as_deref(), &prompt, true)?;
+            Request::AccountPassword { name, password }
+        }
+        AccountCommand::Address(AccountAddressCommand::Add { name, address, .. }) => {
+            Request::AccountAddressAdd { name, address: checked_one(&address)? }
+        }
+        AccountCommand::Address(AccountAddressCommand::Remove { name, address, .. }) => {
+            Request::AccountAddressRemove { name, address: checked_one(&address)? }
+        }
+    })
+}
+
+fn checked(addresses: Vec<String>) -> Result<Vec<String>, Error> {
+    addresses.iter().map(|address| checked_one(address)).collect()
+}
+
+/// An address as typed becomes one as it is on the wire.
+fn checked_one(address: &str) -> Result<String, Error> {
+    match message::address::Address::parse(address) {
+        Ok(address) => Ok(address.to_string()),
+        Err(error) => Err(Error::usage(format!("`{address}`: {error}"))),
+    }
+}
+
+fn queue(command: &QueueCommand) -> Request {
+    match command {
+        QueueCommand::List { lanes: true, .. } => Request::QueueLanes,
+        QueueCommand::List { lane, after, limit, .. } => {
+            Request::QueueList { lane: lane.clone(), after: *after, limit: *limit }
+        }
+        QueueCommand::Show { leg } => Request::QueueShow { leg: *leg },
+        QueueCommand::Retry(choice) => Request::QueueRetry { legs: legs(choice) },
+        QueueCommand::Hold(choice) => Request::QueueHold { legs: legs(choice) },
+        QueueCommand::Release(choice) => Request::QueueRelease { legs: legs(choice) },
+        QueueCommand::Remove(choice) => Request::QueueRemove { legs: legs(choice) },
+    }
+}
+
+fn legs(choice: &LegChoice) -> Legs {
+    match &choice.lane {
+        Some(lane) => Legs::Lane(lane.clone()),
+        None => Legs::Numbers(choice.legs.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Invocation;
+    use clap::Parser;
+
+    #[test]
+    fn commands_become_requests() {
+        let check = |line: &str, expected: Result<Request, u8>| {
+            let invocation = Invocation::try_parse_from(line.split(' ')).unwrap();
+            match (requests(&invocation.command), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, [expected], "{line}"),
+                (Err(error), Err(code)) => assert_eq!(error.exit_code(), code, "{line}"),
+                (found, expected) => panic!("{line}: {found:?}, not {expected:?}"),
+            }
+        };
+        let lane = || Some("exchange:b.test".to_owned());
+        check("waxwing queue list", Ok(Request::QueueList { lane: None, after: None, limit: 100 }));
+        check("waxwing queue list --lanes", Ok(Request::QueueLanes));
+        check(
+            "waxwing queue list --lane exchange:b.test --after 7 --limit 5",
+            Ok(Request::QueueList { lane: lane(), after: Some(7), limit: 5 }),
+        );
+        check("waxwing queue retry 4 5", Ok(Request::QueueRetry { legs: Legs::Numbers(vec![4, 5]) }));
+        check(
+            "waxwing queue hold --lane exchange:b.test",
+            Ok(Request::QueueHold { legs: Legs::Lane("exchange:b.test".to_owned()) }),
+        );
+        check("waxwing queue show 9", Ok(Request::QueueShow { leg: 9 }));
+        check("waxwing trace ABCDEF01", Ok(Request::Trace { identity: "abcdef01".to_owned() }));
+        check("waxwing trace abcdef0", Err(2));
+        check("waxwing trace abcdefgh", Err(2));
+        check(
+            "waxwing account add ann --address ann@BÜCHER.test --no-password",
+            Ok(Request::AccountAdd {
+                name: "ann".to_owned(),
+                addresses: vec!["ann@xn--bcher-kva.test".to_owned()],
+                password: None,
+            }),
+        );
+        check("waxwing account add ann --address ann --no-password", Err(2));
+        check("waxwing store check", Ok(Request::StoreCheck));
+        check("waxwing node", Ok(Request::Status));
+        check("waxwing shutdown", Ok(Request::Shutdown));
+    }
+}

@@ -1,0 +1,239 @@
+//! The answers of a node, for people and for programs.
+
+use control::{
+    AccountView, AttemptView, EnvelopeView, FindingView, LaneView, LegView, PeerView, RecipientView,
+    Response, StatusView,
+};
+
+use super::super::End;
+use crate::Error;
+use crate::output::{BAD, FAINT, GOOD, Output, STRONG, WAITING, clean, duration, paint, size, time};
+
+/// Prints an answer: lists as one object for each entry, so that a script reads them line by line.
+pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, Error> {
+    match response {
+        Response::Status(status) => each(std::slice::from_ref(&**status), status_lines, output)?,
+        Response::Accounts { accounts } => each(accounts, account_lines, output)?,
+        Response::Legs { legs } => each(legs, leg_lines, output)?,
+        Response::Leg(leg) => each(std::slice::from_ref(&**leg), leg_lines, output)?,
+        Response::Lanes { lanes } => each(lanes, lane_lines, output)?,
+        Response::Envelopes { envelopes } => each(envelopes, envelope_lines, output)?,
+        Response::Peers { peers } => each(peers, peer_lines, output)?,
+        Response::Findings { findings, more } => {
+            each(findings, finding_lines, output)?;
+            if *more && !output.is_json() {
+                output.line("There is more than this list holds.")?;
+            }
+            return findings_end(findings, output);
+        }
+        other if output.is_json() => output.object(other)?,
+        Response::Changed { count } => output.line(&format!("{count} changed"))?,
+        Response::Compacted { octets_before, octets_after } => {
+            output.line(&format!("from {} to {}", size(*octets_before), size(*octets_after)))?;
+        }
+        Response::Done => output.line(&paint(GOOD, "done"))?,
+        // A failure was made an error before.
+        Response::Failure(failure) => output.line(&clean(&failure.text))?,
+    }
+    Ok(End::Good)
+}
+
+fn each<T: serde::Serialize>(
+    entries: &[T],
+    lines: impl Fn(&T) -> Vec<String>,
+    output: &mut Output,
+) -> Result<(), Error> {
+    for entry in entries {
+        if output.is_json() {
+            output.object(entry)?;
+        } else {
+            lines(entry).iter().try_for_each(|line| output.line(line))?;
+        }
+    }
+    if entries.is_empty() && !output.is_json() {
+        output.line("none")?;
+    }
+    Ok(())
+}
+
+fn status_lines(status: &StatusView) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "{} {}, up for {}",
+            paint(STRONG, "waxwing"),
+            clean(&status.version),
+            duration(status.uptime_ms)
+        ),
+        format!("domains      {}", clean(&status.domains.join(", "))),
+    ];
+    for listener in &status.listeners {
+        lines.push(format!("listens      {}  {}", clean(&listener.address), clean(&listener.service)));
+    }
+    let (queue, store) = (&status.queue, &status.store);
+    lines.push(format!("connections  {}", status.connections));
+    lines.push(format!(
+        "queue        {} wait, {} due, {} active, {} held",
+        queue.waiting, queue.due, queue.active, queue.held
+    ));
+    if let Some(at) = queue.oldest_at_ms {
+        lines.push(format!("oldest       {}", time(at)));
+    }
+    lines.push(format!(
+        "store        {}: {} messages, {} envelopes, {} in mailboxes, {} accounts, {}",
+        clean(&store.engine),
+        store.messages,
+        store.envelopes,
+        store.mailbox_entries,
+        store.accounts,
+        size(store.octets)
+    ));
+    if let Some(reason) = &store.read_only {
+        lines.push(format!("{}  {}", paint(BAD, "store takes no more mail:"), clean(reason)));
+    }
+    lines
+}
+
+fn account_lines(account: &AccountView) -> Vec<String> {
+    let mut words = Vec::new();
+    words.extend((!account.password).then_some("no password"));
+    words.extend(account.disabled.then_some("closed"));
+    let words = if words.is_empty() { String::new() } else { format!("  ({})", words.join(", ")) };
+    let mut lines = vec![format!(
+        "{}  {}{words}",
+        paint(STRONG, &clean(&account.name)),
+        clean(&account.addresses.join(", "))
+    )];
+    for device in &account.devices {
+        let key = device.public_key.get(..16).unwrap_or_default();
+        lines.push(format!("  {}  {}  {}", clean(&device.name), clean(key), time(device.enrolled_at_ms)));
+    }
+    lines
+}
+
+fn leg_lines(leg: &LegView) -> Vec<String> {
+    let style = match leg.state.as_str() {
+        "held" => BAD,
+        "active" => GOOD,
+        _ => WAITING,
+    };
+    let mut lines = vec![
+        format!(
+            "{}  {}  {}  {}  from {}  {}",
+            paint(STRONG, &leg.number.to_string()),
+            paint(style, &clean(&leg.state)),
+            clean(&leg.lane),
+            short(&leg.identity),
+            clean(&leg.origin),
+            size(leg.octets)
+        ),
+        paint(
+            FAINT,
+            &format!(
+                "   accepted {}, tried {} times, due {}, until {}",
+                time(leg.accepted_at_ms),
+                leg.tries,
+                time(leg.due_at_ms),
+                time(leg.expires_at_ms)
+            ),
+        ),
+    ];
+    lines.extend(leg.recipients.iter().map(recipient_line));
+    lines.extend(leg.attempts.iter().map(attempt_line));
+    lines
+}
+
+fn lane_lines(lane: &LaneView) -> Vec<String> {
+    let count = format!("{}{}", lane.count, if lane.at_least { "+" } else { "" });
+    let mut line = format!("{}  {count} wait, {} held", paint(STRONG, &clean(&lane.lane)), lane.held);
+    if let Some(at) = lane.oldest_at_ms {
+        line.push_str(&format!(", oldest {}", time(at)));
+    }
+    if let Some(at) = lane.next_due_ms {
+        line.push_str(&format!(", next {}", time(at)));
+    }
+    let error = lane.last_error.iter().map(|error| format!("  {}", paint(BAD, &clean(error))));
+    std::iter::once(line).chain(error).collect()
+}
+
+fn envelope_lines(envelope: &EnvelopeView) -> Vec<String> {
+    let closed = match envelope.closed_at_ms {
+        Some(at) => format!("closed {}", time(at)),
+        None => paint(WAITING, "open"),
+    };
+    let mut lines = vec![format!(
+        "{} {}  {}  from {}  {}  accepted {}, {closed}",
+        paint(STRONG, "envelope"),
+        envelope.number,
+        short(&envelope.identity),
+        clean(&envelope.origin),
+        size(envelope.octets),
+        time(envelope.accepted_at_ms)
+    )];
+    lines.extend(envelope.trace.iter().map(|hop| format!("  came by {}", clean(hop))));
+    lines.extend(envelope.recipients.iter().map(recipient_line));
+    lines.extend(envelope.attempts.iter().map(attempt_line));
+    lines
+}
+
+fn recipient_line(recipient: &RecipientView) -> String {
+    let style = match recipient.disposition.as_str() {
+        "accepted" => GOOD,
+        "pending" | "redirected" => WAITING,
+        _ => BAD,
+    };
+    let word = format!("{:<9}", clean(&recipient.disposition));
+    let mut line = format!("  {} {}", paint(style, &word), clean(&recipient.address));
+    if let Some(text) = &recipient.text {
+        line.push_str(&format!("  {}", clean(text)));
+    }
+    if let Some(code) = &recipient.code {
+        line.push_str(&format!(" ({})", clean(code)));
+    }
+    line
+}
+
+fn attempt_line(attempt: &AttemptView) -> String {
+    let code = attempt.code.as_ref().map(|code| format!(" ({})", clean(code))).unwrap_or_default();
+    let whom = attempt.recipient.as_ref().map(|one| format!(" {}", clean(one))).unwrap_or_default();
+    format!(
+        "  {}  {}{whom}: {}: {}{code}  {} ms",
+        paint(FAINT, &time(attempt.at_ms)),
+        clean(&attempt.host),
+        clean(&attempt.step),
+        clean(&attempt.text),
+        attempt.took_ms
+    )
+}
+
+fn peer_lines(peer: &PeerView) -> Vec<String> {
+    let direction = if peer.inbound { "from" } else { "to" };
+    vec![format!(
+        "{}  {} {direction} {}  since {}",
+        paint(STRONG, &clean(&peer.name)),
+        clean(&peer.protocol),
+        clean(&peer.address),
+        time(peer.since_ms)
+    )]
+}
+
+fn finding_lines(finding: &FindingView) -> Vec<String> {
+    let style = if finding.harmful { BAD } else { FAINT };
+    let kind = paint(style, &clean(&finding.kind));
+    vec![format!("{kind}  {}  {}", clean(&finding.subject), clean(&finding.text))]
+}
+
+/// A store in which mail is lost is no good end.
+fn findings_end(findings: &[FindingView], output: &mut Output) -> Result<End, Error> {
+    let harmful = findings.iter().filter(|finding| finding.harmful).count();
+    if harmful == 0 {
+        return Ok(End::Good);
+    }
+    if !output.is_json() {
+        output.line(&paint(BAD, &format!("{harmful} findings mean that mail is lost")))?;
+    }
+    Ok(End::Bad)
+}
+
+fn short(identity: &str) -> String {
+    clean(identity.get(..12).unwrap_or(identity))
+}
