@@ -1,8 +1,8 @@
 //! The two machines of an offer, driven by hand: no network, no clock, no disk.
 //!
-//! `protocol` does no I/O. Octets go in with `handle`, what is to be done comes out of `poll`, and the time is an
-//! argument. So a whole transfer, the loss of a connection in its middle and the resumption at the octet where it
-//! stopped fit into one small program, and run the same way each time.
+//! `protocol` does no I/O. Octets go in with `handle`, what is to be done comes out of `poll`, and time is
+//! an argument. So a whole transfer, the loss of a connection in its middle and the resumption at the octet
+//! where it stopped fit into one small program, and run the same way each time.
 //!
 //! ```text
 //! cargo run -p waxwing-examples --example drive_protocol
@@ -146,8 +146,9 @@ impl Receiver {
             Some(manifest) => {
                 let part = manifest.part(PART).ok_or("no such part")?;
                 if self.body.len() as u64 == part.octets {
-                    // Nothing is believed: what was gathered over two connections must have the digest that the
-                    // manifest states, and the manifest's own digest was checked against the offer by the machine.
+                    // Nothing is believed: what was gathered over two connections must have the digest that
+                    // the manifest states, and the manifest's own digest was checked against the offer by
+                    // the machine.
                     assert_eq!(Some(Digest::of(&self.body)), part.leaf());
                     answering.answer(&Outcome { dispositions: vec![Disposition::Accepted], sealed: None });
                     return Ok(());

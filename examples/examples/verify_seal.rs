@@ -1,10 +1,12 @@
 //! Checks the seals of a message file, as anybody can who has the file and the public key.
 //!
 //! ```text
-//! cargo run -p waxwing-examples --example verify_seal                   makes a sealed message, and one that was changed
-//! cargo run -p waxwing-examples --example verify_seal FILE KEY SECONDS  checks FILE (.wax) with a key of 64 hexadecimal
-//!                                                                       digits, at a time in seconds since 1970
+//! cargo run -p waxwing-examples --example verify_seal
+//! cargo run -p waxwing-examples --example verify_seal FILE KEY SECONDS
 //! ```
+//!
+//! Without arguments it makes a sealed letter and shows that nothing in it can be changed unseen. With them
+//! it checks a `.wax` file with a public key of 64 hexadecimal digits, at a time in seconds since 1970.
 //!
 //! The time is an argument here as it is everywhere in `message`: nothing in that crate looks at a clock.
 
@@ -33,13 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reads a message file and verifies each of its seals.
 fn verify(file: &[u8], key: &PublicKey, now_seconds: u64) -> Result<Vec<VerifiedSeal>, Box<dyn Error>> {
-    // First the outer header block with the seals, then the message: these are its octets, the very ones it travels in.
+    // First the outer header block with the seals, then the octets of the message.
     let (prelude, octets) = PreludeReader::new().push(file)?.ok_or("the file ends before its message")?;
     // Parsing works out the manifest: the tree of parts with the digest of everything.
     let message = Message::parse(&octets, Limits::default())?;
     let manifest = message.manifest().octets();
-    // A seal is a signature over the manifest, so it covers every octet of the message, and still can be checked by
-    // somebody who has the manifest alone.
+    // A seal is a signature over the manifest: it covers every octet of the message, and yet somebody who
+    // has the manifest alone can check it.
     Ok(prelude.seals.iter().map(|seal| seal.verify(manifest, key, now_seconds)).collect::<Result<_, _>>()?)
 }
 
