@@ -550,7 +550,7 @@ fn a_stream_begins_as_its_protocol_says() {
             assert_eq!(result.is_ok(), good, "{protocol:?} {frame:?}: {result:?}");
         }
     };
-    let options = SubmissionOptions { sign_only: false, release_after_seconds: 0 };
+    let options = SubmissionOptions::default();
     let identity = offer().envelope.identity;
     check(Frame::Offer(Box::new(offer())), true, false);
     check(Frame::Offer(Box::new(Offer { submission: Some(options), ..offer() })), false, true);

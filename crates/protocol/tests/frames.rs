@@ -38,7 +38,7 @@ fn offer() -> Offer {
 
 fn submission(sign_only: bool, release_after_seconds: u64) -> Offer {
     let mut offer = offer();
-    offer.submission = Some(SubmissionOptions { sign_only, release_after_seconds });
+    offer.submission = Some(SubmissionOptions { sign_only, release_after_seconds, token: None });
     if sign_only {
         offer.eager = Eager::Nothing;
         offer.envelope.trace.clear();

@@ -20,7 +20,7 @@ use transport::{
 use super::Outgoing;
 use crate::limits::{RECONNECT_WAIT_MS_FIRST, RECONNECT_WAIT_MS_MAX, RECONNECTS_MAX};
 use crate::profile::Trust;
-use crate::{Error, NodeAddress, roots};
+use crate::{Error, NodeAddress, clock, roots};
 
 /// Hears how many octets of a message are on their way.
 pub type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
@@ -94,6 +94,9 @@ impl Session {
         options: SubmissionOptions,
         progress: Progress<'_>,
     ) -> Result<Submitted, Error> {
+        // However often it is offered over again, it is one submission.
+        let token = options.token.map_or_else(random_token, Ok)?;
+        let options = SubmissionOptions { token: Some(token), ..options };
         let offer = self.offer(message, recipients, options)?;
         let mut retries = Retries::new();
         loop {
@@ -361,4 +364,11 @@ impl Source for Watched<'_> {
     fn slice(&self, part: usize, offset: u64, octets: u64) -> Later<'_, std::io::Result<Bytes>> {
         self.source.slice(part, offset, octets)
     }
+}
+
+/// What stands for one submission.
+fn random_token() -> Result<[u8; 16], Error> {
+    let mut token = [0; 16];
+    token.copy_from_slice(&clock::random_seed()?[..16]);
+    Ok(token)
 }

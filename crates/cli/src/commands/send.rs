@@ -27,7 +27,10 @@ pub(super) async fn send(global: &Global, arguments: &SendArgs, output: &mut Out
     // Whatever is wrong with the message is told before the node is troubled.
     let profile = Profile::load(&profile::folder(global)?)?;
     let (message, recipients) = prepare(arguments, &profile)?;
-    let options = SubmissionOptions { sign_only: false, release_after_seconds: delay_seconds(arguments)? };
+    let options = SubmissionOptions {
+        release_after_seconds: delay_seconds(arguments)?,
+        ..SubmissionOptions::default()
+    };
     let (_, mut session) = open_session(global).await?;
     let bar = progress_bar(message.body_octets(), output);
     let progress = |octets| bar.set_position(octets);

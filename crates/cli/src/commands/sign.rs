@@ -20,7 +20,7 @@ struct Signed {
 pub(super) async fn sign(global: &Global, arguments: &SignArgs, output: &mut Output) -> Result<End, Error> {
     let (message, _) = Outgoing::open(&arguments.file)?;
     let (profile, mut session) = open_session(global).await?;
-    let options = SubmissionOptions { sign_only: true, release_after_seconds: 0 };
+    let options = SubmissionOptions { sign_only: true, ..SubmissionOptions::default() };
     // Nothing is sent; an envelope has a recipient all the same, and this one harms nobody.
     let submitted =
         session.submit(&message, std::slice::from_ref(&profile.address), options, &|_| {}).await?;

@@ -103,9 +103,13 @@ fn offer() -> impl Strategy<Value = Offer> {
             recipients: recipients.into_iter().collect(),
             trace,
         });
-    let options = (any::<bool>(), any::<u64>()).prop_map(|(sign_only, release_after_seconds)| {
-        SubmissionOptions { sign_only, release_after_seconds }
-    });
+    let options = (any::<bool>(), any::<u64>(), any::<Option<[u8; 16]>>()).prop_map(
+        |(sign_only, release_after_seconds, token)| SubmissionOptions {
+            sign_only,
+            release_after_seconds,
+            token,
+        },
+    );
     let eager = prop::sample::select(vec![Eager::Nothing, Eager::Headers, Eager::All]);
     (envelope, eager, option::of(options)).prop_map(|(envelope, eager, submission)| Offer {
         envelope,

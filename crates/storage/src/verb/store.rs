@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use message::address::{Address, Domain};
+use message::address::Address;
 use message::{Cookie, Disposition, Extent, Identity};
 
 use super::settle::LegChange;
