@@ -241,12 +241,13 @@ impl Admission {
     /// # Errors
     /// A code and a text where it cannot be taken.
     pub async fn body_start(&mut self, part: usize, from: u64) -> Result<(), Failure> {
-        if self.parts.contains_key(&part) {
+        let extent = self.extent(part)?;
+        let twin = self.parts.values().any(|staged| staged.extent() == extent);
+        if twin || self.parts.contains_key(&part) {
             self.current = Some((part, u64::MAX));
             return Ok(());
         }
         if !self.writing.contains_key(&part) {
-            let extent = self.extent(part)?;
             let writer = self.stage(extent).await?;
             self.writing.insert(part, writer);
         }
@@ -320,19 +321,21 @@ impl Admission {
             .collect();
         let (owner, mut missing) = (self.origin.holder(), Vec::new());
         for (number, extent) in leaves {
+            // The same leaf twice in one message is received once.
+            if let Some(twin) =
+                self.parts.values().find(|staged| staged.extent() == extent).map(StagedPart::twin)
+            {
+                self.parts.insert(number, twin);
+                continue;
+            }
+            if self.writing.iter().any(|(other, writer)| *other != number && writer.extent() == extent) {
+                continue;
+            }
             if let Some(part) = self.node.store().known(&owner, extent).map_err(trouble)? {
                 self.parts.insert(number, part);
                 continue;
             }
             if !self.writing.contains_key(&number) {
-                // The same leaf twice in one message is received once and known the second time.
-                let twin = self.writing.values().any(|writer| writer.extent() == extent);
-                if twin {
-                    return Err((
-                        Code::SYSTEM_TROUBLE,
-                        "the same large part twice in one message".to_owned(),
-                    ));
-                }
                 let writer = self.stage(extent).await?;
                 self.writing.insert(number, writer);
             }

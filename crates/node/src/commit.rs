@@ -1,11 +1,13 @@
 //! Decide and commit: one durable transaction for all recipients, then the answer.
 
 use bytes::Bytes;
+use message::address::Address;
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal};
 use policy::{Evidence, Verdict};
 use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
 
 use crate::accept::{Admission, Failure, deferred, trouble};
+use crate::submit;
 use crate::{Event, Node};
 
 /// What is to become of one recipient.
@@ -59,7 +61,9 @@ impl Admission {
     pub(crate) async fn decide(&mut self) -> Result<(), Failure> {
         let Some(manifest) = &self.manifest else { return Ok(()) };
         let node = self.node.clone();
-        let verified = node.verify(manifest, &self.seals, &self.origin).await;
+        let from = self.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
+        let from = from.as_ref().map(Address::domain);
+        let verified = node.verify(manifest, from, &self.seals, &self.origin).await;
         let peer = match &self.origin {
             Origin::Peer { domain } => Some(domain),
             Origin::Submission { .. } => None,

@@ -8,6 +8,9 @@ pub const WORKERS_PER_LANE_MAX: usize = 64;
 pub const LEASE_MS: u64 = 3_600_000;
 /// Keys of domains remembered at once.
 pub const KEYS_MAX: usize = 10_000;
+/// Issuers beside the peer and the domain of the From address whose keys are asked for: a list, a forwarder, a gateway,
+/// an accreditor.
+pub const OTHER_ISSUERS_MAX: usize = 4;
 /// How long a key is remembered at the most, in milliseconds, whatever its TTL says.
 pub const KEY_MS_MAX: u64 = 3_600_000;
 /// Passwords checked at once: each takes a core and 19 MiB for some tens of milliseconds.
