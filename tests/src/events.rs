@@ -100,9 +100,4 @@ impl Events {
         })
         .await;
     }
-
-    /// How often a message was put into the mailbox of a recipient.
-    pub fn deliveries(&self, identity: Identity) -> usize {
-        self.count(|event| matches!(event, Event::Delivered { identity: of, .. } if *of == identity))
-    }
 }

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use daemon::{Config, Running};
 use data_encoding::HEXLOWER;
@@ -22,6 +23,9 @@ use crate::Events;
 
 /// The selector of every domain key.
 pub const SELECTOR: &str = "key1";
+
+/// How long a node that was stopped may still hold its socket.
+const FREE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What a test says of one node before it starts.
 #[derive(Debug, Clone)]
@@ -160,9 +164,22 @@ impl World {
         place.running = Some(Running::start(&config, place.events.clone()).await.unwrap());
     }
 
-    /// Stops a node in good order.
+    /// Stops a node in good order, and waits until its address is free.
     pub async fn stop(&mut self, domain: &str) {
-        self.places.get_mut(domain).unwrap().running.take().unwrap().stop().await;
+        self.take(domain).stop().await;
+        self.until_free(domain).await;
+    }
+
+    /// Waits until nobody listens at the address of a node: the endpoint lets go of its socket in a task of its own.
+    pub async fn until_free(&self, domain: &str) {
+        let address = self.address(domain);
+        let free = async {
+            while UdpSocket::bind(address).is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(FREE_WAIT_MAX, free).await;
+        assert!(waited.is_ok(), "{domain} was stopped and still listens");
     }
 
     /// Takes a running node out of the world, for a test that ends it itself.

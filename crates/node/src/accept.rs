@@ -14,6 +14,8 @@ use crate::{Event, Node};
 
 /// Seconds after which an offer that we had no room for may be made again.
 const DEFER_SECONDS: u32 = 60;
+/// The rule of a recipient about whom this offer was answered before.
+pub(crate) const ANSWERED_BEFORE: &str = "answered-before";
 /// Octets from which on finishing a part is handed to a thread for blocking work.
 const BLOCKING_OCTETS: u64 = 1 << 20;
 
@@ -125,7 +127,7 @@ impl Intake {
                 _ if offered.sign_only => Intent::Route,
                 Some((envelope, disposition)) => {
                     known = Some(envelope);
-                    Intent::Answered(disposition, "answered-before")
+                    Intent::Answered(disposition, ANSWERED_BEFORE)
                 }
                 None => self.first_sight(&envelope, recipient, looping)?,
             };
@@ -179,8 +181,12 @@ impl Intake {
         let refuse = |code, text: &str, rule: &'static str| {
             Ok(Intent::Answered(Disposition::refused(code, text), rule))
         };
+        // keeps: EXC-21
         if looping && matches!(self.origin, Origin::Peer { .. }) {
             return refuse(Code::LOOP, "the message was here before", "loop");
+        }
+        if envelope.trace.len() >= message::limits::HOPS_MAX {
+            return refuse(Code::LOOP, "the message has been at too many nodes", "loop");
         }
         if envelope.octets > settings.rules.octets_max {
             return refuse(Code::MESSAGE_TOO_LARGE, "the message is larger than is taken here", "size");

@@ -76,19 +76,21 @@ impl Node {
         Ok(Seal::sign(manifest.octets(), claims, key.selector.as_bytes(), &key.key))
     }
 
-    /// The From address, which must be one that the account may use.
+    /// The From address, which must be one that the account may use; and so must that of Sender, where there is one.
     fn check_from(&self, account: &str, headers: &Headers) -> Result<Address, Failure> {
-        let address = from_address(headers)?;
+        let from = from_address(headers)?;
+        let sender = sender_address(headers)?;
         let account = self
             .store()
             .account(account)
             .map_err(crate::accept::trouble)?
             .ok_or((Code::AUTHENTICATION_FAILED, "the account is not known".to_owned()))?;
-        let folded = fold(&address);
-        if self.settings().is_local(address.domain()) && account.addresses.contains(&folded) {
-            Ok(address)
-        } else {
-            Err((Code::NOT_AUTHORIZED, format!("you may not send as {address}")))
+        let foreign = std::iter::once(&from).chain(&sender).find(|address| {
+            !self.settings().is_local(address.domain()) || !account.addresses.contains(&fold(address))
+        });
+        match foreign {
+            Some(foreign) => Err((Code::NOT_AUTHORIZED, format!("you may not send as {foreign}"))),
+            None => Ok(from),
         }
     }
 
@@ -139,6 +141,16 @@ pub(crate) fn from_address(headers: &Headers) -> Result<Address, Failure> {
         .ok_or((Code::CONTENT_MALFORMED, "a message has just one From field".to_owned()))?;
     mailbox_address(&from)
         .ok_or((Code::CONTENT_MALFORMED, "the From field is not one mailbox address".to_owned()))
+}
+
+/// The address of who has sent a message for its author, where it says so.
+fn sender_address(headers: &Headers) -> Result<Option<Address>, Failure> {
+    if headers.message().first("Sender").is_none() {
+        return Ok(None);
+    }
+    let malformed = || (Code::CONTENT_MALFORMED, "the Sender field is not one mailbox address".to_owned());
+    let sender = headers.message().only("Sender").ok_or_else(malformed)?;
+    mailbox_address(&sender).map(Some).ok_or_else(malformed)
 }
 
 /// The address in `Name <local@domain>` or `local@domain`, `None` where there may be another one: native addresses need

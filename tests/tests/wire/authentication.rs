@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use message::address::Address;
-use message::{Code, Disposition, Identity, Selection};
+use message::{Code, Disposition, Selection};
 use protocol::{Enrol, Failure, Frame, StatusQuery, SubmissionOptions};
 use transport::{Alpn, AskError, Code as Closed, Error, HostKey, KeyKind};
 use waxwing_tests::{Memory, Peer, Site, World, letter};
@@ -102,7 +102,6 @@ async fn a_device_that_is_not_enrolled_can_only_enrol() {
 /// proves: SUB-2, SUB-3
 #[tokio::test]
 async fn a_failed_enrolment_tells_nothing() {
-    const TRIES: usize = 20;
     let world = World::started(&[Site::new("north.test")]).await;
     let node = world.node("north.test");
     for name in ["alice", "closed"] {
@@ -116,10 +115,33 @@ async fn a_failed_enrolment_tells_nothing() {
     let (address, expectation) = (world.address("north.test"), world.expectation("north.test"));
     let peer = Peer::connect(Some(device), address, &expectation, Alpn::Submission).await.unwrap();
     let cases = [("alice", "wrong"), ("nobody", "wrong"), ("closed", "right")];
-    let (mut times, mut answers) = ([const { Vec::new() }; 3], Vec::new());
+    // What a busy machine makes differ once it does not make differ every time.
+    let mut measured = Vec::new();
+    for _ in 0..ROUNDS {
+        let ratios = ratios(&peer, &cases).await;
+        let alike = ratios.iter().all(|ratio| (0.8..1.25).contains(ratio));
+        measured.push(ratios);
+        if alike {
+            break;
+        }
+    }
+    assert!(measured.len() < ROUNDS, "the times tell {cases:?} apart: {measured:?}");
+    // And so that this can fail: the right password of an open account is taken.
+    assert_eq!(enrol(&peer, "alice", "right").await.0, Ok(Frame::Done));
+    assert_eq!(peer.ask(&Frame::Mailbox { after: 0, limit: 1 }).await, Ok(Frame::MailboxList(Vec::new())));
+}
+
+/// How often it is measured at the most.
+const ROUNDS: usize = 6;
+/// Tries of each case in one measurement.
+const TRIES: usize = 20;
+
+/// Tries all cases in turn. Every answer is the same; the median of the times of each, against that of the first.
+async fn ratios(peer: &Peer, cases: &[(&str, &str)]) -> Vec<f64> {
+    let (mut times, mut answers) = (vec![Vec::new(); cases.len()], Vec::new());
     for _ in 0..TRIES {
         for ((account, password), times) in cases.iter().zip(&mut times) {
-            let (answer, time) = enrol(&peer, account, password).await;
+            let (answer, time) = enrol(peer, account, password).await;
             answers.push(answer.unwrap_err());
             times.push(time);
         }
@@ -127,14 +149,8 @@ async fn a_failed_enrolment_tells_nothing() {
     answers.dedup();
     let [AskError::Failed(Failure { code, .. })] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(*code, Code::AUTHENTICATION_FAILED);
-    let [known, others @ ..] = times.map(median);
-    for (other, (account, _)) in others.iter().zip(&cases[1..]) {
-        let ratio = other.div_duration_f64(known);
-        assert!((0.8..1.25).contains(&ratio), "{account}: {other:?} against {known:?}");
-    }
-    // And so that this can fail: the right password of an open account is taken.
-    assert_eq!(enrol(&peer, "alice", "right").await.0, Ok(Frame::Done));
-    assert_eq!(peer.ask(&Frame::Mailbox { after: 0, limit: 1 }).await, Ok(Frame::MailboxList(Vec::new())));
+    let medians: Vec<Duration> = times.into_iter().map(median).collect();
+    medians[1..].iter().map(|other| other.div_duration_f64(medians[0])).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is measured")]
@@ -170,5 +186,4 @@ async fn a_closed_account_is_refused_at_once() {
     store.put_account(account).await.unwrap();
     let refused = alice.submit(&letter("alice@north.test", "Too late"), &["alice@north.test"]).await;
     assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
-    let _: Option<Identity> = None;
 }

@@ -102,6 +102,7 @@ async fn an_operator_ends_a_node() {
     assert_eq!(ask(&mut client, Request::Shutdown).await, Response::Done);
     running.asked_to_stop().await;
     running.stop().await;
+    world.until_free("north.test").await;
     let socket = world.data("north.test").join("control.sock");
     assert!(matches!(Client::connect(&socket).await, Err(Error::NotRunning { .. })));
     // And begun again it is as it was.

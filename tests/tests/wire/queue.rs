@@ -90,20 +90,13 @@ async fn a_peer_that_is_heard_from_gets_its_mail_at_once() {
 
     impostor.close("the place is needed").await;
     drop((impostor, accepting));
-    until_free(&world, "south.test").await;
+    world.until_free("south.test").await;
     world.start("south.test").await;
     let mut bob = world.user(BOB).await;
     bob.send(&letter(BOB, "I am back"), &["alice@north.test"]).await;
     assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
     assert_eq!(retries(&world, 1).await.len(), 1, "there was no other attempt between");
     assert_eq!(bob.session.mailbox(0, 10).await.unwrap().len(), 1);
-}
-
-/// Waits until the socket that was bound at the address of a node is gone.
-async fn until_free(world: &World, domain: &str) {
-    while std::net::UdpSocket::bind(world.address(domain)).is_err() {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// With no time at all to try, it expires at once: a record, and no message about it.
