@@ -19,7 +19,7 @@ pub(crate) struct Ready {
 impl Node {
     /// Checks that the account may use the From address, adds Date and Message-Id where they are missing, and seals.
     ///
-    /// keeps: SUB-2, SUB-3, SUB-4, SUB-5
+    /// keeps: SUB-6, SUB-7, SUB-8
     pub(crate) fn prepare(
         &self,
         account: &str,
@@ -79,16 +79,24 @@ impl Node {
     /// The From address, which must be one that the account may use.
     fn check_from(&self, account: &str, headers: &Headers) -> Result<Address, Failure> {
         let address = from_address(headers)?;
+        let sender = headers.message().first("Sender");
+        let sender = match sender {
+            None => None,
+            Some(_) => Some(headers.message().only("Sender").as_deref().and_then(mailbox_address).ok_or(
+                (Code::CONTENT_MALFORMED, "the Sender field is not one mailbox address".to_owned()),
+            )?),
+        };
         let account = self
             .store()
             .account(account)
             .map_err(crate::accept::trouble)?
             .ok_or((Code::AUTHENTICATION_FAILED, "the account is not known".to_owned()))?;
-        let folded = fold(&address);
-        if self.settings().is_local(address.domain()) && account.addresses.contains(&folded) {
-            Ok(address)
-        } else {
-            Err((Code::NOT_AUTHORIZED, format!("you may not send as {address}")))
+        let may_use = |address: &Address| {
+            self.settings().is_local(address.domain()) && account.addresses.contains(&fold(address))
+        };
+        match sender.iter().chain([&address]).find(|used| !may_use(used)) {
+            None => Ok(address),
+            Some(other) => Err((Code::NOT_AUTHORIZED, format!("you may not send as {other}"))),
         }
     }
 
