@@ -24,8 +24,8 @@ use crate::Events;
 /// The selector of every domain key.
 pub const SELECTOR: &str = "key1";
 
-/// How long a node that was stopped may still hold its socket.
-const FREE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long something may take of which nobody is told when it is done. It is less than an attempt to connect lasts.
+const WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// What a test says of one node before it starts.
 #[derive(Debug, Clone)]
@@ -164,27 +164,30 @@ impl World {
         place.running = Some(Running::start(&config, place.events.clone()).await.unwrap());
     }
 
-    /// Stops a node in good order, and waits until its address is free.
+    /// Stops a node in good order, and waits until it has let go of its store and its address.
     pub async fn stop(&mut self, domain: &str) {
-        self.take(domain).stop().await;
+        let running = self.take(domain);
+        let store = Arc::downgrade(running.node().store());
+        running.stop().await;
+        let gone = until(|| store.strong_count() == 0).await;
+        assert!(gone, "{domain} was stopped and still has its store");
         self.until_free(domain).await;
     }
 
-    /// Waits until nobody listens at the address of a node: the endpoint lets go of its socket in a task of its own.
+    /// Waits until nobody listens at the address of a node: an endpoint lets go of its socket in a task of its own.
     pub async fn until_free(&self, domain: &str) {
         let address = self.address(domain);
-        let free = async {
-            while UdpSocket::bind(address).is_err() {
-                tokio::task::yield_now().await;
-            }
-        };
-        let waited = tokio::time::timeout(FREE_WAIT_MAX, free).await;
-        assert!(waited.is_ok(), "{domain} was stopped and still listens");
+        let free = until(|| UdpSocket::bind(address).is_ok()).await;
+        assert!(free, "somebody still listens in the place of {domain}");
     }
 
-    /// Takes a running node out of the world, for a test that ends it itself.
-    pub fn take(&mut self, domain: &str) -> Running {
+    fn take(&mut self, domain: &str) -> Running {
         self.places.get_mut(domain).unwrap().running.take().unwrap()
+    }
+
+    /// A node that runs, as its process sees it.
+    pub fn running(&self, domain: &str) -> &Running {
+        self.place(domain).running.as_ref().unwrap()
     }
 
     /// Ends the DNS that a node asks: nobody answers there any more.
@@ -194,7 +197,7 @@ impl World {
 
     /// A node that runs.
     pub fn node(&self, domain: &str) -> &Node {
-        self.place(domain).running.as_ref().unwrap().node()
+        self.running(domain).node()
     }
 
     /// What a node has told.
@@ -235,6 +238,16 @@ impl World {
     fn place(&self, domain: &str) -> &Place {
         self.places.get(domain).unwrap_or_else(|| panic!("no node for {domain} in this world"))
     }
+}
+
+/// Waits for something of which nobody is told; whether it came about in time.
+pub async fn until(such: impl Fn() -> bool) -> bool {
+    let waiting = async {
+        while !such() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, waiting).await.is_ok()
 }
 
 fn lay_out(folder: &Path, site: &Site) -> Place {

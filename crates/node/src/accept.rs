@@ -182,11 +182,9 @@ impl Intake {
             Ok(Intent::Answered(Disposition::refused(code, text), rule))
         };
         // keeps: EXC-21
-        if looping && matches!(self.origin, Origin::Peer { .. }) {
-            return refuse(Code::LOOP, "the message was here before", "loop");
-        }
-        if envelope.trace.len() >= message::limits::HOPS_MAX {
-            return refuse(Code::LOOP, "the message has been at too many nodes", "loop");
+        let full = envelope.trace.len() >= message::limits::HOPS_MAX;
+        if (looping || full) && matches!(self.origin, Origin::Peer { .. }) {
+            return refuse(Code::LOOP, "the message was here before, or has come too long a way", "loop");
         }
         if envelope.octets > settings.rules.octets_max {
             return refuse(Code::MESSAGE_TOO_LARGE, "the message is larger than is taken here", "size");

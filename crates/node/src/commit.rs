@@ -7,6 +7,7 @@ use policy::{Evidence, Verdict};
 use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
 
 use crate::accept::{ANSWERED_BEFORE, Admission, Failure, deferred, trouble};
+use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::submit;
 use crate::{Event, Node};
 
@@ -94,6 +95,8 @@ impl Admission {
 
     /// Makes everything durable in one transaction and says what became of each recipient.
     ///
+    /// keeps: EXC-15, EXC-16, SUB-9, SUB-10, SUB-11
+    ///
     /// # Errors
     /// A code and a text where the message cannot be taken at all.
     pub async fn commit(mut self) -> Result<Committed, Failure> {
@@ -102,12 +105,22 @@ impl Admission {
         };
         let (manifest, headers, seals) = self.ready(manifest, headers)?;
         let identity = manifest.identity();
-        let sealed = matches!(self.origin, Origin::Submission { .. }).then(|| Sealed {
-            identity,
-            header: headers.message().octets().clone(),
-            seals: seals.iter().map(|seal| seal.octets().clone()).collect(),
-        });
+        let submitted = matches!(self.origin, Origin::Submission { .. });
+        let mut sealed = submitted.then(|| Sealed { identity, header: Bytes::new(), seals: Vec::new() });
         if self.offered.sign_only {
+            let octets = headers.message().octets().len()
+                + seals.iter().map(|seal| seal.octets().len()).sum::<usize>();
+            if octets > SEALED_OCTETS_MAX {
+                return Err((
+                    Code::MESSAGE_TOO_LARGE,
+                    "header and seals are too large to be given back".to_owned(),
+                ));
+            }
+            sealed = Some(Sealed {
+                identity,
+                header: headers.message().octets().clone(),
+                seals: seals.iter().map(|seal| seal.octets().clone()).collect(),
+            });
             let answers = vec![Disposition::Withdrawn; self.intents.len()];
             return Ok(Committed { answers, sealed });
         }
@@ -161,7 +174,8 @@ impl Admission {
         }
         let mut trace = self.envelope.trace.clone();
         trace.push(Hop { by: settings.domain.clone(), at: now_ms / 1000 });
-        let release = self.offered.release_after_seconds;
+        // keeps: SUB-12
+        let release = self.offered.release_after_seconds.min(RELEASE_SECONDS_MAX);
         let acceptance = Acceptance {
             content: Content::New(message),
             offered_as: self.known_as,
@@ -169,7 +183,9 @@ impl Admission {
             origin: self.origin.clone(),
             trace,
             now_ms,
-            expires_at_ms: now_ms.saturating_add(settings.queue_ms),
+            expires_at_ms: now_ms
+                .saturating_add(release.saturating_mul(1000))
+                .saturating_add(settings.queue_ms),
             release_at_ms: (release > 0).then(|| now_ms.saturating_add(release.saturating_mul(1000))),
             recipients,
         };

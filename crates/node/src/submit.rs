@@ -19,7 +19,7 @@ pub(crate) struct Ready {
 impl Node {
     /// Checks that the account may use the From address, adds Date and Message-Id where they are missing, and seals.
     ///
-    /// keeps: SUB-2, SUB-3, SUB-4, SUB-5
+    /// keeps: SUB-6, SUB-7, SUB-8
     pub(crate) fn prepare(
         &self,
         account: &str,
@@ -76,21 +76,27 @@ impl Node {
         Ok(Seal::sign(manifest.octets(), claims, key.selector.as_bytes(), &key.key))
     }
 
-    /// The From address, which must be one that the account may use; and so must that of Sender, where there is one.
+    /// The From address, which must be one that the account may use.
     fn check_from(&self, account: &str, headers: &Headers) -> Result<Address, Failure> {
-        let from = from_address(headers)?;
-        let sender = sender_address(headers)?;
+        let address = from_address(headers)?;
+        let sender = headers.message().first("Sender");
+        let sender = match sender {
+            None => None,
+            Some(_) => Some(headers.message().only("Sender").as_deref().and_then(mailbox_address).ok_or(
+                (Code::CONTENT_MALFORMED, "the Sender field is not one mailbox address".to_owned()),
+            )?),
+        };
         let account = self
             .store()
             .account(account)
             .map_err(crate::accept::trouble)?
             .ok_or((Code::AUTHENTICATION_FAILED, "the account is not known".to_owned()))?;
-        let foreign = std::iter::once(&from).chain(&sender).find(|address| {
-            !self.settings().is_local(address.domain()) || !account.addresses.contains(&fold(address))
-        });
-        match foreign {
-            Some(foreign) => Err((Code::NOT_AUTHORIZED, format!("you may not send as {foreign}"))),
-            None => Ok(from),
+        let may_use = |address: &Address| {
+            self.settings().is_local(address.domain()) && account.addresses.contains(&fold(address))
+        };
+        match sender.iter().chain([&address]).find(|used| !may_use(used)) {
+            None => Ok(address),
+            Some(other) => Err((Code::NOT_AUTHORIZED, format!("you may not send as {other}"))),
         }
     }
 
@@ -141,16 +147,6 @@ pub(crate) fn from_address(headers: &Headers) -> Result<Address, Failure> {
         .ok_or((Code::CONTENT_MALFORMED, "a message has just one From field".to_owned()))?;
     mailbox_address(&from)
         .ok_or((Code::CONTENT_MALFORMED, "the From field is not one mailbox address".to_owned()))
-}
-
-/// The address of who has sent a message for its author, where it says so.
-fn sender_address(headers: &Headers) -> Result<Option<Address>, Failure> {
-    if headers.message().first("Sender").is_none() {
-        return Ok(None);
-    }
-    let malformed = || (Code::CONTENT_MALFORMED, "the Sender field is not one mailbox address".to_owned());
-    let sender = headers.message().only("Sender").ok_or_else(malformed)?;
-    mailbox_address(&sender).map(Some).ok_or_else(malformed)
 }
 
 /// The address in `Name <local@domain>` or `local@domain`, `None` where there may be another one: native addresses need

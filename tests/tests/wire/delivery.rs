@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use message::{Code, Disposition, Identity};
 use node::Event;
 use waxwing_tests::user::cookie;
+use waxwing_tests::world::until;
 use waxwing_tests::{Site, World, letter};
 
 /// The files in one of the three folders of a Maildir.
@@ -16,13 +17,8 @@ pub(crate) fn files(maildir: &Path, name: &str) -> Vec<PathBuf> {
 
 /// Waits until a Maildir has so many new messages. The node tells nobody when it has written one.
 async fn until_written(maildir: &Path, count: usize) -> Vec<PathBuf> {
-    loop {
-        let new = files(maildir, "new");
-        if new.len() >= count {
-            return new;
-        }
-        tokio::task::yield_now().await;
-    }
+    until(|| files(maildir, "new").len() >= count).await;
+    files(maildir, "new")
 }
 
 /// Waits until a message is held at a node, and decides.
@@ -107,6 +103,13 @@ async fn each_recipient_has_an_answer_of_its_own() {
     check_maildir(&maildirs.join("bob"), 2).await;
     check_maildir(&maildirs.join("carol"), 1).await;
     assert!(files(&maildirs.join("dave"), "new").is_empty());
+    for domain in ["north.test", "south.test"] {
+        let mut findings = Vec::new();
+        world.node(domain).store().check(&mut |finding| findings.push(finding)).unwrap();
+        assert!(findings.is_empty(), "{domain}: {findings:?}");
+        let trouble = world.events(domain).count(|event| matches!(event, Event::Trouble { .. }));
+        assert_eq!(trouble, 0, "{domain}");
+    }
 }
 
 /// So many messages in RFC 5322 form (section 2.1: fields, an empty line, the body), and nothing half written.

@@ -98,11 +98,9 @@ async fn what_an_operator_removes_is_withdrawn() {
 async fn an_operator_ends_a_node() {
     let mut world = World::started(&[Site::new("north.test")]).await;
     let mut client = operator(&world).await;
-    let running = world.take("north.test");
     assert_eq!(ask(&mut client, Request::Shutdown).await, Response::Done);
-    running.asked_to_stop().await;
-    running.stop().await;
-    world.until_free("north.test").await;
+    world.running("north.test").asked_to_stop().await;
+    world.stop("north.test").await;
     let socket = world.data("north.test").join("control.sock");
     assert!(matches!(Client::connect(&socket).await, Err(Error::NotRunning { .. })));
     // And begun again it is as it was.

@@ -99,6 +99,27 @@ async fn a_peer_that_is_heard_from_gets_its_mail_at_once() {
     assert_eq!(bob.session.mailbox(0, 10).await.unwrap().len(), 1);
 }
 
+/// What was taken is sent by the node that is begun anew. The first one stops in the middle of an attempt to connect to
+/// somebody who never answers, and lets go of its store at once.
+#[tokio::test]
+async fn what_was_taken_outlives_the_node() {
+    let mut world = World::new(&[Site::new("north.test"), Site::new("south.test")]).await;
+    world.start("north.test").await;
+    let silent = std::net::UdpSocket::bind(world.address("south.test")).unwrap();
+    let mut alice = world.user("alice@north.test").await;
+    let identity = alice.send(&letter("alice@north.test", "Some day"), &[BOB]).await;
+    let resolved = |event: &Event| matches!(event, Event::Step { step, .. } if step == "resolve").then_some(());
+    world.events("north.test").find("an attempt", resolved).await;
+    world.stop("north.test").await;
+    drop(silent);
+    world.start("south.test").await;
+    let mut bob = world.user(BOB).await;
+    world.start("north.test").await;
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
+    assert_eq!(bob.fetch(identity).await.unwrap().manifest.unwrap().identity(), identity);
+    assert_eq!(alice.dispositions(identity).await, [Disposition::Accepted], "on a connection opened anew");
+}
+
 /// With no time at all to try, it expires at once: a record, and no message about it.
 ///
 /// proves: STA-13

@@ -5,6 +5,7 @@ use node::Event;
 use storage::CookieAnswer;
 use waxwing_tests::peer::{offer, seal, supply};
 use waxwing_tests::user::cookie;
+use waxwing_tests::world::until;
 use waxwing_tests::{Memory, Peer, Site, World, letter};
 
 use crate::delivery::{decide, held};
@@ -52,6 +53,42 @@ async fn the_final_answer_travels_back_along_the_cookies() {
     let at_south = world.node("south.test").store().envelopes_for(identity, 10).unwrap().remove(0);
     let way: Vec<String> = at_south.trace.iter().map(|hop| hop.by.to_string()).collect();
     assert_eq!(way, ["north.test", "relay.test", "south.test"]);
+}
+
+/// What the author gives up is given up at each hop, and the recipient has nothing to decide about any more.
+///
+/// proves: STA-8, STA-10
+#[tokio::test]
+async fn giving_up_travels_on() {
+    let world = World::started(&[
+        Site::new("north.test").via("south.test", "relay.test"),
+        Site::new("relay.test").relay("north.test", "south.test"),
+        Site::new("south.test").rule("hold-carol", "carol@south.test", "hold"),
+    ])
+    .await;
+    let mut alice = world.user("alice@north.test").await;
+    let mut carol = world.user("carol@south.test").await;
+    let submitted =
+        alice.submit(&letter("alice@north.test", "Never mind"), &["carol@south.test"]).await.unwrap();
+    let identity = submitted.identity;
+    // Each hop has the next one's cookie from then on.
+    for domain in ["relay.test", "north.test"] {
+        world
+            .events(domain)
+            .find("pending at the next hop", |event| match event {
+                Event::Settled { disposition: Disposition::Pending { .. }, .. } => Some(()),
+                _ => None,
+            })
+            .await;
+    }
+    alice.session.give_up(vec![cookie(&submitted.outcomes[0].1)]).await.unwrap();
+    assert_eq!(alice.dispositions(identity).await, [Disposition::Withdrawn]);
+    let south = world.node("south.test");
+    assert!(until(|| south.held(None).unwrap().is_empty()).await, "it is held still");
+    let record = south.store().envelopes_for(identity, 10).unwrap().remove(0);
+    assert_eq!(record.recipients[0].outcome, Some(Disposition::Withdrawn));
+    assert!(carol.session.mailbox(0, 10).await.unwrap().is_empty());
+    assert!(world.node("relay.test").store().legs(None, None, 10).unwrap().is_empty());
 }
 
 /// Two nodes that relay to each other for a third.
