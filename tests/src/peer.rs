@@ -54,7 +54,21 @@ impl Peer {
         expectation: &Expectation,
         alpn: Alpn,
     ) -> Result<Peer, Error> {
-        let socket = Socket::bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Peer::connect_from(Ipv4Addr::LOCALHOST, identity, address, expectation, alpn).await
+    }
+
+    /// Connects from an address of its own: all of 127.0.0.0/8 is this machine.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub async fn connect_from(
+        own: Ipv4Addr,
+        identity: Option<HostKey>,
+        address: SocketAddr,
+        expectation: &Expectation,
+        alpn: Alpn,
+    ) -> Result<Peer, Error> {
+        let socket = Socket::bind((own, 0).into())?;
         let client = Client::bind(socket, identity, &Limits::default())?;
         let connected = client.connect(address, "node.test", alpn, expectation).await?;
         let mut reader = Reader::new();

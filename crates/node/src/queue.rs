@@ -7,6 +7,7 @@ use message::Cookie;
 use message::address::Domain;
 use storage::{Claim, Lane, NextHop};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::deliver::domain_of;
 use crate::limits::{EXPIRE_MAX, LEASE_MS, POLL_COOKIES_MAX, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX};
@@ -42,6 +43,22 @@ impl Bell {
     /// Whether the lane was in trouble; it is not any more.
     pub(crate) fn was_troubled(&self, lane: &Lane) -> bool {
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner).remove(lane)
+    }
+}
+
+/// The place of one worker. It is given back however the work has ended: one claim that cannot be worked on does not
+/// hold up the others of its lane.
+///
+/// keeps: SEC-7
+struct Place {
+    lane: Lane,
+    done: mpsc::UnboundedSender<Lane>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The dispatcher is gone only where the node stops.
+        let _ = self.done.send(self.lane.clone());
     }
 }
 
@@ -81,8 +98,10 @@ impl Node {
 }
 
 impl Dispatcher {
-    /// Claims and works until the future is dropped. What is being worked on then is claimed again by the next start.
+    /// Claims and works until the future is dropped, and all workers with it. What is being worked on then is claimed
+    /// again by the next start.
     pub async fn run(self) {
+        let mut workers = JoinSet::new();
         let (done, mut finished) = mpsc::unbounded_channel::<Lane>();
         let mut busy: HashMap<Lane, usize> = HashMap::new();
         let mut working = 0_usize;
@@ -90,6 +109,7 @@ impl Dispatcher {
             while let Ok(lane) = finished.try_recv() {
                 release(&mut busy, &mut working, &lane);
             }
+            while workers.try_join_next().is_some() {}
             self.tell_next_hops();
             let claims = self.claim(&busy, WORKERS_MAX - working).await;
             let more = !claims.is_empty();
@@ -97,11 +117,10 @@ impl Dispatcher {
                 *busy.entry(claim.leg.lane.clone()).or_default() += 1;
                 working += 1;
                 let (node, courier, done) = (self.node.clone(), self.courier.clone(), done.clone());
-                tokio::spawn(async move {
-                    let lane = claim.leg.lane.clone();
+                let place = Place { lane: claim.leg.lane.clone(), done };
+                workers.spawn(async move {
                     node.work(claim, courier).await;
-                    // The dispatcher is gone only where the node stops.
-                    let _ = done.send(lane);
+                    drop(place);
                 });
             }
             if more && working < WORKERS_MAX {

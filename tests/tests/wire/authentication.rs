@@ -1,10 +1,12 @@
 //! Who a peer is, and who a user is.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use message::address::Address;
 use message::{Code, Disposition, Selection};
 use protocol::{Enrol, Failure, Frame, StatusQuery, SubmissionOptions};
+use storage::AccountRecord;
 use transport::{Alpn, AskError, Code as Closed, Error, HostKey, KeyKind};
 use waxwing_tests::{Memory, Peer, Site, World, letter};
 
@@ -97,51 +99,66 @@ async fn a_device_that_is_not_enrolled_can_only_enrol() {
     assert_eq!(alice.session.mailbox(0, 10).await.unwrap().len(), 1);
 }
 
-/// Twenty tries of each, in turn; what is compared is the median.
+/// How often it is measured at the most.
+const ROUNDS: u8 = 6;
+/// Tries of each case in one measurement.
+const TRIES: u8 = 20;
+
+/// Twenty tries of each case, in turn; what is compared is the median.
 ///
 /// proves: SUB-2, SUB-3
 #[tokio::test]
 async fn a_failed_enrolment_tells_nothing() {
     let world = World::started(&[Site::new("north.test")]).await;
-    let node = world.node("north.test");
-    for name in ["alice", "closed"] {
-        let address = Address::parse(&format!("{name}@north.test")).unwrap();
-        node.put_account(name, &[address], Some("right".to_owned())).await.unwrap();
-    }
-    let mut closed = node.store().account("closed").unwrap().unwrap();
-    closed.disabled = true;
-    node.store().put_account(closed).await.unwrap();
-    let device = HostKey::from_ed25519_seed(&[9; 32], &[]).unwrap();
-    let (address, expectation) = (world.address("north.test"), world.expectation("north.test"));
-    let peer = Peer::connect(Some(device), address, &expectation, Alpn::Submission).await.unwrap();
-    let cases = [("alice", "wrong"), ("nobody", "wrong"), ("closed", "right")];
+    world
+        .node("north.test")
+        .put_account("model", &[Address::parse("model@north.test").unwrap()], Some("right".to_owned()))
+        .await
+        .unwrap();
     // What a busy machine makes differ once it does not make differ every time.
     let mut measured = Vec::new();
-    for _ in 0..ROUNDS {
-        let ratios = ratios(&peer, &cases).await;
+    for round in 0..ROUNDS {
+        let ratios = ratios(&world, round).await;
         let alike = ratios.iter().all(|ratio| (0.8..1.25).contains(ratio));
         measured.push(ratios);
         if alike {
             break;
         }
     }
-    assert!(measured.len() < ROUNDS, "the times tell {cases:?} apart: {measured:?}");
+    assert!(measured.len() < usize::from(ROUNDS), "unknown and closed against wrong: {measured:?}");
     // And so that this can fail: the right password of an open account is taken.
-    assert_eq!(enrol(&peer, "alice", "right").await.0, Ok(Frame::Done));
+    let peer = device(&world, Ipv4Addr::LOCALHOST).await;
+    assert_eq!(enrol(&peer, "model", "right").await.0, Ok(Frame::Done));
     assert_eq!(peer.ask(&Frame::Mailbox { after: 0, limit: 1 }).await, Ok(Frame::MailboxList(Vec::new())));
 }
 
-/// How often it is measured at the most.
-const ROUNDS: usize = 6;
-/// Tries of each case in one measurement.
-const TRIES: usize = 20;
+/// A device that is not enrolled yet, at an address of its own.
+async fn device(world: &World, own: Ipv4Addr) -> Peer {
+    let key = HostKey::from_ed25519_seed(&[9; 32], &[]).unwrap();
+    let (address, expectation) = (world.address("north.test"), world.expectation("north.test"));
+    Peer::connect_from(own, Some(key), address, &expectation, Alpn::Submission).await.unwrap()
+}
 
-/// Tries all cases in turn. Every answer is the same; the median of the times of each, against that of the first.
-async fn ratios(peer: &Peer, cases: &[(&str, &str)]) -> Vec<f64> {
-    let (mut times, mut answers) = (vec![Vec::new(); cases.len()], Vec::new());
-    for _ in 0..TRIES {
-        for ((account, password), times) in cases.iter().zip(&mut times) {
-            let (answer, time) = enrol(peer, account, password).await;
+/// Tries three cases in turn: a wrong password, an account that is not there, and one that is closed. Every answer is
+/// the same; the median times of the second and the third against that of the first. Each turn has accounts and an
+/// address of its own, for the node counts what fails.
+async fn ratios(world: &World, round: u8) -> Vec<f64> {
+    let store = world.node("north.test").store();
+    let model = store.account("model").unwrap().unwrap();
+    let (mut times, mut answers) = ([const { Vec::new() }; 3], Vec::new());
+    for turn in 0..TRIES {
+        let names = ["open", "none", "closed"].map(|name| format!("{name}-{round}-{turn}"));
+        for name in [&names[0], &names[2]] {
+            let addresses = vec![Address::parse(&format!("{name}@north.test")).unwrap()];
+            let disabled = name.starts_with("closed");
+            let account =
+                AccountRecord { name: name.clone(), addresses, devices: Vec::new(), disabled, ..model.clone() };
+            store.put_account(account).await.unwrap();
+        }
+        let peer = device(world, Ipv4Addr::new(127, 0, round + 1, turn + 1)).await;
+        let passwords = ["wrong", "wrong", "right"];
+        for ((name, password), times) in names.iter().zip(passwords).zip(&mut times) {
+            let (answer, time) = enrol(&peer, name, password).await;
             answers.push(answer.unwrap_err());
             times.push(time);
         }
@@ -149,8 +166,42 @@ async fn ratios(peer: &Peer, cases: &[(&str, &str)]) -> Vec<f64> {
     answers.dedup();
     let [AskError::Failed(Failure { code, .. })] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(*code, Code::AUTHENTICATION_FAILED);
-    let medians: Vec<Duration> = times.into_iter().map(median).collect();
-    medians[1..].iter().map(|other| other.div_duration_f64(medians[0])).collect()
+    let [first, others @ ..] = times.map(median);
+    others.iter().map(|other| other.div_duration_f64(first)).collect()
+}
+
+/// proves: SUB-3
+#[tokio::test]
+async fn guessing_is_bounded_by_account_and_by_network() {
+    const FAILURES: u8 = 10;
+    let world = World::started(&[Site::new("north.test")]).await;
+    for name in ["alice", "bob"] {
+        let address = Address::parse(&format!("{name}@north.test")).unwrap();
+        world.node("north.test").put_account(name, &[address], Some("right".to_owned())).await.unwrap();
+    }
+    let code = |answer: (Result<Frame, AskError>, Duration)| match answer.0 {
+        Err(AskError::Failed(failure)) => failure.code,
+        other => panic!("{other:?}"),
+    };
+    // One network, many accounts; that one of them exists makes no difference.
+    let guesser = device(&world, Ipv4Addr::new(127, 0, 0, 2)).await;
+    for number in 0..FAILURES {
+        let name = if number == 0 { "bob".to_owned() } else { format!("guess-{number}") };
+        assert_eq!(code(enrol(&guesser, &name, "wrong").await), Code::AUTHENTICATION_FAILED);
+    }
+    let barred = Code::new(4, 7, 0);
+    assert_eq!(code(enrol(&guesser, "bob", "right").await), barred);
+    assert_eq!(code(enrol(&guesser, "nobody", "wrong").await), barred);
+    // One account, many networks; whether it exists makes no difference.
+    for name in ["alice", "nobody"] {
+        for number in 0..=FAILURES {
+            let peer = device(&world, Ipv4Addr::new(127, 0, 1, number + 1)).await;
+            let expected = if number < FAILURES { Code::AUTHENTICATION_FAILED } else { barred };
+            assert_eq!(code(enrol(&peer, name, "wrong").await), expected, "{name} {number}");
+        }
+    }
+    let elsewhere = device(&world, Ipv4Addr::new(127, 0, 0, 3)).await;
+    assert_eq!(enrol(&elsewhere, "bob", "right").await.0, Ok(Frame::Done), "others are not in the way");
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is measured")]
