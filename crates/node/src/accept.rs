@@ -30,7 +30,7 @@ pub struct Offered {
 
 impl Offered {
     /// The identity under which an offer is known when it comes again. Two submissions of the same octets are two,
-    /// unless the user's program says by their token that they are one.
+    /// unless the user's program says by their token that they are one. keeps: SUB-16, EXC-12
     pub(crate) fn known_as(&self, origin: &Origin, identity: Identity, fresh: [u8; 16]) -> Identity {
         match origin {
             Origin::Peer { .. } => identity,
