@@ -1,5 +1,7 @@
 //! What the operator's book shows is what the program reads.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use daemon::Config;
