@@ -1,1 +1,3 @@
 //! Tests of the whole house: wire, corpora, structure.
+
+pub mod torture;
