@@ -15,6 +15,8 @@ use crate::{Event, Node};
 
 /// Seconds after which an offer that we had no room for may be made again.
 const DEFER_SECONDS: u32 = 60;
+/// The rule of a recipient about whom this offer was answered before.
+pub(crate) const ANSWERED_BEFORE: &str = "answered-before";
 
 /// What is asked of this node beside keeping a message.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +126,7 @@ impl Intake {
                 _ if offered.sign_only => Intent::Route,
                 Some((envelope, disposition)) => {
                     known = Some(envelope);
-                    Intent::Answered(disposition, "answered-before")
+                    Intent::Answered(disposition, ANSWERED_BEFORE)
                 }
                 None => self.first_sight(&envelope, recipient, looping)?,
             };
@@ -178,6 +180,7 @@ impl Intake {
         let refuse = |code, text: &str, rule: &'static str| {
             Ok(Intent::Answered(Disposition::refused(code, text), rule))
         };
+        // keeps: EXC-21
         let full = envelope.trace.len() >= message::limits::HOPS_MAX;
         if (looping || full) && matches!(self.origin, Origin::Peer { .. }) {
             return refuse(Code::LOOP, "the message was here before, or has come too long a way", "loop");

@@ -6,7 +6,7 @@ use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal};
 use policy::{Evidence, Verdict};
 use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
 
-use crate::accept::{Admission, Failure, deferred, trouble};
+use crate::accept::{ANSWERED_BEFORE, Admission, Failure, deferred, trouble};
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::submit;
 use crate::{Event, Node};
@@ -159,8 +159,7 @@ impl Admission {
     ) -> Result<(Vec<Disposition>, Option<EnvelopeId>), Failure> {
         let (node, now_ms) = (&self.node, self.node.now_ms());
         let settings = node.settings();
-        let wanted: Vec<usize> =
-            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
+        let wanted: Vec<usize> = (0..self.intents.len()).filter(|place| self.is_kept(*place)).collect();
         let recipients = wanted
             .iter()
             .map(|place| self.intended(*place, now_ms))
@@ -170,7 +169,7 @@ impl Admission {
             .iter()
             .map(|intent| intent.answered().map_or(Disposition::Accepted, |(disposition, _)| disposition))
             .collect();
-        if recipients.is_empty() {
+        if !self.intents.iter().any(Intent::needs_content) {
             return Ok((answers, None));
         }
         let mut trace = self.envelope.trace.clone();
@@ -225,9 +224,21 @@ impl Admission {
         }
     }
 
+    /// Whether this recipient becomes part of the record: with those for whom something is to be done, the refused ones
+    /// of a submission, so that its user finds everybody in its status.
+    fn is_kept(&self, place: usize) -> bool {
+        let submitted = matches!(self.origin, Origin::Submission { .. });
+        match &self.intents[place] {
+            Intent::Answered(Disposition::Refused { .. }, rule) => submitted && *rule != ANSWERED_BEFORE,
+            intent => intent.needs_content(),
+        }
+    }
+
     fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {
         let recipient = self.envelope.recipients[place].clone();
         let rule = match &self.intents[place] {
+            // That was told when it was decided.
+            Intent::Answered(..) => return,
             Intent::Held { rule, .. } => rule.clone(),
             Intent::Mailbox { .. } => "mailbox".to_owned(),
             _ => "queue".to_owned(),
@@ -261,6 +272,10 @@ impl Admission {
             Intent::Route => {
                 let lane = Lane::new(&format!("exchange:{}", address.domain())).map_err(trouble)?;
                 (Effect::Queue { lane }, pending(node.settings().queue_ms))
+            }
+            Intent::Answered(Disposition::Refused { code, text }, _) => {
+                let effect = Effect::Refuse { code: *code, text: text.clone() };
+                (effect, Disposition::refused(*code, text))
             }
             Intent::Answered(..) => return Err((Code::SYSTEM_TROUBLE, "answered before".to_owned())),
         };
