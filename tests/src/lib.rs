@@ -7,6 +7,7 @@ pub mod events;
 pub mod letter;
 pub mod peer;
 pub mod relay;
+pub mod torture;
 pub mod user;
 pub mod world;
 

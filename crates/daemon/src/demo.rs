@@ -45,22 +45,35 @@ pub struct DemoNode {
     pub running: Running,
 }
 
+/// The folder of the demo: all that two nodes and the DNS server need, before anything runs.
+pub struct Layout {
+    /// The node of north.test.
+    pub north: Site,
+    /// The node of south.test.
+    pub south: Site,
+    /// Where the DNS server is to answer.
+    pub dns_address: SocketAddr,
+}
+
 /// What is written for one node before it starts.
-struct Laid {
-    domain: &'static str,
-    folder: PathBuf,
-    config_file: PathBuf,
-    pin: [u8; 32],
+pub struct Site {
+    /// Its domain.
+    pub domain: &'static str,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The file of its configuration.
+    pub config_file: PathBuf,
+    /// The digest by which others pin it.
+    pub pin: [u8; 32],
     key: SecretKey,
 }
 
-impl Demo {
-    /// Lays out the folder where that is not done yet, and starts everything. `observer` makes an observer for the node
-    /// of a domain.
+impl Layout {
+    /// Lays out the folder where that is not done yet, and starts nothing.
     ///
     /// # Errors
-    /// What keeps it from starting.
-    pub async fn start(folder: &Path, observer: &dyn Fn(&str) -> Arc<dyn Observer>) -> Result<Demo, Error> {
+    /// Where a file cannot be written, or one that is there cannot be read.
+    pub fn lay_out(folder: &Path) -> Result<Layout, Error> {
         let (north, south) = (lay_out(folder, "north.test")?, lay_out(folder, "south.test")?);
         let dns_address = address_of(&folder.join("dns.address"))?;
         for (own, other) in [(&north, &south), (&south, &north)] {
@@ -73,15 +86,34 @@ impl Demo {
                 )?;
             }
         }
-        let (north_config, south_config) =
-            (Config::read(&north.config_file)?, Config::read(&south.config_file)?);
+        Ok(Layout { north, south, dns_address })
+    }
+
+    /// Answers for the zones of both domains.
+    ///
+    /// # Errors
+    /// [`Error::Dns`] where the address cannot be bound; those of the configuration files.
+    pub async fn serve_zones(&self) -> Result<zones::Running, Error> {
         let mut zones = Zones::new();
-        zones.add("north.test", &zone(&north, &north_config))?;
-        zones.add("south.test", &zone(&south, &south_config))?;
-        let dns = zones::serve(&zones, dns_address).await?;
+        for site in [&self.north, &self.south] {
+            zones.add(site.domain, &zone(site, &Config::read(&site.config_file)?))?;
+        }
+        Ok(zones::serve(&zones, self.dns_address).await?)
+    }
+}
+
+impl Demo {
+    /// Lays out the folder where that is not done yet, and starts everything. `observer` makes an observer for the node
+    /// of a domain.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub async fn start(folder: &Path, observer: &dyn Fn(&str) -> Arc<dyn Observer>) -> Result<Demo, Error> {
+        let layout = Layout::lay_out(folder)?;
+        let dns = layout.serve_zones().await?;
         Ok(Demo {
-            north: start(north, north_config, observer).await?,
-            south: start(south, south_config, observer).await?,
+            north: start(layout.north, observer).await?,
+            south: start(layout.south, observer).await?,
             dns,
         })
     }
@@ -100,17 +132,14 @@ impl Demo {
     }
 }
 
-async fn start(
-    laid: Laid,
-    config: Config,
-    observer: &dyn Fn(&str) -> Arc<dyn Observer>,
-) -> Result<DemoNode, Error> {
-    let running = Running::start(&config, observer(laid.domain)).await?;
-    Ok(DemoNode { config_file: laid.config_file, config, pin: laid.pin, running })
+async fn start(site: Site, observer: &dyn Fn(&str) -> Arc<dyn Observer>) -> Result<DemoNode, Error> {
+    let config = Config::read(&site.config_file)?;
+    let running = Running::start(&config, observer(site.domain)).await?;
+    Ok(DemoNode { config_file: site.config_file, config, pin: site.pin, running })
 }
 
 /// Makes keys and certificate of a node, once.
-fn lay_out(folder: &Path, domain: &'static str) -> Result<Laid, Error> {
+fn lay_out(folder: &Path, domain: &'static str) -> Result<Site, Error> {
     let folder = folder.join(domain);
     let (key_file, host_key, host_certificate) =
         (folder.join("domain.key"), folder.join("host.key"), folder.join("host.crt"));
@@ -132,10 +161,10 @@ fn lay_out(folder: &Path, domain: &'static str) -> Result<Laid, Error> {
         made
     };
     let config_file = folder.join("node.toml");
-    Ok(Laid { domain, folder, config_file, pin: host.key_digest(), key })
+    Ok(Site { domain, folder, config_file, pin: host.key_digest(), key })
 }
 
-fn configuration(own: &Laid, other: &Laid, dns: SocketAddr, address: SocketAddr) -> Config {
+fn configuration(own: &Site, other: &Site, dns: SocketAddr, address: SocketAddr) -> Config {
     let hold = RuleConfig {
         name: "carol-decides".to_owned(),
         to: Some("carol@south.test".to_owned()),
@@ -165,7 +194,7 @@ fn configuration(own: &Laid, other: &Laid, dns: SocketAddr, address: SocketAddr)
 }
 
 /// The zone of a domain as a master file (RFC 1035 section 5).
-fn zone(laid: &Laid, config: &Config) -> String {
+fn zone(laid: &Site, config: &Config) -> String {
     let port = config.listen.address.port();
     let key =
         dns::waxkey::write(&dns::waxkey::KeyRecord::Key(DomainKey { public: *laid.key.public().as_bytes() }));

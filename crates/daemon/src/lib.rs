@@ -18,7 +18,7 @@ mod source;
 mod view;
 
 pub use config::Config;
-pub use demo::{Demo, DemoNode};
+pub use demo::{Demo, DemoNode, Layout, Site};
 pub use error::Error;
 pub use export::{Summary, export};
 pub use operator::LocalOperator;

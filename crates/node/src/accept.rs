@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use message::address::Address;
 use message::{Code, Disposition, Envelope, Extent, Headers, Identity, Manifest, Seal, Selection};
-use storage::{Origin, PartWriter, StagedPart};
+use storage::{Origin, StagedPart};
 
 use crate::account::fold;
 use crate::commit::Intent;
+use crate::receiving::Reception;
 use crate::verify::Verified;
 use crate::{Event, Node};
 
@@ -16,8 +17,6 @@ use crate::{Event, Node};
 const DEFER_SECONDS: u32 = 60;
 /// The rule of a recipient about whom this offer was answered before.
 pub(crate) const ANSWERED_BEFORE: &str = "answered-before";
-/// Octets from which on finishing a part is handed to a thread for blocking work.
-const BLOCKING_OCTETS: u64 = 1 << 20;
 
 /// What is asked of this node beside keeping a message.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +31,7 @@ pub struct Offered {
 
 impl Offered {
     /// The identity under which an offer is known when it comes again. Two submissions of the same octets are two,
-    /// unless the user's program says by their token that they are one.
+    /// unless the user's program says by their token that they are one. keeps: SUB-16, EXC-12
     pub(crate) fn known_as(&self, origin: &Origin, identity: Identity, fresh: [u8; 16]) -> Identity {
         match origin {
             Origin::Peer { .. } => identity,
@@ -90,7 +89,7 @@ pub struct Admission {
     pub(crate) seals: Vec<Seal>,
     pub(crate) verified: Option<Verified>,
     pub(crate) parts: BTreeMap<usize, StagedPart>,
-    writing: BTreeMap<usize, PartWriter>,
+    writing: BTreeMap<usize, Reception>,
     /// The part that is being received, and how many of the octets that come are here already.
     current: Option<(usize, u64)>,
 }
@@ -252,10 +251,10 @@ impl Admission {
             return Ok(());
         }
         if !self.writing.contains_key(&part) {
-            let writer = self.stage(extent).await?;
+            let writer = self.node.receive(self.origin.holder(), extent).await?;
             self.writing.insert(part, writer);
         }
-        let here = self.writing.get(&part).map_or(0, PartWriter::offset);
+        let here = self.writing.get(&part).map_or(0, Reception::offset);
         let skip = here
             .checked_sub(from)
             .ok_or((Code::INVALID_ARGUMENTS, "a body that begins after what is here".to_owned()))?;
@@ -274,7 +273,7 @@ impl Admission {
             *skip -= passed as u64;
         }
         match self.writing.get_mut(part) {
-            Some(writer) if passed < octets.len() => writer.write(&octets[passed..]).map_err(trouble),
+            Some(writer) if passed < octets.len() => writer.write(&octets[passed..]),
             _ => Ok(()),
         }
     }
@@ -340,10 +339,10 @@ impl Admission {
                 continue;
             }
             if !self.writing.contains_key(&number) {
-                let writer = self.stage(extent).await?;
+                let writer = self.node.receive(self.origin.holder(), extent).await?;
                 self.writing.insert(number, writer);
             }
-            match self.writing.get(&number).map_or(0, PartWriter::offset) {
+            match self.writing.get(&number).map_or(0, Reception::offset) {
                 here if here < extent.octets => missing.push((number, here)),
                 _ => {
                     if let Some(writer) = self.writing.remove(&number) {
@@ -363,19 +362,11 @@ impl Admission {
         }
     }
 
-    /// Opens a place for a part; what an earlier attempt left is hashed there, on a thread for blocking work.
-    async fn stage(&self, extent: Extent) -> Result<PartWriter, Failure> {
-        let (store, owner, now_ms) = (self.node.store().clone(), self.origin.holder(), self.node.now_ms());
-        if extent.octets < BLOCKING_OCTETS {
-            return store.stage(&owner, extent, now_ms).map_err(trouble);
-        }
-        blocking(move || store.stage(&owner, extent, now_ms)).await
-    }
-
-    async fn finish(&mut self, part: usize, writer: PartWriter) -> Result<(), Failure> {
+    async fn finish(&mut self, part: usize, reception: Reception) -> Result<(), Failure> {
+        let writer = reception.into_writer()?;
         let staged = match writer.extent().octets {
             small if small <= storage::limits::INLINE_OCTETS_MAX => writer.finish().map_err(trouble)?,
-            _ => blocking(move || writer.finish()).await?,
+            _ => blocking(move || writer.finish()).await.map_err(trouble)?,
         };
         self.parts.insert(part, staged);
         Ok(())
@@ -383,12 +374,12 @@ impl Admission {
 }
 
 /// Runs blocking work of the store on a thread for it.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
-) -> Result<T, Failure> {
+) -> Result<T, storage::Error> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(trouble),
-        Err(_) => Err((Code::SYSTEM_TROUBLE, "this node has trouble of its own".to_owned())),
+        Ok(done) => done,
+        Err(error) => Err(storage::Error::Io(error.to_string())),
     }
 }
 

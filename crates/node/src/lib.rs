@@ -14,6 +14,7 @@ pub mod limits;
 mod maildir;
 mod outside;
 mod queue;
+mod receiving;
 mod settings;
 mod status;
 mod submit;
@@ -49,6 +50,7 @@ struct Inner {
     keys: verify::KeyCache,
     credentials: Credentials,
     queue: queue::Bell,
+    receptions: receiving::Receptions,
     mail: tokio::sync::watch::Sender<u64>,
 }
 
@@ -71,6 +73,7 @@ impl Node {
                 keys: verify::KeyCache::default(),
                 credentials: Credentials::default(),
                 queue: queue::Bell::default(),
+                receptions: receiving::Receptions::default(),
                 mail: tokio::sync::watch::channel(0).0,
             }),
         }

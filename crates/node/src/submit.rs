@@ -94,7 +94,8 @@ impl Node {
         let may_use = |address: &Address| {
             self.settings().is_local(address.domain()) && account.addresses.contains(&fold(address))
         };
-        match sender.iter().chain([&address]).find(|used| !may_use(used)) {
+        let foreign = sender.iter().chain([&address]).find(|used| !may_use(used)).cloned();
+        match foreign {
             None => Ok(address),
             Some(other) => Err((Code::NOT_AUTHORIZED, format!("you may not send as {other}"))),
         }

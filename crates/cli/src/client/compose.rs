@@ -82,13 +82,23 @@ fn text_part(extent: Extent) -> DraftPart {
 
 fn attachment(path: &Path, extent: Extent) -> DraftPart {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String = clean(&name).replace('\\', "\\\\").replace('"', "\\\"");
+    let name = parameter_value(&clean(&name));
     DraftPart {
         media_type: media_type(path).to_owned(),
         parameters: String::new(),
-        fields: vec![("Content-Disposition".to_owned(), format!("attachment; filename=\"{name}\""))],
+        fields: vec![("Content-Disposition".to_owned(), format!("attachment; filename={name}"))],
         content: DraftContent::Body(extent),
     }
+}
+
+/// A value of a parameter in the one form that the native format has (`spec/11-translation.md`): quoted only where it
+/// must be. Another form is not what a translation there and back gives, and so has no legacy form at all.
+fn parameter_value(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The media type by the ending of the name: what readers of mail show by themselves, and the commonest others.
@@ -151,6 +161,59 @@ mod tests {
         assert!(header.first("Bcc").is_none());
         assert_eq!(message.manifest().root().media_type, "text/plain");
         assert_eq!(message.read_at(0, 0, 100).unwrap(), "one\r\ntwo\r\n");
+    }
+
+    #[test]
+    fn what_is_composed_has_a_legacy_form() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["plain.bin", "with space.bin", "quo\"te.bin", "back\\slash.bin", "grün.bin", "no-ending"]
+        {
+            let path = folder.path().join(name);
+            std::fs::write(&path, b"octets").unwrap();
+            let composition = Composition {
+                from: address("ann@a.test"),
+                to: vec![address("bob@b.test")],
+                subject: Some("files".to_owned()),
+                text: "one\n".to_owned(),
+                attachments: vec![path],
+            };
+            let composed = composition.compose().unwrap();
+            let mut header = HeaderBuilder::new();
+            for field in composed.headers().message().fields() {
+                header.push(field.name, field.raw_value).unwrap();
+            }
+            header.push("Date", "Sun, 1 Nov 2026 10:00:00 +0000").unwrap();
+            header.push("Message-Id", "<1@a.test>").unwrap();
+            let (headers, manifest) = composed
+                .headers()
+                .with_message_header(composed.manifest(), header.finish().unwrap())
+                .unwrap();
+            let message = whole(&headers, &manifest, &composed);
+            let legacy = translate::export(&message, &translate::ExportOptions::default());
+            assert!(legacy.is_ok(), "{name}: {legacy:?}");
+        }
+    }
+
+    /// The message in one piece.
+    fn whole(
+        headers: &message::Headers,
+        manifest: &message::Manifest,
+        bodies: &Outgoing,
+    ) -> message::Message {
+        let mut octets = Vec::new();
+        for segment in manifest.layout() {
+            match segment {
+                message::Segment::Header { .. } => octets.extend_from_slice(headers.message().octets()),
+                message::Segment::PartHeader { part, .. } => {
+                    octets.extend_from_slice(headers.parts()[part].octets());
+                }
+                message::Segment::Body { part, .. } => {
+                    octets.extend_from_slice(&bodies.read_at(part, 0, 1000).unwrap());
+                }
+                message::Segment::Trailer => octets.extend_from_slice(b"\r\n\r\n"),
+            }
+        }
+        message::Message::parse(&octets, message::Limits::default()).unwrap()
     }
 
     #[test]

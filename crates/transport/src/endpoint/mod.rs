@@ -4,6 +4,7 @@
 mod admission;
 mod client;
 mod link;
+mod reset;
 mod server;
 mod stream;
 
@@ -16,6 +17,7 @@ pub use stream::SendStream;
 
 use crate::error::Error;
 use quinn::{AsyncUdpSocket, EndpointConfig, Runtime};
+use reset::ResetKey;
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 /// The UDP port of both protocols where no SRV record names another. keeps: TRA-4
@@ -74,8 +76,12 @@ impl Socket {
         Self { socket, runtime, seed }
     }
 
-    fn endpoint(self, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint, Error> {
-        let mut config = EndpointConfig::default();
+    /// An endpoint; a server's with the key by which it resets connections from before a restart.
+    fn endpoint(self, server: Option<(quinn::ServerConfig, ResetKey)>) -> Result<quinn::Endpoint, Error> {
+        let (server, mut config) = match server {
+            Some((server, key)) => (Some(server), key.into_config()),
+            None => (None, EndpointConfig::default()),
+        };
         config.rng_seed(self.seed);
         quinn::Endpoint::new_with_abstract_socket(config, server, self.socket, self.runtime)
             .map_err(socket_error)

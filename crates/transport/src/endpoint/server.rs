@@ -3,6 +3,7 @@
 
 use super::admission::{Admission, Counts, Place, Verdict};
 use super::link::{Link, negotiated};
+use super::reset::ResetKey;
 use super::{Alpn, Socket, socket_error};
 use crate::error::{Code, Error};
 use crate::identity::HostKey;
@@ -67,7 +68,7 @@ impl Server {
         }
         let config = quic_config(identity, &services, limits)?;
         Ok(Self {
-            endpoint: socket.endpoint(Some(config))?,
+            endpoint: socket.endpoint(Some((config, ResetKey::of(&identity.otherwise))))?,
             admission: Admission::new(limits),
             services: services.into(),
             limits: Arc::new(limits.clone()),

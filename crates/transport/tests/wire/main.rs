@@ -7,4 +7,6 @@ mod peers;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod timing;
