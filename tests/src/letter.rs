@@ -27,8 +27,10 @@ pub fn letter_with(fields: &[(&str, &str)], leaves: &[(&str, &[u8])]) -> Message
         fields: Vec::new(),
         content,
     };
-    let mut parts: Vec<DraftPart> =
-        leaves.iter().map(|(media_type, body)| part(media_type, DraftContent::Body(Extent::of(body)))).collect();
+    let mut parts: Vec<DraftPart> = leaves
+        .iter()
+        .map(|(media_type, body)| part(media_type, DraftContent::Body(Extent::of(body))))
+        .collect();
     let root = match parts.len() {
         1 => parts.remove(0),
         _ => part("multipart/mixed", DraftContent::Parts(parts)),

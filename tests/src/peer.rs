@@ -9,8 +9,8 @@ use message::slice::{OutboardBuilder, SliceError, encode_slice};
 use message::{Claims, Envelope, Hop, Message, Role, Seal, SecretKey};
 use protocol::{Eager, Frame, Item, Offer, Outcome, Reader, Settings, Supply, encode};
 use transport::{
-    Alpn, AskError, Client, Connected, Error, Expectation, HostKey, Later, Limits, Link, Pace, RecvStream, SendStream,
-    Socket, Source,
+    Alpn, AskError, Client, Connected, Error, Expectation, HostKey, Later, Limits, Link, Pace, RecvStream,
+    SendStream, Socket, Source,
 };
 
 use crate::World;
@@ -108,12 +108,7 @@ impl Peer {
     ///
     /// # Errors
     /// Those of [`transport::offer`].
-    pub async fn offer_as(
-        &self,
-        offer: Offer,
-        supply: Supply,
-        source: &Memory,
-    ) -> Result<Outcome, AskError> {
+    pub async fn offer_as(&self, offer: Offer, supply: Supply, source: &Memory) -> Result<Outcome, AskError> {
         let pace = Pace::start(&Limits::default());
         transport::offer(&self.connected, pace, offer, supply, &self.settings, source, |_| {}).await
     }
@@ -210,7 +205,6 @@ pub struct RawStream {
     reader: Reader,
     pace: Pace,
 }
-
 
 impl RawStream {
     /// Opens one.

@@ -161,7 +161,16 @@ impl World {
     pub async fn start(&mut self, domain: &str) {
         let place = self.places.get_mut(domain).unwrap();
         let config = Config::read(&place.folder.join("node.toml")).unwrap();
-        place.running = Some(Running::start(&config, place.events.clone()).await.unwrap());
+        // The engine of a node that was just stopped lets go of its files in a thread of its own.
+        let starting = async {
+            loop {
+                match Running::start(&config, place.events.clone()).await {
+                    Err(daemon::Error::Store(_)) => tokio::task::yield_now().await,
+                    started => break started.unwrap(),
+                }
+            }
+        };
+        place.running = Some(tokio::time::timeout(WAIT_MAX, starting).await.unwrap());
     }
 
     /// Stops a node in good order, and waits until it has let go of its store and its address.

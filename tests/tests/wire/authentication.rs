@@ -46,14 +46,17 @@ async fn a_peer_is_who_its_key_is() {
     check_not_authenticated(&world, made(&["friend.test"]), "the name of a pinned domain").await;
     check_not_authenticated(&world, made(&["south.test"]), "the name of the node itself").await;
     check_not_authenticated(&world, made(&["east.test", "friend.test", "hand.test"]), "many names").await;
-    check_not_authenticated(&world, Some(world.host_key("stranger.test")), "a domain without pin or TLSA").await;
+    check_not_authenticated(&world, Some(world.host_key("stranger.test")), "a domain without pin or TLSA")
+        .await;
 
     // A key that is known, in a certificate that claims another domain's name before its own.
     let hand = world.peer("hand.test", "south.test").await;
     let to = ["bob@south.test", "x@east.test"];
     let outcome = hand.offer(&letter("alice@hand.test", "as hand"), &to).await.unwrap();
     assert_eq!(outcome.dispositions[0], Disposition::Accepted);
-    assert!(matches!(outcome.dispositions[1], Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED));
+    assert!(
+        matches!(outcome.dispositions[1], Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED)
+    );
     let friend = world.peer("friend.test", "south.test").await;
     let outcome = friend.offer(&letter("alice@friend.test", "as friend"), &to).await.unwrap();
     assert!(matches!(outcome.dispositions[1], Disposition::Pending { .. }), "{outcome:?}");
@@ -69,7 +72,8 @@ async fn a_device_that_is_not_enrolled_can_only_enrol() {
     let expectation = world.expectation("north.test");
     let device = HostKey::from_ed25519_seed(&[9; 32], &[]).unwrap();
     let host = world.host_key("north.test");
-    for (who, identity) in [("a device", Some(device)), ("nobody", None), ("the node's own key", Some(host))] {
+    for (who, identity) in [("a device", Some(device)), ("nobody", None), ("the node's own key", Some(host))]
+    {
         let peer = Peer::connect(identity, address, &expectation, Alpn::Submission).await.unwrap();
         let requests = [
             Frame::Status(StatusQuery::Latest { before: 0, limit: 10 }),
@@ -92,7 +96,9 @@ async fn a_device_that_is_not_enrolled_can_only_enrol() {
         offer.submission = Some(SubmissionOptions::default());
         let supply = waxwing_tests::peer::supply(&message, &[]);
         match peer.offer_as(offer, supply, &Memory::of(&message)).await {
-            Err(AskError::Failed(Failure { code, .. })) => assert_eq!(code, Code::AUTHENTICATION_FAILED, "{who}"),
+            Err(AskError::Failed(Failure { code, .. })) => {
+                assert_eq!(code, Code::AUTHENTICATION_FAILED, "{who}")
+            }
             other => panic!("{who}: {other:?}"),
         }
     }
@@ -151,8 +157,13 @@ async fn ratios(world: &World, round: u8) -> Vec<f64> {
         for name in [&names[0], &names[2]] {
             let addresses = vec![Address::parse(&format!("{name}@north.test")).unwrap()];
             let disabled = name.starts_with("closed");
-            let account =
-                AccountRecord { name: name.clone(), addresses, devices: Vec::new(), disabled, ..model.clone() };
+            let account = AccountRecord {
+                name: name.clone(),
+                addresses,
+                devices: Vec::new(),
+                disabled,
+                ..model.clone()
+            };
             store.put_account(account).await.unwrap();
         }
         let peer = device(world, Ipv4Addr::new(127, 0, round + 1, turn + 1)).await;

@@ -101,7 +101,10 @@ async fn giving_up_withdraws_what_is_not_final() {
     let other = world.peer("other.test", "south.test").await;
     let never = Cookie::from_bytes([7; 32]);
     assert_eq!(other.ask(&Frame::GiveUp(vec![given, never])).await, Ok(Frame::Done));
-    assert!(matches!(poll(&hand, &[given]).await[..], [CookieAnswer::Pending { .. }]), "it was not the other's");
+    assert!(
+        matches!(poll(&hand, &[given]).await[..], [CookieAnswer::Pending { .. }]),
+        "it was not the other's"
+    );
     assert_eq!(node.held(None).unwrap().len(), 1);
 
     assert_eq!(hand.ask(&Frame::GiveUp(vec![never, given])).await, Ok(Frame::Done));

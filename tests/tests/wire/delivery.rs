@@ -48,9 +48,11 @@ pub(crate) async fn held(world: &World, domain: &str, identity: Identity, recipi
 /// proves: EXC-5, EXC-15, EXC-16, SUB-8, SUB-13, STA-13
 #[tokio::test]
 async fn each_recipient_has_an_answer_of_its_own() {
-    let south = Site::new("south.test")
-        .rule("hold-carol", "carol@south.test", "hold")
-        .rule("hold-dave", "dave@south.test", "hold");
+    let south = Site::new("south.test").rule("hold-carol", "carol@south.test", "hold").rule(
+        "hold-dave",
+        "dave@south.test",
+        "hold",
+    );
     let mut world = World::started(&[Site::new("north.test"), south]).await;
     let mut alice = world.user("alice@north.test").await;
     let mut bob = world.user("bob@south.test").await;
@@ -142,7 +144,8 @@ async fn a_local_user_is_answered_at_once() {
     let message = letter("alice@north.test", "Next door");
     let to = ["bob@north.test", "nobody@north.test", "carol@north.test"];
     let submitted = alice.submit(&message, &to).await.unwrap();
-    let [bobs, nobodys, carols] = &submitted.outcomes.iter().map(|(_, one)| one).collect::<Vec<_>>()[..] else {
+    let [bobs, nobodys, carols] = &submitted.outcomes.iter().map(|(_, one)| one).collect::<Vec<_>>()[..]
+    else {
         panic!("{submitted:?}");
     };
     assert_eq!(**bobs, Disposition::Accepted);

@@ -66,7 +66,8 @@ fn check_delivered_once(world: &World, message: &Message, accounts: &[&str]) {
     let node = world.node("south.test");
     let all = node.store().accounts(None, 10).unwrap();
     let entries = |name: &str| node.store().mailbox(name, None, 10).unwrap();
-    let of_message = all.iter().flat_map(|one| entries(&one.name)).filter(|one| one.identity == message.identity());
+    let of_message =
+        all.iter().flat_map(|one| entries(&one.name)).filter(|one| one.identity == message.identity());
     assert_eq!(of_message.count(), accounts.len());
 }
 
@@ -169,7 +170,9 @@ async fn a_peer_answers_for_what_it_offers_with_its_seal() {
         let outcome = hand.offer_as(offered, supply(message, &seals), &Memory::of(message)).await.unwrap();
         match &outcome.dispositions[0] {
             Disposition::Accepted => assert!(taken, "{what}"),
-            Disposition::Refused { code, .. } => assert!(!taken && *code == Code::NOT_AUTHORIZED, "{what}: {code}"),
+            Disposition::Refused { code, .. } => {
+                assert!(!taken && *code == Code::NOT_AUTHORIZED, "{what}: {code}")
+            }
             other => panic!("{what}: {other:?}"),
         }
     }
@@ -328,11 +331,15 @@ async fn too_much_is_refused() {
     let mut stream = hand.raw().await;
     stream.frame(&Frame::Mailbox { after: 0, limit: 1 }).await;
     let answer = stream.next().await;
-    assert!(matches!(&answer, Some(Item::Frame(Frame::Failure(failure))) if failure.code == Code::INVALID_COMMAND));
+    assert!(
+        matches!(&answer, Some(Item::Frame(Frame::Failure(failure))) if failure.code == Code::INVALID_COMMAND)
+    );
     let (mut offer, _) = hand.offer_of(&message, &[BOB]);
     offer.submission = Some(protocol::SubmissionOptions::default());
     let answer = offer_raw(&hand, offer, &[]).await;
-    assert!(matches!(&answer, Some(Item::Frame(Frame::Failure(failure))) if failure.code == Code::INVALID_COMMAND));
+    assert!(
+        matches!(&answer, Some(Item::Frame(Frame::Failure(failure))) if failure.code == Code::INVALID_COMMAND)
+    );
     assert_eq!(hand.offer(&message, &[BOB]).await.unwrap().dispositions, [Disposition::Accepted]);
 }
 

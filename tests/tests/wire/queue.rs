@@ -108,7 +108,8 @@ async fn what_was_taken_outlives_the_node() {
     let silent = std::net::UdpSocket::bind(world.address("south.test")).unwrap();
     let mut alice = world.user("alice@north.test").await;
     let identity = alice.send(&letter("alice@north.test", "Some day"), &[BOB]).await;
-    let resolved = |event: &Event| matches!(event, Event::Step { step, .. } if step == "resolve").then_some(());
+    let resolved =
+        |event: &Event| matches!(event, Event::Step { step, .. } if step == "resolve").then_some(());
     world.events("north.test").find("an attempt", resolved).await;
     world.stop("north.test").await;
     drop(silent);

@@ -29,7 +29,10 @@ async fn the_final_answer_travels_back_along_the_cookies() {
     let north = world.events("north.test");
     assert_eq!(north.settled(identity, bobs).await, Disposition::Accepted);
     let refused = north.settled(identity, nobodys).await;
-    assert!(matches!(refused, Disposition::Refused { code, .. } if code == Code::NO_SUCH_ADDRESS), "{refused:?}");
+    assert!(
+        matches!(refused, Disposition::Refused { code, .. } if code == Code::NO_SUCH_ADDRESS),
+        "{refused:?}"
+    );
 
     // The relay waits for the next hop itself: what it has told the first node is pending still, at both.
     let (relay, now_ms) = (world.node("relay.test"), world.node("relay.test").now_ms());
@@ -174,7 +177,9 @@ async fn nothing_is_relayed_that_no_rule_allows() {
         // Who may relay at one node may not at another.
         let peer = world.peer(from, "north.test").await;
         let outcome = peer.offer(&letter("alice@hand.test", what), &["x@east.test"]).await.unwrap();
-        assert!(matches!(outcome.dispositions[0], Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED));
+        assert!(
+            matches!(outcome.dispositions[0], Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED)
+        );
     }
 
     // What is claimed in the offer or in the seals opens nothing.
@@ -189,7 +194,10 @@ async fn nothing_is_relayed_that_no_rule_allows() {
         claimed.envelope.trace = vec![Hop { by, at: 1_767_225_600 }];
         let outcome = hand.offer_as(claimed, supply(&message, &seals), &Memory::of(&message)).await.unwrap();
         let east = &outcome.dispositions[0];
-        assert!(matches!(east, Disposition::Refused { code, .. } if *code == Code::NOT_AUTHORIZED), "{east:?}");
+        assert!(
+            matches!(east, Disposition::Refused { code, .. } if *code == Code::NOT_AUTHORIZED),
+            "{east:?}"
+        );
     }
     for domain in ["south.test", "north.test"] {
         assert_eq!(world.node(domain).store().legs(None, None, 10).unwrap(), []);

@@ -7,8 +7,8 @@ use message::slice::verify_slice;
 use message::{Code, Disposition, Identity, Message, Selection};
 use protocol::{AnsweringEvent, Failure, Frame, Outcome, Settings, encode};
 use transport::{
-    Alpn, Handler, Later, Limits, Link, OfferSession, Reply, Server, ServerIdentity, Service, Session, Socket,
-    Step,
+    Alpn, Handler, Later, Limits, Link, OfferSession, Reply, Server, ServerIdentity, Service, Session,
+    Socket, Step,
 };
 use waxwing_tests::{Site, World, letter_with};
 
@@ -18,11 +18,16 @@ type Gathered = Arc<Mutex<Vec<(Option<Selection>, Vec<AnsweringEvent>)>>>;
 /// Asks for one selection after the other, and then takes the message.
 #[derive(Clone)]
 struct Asker {
+    settings: Settings,
     wants: Vec<Selection>,
     gathered: Gathered,
 }
 
 impl Handler for Asker {
+    fn settings(&self) -> Settings {
+        self.settings
+    }
+
     fn meet<'a>(&'a self, _: &'a Link) -> Later<'a, Result<Arc<dyn Session>, Failure>> {
         Box::pin(async { Ok(Arc::new(self.clone()) as Arc<dyn Session>) })
     }
@@ -66,15 +71,15 @@ impl OfferSession for Asker {
 /// Has a real node send a message to a receiver that asks for these selections.
 async fn ask_for(message: &Message, wants: &[Selection], eager_octets: u64) -> (Gathered, Identity) {
     let mut world = World::new(&[Site::new("north.test"), Site::new("hand.test")]).await;
-    let settings = encode(&Frame::Settings(Settings { eager_octets, ..Settings::default() }));
+    let settings = Settings { eager_octets, ..Settings::default() };
     let server = Server::bind(
         Socket::bind(world.address("hand.test")).unwrap(),
         &ServerIdentity::from(world.host_key("hand.test")),
-        vec![Service { alpn: Alpn::Exchange, settings }],
+        vec![Service { alpn: Alpn::Exchange, settings: encode(&Frame::Settings(settings)) }],
         &Limits::default(),
     )
     .unwrap();
-    let asker = Asker { wants: wants.to_vec(), gathered: Gathered::default() };
+    let asker = Asker { settings, wants: wants.to_vec(), gathered: Gathered::default() };
     tokio::spawn(transport::serve(server, Limits::default(), Arc::new(asker.clone())));
     world.start("north.test").await;
     let mut alice = world.user("alice@north.test").await;

@@ -218,7 +218,8 @@ async fn what_is_given_up_in_time_is_never_heard_of() {
     let options = SubmissionOptions { release_after_seconds: 3600, ..SubmissionOptions::default() };
     let submitted = alice.submit_with(&letter(ALICE, "Oh no"), &[BOB], options).await.unwrap();
     let given = cookie(&submitted.outcomes[0].1);
-    let [record] = alice.session.status(StatusQuery::Of(submitted.identity)).await.unwrap().try_into().unwrap();
+    let [record] =
+        alice.session.status(StatusQuery::Of(submitted.identity)).await.unwrap().try_into().unwrap();
     assert!(record.release_at_ms > record.at_ms);
     alice.session.give_up(vec![given]).await.unwrap();
     assert_eq!(alice.dispositions(submitted.identity).await, [Disposition::Withdrawn]);
