@@ -1,3 +1,19 @@
-//! Tests of the whole house: wire, corpora, structure.
+//! Tests of the whole house: wire, corpora, structure. What stands here is shared by them: a [`World`] of nodes on this
+//! machine, their users, and peers that are driven by hand.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, what goes wrong ends the test")]
+
+pub mod events;
+pub mod letter;
+pub mod peer;
+pub mod relay;
 pub mod torture;
+pub mod user;
+pub mod world;
+
+pub use events::Events;
+pub use letter::{letter, letter_with};
+pub use peer::{Memory, Peer, RawStream};
+pub use relay::DelayingRelay;
+pub use user::User;
+pub use world::{Site, World};

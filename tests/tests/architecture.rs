@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["message", "translate", "policy", "storage", "dns"]),
     ("control", &["message"]),
     ("console", &["control"]),
-    ("cli", &["control", "transport", "translate", "message"]),
+    ("cli", &["control", "transport", "translate", "protocol", "message"]),
     (
         "daemon",
         &[
@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "console",
         ],
     ),
-    ("waxwing", &["cli", "daemon"]),
+    ("waxwing", &["cli", "daemon", "node", "translate", "protocol", "message"]),
     (
         "testkit",
         &[

@@ -1,7 +1,9 @@
 //! What may be depended on: where from, under which licences, what never, and what twice.
 //!
-//! The rules are those of `deny.toml`, for every machine: this needs only cargo itself. Looked at is what is really
-//! built here, tests and build scripts included; the sources of all platforms stand in `Cargo.lock`.
+//! The rules are those of `deny.toml`, for every machine: this needs only cargo itself. Looked at is what is
+//! really built here, tests and build scripts included; the sources of all platforms stand in `Cargo.lock`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -98,7 +100,8 @@ struct Built {
     licence: String,
 }
 
-/// What `cargo tree` says is built on this platform. Unlike `cargo metadata` it knows which features are really on.
+/// What `cargo tree` says is built on this platform. Unlike `cargo metadata` it knows which features are
+/// really on.
 fn built() -> Vec<Built> {
     let host =
         cargo(&["-vV"]).lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned)).unwrap();
@@ -132,8 +135,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Whether an expression of SPDX identifiers can be kept with the licences of the list. An exception (`WITH`) is a
-/// licence of its own name, and none is in the list. The old `A/B` means `A OR B`.
+/// Whether an expression of SPDX identifiers can be kept with the licences of the list. An exception
+/// (`WITH`) is a licence of its own name, and none is in the list. The old `A/B` means `A OR B`.
 fn may_use(licence: &str) -> bool {
     let spaced = licence.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();

@@ -12,9 +12,18 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 /// The seed of a new device key.
-#[expect(clippy::disallowed_methods, reason = "a device key is made where its user is")]
 pub(crate) fn random_seed() -> Result<[u8; 32], Error> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Error::Local(format!("no randomness: {error}")))?;
-    Ok(seed)
+    random()
+}
+
+/// What names one submission among all of this user's.
+pub(crate) fn random_token() -> Result<[u8; 16], Error> {
+    random()
+}
+
+#[expect(clippy::disallowed_methods, reason = "keys and tokens of a user are made where the user is")]
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets).map_err(|error| Error::Local(format!("no randomness: {error}")))?;
+    Ok(octets)
 }

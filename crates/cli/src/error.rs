@@ -171,7 +171,7 @@ impl Error {
     }
 
     /// A failure that the node has told. Codes of the subject 7 with these details are about who is asking.
-    fn refused(failure: Failure) -> Error {
+    pub(crate) fn refused(failure: Failure) -> Error {
         let code = failure.code;
         if code.subject == 7 && matches!(code.detail, 0 | 1 | 8) {
             Error::NotAuthorised(format!("{} ({code})", failure.text))

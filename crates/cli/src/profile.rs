@@ -266,8 +266,9 @@ mod tests {
         check(&format!("{good}webpki = true\npin = \"{}\"\n", "ab".repeat(32)), "either `pin` or");
         check(&format!("{good}pin = \"ab\"\n"), "64 hexadecimal digits");
         check("address = 7\n", "string");
-        check(&good.replace("a.test:1", "a.test"), "HOST:PORT");
-        check(&good.replace("ann@", ""), "address: ");
+        let whole = format!("{good}webpki = true\n");
+        check(&whole.replace("a.test:1", "a.test"), "HOST:PORT");
+        check(&whole.replace("ann@", ""), "address: ");
         check("address", "TOML");
         assert!(
             Profile::load(&folder.path().join("none")).unwrap_err().to_string().contains("no profile yet")

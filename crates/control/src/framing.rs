@@ -1,4 +1,6 @@
 //! Messages on the socket: a length of four octets, most significant first, then JSON.
+//!
+//! keeps: CTL-1, CTL-2
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,12 +16,29 @@ const ROOM_OCTETS_FIRST: usize = 64 * 1024;
 pub(crate) async fn read<T: DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<T>, Error> {
-    let mut length = [0; 4];
-    if stream.read(&mut length[..1]).await? == 0 {
-        return Ok(None);
+    match read_first(stream).await? {
+        Some(first) => read_rest(stream, first).await.map(Some),
+        None => Ok(None),
     }
-    stream.read_exact(&mut length[1..]).await.map_err(ended)?;
-    let octets = u32::from_be_bytes(length) as usize;
+}
+
+/// Waits for the first octet of a message; `None` where the stream ends.
+pub(crate) async fn read_first(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<u8>, Error> {
+    let mut first = [0];
+    match stream.read(&mut first).await? {
+        0 => Ok(None),
+        _ => Ok(Some(first[0])),
+    }
+}
+
+/// Reads a message that has begun with this octet.
+pub(crate) async fn read_rest<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+    first: u8,
+) -> Result<T, Error> {
+    let mut rest = [0; 3];
+    stream.read_exact(&mut rest).await.map_err(ended)?;
+    let octets = u32::from_be_bytes([first, rest[0], rest[1], rest[2]]) as usize;
     if octets > MESSAGE_OCTETS_MAX {
         return Err(Error::TooLarge { octets: octets as u64 });
     }
@@ -28,7 +47,7 @@ pub(crate) async fn read<T: DeserializeOwned>(
     if body.len() < octets {
         return Err(Error::Closed);
     }
-    serde_json::from_slice(&body).map(Some).map_err(|error| Error::Malformed(error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| Error::Malformed(error.to_string()))
 }
 
 /// The octets of one message.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncRead;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -35,6 +36,8 @@ pub trait Operator: Send + Sync {
 /// # Errors
 /// `AddrInUse` where a node answers there or where the path is something other than a socket; and those of the
 /// operating system.
+///
+/// keeps: CTL-3
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
@@ -76,6 +79,8 @@ pub async fn serve(listener: UnixListener, operator: Arc<dyn Operator>) {
 }
 
 /// Answers one connection until it ends or breaks a rule.
+///
+/// keeps: CTL-2, CTL-4
 async fn connection(mut stream: UnixStream, operator: &dyn Operator) {
     loop {
         let request = match next_request(&mut stream).await {
@@ -104,8 +109,36 @@ async fn connection(mut stream: UnixStream, operator: &dyn Operator) {
 }
 
 /// Waits for a request as long as it takes to begin, and then only [`READ_SECONDS_MAX`] for the rest of it.
-async fn next_request(stream: &mut UnixStream) -> Result<Option<Request>, Error> {
-    stream.readable().await?;
-    let whole = timeout(Duration::from_secs(READ_SECONDS_MAX), framing::read(stream)).await;
-    whole.unwrap_or_else(|_| Err(Error::Malformed("the request did not become whole in time".to_owned())))
+async fn next_request(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Request>, Error> {
+    let Some(first) = framing::read_first(stream).await? else { return Ok(None) };
+    let time = Duration::from_secs(READ_SECONDS_MAX);
+    match timeout(time, framing::read_rest(stream, first)).await {
+        Ok(request) => request.map(Some),
+        Err(_) => Err(Error::Malformed("the request did not become whole in time".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    /// Time is virtual here: it jumps to the next timer whenever nobody has anything to do.
+    ///
+    /// proves: CTL-4
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_operator_is_waited_for_and_a_stalled_one_is_not() {
+        let (mut operator, mut node) = tokio::io::duplex(1024);
+        let request = framing::encode(&Request::Status).unwrap();
+        for _ in 0..2 {
+            let late = async {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                operator.write_all(&request).await.unwrap();
+            };
+            let (found, ()) = tokio::join!(next_request(&mut node), late);
+            assert_eq!(found.unwrap(), Some(Request::Status));
+        }
+        operator.write_all(&request[..5]).await.unwrap();
+        assert!(matches!(next_request(&mut node).await, Err(Error::Malformed(_))));
+    }
 }

@@ -1,5 +1,7 @@
 //! The control socket: questions and answers, and what happens to those who do not keep the rules.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::future::ready;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;

@@ -20,9 +20,14 @@ pub(crate) struct Door {
     pub(crate) pins: Arc<BTreeMap<Domain, [u8; 32]>>,
     pub(crate) resolver: Arc<dyn dns::Resolver>,
     pub(crate) roots: Option<Roots>,
+    pub(crate) settings: protocol::Settings,
 }
 
 impl Handler for Door {
+    fn settings(&self) -> protocol::Settings {
+        self.settings
+    }
+
     fn meet<'a>(&'a self, link: &'a Link) -> Later<'a, Result<Arc<dyn Session>, Failure>> {
         Box::pin(async move {
             let session: Arc<dyn Session> = match link.alpn() {
@@ -35,7 +40,8 @@ impl Handler for Door {
                 }
                 Alpn::Submission => {
                     let device = link.peer().and_then(Peer::ed25519_public_key);
-                    Arc::new(UserSession { node: self.node.clone(), device })
+                    let network = network_of(link.remote_address().ip());
+                    Arc::new(UserSession { node: self.node.clone(), device, network })
                 }
             };
             Ok(session)
@@ -93,6 +99,7 @@ impl Session for PeerSession {
 struct UserSession {
     node: Node,
     device: Option<[u8; 32]>,
+    network: String,
 }
 
 impl UserSession {
@@ -111,7 +118,8 @@ impl UserSession {
                 code: Code::AUTHENTICATION_FAILED,
                 text: "a device shows its key as its certificate".to_owned(),
             })?;
-            let done = self.node.enrol(&enrol.account, enrol.password, &enrol.device, device).await;
+            let done =
+                self.node.enrol(&self.network, &enrol.account, enrol.password, &enrol.device, device).await;
             return done.map(|()| Reply::Frame(Frame::Done)).map_err(failure);
         }
         let account = self.account()?;
@@ -121,7 +129,8 @@ impl UserSession {
                 let after = (after > 0).then_some(MailUid(after));
                 let limit = usize::try_from(limit).unwrap_or(0).min(protocol::limits::LIST_MAX);
                 let entries = self.node.store().mailbox(&account, after, limit).map_err(store_failure)?;
-                Ok(Reply::Frame(Frame::MailboxList(entries.iter().map(mailbox_entry).collect())))
+                let entries = entries.iter().map(mailbox_entry).collect();
+                Ok(Reply::Frame(fitting(entries, Frame::MailboxList)))
             }
             Frame::Fetch { identity, selection } => self.fetch(&account, identity, selection).await,
             request => {
@@ -154,7 +163,7 @@ impl UserSession {
                 Ok(status_record(envelope, &attempts, now_ms))
             })
             .collect::<Result<Vec<_>, Failure>>()?;
-        Ok(Frame::StatusList(records))
+        Ok(fitting(records, Frame::StatusList))
     }
 
     async fn fetch(
@@ -276,6 +285,30 @@ impl Receiving {
             seals: sealed.seals.iter().map(|seal| seal.to_vec()).collect(),
         });
         Ok(Step::Answer(Outcome { dispositions, sealed }))
+    }
+}
+
+/// The list as a frame, cut at its end to what a frame holds: the rest is asked for by the last number.
+///
+/// keeps: SUB-13, STA-11
+fn fitting<T: Clone>(mut items: Vec<T>, frame: impl Fn(Vec<T>) -> Frame) -> Frame {
+    loop {
+        let whole = frame(items.clone());
+        if items.is_empty() || protocol::fits(&whole) {
+            return whole;
+        }
+        items.truncate(items.len() / 2);
+    }
+}
+
+/// The network that an address belongs to, as far as it can be had by one party: the address itself, or an IPv6 /64.
+fn network_of(address: std::net::IpAddr) -> String {
+    match address.to_canonical() {
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
     }
 }
 

@@ -217,7 +217,11 @@ impl LocalOperator {
             Request::QueueRelease { legs } => self.change(legs, |leg| store.release(leg)).await,
             Request::QueueRemove { legs } => {
                 let remove = |leg| -> storage::Wait<'_, ()> {
-                    Box::pin(async move { store.remove(leg, now_ms()).await.map(|_| ()) })
+                    Box::pin(async move {
+                        let hops = store.remove(leg, now_ms()).await?;
+                        self.node.tell_given_up(hops);
+                        Ok(())
+                    })
                 };
                 self.change(legs, remove).await
             }

@@ -49,8 +49,13 @@ impl Running {
             &limits,
         )?;
         let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
-        let door =
-            Door { node: node.clone(), pins: pins.clone(), resolver: resolver.clone(), roots: roots.clone() };
+        let door = Door {
+            node: node.clone(),
+            pins: pins.clone(),
+            resolver: resolver.clone(),
+            roots: roots.clone(),
+            settings: protocol_settings(config),
+        };
         let courier =
             ExchangeCourier { resolver, pool: Pool::new(client), limits: limits.clone(), pins, roots };
 
@@ -144,12 +149,16 @@ fn make_private(folder: &Path) -> Result<(), Error> {
         .map_err(|error| Error::file(folder, error))
 }
 
-fn services(config: &Config) -> Vec<Service> {
-    let settings = Settings {
+fn protocol_settings(config: &Config) -> Settings {
+    Settings {
         eager_octets: config.limits.eager_octets,
         part_octets_max: config.limits.part_octets,
         ..Settings::default()
-    };
+    }
+}
+
+fn services(config: &Config) -> Vec<Service> {
+    let settings = protocol_settings(config);
     [Alpn::Exchange, Alpn::Submission]
         .map(|alpn| Service { alpn, settings: encode(&Frame::Settings(settings)) })
         .to_vec()

@@ -171,6 +171,10 @@ impl Seal {
             return Err(Error::Bound { what: "octets of a seal", bound: SEAL_OCTETS_MAX as u64 });
         }
         let value = cbor::decode(&octets)?;
+        // The array around the header and the signature is not signed: it must have one spelling.
+        if cbor::encode(&value) != octets {
+            return Err(Error::Seal("its array is not in the deterministic encoding"));
+        }
         let Some([protected, unprotected, payload, signature]) = value.as_array().map(Vec::as_slice) else {
             return Err(Error::Seal("not a COSE_Sign1"));
         };

@@ -169,9 +169,8 @@ fn deep_and_large_seals_are_refused() {
         header.extend([0xa3, 0x01, 0x61, b'a', 0x06, 0x01, 0x3a, 0x00, 0x01, 0x11, 0x70, 0x01, 0x18, 0x64]);
         header.extend(vec![0x81; depth]);
         header.push(0);
-        let mut seal = vec![0x84, 0x59];
-        seal.extend((header.len() as u16).to_be_bytes());
-        seal.extend(header);
+        let mut seal = vec![0x84];
+        seal.extend(waxwing_message::cbor::encode(&waxwing_message::cbor::bytes(&header)));
         seal.extend([0xa0, 0xf6, 0x40]);
         Seal::parse(Bytes::from(seal)).is_ok()
     };

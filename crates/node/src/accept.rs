@@ -15,6 +15,8 @@ use crate::{Event, Node};
 
 /// Seconds after which an offer that we had no room for may be made again.
 const DEFER_SECONDS: u32 = 60;
+/// The rule of a recipient about whom this offer was answered before.
+pub(crate) const ANSWERED_BEFORE: &str = "answered-before";
 
 /// What is asked of this node beside keeping a message.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +31,7 @@ pub struct Offered {
 
 impl Offered {
     /// The identity under which an offer is known when it comes again. Two submissions of the same octets are two,
-    /// unless the user's program says by their token that they are one.
+    /// unless the user's program says by their token that they are one. keeps: SUB-16, EXC-12
     pub(crate) fn known_as(&self, origin: &Origin, identity: Identity, fresh: [u8; 16]) -> Identity {
         match origin {
             Origin::Peer { .. } => identity,
@@ -124,7 +126,7 @@ impl Intake {
                 _ if offered.sign_only => Intent::Route,
                 Some((envelope, disposition)) => {
                     known = Some(envelope);
-                    Intent::Answered(disposition, "answered-before")
+                    Intent::Answered(disposition, ANSWERED_BEFORE)
                 }
                 None => self.first_sight(&envelope, recipient, looping)?,
             };
@@ -178,8 +180,10 @@ impl Intake {
         let refuse = |code, text: &str, rule: &'static str| {
             Ok(Intent::Answered(Disposition::refused(code, text), rule))
         };
-        if looping && matches!(self.origin, Origin::Peer { .. }) {
-            return refuse(Code::LOOP, "the message was here before", "loop");
+        // keeps: EXC-21
+        let full = envelope.trace.len() >= message::limits::HOPS_MAX;
+        if (looping || full) && matches!(self.origin, Origin::Peer { .. }) {
+            return refuse(Code::LOOP, "the message was here before, or has come too long a way", "loop");
         }
         if envelope.octets > settings.rules.octets_max {
             return refuse(Code::MESSAGE_TOO_LARGE, "the message is larger than is taken here", "size");
@@ -240,12 +244,13 @@ impl Admission {
     /// # Errors
     /// A code and a text where it cannot be taken.
     pub async fn body_start(&mut self, part: usize, from: u64) -> Result<(), Failure> {
-        if self.parts.contains_key(&part) {
+        let extent = self.extent(part)?;
+        let twin = self.parts.values().any(|staged| staged.extent() == extent);
+        if twin || self.parts.contains_key(&part) {
             self.current = Some((part, u64::MAX));
             return Ok(());
         }
         if !self.writing.contains_key(&part) {
-            let extent = self.extent(part)?;
             let writer = self.node.receive(self.origin.holder(), extent).await?;
             self.writing.insert(part, writer);
         }
@@ -319,19 +324,21 @@ impl Admission {
             .collect();
         let (owner, mut missing) = (self.origin.holder(), Vec::new());
         for (number, extent) in leaves {
+            // The same leaf twice in one message is received once.
+            if let Some(twin) =
+                self.parts.values().find(|staged| staged.extent() == extent).map(StagedPart::twin)
+            {
+                self.parts.insert(number, twin);
+                continue;
+            }
+            if self.writing.iter().any(|(other, writer)| *other != number && writer.extent() == extent) {
+                continue;
+            }
             if let Some(part) = self.node.store().known(&owner, extent).map_err(trouble)? {
                 self.parts.insert(number, part);
                 continue;
             }
             if !self.writing.contains_key(&number) {
-                // The same leaf twice in one message is received once and known the second time.
-                let twin = self.writing.values().any(|writer| writer.extent() == extent);
-                if twin {
-                    return Err((
-                        Code::SYSTEM_TROUBLE,
-                        "the same large part twice in one message".to_owned(),
-                    ));
-                }
                 let writer = self.node.receive(self.origin.holder(), extent).await?;
                 self.writing.insert(number, writer);
             }

@@ -1,5 +1,8 @@
 //! Accounts: passwords, devices, and which address leads where.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use message::Code;
@@ -10,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::Node;
 use crate::accept::{Failure, trouble};
-use crate::limits::PASSWORD_CHECKS_MAX;
+use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_FAILURES_KEPT, PASSWORD_FAILURES_MAX, PASSWORD_WINDOW_MS};
 
 /// The folded form under which the owning domain keeps an address.
 pub(crate) fn fold(address: &Address) -> Address {
@@ -24,11 +27,42 @@ pub(crate) fn fold(address: &Address) -> Address {
 #[derive(Debug)]
 pub struct Credentials {
     checks: Semaphore,
+    /// Failures by account and by network, and when the first of them was. In memory only: a restart forgives.
+    failures: Mutex<HashMap<String, (u32, u64)>>,
 }
 
 impl Default for Credentials {
     fn default() -> Self {
-        Credentials { checks: Semaphore::new(PASSWORD_CHECKS_MAX) }
+        Credentials { checks: Semaphore::new(PASSWORD_CHECKS_MAX), failures: Mutex::default() }
+    }
+}
+
+impl Credentials {
+    /// Whether this account or network has failed too often of late. The same for accounts that do not exist.
+    fn is_barred(&self, keys: &[String; 2], now_ms: u64) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().any(|key| {
+            failures.get(key).is_some_and(|(count, since_ms)| {
+                *count >= PASSWORD_FAILURES_MAX && now_ms < since_ms.saturating_add(PASSWORD_WINDOW_MS)
+            })
+        })
+    }
+
+    fn note_failure(&self, keys: [String; 2], now_ms: u64) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= PASSWORD_FAILURES_KEPT {
+            failures.retain(|_, (_, since_ms)| now_ms < since_ms.saturating_add(PASSWORD_WINDOW_MS));
+            if failures.len() >= PASSWORD_FAILURES_KEPT {
+                failures.clear();
+            }
+        }
+        for key in keys {
+            let entry = failures.entry(key).or_insert((0, now_ms));
+            if now_ms >= entry.1.saturating_add(PASSWORD_WINDOW_MS) {
+                *entry = (0, now_ms);
+            }
+            entry.0 += 1;
+        }
     }
 }
 
@@ -66,25 +100,33 @@ impl Node {
         self.store().put_account(account).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
     }
 
-    /// Enrols a device key for an account, by password.
+    /// Enrols a device key for an account, by password; `network` is where the device is, for the count of failures.
     ///
     /// # Errors
     /// The same answer after the same work for a wrong password and an unknown account.
     ///
-    /// keeps: SUB-6
+    /// keeps: SUB-2, SUB-3
     pub async fn enrol(
         &self,
+        network: &str,
         account: &str,
         password: String,
         device: &str,
         public_key: [u8; 32],
     ) -> Result<(), Failure> {
         let refused = || (Code::AUTHENTICATION_FAILED, "account and password do not match".to_owned());
+        let keys = [format!("account:{account}"), format!("network:{network}")];
+        if self.inner.credentials.is_barred(&keys, self.now_ms()) {
+            return Err((Code::new(4, 7, 0), "too many wrong passwords; try again later".to_owned()));
+        }
         let record = self.store().account(account).map_err(trouble)?.filter(|record| !record.disabled);
         let stored = record.as_ref().and_then(|record| record.password_hash.clone());
         let known = stored.is_some();
         let matches = self.check(password, stored).await?;
-        let Some(mut record) = record.filter(|_| known && matches) else { return Err(refused()) };
+        let Some(mut record) = record.filter(|_| known && matches) else {
+            self.inner.credentials.note_failure(keys, self.now_ms());
+            return Err(refused());
+        };
         let device = DeviceRecord { public_key, name: device.to_owned(), enrolled_at_ms: self.now_ms() };
         record.devices.retain(|old| old.public_key != public_key);
         record.devices.push(device);

@@ -1,11 +1,14 @@
 //! Decide and commit: one durable transaction for all recipients, then the answer.
 
 use bytes::Bytes;
+use message::address::Address;
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal};
 use policy::{Evidence, Verdict};
 use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
 
-use crate::accept::{Admission, Failure, deferred, trouble};
+use crate::accept::{ANSWERED_BEFORE, Admission, Failure, deferred, trouble};
+use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
+use crate::submit;
 use crate::{Event, Node};
 
 /// What is to become of one recipient.
@@ -59,7 +62,9 @@ impl Admission {
     pub(crate) async fn decide(&mut self) -> Result<(), Failure> {
         let Some(manifest) = &self.manifest else { return Ok(()) };
         let node = self.node.clone();
-        let verified = node.verify(manifest, &self.seals, &self.origin).await;
+        let from = self.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
+        let from = from.as_ref().map(Address::domain);
+        let verified = node.verify(manifest, from, &self.seals, &self.origin).await;
         let peer = match &self.origin {
             Origin::Peer { domain } => Some(domain),
             Origin::Submission { .. } => None,
@@ -90,6 +95,8 @@ impl Admission {
 
     /// Makes everything durable in one transaction and says what became of each recipient.
     ///
+    /// keeps: EXC-15, EXC-16, SUB-9, SUB-10, SUB-11
+    ///
     /// # Errors
     /// A code and a text where the message cannot be taken at all.
     pub async fn commit(mut self) -> Result<Committed, Failure> {
@@ -98,12 +105,22 @@ impl Admission {
         };
         let (manifest, headers, seals) = self.ready(manifest, headers)?;
         let identity = manifest.identity();
-        let sealed = matches!(self.origin, Origin::Submission { .. }).then(|| Sealed {
-            identity,
-            header: headers.message().octets().clone(),
-            seals: seals.iter().map(|seal| seal.octets().clone()).collect(),
-        });
+        let submitted = matches!(self.origin, Origin::Submission { .. });
+        let mut sealed = submitted.then(|| Sealed { identity, header: Bytes::new(), seals: Vec::new() });
         if self.offered.sign_only {
+            let octets = headers.message().octets().len()
+                + seals.iter().map(|seal| seal.octets().len()).sum::<usize>();
+            if octets > SEALED_OCTETS_MAX {
+                return Err((
+                    Code::MESSAGE_TOO_LARGE,
+                    "header and seals are too large to be given back".to_owned(),
+                ));
+            }
+            sealed = Some(Sealed {
+                identity,
+                header: headers.message().octets().clone(),
+                seals: seals.iter().map(|seal| seal.octets().clone()).collect(),
+            });
             let answers = vec![Disposition::Withdrawn; self.intents.len()];
             return Ok(Committed { answers, sealed });
         }
@@ -142,8 +159,7 @@ impl Admission {
     ) -> Result<(Vec<Disposition>, Option<EnvelopeId>), Failure> {
         let (node, now_ms) = (&self.node, self.node.now_ms());
         let settings = node.settings();
-        let wanted: Vec<usize> =
-            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
+        let wanted: Vec<usize> = (0..self.intents.len()).filter(|place| self.is_kept(*place)).collect();
         let recipients = wanted
             .iter()
             .map(|place| self.intended(*place, now_ms))
@@ -153,12 +169,13 @@ impl Admission {
             .iter()
             .map(|intent| intent.answered().map_or(Disposition::Accepted, |(disposition, _)| disposition))
             .collect();
-        if recipients.is_empty() {
+        if !self.intents.iter().any(Intent::needs_content) {
             return Ok((answers, None));
         }
         let mut trace = self.envelope.trace.clone();
         trace.push(Hop { by: settings.domain.clone(), at: now_ms / 1000 });
-        let release = self.offered.release_after_seconds;
+        // keeps: SUB-12
+        let release = self.offered.release_after_seconds.min(RELEASE_SECONDS_MAX);
         let acceptance = Acceptance {
             content: Content::New(message),
             offered_as: self.known_as,
@@ -166,7 +183,9 @@ impl Admission {
             origin: self.origin.clone(),
             trace,
             now_ms,
-            expires_at_ms: now_ms.saturating_add(settings.queue_ms),
+            expires_at_ms: now_ms
+                .saturating_add(release.saturating_mul(1000))
+                .saturating_add(settings.queue_ms),
             release_at_ms: (release > 0).then(|| now_ms.saturating_add(release.saturating_mul(1000))),
             recipients,
         };
@@ -205,9 +224,21 @@ impl Admission {
         }
     }
 
+    /// Whether this recipient becomes part of the record: with those for whom something is to be done, the refused ones
+    /// of a submission, so that its user finds everybody in its status.
+    fn is_kept(&self, place: usize) -> bool {
+        let submitted = matches!(self.origin, Origin::Submission { .. });
+        match &self.intents[place] {
+            Intent::Answered(Disposition::Refused { .. }, rule) => submitted && *rule != ANSWERED_BEFORE,
+            intent => intent.needs_content(),
+        }
+    }
+
     fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {
         let recipient = self.envelope.recipients[place].clone();
         let rule = match &self.intents[place] {
+            // That was told when it was decided.
+            Intent::Answered(..) => return,
             Intent::Held { rule, .. } => rule.clone(),
             Intent::Mailbox { .. } => "mailbox".to_owned(),
             _ => "queue".to_owned(),
@@ -241,6 +272,10 @@ impl Admission {
             Intent::Route => {
                 let lane = Lane::new(&format!("exchange:{}", address.domain())).map_err(trouble)?;
                 (Effect::Queue { lane }, pending(node.settings().queue_ms))
+            }
+            Intent::Answered(Disposition::Refused { code, text }, _) => {
+                let effect = Effect::Refuse { code: *code, text: text.clone() };
+                (effect, Disposition::refused(*code, text))
             }
             Intent::Answered(..) => return Err((Code::SYSTEM_TROUBLE, "answered before".to_owned())),
         };

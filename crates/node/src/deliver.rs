@@ -118,7 +118,7 @@ impl Node {
             throttled: false,
             reached: false,
         };
-        match domain_of(&claim) {
+        match domain_of(&claim.leg.lane) {
             Some(domain) if self.now_ms() >= claim.envelope.expires_at_ms => {
                 self.expire_claim(&claim, &domain, courier.as_ref(), &mut ledger).await;
             }
@@ -316,7 +316,7 @@ impl Node {
             };
             self.tell(Event::Settled { identity, recipient: one.address.clone(), disposition });
         }
-        match (ledger.failed, domain_of(claim)) {
+        match (ledger.failed, domain_of(&claim.leg.lane)) {
             (Some(reason), Some(domain)) => {
                 self.inner.queue.troubled(&claim.leg.lane);
                 self.tell(Event::Retrying { identity, domain, reason, at_ms: next_due_ms });
@@ -383,6 +383,6 @@ fn finish_all(claim: &Claim, ledger: &mut Ledger, disposition: &Disposition) {
 }
 
 /// The domain that a lane leads to.
-fn domain_of(claim: &Claim) -> Option<Domain> {
-    Domain::from_wire(claim.leg.lane.as_str().strip_prefix("exchange:")?).ok()
+pub(crate) fn domain_of(lane: &storage::Lane) -> Option<Domain> {
+    Domain::from_wire(lane.as_str().strip_prefix("exchange:")?).ok()
 }

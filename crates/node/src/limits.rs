@@ -8,8 +8,21 @@ pub const WORKERS_PER_LANE_MAX: usize = 64;
 pub const LEASE_MS: u64 = 3_600_000;
 /// Keys of domains remembered at once.
 pub const KEYS_MAX: usize = 10_000;
+/// Issuers beside the peer and the domain of the From address whose keys are asked for: a list, a forwarder, a gateway,
+/// an accreditor.
+pub const OTHER_ISSUERS_MAX: usize = 4;
 /// How long a key is remembered at the most, in milliseconds, whatever its TTL says.
 pub const KEY_MS_MAX: u64 = 3_600_000;
+/// Octets of the header block and the seals that go back to a user: they have to fit in one frame (SUB-10).
+pub const SEALED_OCTETS_MAX: usize = 49_152;
+/// Seconds for which a submission may be kept before it is sent: what is planned further ahead belongs in a calendar.
+pub const RELEASE_SECONDS_MAX: u64 = 30 * 24 * 3600;
+/// Wrong passwords for one account or from one network before tries are refused for a while.
+pub const PASSWORD_FAILURES_MAX: u32 = 10;
+/// How long that while is, in milliseconds.
+pub const PASSWORD_WINDOW_MS: u64 = 600_000;
+/// Accounts and networks whose failures are remembered at once.
+pub const PASSWORD_FAILURES_KEPT: usize = 10_000;
 /// Passwords checked at once: each takes a core and 19 MiB for some tens of milliseconds.
 pub const PASSWORD_CHECKS_MAX: usize = 2;
 /// Cookies asked for in one poll.

@@ -3,10 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use storage::{Claim, Lane};
+use message::Cookie;
+use message::address::Domain;
+use storage::{Claim, Lane, NextHop};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
-use crate::limits::{EXPIRE_MAX, LEASE_MS, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX};
+use crate::deliver::domain_of;
+use crate::limits::{EXPIRE_MAX, LEASE_MS, POLL_COOKIES_MAX, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX};
 use crate::{Courier, Event, Node};
 
 /// Rings when there may be something to do, and remembers which lanes are in trouble.
@@ -14,11 +18,22 @@ use crate::{Courier, Event, Node};
 pub(crate) struct Bell {
     notify: Notify,
     troubled: Mutex<HashSet<Lane>>,
+    /// Next hops that are to be told that we have stopped caring. A crash forgets them: they see that nobody polls.
+    given_up: Mutex<Vec<NextHop>>,
 }
 
 impl Bell {
     pub(crate) fn ring(&self) {
         self.notify.notify_one();
+    }
+
+    pub(crate) fn to_tell(&self, hops: Vec<NextHop>) {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).extend(hops);
+        self.ring();
+    }
+
+    fn take_given_up(&self) -> Vec<NextHop> {
+        std::mem::take(&mut *self.given_up.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn troubled(&self, lane: &Lane) {
@@ -28,6 +43,22 @@ impl Bell {
     /// Whether the lane was in trouble; it is not any more.
     pub(crate) fn was_troubled(&self, lane: &Lane) -> bool {
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner).remove(lane)
+    }
+}
+
+/// The place of one worker. It is given back however the work has ended: one claim that cannot be worked on does not
+/// hold up the others of its lane.
+///
+/// keeps: SEC-7
+struct Place {
+    lane: Lane,
+    done: mpsc::UnboundedSender<Lane>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The dispatcher is gone only where the node stops.
+        let _ = self.done.send(self.lane.clone());
     }
 }
 
@@ -41,6 +72,11 @@ impl Node {
     /// The dispatcher of this node, which delivers by this courier.
     pub fn dispatcher(&self, courier: Arc<dyn Courier>) -> Dispatcher {
         Dispatcher { node: self.clone(), courier }
+    }
+
+    /// Has next hops told that we have stopped caring about these cookies of theirs.
+    pub fn tell_given_up(&self, hops: Vec<NextHop>) {
+        self.inner.queue.to_tell(hops);
     }
 
     /// Says that something in the queue may be due now, after an operator has changed it.
@@ -62,8 +98,10 @@ impl Node {
 }
 
 impl Dispatcher {
-    /// Claims and works until the future is dropped. What is being worked on then is claimed again by the next start.
+    /// Claims and works until the future is dropped, and all workers with it. What is being worked on then is claimed
+    /// again by the next start.
     pub async fn run(self) {
+        let mut workers = JoinSet::new();
         let (done, mut finished) = mpsc::unbounded_channel::<Lane>();
         let mut busy: HashMap<Lane, usize> = HashMap::new();
         let mut working = 0_usize;
@@ -71,17 +109,18 @@ impl Dispatcher {
             while let Ok(lane) = finished.try_recv() {
                 release(&mut busy, &mut working, &lane);
             }
+            while workers.try_join_next().is_some() {}
+            self.tell_next_hops();
             let claims = self.claim(&busy, WORKERS_MAX - working).await;
             let more = !claims.is_empty();
             for claim in claims {
                 *busy.entry(claim.leg.lane.clone()).or_default() += 1;
                 working += 1;
                 let (node, courier, done) = (self.node.clone(), self.courier.clone(), done.clone());
-                tokio::spawn(async move {
-                    let lane = claim.leg.lane.clone();
+                let place = Place { lane: claim.leg.lane.clone(), done };
+                workers.spawn(async move {
                     node.work(claim, courier).await;
-                    // The dispatcher is gone only where the node stops.
-                    let _ = done.send(lane);
+                    drop(place);
                 });
             }
             if more && working < WORKERS_MAX {
@@ -90,6 +129,24 @@ impl Dispatcher {
             if let Some(lane) = self.wait(&mut finished, working).await {
                 release(&mut busy, &mut working, &lane);
             }
+        }
+    }
+
+    /// Tells next hops, in tasks of their own, what was given up since the last round.
+    fn tell_next_hops(&self) {
+        let mut by_domain: HashMap<Domain, Vec<Cookie>> = HashMap::new();
+        for hop in self.node.inner.queue.take_given_up() {
+            if let Some(domain) = domain_of(&hop.lane) {
+                by_domain.entry(domain).or_default().push(hop.cookie);
+            }
+        }
+        for (domain, cookies) in by_domain {
+            let courier = self.courier.clone();
+            tokio::spawn(async move {
+                for some in cookies.chunks(POLL_COOKIES_MAX) {
+                    courier.give_up(&domain, some).await;
+                }
+            });
         }
     }
 

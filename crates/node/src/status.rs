@@ -23,8 +23,8 @@ impl Node {
     /// # Errors
     /// A code and a text where the store cannot be written.
     pub async fn give_up(&self, holder: &str, cookies: &[Cookie]) -> Result<(), Failure> {
-        self.store().give_up(holder, cookies, self.now_ms()).await.map_err(trouble)?;
-        self.wake_queue();
+        let hops = self.store().give_up(holder, cookies, self.now_ms()).await.map_err(trouble)?;
+        self.inner.queue.to_tell(hops);
         Ok(())
     }
 
@@ -58,7 +58,9 @@ impl Node {
             (true, Some(account)) => {
                 let message = self.store().message(identity).map_err(trouble)?;
                 let seals = match message {
-                    Some(message) => self.verify(&message.manifest, &message.seals, &held.origin).await.notes,
+                    Some(message) => {
+                        self.verify(&message.manifest, None, &message.seals, &held.origin).await.notes
+                    }
                     None => Vec::new(),
                 };
                 Ruling::Deliver { account: account.clone(), seals, message: None }

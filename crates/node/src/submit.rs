@@ -19,7 +19,7 @@ pub(crate) struct Ready {
 impl Node {
     /// Checks that the account may use the From address, adds Date and Message-Id where they are missing, and seals.
     ///
-    /// keeps: SUB-2, SUB-3, SUB-4, SUB-5
+    /// keeps: SUB-6, SUB-7, SUB-8
     pub(crate) fn prepare(
         &self,
         account: &str,
@@ -78,22 +78,26 @@ impl Node {
 
     /// The From address, which must be one that the account may use.
     fn check_from(&self, account: &str, headers: &Headers) -> Result<Address, Failure> {
-        let from = headers
-            .message()
-            .only("From")
-            .ok_or((Code::CONTENT_MALFORMED, "a message has just one From field".to_owned()))?;
-        let address = mailbox_address(&from)
-            .ok_or((Code::CONTENT_MALFORMED, "the From field is not one mailbox address".to_owned()))?;
+        let address = from_address(headers)?;
+        let sender = headers.message().first("Sender");
+        let sender = match sender {
+            None => None,
+            Some(_) => Some(headers.message().only("Sender").as_deref().and_then(mailbox_address).ok_or(
+                (Code::CONTENT_MALFORMED, "the Sender field is not one mailbox address".to_owned()),
+            )?),
+        };
         let account = self
             .store()
             .account(account)
             .map_err(crate::accept::trouble)?
             .ok_or((Code::AUTHENTICATION_FAILED, "the account is not known".to_owned()))?;
-        let folded = fold(&address);
-        if self.settings().is_local(address.domain()) && account.addresses.contains(&folded) {
-            Ok(address)
-        } else {
-            Err((Code::NOT_AUTHORIZED, format!("you may not send as {address}")))
+        let may_use = |address: &Address| {
+            self.settings().is_local(address.domain()) && account.addresses.contains(&fold(address))
+        };
+        let foreign = sender.iter().chain([&address]).find(|used| !may_use(used)).cloned();
+        match foreign {
+            None => Ok(address),
+            Some(other) => Err((Code::NOT_AUTHORIZED, format!("you may not send as {other}"))),
         }
     }
 
@@ -136,15 +140,46 @@ fn missing_fields(headers: &Headers) -> Vec<&'static str> {
     ["Date", "Message-Id"].into_iter().filter(|name| headers.message().first(name).is_none()).collect()
 }
 
-/// The address in `Name <local@domain>` or `local@domain`. Native addresses need no quoting, so the last angle
-/// brackets delimit it; whatever stands before them is for people.
+/// The one author's address of a message.
+pub(crate) fn from_address(headers: &Headers) -> Result<Address, Failure> {
+    let from = headers
+        .message()
+        .only("From")
+        .ok_or((Code::CONTENT_MALFORMED, "a message has just one From field".to_owned()))?;
+    mailbox_address(&from)
+        .ok_or((Code::CONTENT_MALFORMED, "the From field is not one mailbox address".to_owned()))
+}
+
+/// The address in `Name <local@domain>` or `local@domain`, `None` where there may be another one: native addresses need
+/// no quoting, so outside a quoted name nothing may look like a second address, a list, a group or a comment.
 pub(crate) fn mailbox_address(text: &str) -> Option<Address> {
     let text = text.trim();
     let inner = match text.strip_suffix('>') {
-        Some(front) => front.rsplit_once('<')?.1,
+        Some(front) => {
+            let (name, inner) = front.rsplit_once('<')?;
+            if unquoted(name)?.contains(['@', '<', '>', ',', ';', ':', '(', ')']) {
+                return None;
+            }
+            inner
+        }
         None => text,
     };
     Address::from_wire(inner).or_else(|_| Address::parse(inner)).ok()
+}
+
+/// The text with its quoted strings (RFC 5322 section 3.2.4) left out; `None` where one does not end.
+fn unquoted(text: &str) -> Option<String> {
+    let (mut outside, mut quoted, mut escaped) = (String::new(), false, false);
+    for c in text.chars() {
+        match (quoted, c) {
+            (true, _) if escaped => escaped = false,
+            (true, '\\') => escaped = true,
+            (_, '"') => quoted = !quoted,
+            (true, _) => {}
+            (false, c) => outside.push(c),
+        }
+    }
+    (!quoted).then_some(outside)
 }
 
 #[cfg(test)]
@@ -163,9 +198,15 @@ mod tests {
         check("alice@north.test", Some("alice@north.test"));
         check("Alice <alice@north.test>", Some("alice@north.test"));
         check("\"eve@evil.test\" <alice@north.test>", Some("alice@north.test"));
-        check("<alice@north.test> <eve@evil.test>", Some("eve@evil.test"));
+        check("<alice@north.test> <eve@evil.test>", None);
+        check("\"Smith, \\\"A\\\"\" <alice@north.test>", Some("alice@north.test"));
+        check("\"open <alice@north.test>", None);
+        check("eve@evil.test <alice@north.test>", None);
+        check("friends: Alice <alice@north.test>", None);
+        check("(eve@evil.test) <alice@north.test>", None);
+        check("Eve <eve@evil.test>, Alice <alice@north.test>", None);
         check("alice@north.test, eve@evil.test", None);
-        check("Alice <alice@north.test>, Eve <eve@evil.test>", Some("eve@evil.test"));
+        check("Alice <alice@north.test>, Eve <eve@evil.test>", None);
         check("nobody", None);
         check("", None);
     }

@@ -8,7 +8,7 @@ use message::{PublicKey, Role, Seal};
 use policy::SealEvidence;
 use storage::{Origin, SealNote};
 
-use crate::limits::{KEY_MS_MAX, KEYS_MAX};
+use crate::limits::{KEY_MS_MAX, KEYS_MAX, OTHER_ISSUERS_MAX};
 use crate::{Event, Node};
 
 /// What was found about the seals of one message.
@@ -34,24 +34,33 @@ pub(crate) struct KeyCache(Mutex<HashMap<(String, String), (PublicKey, u64)>>);
 impl Node {
     /// Checks every seal whose key can be had. A seal of an unknown role or of an author whose key is not known here
     /// is carried and shown as not verified; it never counts against the message.
+    ///
+    /// The evidence is for two questions. Does the domain of the From address stand behind the message: is there a
+    /// submission seal of it? And does the peer answer for bringing it: is it that domain, or has it set a forwarder's
+    /// seal? keeps: EXC-22
     pub(crate) async fn verify(
         &self,
         manifest: &message::Manifest,
+        from: Option<&Domain>,
         seals: &[Seal],
         origin: &Origin,
     ) -> Verified {
-        let (mut notes, mut found) = (Vec::new(), SealEvidence::Missing);
+        let mut notes = Vec::new();
+        let (mut author, mut bearer) = (SealEvidence::Missing, SealEvidence::Missing);
         let now_seconds = self.now_ms() / 1000;
+        let mut asked: Vec<&str> = Vec::new();
         for seal in seals {
             let claims = seal.claims();
-            let answers = match origin {
-                Origin::Peer { domain } => {
-                    claims.issuer == domain.as_str()
-                        && matches!(claims.role, Role::Submission | Role::Forwarder)
-                }
-                Origin::Submission { .. } => false,
-            };
-            let checked = match self.key_for(seal).await {
+            let by = |domain: Option<&Domain>| domain.is_some_and(|domain| domain.as_str() == claims.issuer);
+            let by_peer = matches!(origin, Origin::Peer { domain } if by(Some(domain)));
+            let needed = by_peer || by(from);
+            if !needed && !asked.contains(&claims.issuer.as_str()) {
+                asked.push(&claims.issuer);
+            }
+            // Strangers' seals are for show: they must not make us ask the DNS without end.
+            let bounded = needed || asked.len() <= OTHER_ISSUERS_MAX;
+            let key = if bounded { self.key_for(seal).await } else { Err(NoKey::None) };
+            let checked = match key {
                 Ok(key) => match seal.verify(manifest.octets(), &key, now_seconds) {
                     Ok(_) => SealEvidence::Verified,
                     Err(_) => SealEvidence::Broken,
@@ -60,8 +69,11 @@ impl Node {
                 Err(NoKey::Unknown) => SealEvidence::Unknown,
             };
             let verified = checked == SealEvidence::Verified;
-            if answers {
-                found = stronger(found, checked);
+            if by(from) && claims.role == Role::Submission {
+                author = stronger(author, checked);
+            }
+            if by_peer && matches!(claims.role, Role::Submission | Role::Forwarder) {
+                bearer = stronger(bearer, checked);
             }
             self.tell(Event::SealChecked {
                 identity: manifest.identity(),
@@ -71,7 +83,7 @@ impl Node {
             });
             notes.push(SealNote { issuer: claims.issuer.clone(), role: claims.role, verified });
         }
-        Verified { notes, evidence: found }
+        Verified { notes, evidence: weaker(author, bearer) }
     }
 
     /// The key of a domain that sealed. Authors' keys are not asked for: their seals are shown, not judged.
@@ -102,6 +114,15 @@ impl Node {
             Err(_) => Err(NoKey::Unknown),
         }
     }
+}
+
+/// Both questions must be answered well: the worse answer counts.
+fn weaker(one: SealEvidence, other: SealEvidence) -> SealEvidence {
+    let order = [SealEvidence::Broken, SealEvidence::Missing, SealEvidence::Unknown];
+    order
+        .into_iter()
+        .find(|evidence| one == *evidence || other == *evidence)
+        .unwrap_or(SealEvidence::Verified)
 }
 
 /// One verified seal is enough; a broken one weighs more than one that could not be checked.

@@ -121,6 +121,15 @@ pub(crate) enum Source {
 }
 
 impl StagedPart {
+    /// The same octets for another leaf of the same message, to be given to the store after this one.
+    pub fn twin(&self) -> StagedPart {
+        let source = match &self.source {
+            Source::Inline(octets) => Source::Inline(octets.clone()),
+            Source::Staging(_) | Source::Known => Source::Known,
+        };
+        StagedPart { owner: self.owner.clone(), extent: self.extent, source }
+    }
+
     /// What it is.
     pub fn extent(&self) -> Extent {
         self.extent

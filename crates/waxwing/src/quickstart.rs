@@ -32,8 +32,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// A user of the quickstart: an account at a node, and a device that is enrolled there.
 struct User {
     address: Address,
-    profile: Profile,
-    folder: PathBuf,
     session: Session,
 }
 
@@ -120,9 +118,9 @@ async fn tell(
     json: bool,
     since: Instant,
 ) -> Result<bool, Failure> {
-    let mut alice = user(demo, &demo.north, "alice@north.test", folder).await?;
-    let mut bob = user(demo, &demo.south, "bob@south.test", folder).await?;
-    let carol = user(demo, &demo.south, "carol@south.test", folder).await?;
+    let mut alice = user(&demo.north, "alice@north.test", folder).await?;
+    let mut bob = user(&demo.south, "bob@south.test", folder).await?;
+    let carol = user(&demo.south, "carol@south.test", folder).await?;
     let nobody = Address::from_wire("nobody@south.test")?;
     let printer = Printer::new("alice", json, since);
 
@@ -178,7 +176,7 @@ async fn tell(
 }
 
 /// An account at a node, and a device enrolled for it as any user's would be.
-async fn user(_demo: &Demo, node: &DemoNode, address: &str, folder: &Path) -> Result<User, Failure> {
+async fn user(node: &DemoNode, address: &str, folder: &Path) -> Result<User, Failure> {
     let address = Address::from_wire(address)?;
     let account = address.local().as_str().to_owned();
     let folder = folder.join("profiles").join(&account);
@@ -199,7 +197,7 @@ async fn user(_demo: &Demo, node: &DemoNode, address: &str, folder: &Path) -> Re
     let key = cli::profile::device_key(&folder)?;
     let mut session = Session::connect(&profile.node, &profile.trust, &key).await?;
     session.enrol(Enrol { account, password, device: profile.device.clone() }).await?;
-    Ok(User { address, profile, folder, session })
+    Ok(User { address, session })
 }
 
 fn password() -> Result<String, Failure> {

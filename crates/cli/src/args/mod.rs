@@ -229,3 +229,87 @@ impl Command {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Invocation::try_parse_from(line.split(' ')).map(|invocation| invocation.command)
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Invocation::command().debug_assert();
+    }
+
+    /// Help that teaches: each command says what it does, and those at the top show an example.
+    #[test]
+    fn every_command_explains_itself() {
+        fn check(command: &clap::Command, top: bool) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            assert!(!top || command.get_after_help().is_some(), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(|child| check(child, false));
+        }
+        Invocation::command().get_subcommands().for_each(|command| check(command, true));
+    }
+
+    /// A password is in a file or typed; no argument takes one.
+    ///
+    /// proves: CLI-8
+    #[test]
+    fn no_argument_is_a_password() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|one| one.get_action().takes_values()) {
+                let name = argument.get_id().as_str();
+                assert!(!name.contains("password") || name == "password_file", "{}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Invocation::command());
+        assert!(parse("waxwing account add ann --address a@a.test --password x").is_err());
+        assert!(parse("waxwing enrol ann@a.test --node a.test:1 --password x").is_err());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let good = |line: &str| assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
+        let bad = |line: &str| assert!(parse(line).is_err(), "{line}");
+        good("waxwing send --to a@a.test b@b.test --text x");
+        good("waxwing send letter.eml");
+        good("waxwing send letter.eml --to a@a.test --undo 30 --wait");
+        good("waxwing send --to a@a.test --at 2027-01-01T09:00:00Z");
+        bad("waxwing send");
+        bad("waxwing send --text x");
+        bad("waxwing send --to nobody --text x");
+        bad("waxwing send letter.eml --text x");
+        bad("waxwing send --to a@a.test --at tomorrow");
+        bad("waxwing send --to a@a.test --at 2027-01-01T09:00 --undo 3");
+        good("waxwing enrol ann@a.test --node [::1]:7625");
+        bad("waxwing enrol ann@a.test --node a.test");
+        bad("waxwing enrol ann@a.test --node a.test:0");
+        bad("waxwing enrol ann@a.test --node a.test:1 --pin abcd");
+        bad("waxwing queue retry");
+        bad("waxwing queue retry 1 --lane x");
+        bad("waxwing status --wait");
+        bad("waxwing mail read one");
+    }
+
+    #[test]
+    fn commands_for_the_node_itself_are_told() {
+        let check = |line: &str, needs: bool| {
+            assert_eq!(parse(line).unwrap().needs_daemon(), needs, "{line}");
+        };
+        check("waxwing serve --config x", true);
+        check("waxwing quickstart --once", true);
+        check("waxwing config show --config x", true);
+        check("waxwing account list", false);
+        check("waxwing account address add ann a@a.test --config x", true);
+        check("waxwing store check", false);
+        check("waxwing store compact --config x", true);
+        check("waxwing store export --config x --dir y", true);
+        check("waxwing queue list", false);
+        check("waxwing send x.eml", false);
+    }
+}

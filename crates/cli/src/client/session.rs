@@ -79,7 +79,8 @@ impl Session {
     }
 
     /// Hands a message over. Where the connection is lost it is opened again and the message offered again: the node
-    /// asks only for what is missing. `progress` hears how many octets of bodies have been read so far; the number
+    /// asks only for what is missing, and by the token of the submission knows it again; one is drawn where `options` has
+    /// none. `progress` hears how many octets of bodies have been read so far; the number
     /// starts again lower where octets are repeated.
     ///
     /// # Errors
@@ -94,6 +95,9 @@ impl Session {
         options: SubmissionOptions,
         progress: Progress<'_>,
     ) -> Result<Submitted, Error> {
+        // One token for all attempts: to the node they are one submission.
+        let token = options.token.map_or_else(clock::random_token, Ok)?;
+        let options = SubmissionOptions { token: Some(token), ..options };
         // However often it is offered over again, it is one submission.
         let token = options.token.map_or_else(random_token, Ok)?;
         let options = SubmissionOptions { token: Some(token), ..options };

@@ -1,6 +1,7 @@
 //! `sign`.
 
-use protocol::SubmissionOptions;
+use message::Disposition;
+use protocol::{Failure, SubmissionOptions};
 use serde::Serialize;
 
 use super::files::Draft;
@@ -25,6 +26,9 @@ pub(super) async fn sign(global: &Global, arguments: &SignArgs, output: &mut Out
     let submitted =
         session.submit(&message, std::slice::from_ref(&profile.address), options, &|_| {}).await?;
     session.close().await;
+    if let Some(Disposition::Refused { code, text }) = submitted.outcomes.first().map(|(_, found)| found) {
+        return Err(Error::refused(Failure { code: *code, text: text.clone() }));
+    }
     let sealed = submitted.sealed.filter(|sealed| !sealed.seals.is_empty());
     let sealed = sealed.ok_or_else(|| Error::Answer("it holds no seal".to_owned()))?;
     let message = message.sealed(&sealed)?;

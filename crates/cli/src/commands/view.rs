@@ -131,7 +131,7 @@ fn style(disposition: &Disposition) -> Style {
 pub(super) fn tree(manifest: &Manifest, headers: Option<&Headers>) -> Vec<String> {
     let mut lines = Vec::new();
     walk(manifest.root(), 0, &mut 0, &mut |number, depth, part| {
-        let name = headers.and_then(|headers| headers.parts().get(number)).and_then(|block| file_name(block));
+        let name = headers.and_then(|headers| headers.parts().get(number)).and_then(file_name);
         let what = match part.leaf() {
             Some(_) => size(part.octets),
             None => format!("{} parts", part.children().len()),

@@ -44,6 +44,8 @@ pub(crate) struct Kept {
     pub(crate) settles_after: usize,
     /// Whether fetched bodies are changed on the way.
     pub(crate) lies: bool,
+    /// The tokens of all offers, in their order.
+    pub(crate) tokens: Vec<[u8; 16]>,
 }
 
 #[derive(Clone)]
@@ -62,7 +64,7 @@ impl Node {
     pub(crate) fn start() -> Node {
         let key = HostKey::generate(KeyKind::EcdsaP256, &["a.test"]).unwrap();
         let settings = Settings { eager_octets: 4096, ..Settings::default() };
-        let settings = Bytes::from(encode(&Frame::Settings(settings)));
+        let settings = encode(&Frame::Settings(settings));
         let services = vec![Service { alpn: Alpn::Submission, settings }];
         let socket = Socket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let server = Server::bind(socket, &key.clone().into(), services, &Limits::default()).unwrap();
@@ -215,6 +217,8 @@ impl Offered {
                 if !self.enrolled {
                     return Err(failure(Code::AUTHENTICATION_FAILED, "not enrolled"));
                 }
+                let token = offer.submission.unwrap().token;
+                self.kept.lock().unwrap().tokens.push(token.unwrap());
                 self.offer = Some(offer);
             }
             AnsweringEvent::Manifest(manifest) => self.manifest = Some(manifest),
@@ -222,7 +226,9 @@ impl Offered {
             AnsweringEvent::BodyStart { part, from } => {
                 let digest = self.manifest.as_ref().unwrap().part(part).unwrap().leaf().unwrap();
                 let mut kept = self.kept.lock().unwrap();
-                assert_eq!(kept.partial.entry(digest).or_default().len() as u64, from);
+                let partial = kept.partial.entry(digest).or_default();
+                assert!(from <= partial.len() as u64);
+                partial.truncate(from as usize);
                 self.part = Some((digest, part));
             }
             AnsweringEvent::Body(octets) => self.body(&octets),
@@ -298,7 +304,12 @@ fn commit(
     let options = offer.submission.unwrap();
     let sealed = Sealed { identity, header: header.octets().to_vec(), seals: vec![seal.octets().to_vec()] };
     if options.sign_only {
-        return Outcome { dispositions, sealed: Some(sealed) };
+        let refused = Disposition::refused(Code::NOT_AUTHORIZED, "not your address");
+        let own = headers.message().only("From").is_some_and(|from| from.contains("ann@a.test"));
+        let disposition = if own { Disposition::Withdrawn } else { refused };
+        let (dispositions, sealed) = (vec![disposition; dispositions.len()], sealed);
+        let sealed = Some(sealed).filter(|_| own);
+        return Outcome { dispositions, sealed };
     }
     let number = kept.records.len() as u64 + 1;
     let recipients = offer.envelope.recipients.iter().zip(&dispositions);
@@ -315,7 +326,7 @@ fn commit(
             host: "mx.b.test".to_owned(),
             step: "offered".to_owned(),
             code: Some(Code::NO_ANSWER),
-            text: "nobody\u{1b}[2J answers".to_owned(),
+            text: "nobody \u{202e}answers".to_owned(),
         }],
     });
     kept.mailbox.push(MailboxEntry {

@@ -152,7 +152,7 @@ pub(super) fn to_hold(to: &str, account: &str, cookie: u8) -> Intended {
 
 pub(super) fn acceptance(content: Content, origin: Origin, recipients: Vec<Intended>) -> Acceptance {
     Acceptance {
-        offered_as: content.identity(),
+        offered_as: offered_as(content.identity(), &origin, &recipients),
         content,
         octets: 1000,
         origin,
@@ -161,6 +161,16 @@ pub(super) fn acceptance(content: Content, origin: Origin, recipients: Vec<Inten
         expires_at_ms: NOW + 5 * 24 * 3600 * 1000,
         release_at_ms: None,
         recipients,
+    }
+}
+
+/// A peer offers a message as itself; each submission, told apart here by the first cookie, is one of its own.
+fn offered_as(identity: Identity, origin: &Origin, recipients: &[Intended]) -> Identity {
+    match (origin, recipients.first().map(|intended| &intended.answer)) {
+        (Origin::Submission { .. }, Some(Disposition::Pending { cookie, .. })) => {
+            Identity::from_bytes(*message::Digest::of(cookie.as_bytes()).as_bytes())
+        }
+        _ => identity,
     }
 }
 

@@ -27,6 +27,11 @@ const CHUNK_OCTETS: usize = 256 * 1024;
 
 /// Who answers an offer: the one trait by which the house above hears of connections.
 pub trait Handler: Send + Sync + 'static {
+    /// What the server has told in its settings, and so what every offer is held to.
+    fn settings(&self) -> protocol::Settings {
+        protocol::Settings::default()
+    }
+
     /// Decides who the peer is, once per connection; an error closes it.
     fn meet<'a>(&'a self, link: &'a Link) -> Later<'a, Result<Arc<dyn Session>, Failure>>;
 }

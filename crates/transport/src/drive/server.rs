@@ -47,9 +47,10 @@ async fn connection(accepted: Accepted, limits: Arc<Limits>, handler: Arc<dyn Ha
     loop {
         let (send, receive) = link.accept_bi().await?;
         let (link, session, pace) = (link.clone(), session.clone(), Pace::start(&limits));
+        let settings = handler.settings();
         tokio::spawn(async move {
             let mut stream = Stream { send, receive, pace };
-            if let Err(end) = stream.run(protocol, session).await {
+            if let Err(end) = stream.run(protocol, settings, session).await {
                 tracing::debug!(?end, "a stream has ended early");
                 stream.end(end, &link).await;
             }
@@ -84,8 +85,13 @@ struct Stream {
 }
 
 impl Stream {
-    async fn run(&mut self, protocol: Protocol, session: Arc<dyn Session>) -> Result<(), End> {
-        let mut machine = Answering::new(NO_CLOCK, protocol);
+    async fn run(
+        &mut self,
+        protocol: Protocol,
+        settings: protocol::Settings,
+        session: Arc<dyn Session>,
+    ) -> Result<(), End> {
+        let mut machine = Answering::with_settings(NO_CLOCK, protocol, settings);
         let mut offer = None;
         loop {
             while let Some(output) = machine.poll() {

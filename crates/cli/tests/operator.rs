@@ -1,0 +1,157 @@
+//! An operator's commands over the control socket, with a made-up node behind it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::future::ready;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use clap::Parser;
+use control::{
+    AccountView, Answer, Failure, FailureKind, FindingView, LaneView, Operator, RecipientView, Request,
+    Response,
+};
+use waxwing_cli as cli;
+
+#[derive(Default)]
+struct Made {
+    asked: Mutex<Vec<Request>>,
+}
+
+fn account(name: &str) -> AccountView {
+    AccountView {
+        name: name.to_owned(),
+        addresses: vec![format!("{name}@a.test")],
+        password: true,
+        devices: Vec::new(),
+        disabled: false,
+    }
+}
+
+fn finding(harmful: bool) -> FindingView {
+    let (kind, subject, text) =
+        ("orphan-part".to_owned(), "parts/ab".to_owned(), "nobody needs it".to_owned());
+    FindingView { kind, subject, text, harmful }
+}
+
+impl Operator for Made {
+    fn handle(&self, request: Request) -> Answer<'_> {
+        self.asked.lock().unwrap().push(request.clone());
+        Box::pin(ready(match request {
+            Request::Accounts { after: None, .. } => {
+                Response::Accounts { accounts: vec![account("ann"), account("bob")] }
+            }
+            Request::Accounts { after: Some(after), .. } if after == "bob" => {
+                Response::Accounts { accounts: vec![account("zoe")] }
+            }
+            Request::Accounts { .. } => Response::Accounts { accounts: Vec::new() },
+            Request::QueueLanes => Response::Lanes {
+                lanes: vec![LaneView {
+                    lane: "exchange:b.test".to_owned(),
+                    count: 3,
+                    at_least: true,
+                    held: 0,
+                    oldest_at_ms: Some(0),
+                    next_due_ms: None,
+                    last_error: Some("timed out\u{1b}[2J".to_owned()),
+                }],
+            },
+            Request::StoreCheck => {
+                Response::Findings { findings: vec![finding(false), finding(true)], more: false }
+            }
+            Request::StoreCompact => Response::Compacted { octets_before: 4096, octets_after: 1024 },
+            Request::QueueShow { .. } => {
+                Response::Failure(Failure::new(FailureKind::NotFound, "no such leg").hint("look at the list"))
+            }
+            Request::QueueRetry { .. } => Response::Changed { count: 2 },
+            _ => Response::Done,
+        }))
+    }
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn says(socket: &Path, line: &str) -> Result<(String, bool), cli::Error> {
+    let socket = socket.display().to_string();
+    let all = ["waxwing", "--socket", &socket].into_iter().chain(line.split(' '));
+    let invocation = cli::Invocation::try_parse_from(all).unwrap();
+    let captured = Captured::default();
+    let good = cli::run_into(&invocation, &cli::Hooks::default(), Box::new(captured.clone())).await?;
+    let octets = captured.0.lock().unwrap().clone();
+    Ok((String::from_utf8(octets).unwrap(), good))
+}
+
+#[tokio::test]
+async fn operators_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let made = Arc::new(Made::default());
+    tokio::spawn(control::serve(control::bind(&socket).unwrap(), made.clone()));
+    let password = folder.path().join("password");
+    std::fs::write(&password, "secret words\nnot this line\n").unwrap();
+
+    let (text, good) = says(&socket, "account list --json").await.unwrap();
+    let names: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].to_string())
+        .collect();
+    assert!(good && names == ["\"ann\"", "\"bob\"", "\"zoe\""], "{names:?}");
+
+    let add = format!("account add ann --address ann@a.test --password-file {}", password.display());
+    assert_eq!(says(&socket, &add).await.unwrap().0, "done\n");
+    let asked = made.asked.lock().unwrap().pop().unwrap();
+    let Request::AccountAdd { password: Some(password), .. } = asked else { panic!("{asked:?}") };
+    assert_eq!(password.reveal(), "secret words");
+
+    let (text, _) = says(&socket, "queue list --lanes").await.unwrap();
+    assert!(text.contains("exchange:b.test  3+ wait") && text.contains("timed out\u{fffd}[2J"), "{text}");
+    assert_eq!(says(&socket, "queue retry 1 2").await.unwrap(), ("2 changed\n".to_owned(), true));
+    assert_eq!(says(&socket, "store compact").await.unwrap().0, "from 4.0 KiB to 1.0 KiB\n");
+    let (text, good) = says(&socket, "store check").await.unwrap();
+    assert!(!good && text.contains("1 findings mean that mail is lost"), "{text}");
+
+    let error = says(&socket, "queue show 9").await.unwrap_err();
+    assert_eq!((error.exit_code(), error.hint().as_deref()), (1, Some("look at the list")));
+}
+
+#[test]
+fn views_keep_their_names() {
+    let one = RecipientView {
+        address: "a@a.test".to_owned(),
+        disposition: "accepted".to_owned(),
+        code: None,
+        text: None,
+    };
+    let json = serde_json::to_string(&one).unwrap();
+    assert_eq!(json, r#"{"address":"a@a.test","disposition":"accepted","code":null,"text":null}"#);
+    let request = serde_json::to_string(&Request::QueueShow { leg: 7 }).unwrap();
+    assert_eq!(request, r#"{"ask":"queue-show","leg":7}"#);
+}
+
+#[tokio::test]
+async fn manuals_and_completions_are_made_from_the_grammar() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("none");
+    let (_, good) = says(&nowhere, &format!("man --dir {}", folder.path().display())).await.unwrap();
+    assert!(good);
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(page("waxwing-queue-retry.1").contains("waxwing queue retry 41 42"));
+    assert!(page("waxwing.1").contains("Nothing ever bounces"));
+    for shell in ["bash", "zsh", "fish"] {
+        let (script, _) = says(&nowhere, &format!("completions {shell}")).await.unwrap();
+        assert!(script.contains("give-up"), "{shell}");
+    }
+}

@@ -1,0 +1,251 @@
+//! Who a peer is, and who a user is.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use message::address::Address;
+use message::{Code, Disposition, Selection};
+use protocol::{Enrol, Failure, Frame, StatusQuery, SubmissionOptions};
+use storage::AccountRecord;
+use transport::{Alpn, AskError, Code as Closed, Error, HostKey, KeyKind};
+use waxwing_tests::{Memory, Peer, Site, World, letter};
+
+/// Whoever this is, the node closes the connection as with one who is not authenticated.
+async fn check_not_authenticated(world: &World, identity: Option<HostKey>, what: &str) {
+    let address = world.address("south.test");
+    let expectation = world.expectation("south.test");
+    let peer = Peer::connect(identity, address, &expectation, Alpn::Exchange).await.unwrap();
+    let message = letter("alice@hand.test", what);
+    let offer = waxwing_tests::peer::offer(&message, &[], &["bob@south.test"]);
+    let supply = waxwing_tests::peer::supply(&message, &[]);
+    match peer.offer_as(offer, supply, &Memory::of(&message)).await {
+        Err(AskError::Transport(Error::ClosedByPeer { number, .. })) => {
+            assert_eq!(Closed::from_number(number), Some(Closed::NotAuthenticated), "{what}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+/// proves: TRA-8, TRA-9
+#[tokio::test]
+async fn a_peer_is_who_its_key_is() {
+    let mut world = World::new(&[
+        Site::new("hand.test").named("friend.test"),
+        Site::new("friend.test"),
+        Site::new("stranger.test"),
+        Site::new("south.test").relay("friend.test", "east.test").unpinned("stranger.test"),
+        Site::new("east.test"),
+    ])
+    .await;
+    world.start("south.test").await;
+    let _bob = world.user("bob@south.test").await;
+    let made = |names: &[&str]| Some(HostKey::generate(KeyKind::EcdsaP256, names).unwrap());
+    check_not_authenticated(&world, None, "no certificate").await;
+    check_not_authenticated(&world, made(&[]), "a certificate without names").await;
+    check_not_authenticated(&world, made(&["nowhere.test"]), "a domain that is not there").await;
+    check_not_authenticated(&world, made(&["friend.test"]), "the name of a pinned domain").await;
+    check_not_authenticated(&world, made(&["south.test"]), "the name of the node itself").await;
+    check_not_authenticated(&world, made(&["east.test", "friend.test", "hand.test"]), "many names").await;
+    check_not_authenticated(&world, Some(world.host_key("stranger.test")), "a domain without pin or TLSA")
+        .await;
+
+    // A key that is known, in a certificate that claims another domain's name before its own.
+    let hand = world.peer("hand.test", "south.test").await;
+    let to = ["bob@south.test", "x@east.test"];
+    let outcome = hand.offer(&letter("alice@hand.test", "as hand"), &to).await.unwrap();
+    assert_eq!(outcome.dispositions[0], Disposition::Accepted);
+    assert!(
+        matches!(outcome.dispositions[1], Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED)
+    );
+    let friend = world.peer("friend.test", "south.test").await;
+    let outcome = friend.offer(&letter("alice@friend.test", "as friend"), &to).await.unwrap();
+    assert!(matches!(outcome.dispositions[1], Disposition::Pending { .. }), "{outcome:?}");
+}
+
+/// proves: SUB-1
+#[tokio::test]
+async fn a_device_that_is_not_enrolled_can_only_enrol() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let known = alice.send(&letter("alice@north.test", "Mine"), &["alice@north.test"]).await;
+    let address = world.address("north.test");
+    let expectation = world.expectation("north.test");
+    let device = HostKey::from_ed25519_seed(&[9; 32], &[]).unwrap();
+    let host = world.host_key("north.test");
+    for (who, identity) in [("a device", Some(device)), ("nobody", None), ("the node's own key", Some(host))]
+    {
+        let peer = Peer::connect(identity, address, &expectation, Alpn::Submission).await.unwrap();
+        let requests = [
+            Frame::Status(StatusQuery::Latest { before: 0, limit: 10 }),
+            Frame::Status(StatusQuery::Of(known)),
+            Frame::Mailbox { after: 0, limit: 10 },
+            Frame::Fetch { identity: known, selection: Selection::All },
+            Frame::Poll(vec![message::Cookie::from_bytes([7; 32])]),
+            Frame::GiveUp(vec![message::Cookie::from_bytes([7; 32])]),
+        ];
+        for request in requests {
+            match peer.ask(&request).await {
+                Err(AskError::Failed(Failure { code, .. })) => {
+                    assert_eq!(code, Code::AUTHENTICATION_FAILED, "{who}: {request:?}");
+                }
+                other => panic!("{who}: {request:?}: {other:?}"),
+            }
+        }
+        let message = letter("alice@north.test", who);
+        let mut offer = waxwing_tests::peer::offer(&message, &[], &["alice@north.test"]);
+        offer.submission = Some(SubmissionOptions::default());
+        let supply = waxwing_tests::peer::supply(&message, &[]);
+        match peer.offer_as(offer, supply, &Memory::of(&message)).await {
+            Err(AskError::Failed(Failure { code, .. })) => {
+                assert_eq!(code, Code::AUTHENTICATION_FAILED, "{who}")
+            }
+            other => panic!("{who}: {other:?}"),
+        }
+    }
+    assert_eq!(alice.session.mailbox(0, 10).await.unwrap().len(), 1);
+}
+
+/// How often it is measured at the most.
+const ROUNDS: u8 = 6;
+/// Tries of each case in one measurement.
+const TRIES: u8 = 20;
+
+/// Twenty tries of each case, in turn; what is compared is the median.
+///
+/// proves: SUB-2, SUB-3
+#[tokio::test]
+async fn a_failed_enrolment_tells_nothing() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    world
+        .node("north.test")
+        .put_account("model", &[Address::parse("model@north.test").unwrap()], Some("right".to_owned()))
+        .await
+        .unwrap();
+    // What a busy machine makes differ once it does not make differ every time.
+    let mut measured = Vec::new();
+    for round in 0..ROUNDS {
+        let ratios = ratios(&world, round).await;
+        let alike = ratios.iter().all(|ratio| (0.8..1.25).contains(ratio));
+        measured.push(ratios);
+        if alike {
+            break;
+        }
+    }
+    assert!(measured.len() < usize::from(ROUNDS), "unknown and closed against wrong: {measured:?}");
+    // And so that this can fail: the right password of an open account is taken.
+    let peer = device(&world, Ipv4Addr::LOCALHOST).await;
+    assert_eq!(enrol(&peer, "model", "right").await.0, Ok(Frame::Done));
+    assert_eq!(peer.ask(&Frame::Mailbox { after: 0, limit: 1 }).await, Ok(Frame::MailboxList(Vec::new())));
+}
+
+/// A device that is not enrolled yet, at an address of its own.
+async fn device(world: &World, own: Ipv4Addr) -> Peer {
+    let key = HostKey::from_ed25519_seed(&[9; 32], &[]).unwrap();
+    let (address, expectation) = (world.address("north.test"), world.expectation("north.test"));
+    Peer::connect_from(own, Some(key), address, &expectation, Alpn::Submission).await.unwrap()
+}
+
+/// Tries three cases in turn: a wrong password, an account that is not there, and one that is closed. Every answer is
+/// the same; the median times of the second and the third against that of the first. Each turn has accounts and an
+/// address of its own, for the node counts what fails.
+async fn ratios(world: &World, round: u8) -> Vec<f64> {
+    let store = world.node("north.test").store();
+    let model = store.account("model").unwrap().unwrap();
+    let (mut times, mut answers) = ([const { Vec::new() }; 3], Vec::new());
+    for turn in 0..TRIES {
+        let names = ["open", "none", "closed"].map(|name| format!("{name}-{round}-{turn}"));
+        for name in [&names[0], &names[2]] {
+            let addresses = vec![Address::parse(&format!("{name}@north.test")).unwrap()];
+            let disabled = name.starts_with("closed");
+            let account = AccountRecord {
+                name: name.clone(),
+                addresses,
+                devices: Vec::new(),
+                disabled,
+                ..model.clone()
+            };
+            store.put_account(account).await.unwrap();
+        }
+        let peer = device(world, Ipv4Addr::new(127, 0, round + 1, turn + 1)).await;
+        let passwords = ["wrong", "wrong", "right"];
+        for ((name, password), times) in names.iter().zip(passwords).zip(&mut times) {
+            let (answer, time) = enrol(&peer, name, password).await;
+            answers.push(answer.unwrap_err());
+            times.push(time);
+        }
+    }
+    answers.dedup();
+    let [AskError::Failed(Failure { code, .. })] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(*code, Code::AUTHENTICATION_FAILED);
+    let [first, others @ ..] = times.map(median);
+    others.iter().map(|other| other.div_duration_f64(first)).collect()
+}
+
+/// proves: SUB-3
+#[tokio::test]
+async fn guessing_is_bounded_by_account_and_by_network() {
+    const FAILURES: u8 = 10;
+    let world = World::started(&[Site::new("north.test")]).await;
+    for name in ["alice", "bob"] {
+        let address = Address::parse(&format!("{name}@north.test")).unwrap();
+        world.node("north.test").put_account(name, &[address], Some("right".to_owned())).await.unwrap();
+    }
+    let code = |answer: (Result<Frame, AskError>, Duration)| match answer.0 {
+        Err(AskError::Failed(failure)) => failure.code,
+        other => panic!("{other:?}"),
+    };
+    // One network, many accounts; that one of them exists makes no difference.
+    let guesser = device(&world, Ipv4Addr::new(127, 0, 0, 2)).await;
+    for number in 0..FAILURES {
+        let name = if number == 0 { "bob".to_owned() } else { format!("guess-{number}") };
+        assert_eq!(code(enrol(&guesser, &name, "wrong").await), Code::AUTHENTICATION_FAILED);
+    }
+    let barred = Code::new(4, 7, 0);
+    assert_eq!(code(enrol(&guesser, "bob", "right").await), barred);
+    assert_eq!(code(enrol(&guesser, "nobody", "wrong").await), barred);
+    // One account, many networks; whether it exists makes no difference.
+    for name in ["alice", "nobody"] {
+        for number in 0..=FAILURES {
+            let peer = device(&world, Ipv4Addr::new(127, 0, 1, number + 1)).await;
+            let expected = if number < FAILURES { Code::AUTHENTICATION_FAILED } else { barred };
+            assert_eq!(code(enrol(&peer, name, "wrong").await), expected, "{name} {number}");
+        }
+    }
+    let elsewhere = device(&world, Ipv4Addr::new(127, 0, 0, 3)).await;
+    assert_eq!(enrol(&elsewhere, "bob", "right").await.0, Ok(Frame::Done), "others are not in the way");
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is measured")]
+async fn enrol(peer: &Peer, account: &str, password: &str) -> (Result<Frame, AskError>, Duration) {
+    let enrol = Enrol { account: account.into(), password: password.into(), device: "a test".into() };
+    let since = Instant::now();
+    let answer = peer.ask(&Frame::Enrol(enrol)).await;
+    (answer, since.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// An account that was closed is closed at once, on connections that live too.
+///
+/// proves: SUB-4
+#[tokio::test]
+async fn a_closed_account_is_refused_at_once() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    assert!(alice.session.mailbox(0, 1).await.is_ok());
+    let store = world.node("north.test").store();
+    let mut account = store.account("alice").unwrap().unwrap();
+    let devices = std::mem::take(&mut account.devices);
+    store.put_account(account.clone()).await.unwrap();
+    assert!(matches!(alice.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised(_))), "removed device");
+    account.devices = devices;
+    store.put_account(account.clone()).await.unwrap();
+    assert!(alice.session.mailbox(0, 1).await.is_ok());
+    account.disabled = true;
+    store.put_account(account).await.unwrap();
+    let refused = alice.submit(&letter("alice@north.test", "Too late"), &["alice@north.test"]).await;
+    assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
+}

@@ -1,0 +1,109 @@
+//! The operator's side, over the control socket of a running node.
+
+use control::{Client, Error, Legs, Request, Response};
+use message::Disposition;
+use node::Event;
+use protocol::SubmissionOptions;
+use waxwing_tests::{Site, User, World, letter};
+
+const BOB: &str = "bob@south.test";
+const LANE: &str = "exchange:south.test";
+
+async fn operator(world: &World) -> Client {
+    Client::connect(&world.data("north.test").join("control.sock")).await.unwrap()
+}
+
+async fn ask(client: &mut Client, request: Request) -> Response {
+    client.call(&request).await.unwrap()
+}
+
+/// Submits a message that waits for an hour; its identity.
+async fn submit_later(alice: &mut User, text: &str) -> message::Identity {
+    let options = SubmissionOptions { release_after_seconds: 3600, ..SubmissionOptions::default() };
+    alice.submit_with(&letter("alice@north.test", text), &[BOB], options).await.unwrap().identity
+}
+
+async fn legs(client: &mut Client) -> Vec<control::LegView> {
+    match ask(client, Request::QueueList { lane: Some(LANE.to_owned()), after: None, limit: 10 }).await {
+        Response::Legs { legs } => legs,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_operator_orders_the_queue() {
+    let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let _bob = world.user(BOB).await;
+    let identity = submit_later(&mut alice, "Held, released, tried").await;
+    let mut client = operator(&world).await;
+
+    let Response::Status(status) = ask(&mut client, Request::Status).await else { panic!("no status") };
+    assert_eq!(status.domains, ["north.test"]);
+    assert_eq!((status.queue.waiting, status.store.read_only), (1, None));
+    assert_eq!(status.listeners[0].address, world.address("north.test").to_string());
+    assert!(status.connections >= 1, "Alice's own");
+    let [leg] = legs(&mut client).await.try_into().unwrap();
+    assert_eq!((leg.identity, leg.origin.as_str(), leg.tries), (identity.to_string(), "account:alice", 0));
+    assert_eq!(leg.recipients[0].address, BOB);
+    let number = Legs::Numbers(vec![leg.number]);
+
+    let changed = |answer: Response| matches!(answer, Response::Changed { count: 1 });
+    assert!(changed(ask(&mut client, Request::QueueHold { legs: number.clone() }).await));
+    assert_eq!(legs(&mut client).await[0].state, "held");
+    let Response::Lanes { lanes } = ask(&mut client, Request::QueueLanes).await else { panic!("no lanes") };
+    assert_eq!((lanes[0].lane.as_str(), lanes[0].count, lanes[0].held), (LANE, 1, 1));
+    assert!(changed(ask(&mut client, Request::QueueRelease { legs: number.clone() }).await));
+    assert_eq!(legs(&mut client).await[0].state, "waiting");
+    let tried = || world.events("north.test").count(|event| matches!(event, Event::Trying { .. }));
+    assert_eq!(tried(), 0);
+    assert!(changed(ask(&mut client, Request::QueueRetry { legs: Legs::Lane(LANE.to_owned()) }).await));
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
+    assert_eq!(legs(&mut client).await, []);
+    let none = ask(&mut client, Request::QueueRetry { legs: number }).await;
+    assert!(matches!(none, Response::Changed { count: 0 }), "{none:?}");
+
+    let Response::Envelopes { envelopes } =
+        ask(&mut client, Request::Trace { identity: identity.to_string() }).await
+    else {
+        panic!("no trace")
+    };
+    assert_eq!(envelopes[0].recipients[0].disposition, "accepted");
+    assert!(!envelopes[0].attempts.is_empty());
+    let unknown = ask(&mut client, Request::Trace { identity: "7".repeat(64) }).await;
+    assert!(matches!(unknown, Response::Failure(failure) if failure.kind == control::FailureKind::NotFound));
+}
+
+/// proves: STA-10
+#[tokio::test]
+async fn what_an_operator_removes_is_withdrawn() {
+    let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let _bob = world.user(BOB).await;
+    let identity = submit_later(&mut alice, "Removed").await;
+    let mut client = operator(&world).await;
+    let number = legs(&mut client).await[0].number;
+    let removed = ask(&mut client, Request::QueueRemove { legs: Legs::Numbers(vec![number]) }).await;
+    assert!(matches!(removed, Response::Changed { count: 1 }), "{removed:?}");
+    assert_eq!(alice.dispositions(identity).await, [Disposition::Withdrawn]);
+    assert_eq!(legs(&mut client).await, []);
+    assert!(world.events("south.test").all().is_empty(), "nobody heard of it");
+    let Response::Findings { findings, more } = ask(&mut client, Request::StoreCheck).await else {
+        panic!("no findings")
+    };
+    assert_eq!((findings, more), (Vec::new(), false), "the store is sound");
+}
+
+#[tokio::test]
+async fn an_operator_ends_a_node() {
+    let mut world = World::started(&[Site::new("north.test")]).await;
+    let mut client = operator(&world).await;
+    assert_eq!(ask(&mut client, Request::Shutdown).await, Response::Done);
+    world.running("north.test").asked_to_stop().await;
+    world.stop("north.test").await;
+    let socket = world.data("north.test").join("control.sock");
+    assert!(matches!(Client::connect(&socket).await, Err(Error::NotRunning { .. })));
+    // And begun again it is as it was.
+    world.start("north.test").await;
+    assert!(matches!(ask(&mut operator(&world).await, Request::Status).await, Response::Status(_)));
+}

@@ -1,0 +1,148 @@
+//! The queue: what cannot be delivered now.
+
+use message::{Code, Disposition};
+use node::Event;
+use protocol::StatusQuery;
+use transport::{Alpn, HostKey, KeyKind, Limits, Server, ServerIdentity, Service, Socket};
+use waxwing_tests::{Site, World, letter};
+
+const BOB: &str = "bob@south.test";
+
+/// Somebody else answers at the address of a node that is not started: an attempt fails at once and not for good.
+pub(crate) fn impostor(world: &World, domain: &str) -> Server {
+    let other = HostKey::generate(KeyKind::EcdsaP256, &[domain]).unwrap();
+    Server::bind(
+        Socket::bind(world.address(domain)).unwrap(),
+        &ServerIdentity::from(other),
+        vec![Service { alpn: Alpn::Exchange, settings: bytes::Bytes::new() }],
+        &Limits::default(),
+    )
+    .unwrap()
+}
+
+/// Takes connections, of which none comes to an end, until it is dropped.
+pub(crate) fn answering(server: Server) -> tokio::task::JoinSet<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        while let Some(accepted) = server.accept().await {
+            // The other side ends the handshake.
+            let _ = accepted.authenticated().await;
+        }
+    });
+    tasks
+}
+
+/// The times at which attempts are made again, in Unix milliseconds, once there are so many.
+async fn retries(world: &World, count: usize) -> Vec<u64> {
+    world
+        .events("north.test")
+        .until("retries", |events| {
+            let times: Vec<u64> = events
+                .iter()
+                .filter_map(|event| match event {
+                    Event::Retrying { at_ms, .. } => Some(*at_ms),
+                    _ => None,
+                })
+                .collect();
+            (times.len() >= count).then_some(times)
+        })
+        .await
+}
+
+/// proves: EXC-18, STA-11, STA-12
+#[tokio::test]
+async fn what_fails_is_tried_again_later_and_later() {
+    let mut world = World::new(&[Site::new("north.test"), Site::new("south.test")]).await;
+    world.start("north.test").await;
+    let _impostor = answering(impostor(&world, "south.test"));
+    let mut alice = world.user("alice@north.test").await;
+    let identity = alice.send(&letter("alice@north.test", "Nobody home"), &[BOB]).await;
+    // The delays are 1, 2 and 4 seconds, less up to a fifth.
+    let times = retries(&world, 3).await;
+    let (second, third) = (times[1] - times[0], times[2] - times[1]);
+    assert!((1_600..3_200).contains(&second), "{times:?}");
+    assert!((3_200..6_400).contains(&third), "{times:?}");
+
+    let [record] = alice.session.status(StatusQuery::Of(identity)).await.unwrap().try_into().unwrap();
+    assert_eq!(record.recipients.len(), 1);
+    assert_eq!(record.recipients[0].address.to_string(), BOB);
+    assert!(matches!(record.recipients[0].disposition, Disposition::Pending { .. }));
+    assert!(record.attempts.len() >= 3);
+    let host = format!("host.south.test:{}", world.address("south.test").port());
+    for attempt in &record.attempts {
+        assert_eq!((attempt.host.as_str(), attempt.step.as_str()), (host.as_str(), "connect"));
+        assert!(attempt.code.is_some_and(|code| code.class == 4), "{attempt:?}");
+    }
+}
+
+/// The next attempt would be ten minutes away; what the peer sends says that it is back.
+#[tokio::test]
+async fn a_peer_that_is_heard_from_gets_its_mail_at_once() {
+    let slow = "retry-first-seconds = 600\npoll-min-seconds = 1\n";
+    let mut world = World::new(&[Site::new("north.test").queue(slow), Site::new("south.test")]).await;
+    world.start("north.test").await;
+    let impostor = impostor(&world, "south.test");
+    let accepting = answering(impostor.clone());
+    let mut alice = world.user("alice@north.test").await;
+    let identity = alice.send(&letter("alice@north.test", "When you are back"), &[BOB]).await;
+    let at_ms = retries(&world, 1).await[0];
+    assert!(at_ms > world.node("north.test").now_ms() + 400_000);
+
+    impostor.close("the place is needed").await;
+    drop((impostor, accepting));
+    world.until_free("south.test").await;
+    world.start("south.test").await;
+    let mut bob = world.user(BOB).await;
+    bob.send(&letter(BOB, "I am back"), &["alice@north.test"]).await;
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
+    assert_eq!(retries(&world, 1).await.len(), 1, "there was no other attempt between");
+    assert_eq!(bob.session.mailbox(0, 10).await.unwrap().len(), 1);
+}
+
+/// What was taken is sent by the node that is begun anew. The first one stops in the middle of an attempt to connect to
+/// somebody who never answers, and lets go of its store at once.
+#[tokio::test]
+async fn what_was_taken_outlives_the_node() {
+    let mut world = World::new(&[Site::new("north.test"), Site::new("south.test")]).await;
+    world.start("north.test").await;
+    let silent = std::net::UdpSocket::bind(world.address("south.test")).unwrap();
+    let mut alice = world.user("alice@north.test").await;
+    let identity = alice.send(&letter("alice@north.test", "Some day"), &[BOB]).await;
+    let resolved =
+        |event: &Event| matches!(event, Event::Step { step, .. } if step == "resolve").then_some(());
+    world.events("north.test").find("an attempt", resolved).await;
+    world.stop("north.test").await;
+    drop(silent);
+    world.start("south.test").await;
+    let mut bob = world.user(BOB).await;
+    world.start("north.test").await;
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
+    assert_eq!(bob.fetch(identity).await.unwrap().manifest.unwrap().identity(), identity);
+    assert_eq!(alice.dispositions(identity).await, [Disposition::Accepted], "on a connection opened anew");
+}
+
+/// With no time at all to try, it expires at once: a record, and no message about it.
+///
+/// proves: STA-13
+#[tokio::test]
+async fn what_is_past_its_time_expires() {
+    let site = Site::new("north.test").queue("hours = 0\n");
+    let mut world = World::new(&[site, Site::new("south.test")]).await;
+    world.start("north.test").await;
+    let mut alice = world.user("alice@north.test").await;
+    let identity = alice.send(&letter("alice@north.test", "Too late"), &[BOB]).await;
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Expired);
+    assert_eq!(alice.dispositions(identity).await, [Disposition::Expired]);
+    assert!(alice.session.mailbox(0, 10).await.unwrap().is_empty());
+}
+
+/// A domain that is not in the DNS, and one that says that it takes no mail.
+#[tokio::test]
+async fn where_no_way_leads_the_answer_is_final() {
+    let mut world = World::new(&[Site::new("north.test"), Site::new("closed.test").takes_no_mail()]).await;
+    world.start("north.test").await;
+    let mut alice = world.user("alice@north.test").await;
+    let identity = alice.send(&letter("alice@north.test", "No way"), &["x@closed.test"]).await;
+    let settled = world.events("north.test").settled(identity, "x@closed.test").await;
+    assert!(matches!(settled, Disposition::Refused { code, .. } if code == Code::NO_ROUTE), "{settled:?}");
+}
