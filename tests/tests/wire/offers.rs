@@ -12,6 +12,9 @@ use waxwing_tests::{Memory, Peer, Site, World, letter, letter_with};
 const BOB: &str = "bob@south.test";
 const CAROL: &str = "carol@south.test";
 
+/// What is wrong, the offer, the pieces that come with it, and the code of the refusal.
+type Case<'a> = (&'a str, Offer, Vec<(Piece, Bytes)>, Code);
+
 /// A node with Bob, and with Carol for whom everything is held; peers are driven by hand.
 async fn south(limits: &str) -> World {
     let south = Site::new("south.test").rule("hold-carol", CAROL, "hold").limits(limits);
@@ -122,7 +125,7 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
 
 /// What a peer without a word of its own, or with a false one, is told.
 ///
-/// proves: EXC-16, EXC-17
+/// proves: EXC-16, EXC-17, EXC-22
 #[tokio::test]
 async fn a_peer_answers_for_what_it_offers_with_its_seal() {
     let mut world = south("").await;
@@ -211,7 +214,7 @@ async fn content_that_is_not_what_was_offered_is_refused() {
     let mut longer = offer(&message, &seals, &[BOB]);
     longer.envelope.octets += 1;
     let offered = || offer(&message, &seals, &[BOB]);
-    let cases: Vec<(&str, Offer, Vec<(Piece, Bytes)>, Code)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("another digest", offered(), pieces(&own, &changed), Code::INTEGRITY_FAILED),
         ("another manifest", offered(), pieces(&others, &other.bodies()[0]), Code::INTEGRITY_FAILED),
         ("another header", offered(), pieces(&of_other, &body), Code::INTEGRITY_FAILED),
