@@ -17,7 +17,7 @@ mod running;
 mod source;
 mod view;
 
-pub use config::Config;
+pub use config::{Config, EngineConfig};
 pub use demo::{Demo, DemoNode, Layout, Site};
 pub use error::Error;
 pub use export::{Summary, export};

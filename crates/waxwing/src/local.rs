@@ -11,13 +11,17 @@ pub(crate) async fn run(invocation: &Invocation) -> ExitCode {
     let Some(path) = config_of(&invocation.command) else {
         return crate::fail(&"name the configuration with --config");
     };
-    match opened(&path) {
-        Ok((config, operator)) => match &invocation.command {
-            Command::Store(StoreCommand::Export { dir, .. }) => export(&config, dir),
-            _ => cli::operate(invocation, &operator).await,
+    let done = match &invocation.command {
+        // The export opens the store itself, and only one may have it open.
+        Command::Store(StoreCommand::Export { dir, .. }) => {
+            Config::read(&path).map(|config| export(&config, dir))
+        }
+        _ => match opened(&path) {
+            Ok(operator) => Ok(cli::operate(invocation, &operator).await),
+            Err(error) => Err(error),
         },
-        Err(error) => crate::fail(&error),
-    }
+    };
+    done.unwrap_or_else(|error| crate::fail(&error))
 }
 
 fn config_of(command: &Command) -> Option<PathBuf> {
@@ -32,10 +36,8 @@ fn config_of(command: &Command) -> Option<PathBuf> {
     path.map(Path::to_owned)
 }
 
-fn opened(path: &Path) -> Result<(Config, LocalOperator), Error> {
-    let config = Config::read(path)?;
-    let operator = LocalOperator::open(&config)?;
-    Ok((config, operator))
+fn opened(path: &Path) -> Result<LocalOperator, Error> {
+    LocalOperator::open(&Config::read(path)?)
 }
 
 /// Writes everything that can be read into a folder, and says what cannot.
