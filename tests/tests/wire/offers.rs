@@ -12,8 +12,8 @@ use waxwing_tests::{Memory, Peer, Site, World, letter, letter_with};
 const BOB: &str = "bob@south.test";
 const CAROL: &str = "carol@south.test";
 
-/// What is wrong, the offer, the pieces that come with it, and the code of the refusal.
-type Case<'a> = (&'a str, Offer, Vec<(Piece, Bytes)>, Code);
+/// Content, piece by piece.
+type Pieces = Vec<(Piece, Bytes)>;
 
 /// A node with Bob, and with Carol for whom everything is held; peers are driven by hand.
 async fn south(limits: &str) -> World {
@@ -214,7 +214,7 @@ async fn content_that_is_not_what_was_offered_is_refused() {
     let mut longer = offer(&message, &seals, &[BOB]);
     longer.envelope.octets += 1;
     let offered = || offer(&message, &seals, &[BOB]);
-    let cases: Vec<Case<'_>> = vec![
+    let cases: Vec<(&str, Offer, Pieces, Code)> = vec![
         ("another digest", offered(), pieces(&own, &changed), Code::INTEGRITY_FAILED),
         ("another manifest", offered(), pieces(&others, &other.bodies()[0]), Code::INTEGRITY_FAILED),
         ("another header", offered(), pieces(&of_other, &body), Code::INTEGRITY_FAILED),
@@ -246,7 +246,7 @@ async fn content_that_is_not_what_was_offered_is_refused() {
 }
 
 /// The content of a message with one leaf, as EXC-7 orders it.
-fn pieces(supply: &Supply, body: &Bytes) -> Vec<(Piece, Bytes)> {
+fn pieces(supply: &Supply, body: &Bytes) -> Pieces {
     vec![
         (Piece::Manifest, Bytes::copy_from_slice(supply.manifest.octets())),
         (Piece::Seals, supply.seals_octets().into()),
@@ -255,12 +255,12 @@ fn pieces(supply: &Supply, body: &Bytes) -> Vec<(Piece, Bytes)> {
     ]
 }
 
-fn twice(mut pieces: Vec<(Piece, Bytes)>, place: usize) -> Vec<(Piece, Bytes)> {
+fn twice(mut pieces: Pieces, place: usize) -> Pieces {
     pieces.insert(place, pieces[place].clone());
     pieces
 }
 
-fn without(mut pieces: Vec<(Piece, Bytes)>, place: usize) -> Vec<(Piece, Bytes)> {
+fn without(mut pieces: Pieces, place: usize) -> Pieces {
     pieces.remove(place);
     pieces
 }

@@ -209,7 +209,51 @@ async fn sign_only_seals_and_sends_nothing() {
     assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
 }
 
-/// proves: SUB-12, STA-8
+/// What is offered again with its token is the same submission, from whichever device of the account, at the same time
+/// or after the node was begun anew; with another token or in another account it is another one.
+///
+/// proves: SUB-16
+#[tokio::test]
+async fn a_token_makes_submissions_one() {
+    let mut world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let (mut alice, mut again) = (world.user(ALICE).await, world.user(ALICE).await);
+    let mut bob = world.user(BOB).await;
+    // Without Date and Message-Id: each submission of its own gets an identity of its own.
+    let message = letter_with(&[("From", ALICE), ("Subject", "Once")], &[("text/plain", b"Hello")]);
+    let options = |token: u8| SubmissionOptions { token: Some([token; 16]), ..SubmissionOptions::default() };
+    let to = [BOB, ALICE, "nobody@north.test"];
+    let (one, other) = tokio::join!(
+        alice.submit_with(&message, &to, options(1)),
+        again.submit_with(&message, &to, options(1))
+    );
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one.identity, other.identity);
+    world.events("north.test").settled(one.identity, BOB).await;
+    world.stop("north.test").await;
+    world.start("north.test").await;
+    let later = alice.submit_with(&message, &to, options(1)).await.unwrap();
+    assert_eq!(later.identity, one.identity);
+    // The answer as it stands now.
+    assert_eq!(later.outcomes[0].1, Disposition::Accepted);
+    assert_eq!(later.outcomes[1].1, Disposition::Accepted);
+    assert!(
+        matches!(later.outcomes[2].1, Disposition::Refused { code, .. } if code == Code::NO_SUCH_ADDRESS)
+    );
+    assert_eq!(alice.session.status(StatusQuery::Of(one.identity)).await.unwrap().len(), 1);
+    assert_eq!(bob.session.mailbox(0, 10).await.unwrap().len(), 1);
+    assert_eq!(alice.session.mailbox(0, 10).await.unwrap().len(), 1);
+
+    let second = alice.submit_with(&message, &to, options(2)).await.unwrap();
+    assert_ne!(second.identity, one.identity);
+    let mut carol = world.user("carol@north.test").await;
+    let hers = letter_with(&[("From", "carol@north.test")], &[("text/plain", b"Hello")]);
+    assert!(carol.submit_with(&hers, &[ALICE], options(1)).await.is_ok());
+    assert_eq!(alice.session.mailbox(0, 10).await.unwrap().len(), 3);
+}
+
+/// For recipients at other nodes.
+///
+/// proves: STA-8
 #[tokio::test]
 async fn what_is_given_up_in_time_is_never_heard_of() {
     let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
@@ -240,8 +284,6 @@ async fn what_is_given_up_in_time_is_never_heard_of() {
 }
 
 /// With a window of a second it goes out by itself, and not before.
-///
-/// proves: SUB-12
 #[tokio::test]
 async fn what_is_not_given_up_goes_out_in_time() {
     let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
