@@ -12,6 +12,9 @@ use waxwing_tests::{Memory, Peer, Site, World, letter, letter_with};
 const BOB: &str = "bob@south.test";
 const CAROL: &str = "carol@south.test";
 
+/// Content, piece by piece.
+type Pieces = Vec<(Piece, Bytes)>;
+
 /// A node with Bob, and with Carol for whom everything is held; peers are driven by hand.
 async fn south(limits: &str) -> World {
     let south = Site::new("south.test").rule("hold-carol", CAROL, "hold").limits(limits);
@@ -122,7 +125,7 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
 
 /// What a peer without a word of its own, or with a false one, is told.
 ///
-/// proves: EXC-16, EXC-17
+/// proves: EXC-16, EXC-17, EXC-22
 #[tokio::test]
 async fn a_peer_answers_for_what_it_offers_with_its_seal() {
     let mut world = south("").await;
@@ -211,7 +214,7 @@ async fn content_that_is_not_what_was_offered_is_refused() {
     let mut longer = offer(&message, &seals, &[BOB]);
     longer.envelope.octets += 1;
     let offered = || offer(&message, &seals, &[BOB]);
-    let cases: Vec<(&str, Offer, Vec<(Piece, Bytes)>, Code)> = vec![
+    let cases: Vec<(&str, Offer, Pieces, Code)> = vec![
         ("another digest", offered(), pieces(&own, &changed), Code::INTEGRITY_FAILED),
         ("another manifest", offered(), pieces(&others, &other.bodies()[0]), Code::INTEGRITY_FAILED),
         ("another header", offered(), pieces(&of_other, &body), Code::INTEGRITY_FAILED),
@@ -243,7 +246,7 @@ async fn content_that_is_not_what_was_offered_is_refused() {
 }
 
 /// The content of a message with one leaf, as EXC-7 orders it.
-fn pieces(supply: &Supply, body: &Bytes) -> Vec<(Piece, Bytes)> {
+fn pieces(supply: &Supply, body: &Bytes) -> Pieces {
     vec![
         (Piece::Manifest, Bytes::copy_from_slice(supply.manifest.octets())),
         (Piece::Seals, supply.seals_octets().into()),
@@ -252,12 +255,12 @@ fn pieces(supply: &Supply, body: &Bytes) -> Vec<(Piece, Bytes)> {
     ]
 }
 
-fn twice(mut pieces: Vec<(Piece, Bytes)>, place: usize) -> Vec<(Piece, Bytes)> {
+fn twice(mut pieces: Pieces, place: usize) -> Pieces {
     pieces.insert(place, pieces[place].clone());
     pieces
 }
 
-fn without(mut pieces: Vec<(Piece, Bytes)>, place: usize) -> Vec<(Piece, Bytes)> {
+fn without(mut pieces: Pieces, place: usize) -> Pieces {
     pieces.remove(place);
     pieces
 }

@@ -209,7 +209,51 @@ async fn sign_only_seals_and_sends_nothing() {
     assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
 }
 
-/// proves: SUB-12, STA-8
+/// What is offered again with its token is the same submission, from whichever device of the account, at the same time
+/// or after the node was begun anew; with another token or in another account it is another one.
+///
+/// proves: SUB-16
+#[tokio::test]
+async fn a_token_makes_submissions_one() {
+    let mut world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let (mut alice, mut again) = (world.user(ALICE).await, world.user(ALICE).await);
+    let mut bob = world.user(BOB).await;
+    // Without Date and Message-Id: each submission of its own gets an identity of its own.
+    let message = letter_with(&[("From", ALICE), ("Subject", "Once")], &[("text/plain", b"Hello")]);
+    let options = |token: u8| SubmissionOptions { token: Some([token; 16]), ..SubmissionOptions::default() };
+    let to = [BOB, ALICE, "nobody@north.test"];
+    let (one, other) = tokio::join!(
+        alice.submit_with(&message, &to, options(1)),
+        again.submit_with(&message, &to, options(1))
+    );
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one.identity, other.identity);
+    world.events("north.test").settled(one.identity, BOB).await;
+    world.stop("north.test").await;
+    world.start("north.test").await;
+    let later = alice.submit_with(&message, &to, options(1)).await.unwrap();
+    assert_eq!(later.identity, one.identity);
+    // The answer as it stands now.
+    assert_eq!(later.outcomes[0].1, Disposition::Accepted);
+    assert_eq!(later.outcomes[1].1, Disposition::Accepted);
+    assert!(
+        matches!(later.outcomes[2].1, Disposition::Refused { code, .. } if code == Code::NO_SUCH_ADDRESS)
+    );
+    assert_eq!(alice.session.status(StatusQuery::Of(one.identity)).await.unwrap().len(), 1);
+    assert_eq!(bob.session.mailbox(0, 10).await.unwrap().len(), 1);
+    assert_eq!(alice.session.mailbox(0, 10).await.unwrap().len(), 1);
+
+    let second = alice.submit_with(&message, &to, options(2)).await.unwrap();
+    assert_ne!(second.identity, one.identity);
+    let mut carol = world.user("carol@north.test").await;
+    let hers = letter_with(&[("From", "carol@north.test")], &[("text/plain", b"Hello")]);
+    assert!(carol.submit_with(&hers, &[ALICE], options(1)).await.is_ok());
+    assert_eq!(alice.session.mailbox(0, 10).await.unwrap().len(), 3);
+}
+
+/// For recipients at other nodes.
+///
+/// proves: STA-8
 #[tokio::test]
 async fn what_is_given_up_in_time_is_never_heard_of() {
     let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
@@ -240,8 +284,6 @@ async fn what_is_given_up_in_time_is_never_heard_of() {
 }
 
 /// With a window of a second it goes out by itself, and not before.
-///
-/// proves: SUB-12
 #[tokio::test]
 async fn what_is_not_given_up_goes_out_in_time() {
     let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
@@ -254,6 +296,44 @@ async fn what_is_not_given_up_goes_out_in_time() {
     let committed = north.when(&|event| matches!(event, Event::Committed { .. })).unwrap();
     let tried = north.when(&|event| matches!(event, Event::Trying { .. })).unwrap();
     assert!((tried - committed).as_millis() >= 950, "{:?}", tried - committed);
+}
+
+/// The program's answer was lost, and it offers again: by the token it is the same submission. Another token is another.
+///
+/// proves: SUB-16
+#[tokio::test]
+async fn the_same_submission_is_sent_once() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user(ALICE).await;
+    let mut bob = world.user("bob@north.test").await;
+    let to = ["bob@north.test", "nobody@north.test"];
+    let token = |octet| SubmissionOptions { token: Some([octet; 16]), ..SubmissionOptions::default() };
+    // Without a date the node gives the message one and an identity of its own each time it takes it.
+    let undated = letter_with(&[("From", ALICE), ("Subject", "Once")], &[("text/plain", b"Hello")]);
+    let first = alice.submit_with(&undated, &to, token(1)).await.unwrap();
+    let again = alice.submit_with(&undated, &to, token(1)).await.unwrap();
+    assert_eq!((again.identity, again.outcomes), (first.identity, first.outcomes));
+    let other = alice.submit_with(&undated, &to, token(2)).await.unwrap();
+    assert_ne!(other.identity, first.identity);
+    let sent = alice.session.status(StatusQuery::Latest { before: 0, limit: 10 }).await.unwrap();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(bob.session.mailbox(0, 100).await.unwrap().len(), 2);
+}
+
+/// What goes back must fit in a frame: headers of 60,000 octets do not.
+///
+/// proves: SUB-10
+#[tokio::test]
+async fn what_cannot_go_back_is_not_sealed() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user(ALICE).await;
+    let long = "x".repeat(50_000);
+    let message = with_fields(&[("From", ALICE), ("Comments", &long)]);
+    let options = SubmissionOptions { sign_only: true, ..SubmissionOptions::default() };
+    let sealed = alice.submit_with(&message, &["bob@north.test"], options).await;
+    let Err(cli::Error::Refused(failure)) = sealed else { panic!("{sealed:?}") };
+    assert_eq!(failure.code, Code::MESSAGE_TOO_LARGE);
+    assert!(alice.submit(&message, &["bob@south.test"]).await.is_ok(), "it can be sent");
 }
 
 /// proves: SUB-13, SUB-14
