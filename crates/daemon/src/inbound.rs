@@ -103,6 +103,7 @@ struct UserSession {
 }
 
 impl UserSession {
+    /// keeps: SUB-1, SUB-4
     fn account(&self) -> Result<String, Failure> {
         let unknown = || Failure {
             code: Code::AUTHENTICATION_FAILED,

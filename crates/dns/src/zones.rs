@@ -104,6 +104,7 @@ impl Zones {
 ///
 /// # Errors
 /// [`Error::SetUp`] for an address that is not loopback or is in use.
+/// keeps: DISCOVERY-11
 pub async fn serve(zones: &Zones, address: SocketAddr) -> Result<Running, Error> {
     if !address.ip().is_loopback() {
         return Err(Error::SetUp(format!("{address} is not a loopback address")));

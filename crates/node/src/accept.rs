@@ -106,6 +106,8 @@ impl Intake {
     ///
     /// # Errors
     /// A code and a text where the store cannot be read.
+    /// What costs little comes first: records of the same offer, then bounds; seals and the DNS come last. keeps: SEC-6
+    ///
     pub async fn admit(&self, envelope: Envelope, offered: Offered) -> Result<Admitted, Failure> {
         let node = &self.node;
         node.tell(Event::Offered {
@@ -314,6 +316,7 @@ impl Admission {
     }
 
     /// The leaves that are still to come, each from the octet on that is not here.
+    /// keeps: EXC-11
     async fn missing(&mut self) -> Result<Vec<(usize, u64)>, Failure> {
         let leaves: Vec<(usize, Extent)> = self
             .manifest
@@ -399,6 +402,7 @@ pub(crate) fn trouble(error: storage::Error) -> Failure {
 }
 
 /// The answers where nothing was kept for want of resources.
+/// keeps: EXC-14
 pub(crate) fn deferred(code: Code, recipients: usize) -> Vec<Disposition> {
     vec![Disposition::Deferred { code, after_seconds: DEFER_SECONDS }; recipients]
 }

@@ -66,6 +66,11 @@ impl Credentials {
     }
 }
 
+/// What a password is checked against where there is no account: the same parameters and so the same work, a salt and a
+/// hash of zero octets that no password is known for.
+const NOBODYS_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// Argon2id with the parameters of RFC 9106 section 4, second recommendation scaled as OWASP does: 19 MiB, 2 passes.
 fn hasher() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or_default())
@@ -158,15 +163,30 @@ impl Node {
     async fn check(&self, password: String, stored: Option<String>) -> Result<bool, Failure> {
         let busy = || (Code::SYSTEM_TROUBLE, "passwords cannot be checked now".to_owned());
         let _place = self.inner.credentials.checks.acquire().await.map_err(|_| busy())?;
-        let checked = tokio::task::spawn_blocking(move || match stored {
-            Some(stored) => PasswordHash::new(&stored)
-                .is_ok_and(|stored| hasher().verify_password(password.as_bytes(), &stored).is_ok()),
-            None => {
-                // The hash of this password with a salt that does not matter: the work of a check, and no match.
-                let _ = hasher().hash_password_with_salt(password.as_bytes(), &[0; 16]);
-                false
-            }
+        let stored = stored.unwrap_or_else(|| NOBODYS_HASH.to_owned());
+        let checked = tokio::task::spawn_blocking(move || {
+            PasswordHash::new(&stored)
+                .is_ok_and(|stored| hasher().verify_password(password.as_bytes(), &stored).is_ok())
         });
         checked.await.map_err(|_| busy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: SUB-3
+    #[test]
+    fn nobodys_hash_costs_what_anybodys_costs() {
+        let fresh = hasher().hash_password_with_salt(b"a password", &[7; 16]).unwrap().to_string();
+        let (fresh, nobodys) = (PasswordHash::new(&fresh).unwrap(), PasswordHash::new(NOBODYS_HASH).unwrap());
+        assert_eq!(
+            (&fresh.algorithm, fresh.version, &fresh.params),
+            (&nobodys.algorithm, nobodys.version, &nobodys.params)
+        );
+        let lengths =
+            |hash: &PasswordHash| (hash.salt.map(|salt| salt.len()), hash.hash.map(|hash| hash.len()));
+        assert_eq!(lengths(&fresh), lengths(&nobodys));
     }
 }

@@ -2,6 +2,7 @@
 
 /// The delay before the attempt after `step` failures, in milliseconds: doubling from `first_ms` to `longest_ms`, less
 /// up to a fifth by `salt`, so that what failed together does not come back together.
+/// keeps: EXC-18
 pub fn delay_ms(step: u32, first_ms: u64, longest_ms: u64, salt: u64) -> u64 {
     let doubled = first_ms.saturating_mul(1_u64.checked_shl(step.min(40)).unwrap_or(u64::MAX));
     let full = doubled.min(longest_ms).max(1);

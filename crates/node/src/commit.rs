@@ -173,6 +173,7 @@ impl Admission {
             return Ok((answers, None));
         }
         let mut trace = self.envelope.trace.clone();
+        // keeps: EXC-20
         trace.push(Hop { by: settings.domain.clone(), at: now_ms / 1000 });
         // keeps: SUB-12
         let release = self.offered.release_after_seconds.min(RELEASE_SECONDS_MAX);

@@ -136,6 +136,7 @@ impl Node {
         self.settle_claim(&claim, ledger, identity).await;
     }
 
+    /// keeps: STA-10
     async fn expire_claim(&self, claim: &Claim, domain: &Domain, courier: &dyn Courier, ledger: &mut Ledger) {
         let cookies: Vec<Cookie> = waiting(claim).map(|(_, cookie)| cookie).collect();
         if !cookies.is_empty() {
@@ -240,6 +241,7 @@ impl Node {
         }
     }
 
+    /// keeps: STA-12
     fn journal(&self, claim: &Claim, began_ms: u64, report: &Report, ledger: &mut Ledger) {
         let took_ms = self.now_ms().saturating_sub(began_ms);
         for tried in report.tried.iter().rev().take(16).rev() {
@@ -274,6 +276,8 @@ impl Node {
     }
 
     /// Ends the claim in the store, and tells.
+    /// Final dispositions travel back along the cookies, as records and never as mail. keeps: EXC-23, STA-13
+    ///
     async fn settle_claim(&self, claim: &Claim, ledger: Ledger, identity: Identity) {
         let settings = self.settings();
         let now_ms = self.now_ms();
@@ -361,6 +365,7 @@ impl Ledger {
     }
 
     /// Between the bounds that the next hop gave, near the lower one: a decision should be seen soon.
+    /// keeps: STA-4
     fn poll_again(&mut self, min_seconds: u32, max_seconds: u32) {
         let next = u64::from(min_seconds).max(1).min(u64::from(max_seconds.max(1)));
         self.poll_seconds = Some(self.poll_seconds.map_or(next, |before| before.min(next)));

@@ -103,6 +103,7 @@ impl Node {
         self.inner.observer.event(&event);
     }
 
+    /// keeps: STA-1
     fn fresh_cookie(&self) -> message::Cookie {
         let mut octets = [0; 32];
         self.inner.clock.random(&mut octets);

@@ -13,7 +13,7 @@ impl Node {
     /// # Errors
     /// A code and a text where the store cannot be read.
     ///
-    /// keeps: STA-2
+    /// keeps: STA-3
     pub fn poll(&self, holder: &str, cookies: &[Cookie]) -> Result<Vec<CookieAnswer>, Failure> {
         self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)
     }
@@ -22,6 +22,8 @@ impl Node {
     ///
     /// # Errors
     /// A code and a text where the store cannot be written.
+    ///
+    /// keeps: STA-8
     pub async fn give_up(&self, holder: &str, cookies: &[Cookie]) -> Result<(), Failure> {
         let hops = self.store().give_up(holder, cookies, self.now_ms()).await.map_err(trouble)?;
         self.inner.queue.to_tell(hops);

@@ -102,6 +102,7 @@ pub struct Rules {
 
 impl Rules {
     /// Decides about one recipient.
+    /// keeps: EXC-17
     pub fn decide(&self, evidence: &Evidence<'_>) -> Decision {
         let named = |rule: &str, verdict| Decision { verdict, rule: rule.to_owned() };
         if evidence.octets > self.octets_max {

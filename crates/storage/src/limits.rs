@@ -44,6 +44,7 @@ pub const LIST_MAX: usize = 1000;
 /// Legs that one claim returns at most.
 pub const CLAIM_MAX: usize = 1000;
 /// How long final dispositions stay answerable, in milliseconds: 10 days (`spec/06-exchange.md`).
+/// keeps: EXC-13, STA-5
 pub const RETENTION_MS_DEFAULT: u64 = 10 * 24 * 3600 * 1000;
 /// How long a partial transfer waits for its resumption, in milliseconds: two days, longer than any outage that
 /// a sender waits out between two attempts.

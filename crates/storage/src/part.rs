@@ -75,6 +75,7 @@ impl PartWriter {
     /// # Errors
     /// [`Error::Digest`] where they are not what was announced: the partial transfer is thrown away.
     /// [`Error::Io`] where the file cannot be synced.
+    /// keeps: EXC-24
     pub fn finish(mut self) -> Result<StagedPart, Error> {
         if self.hasher.octets() != self.extent.octets || self.hasher.digest() != self.extent.digest {
             self.discard();

@@ -136,7 +136,7 @@ async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> 
 
 /// What a peer without a word of its own, or with a false one, is told.
 ///
-/// proves: EXC-16, EXC-17
+/// proves: EXC-16, EXC-17, EXC-22
 #[tokio::test]
 async fn a_peer_answers_for_what_it_offers_with_its_seal() {
     let mut world = south("").await;

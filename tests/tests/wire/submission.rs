@@ -298,6 +298,44 @@ async fn what_is_not_given_up_goes_out_in_time() {
     assert!((tried - committed).as_millis() >= 950, "{:?}", tried - committed);
 }
 
+/// The program's answer was lost, and it offers again: by the token it is the same submission. Another token is another.
+///
+/// proves: SUB-16
+#[tokio::test]
+async fn the_same_submission_is_sent_once() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user(ALICE).await;
+    let mut bob = world.user("bob@north.test").await;
+    let to = ["bob@north.test", "nobody@north.test"];
+    let token = |octet| SubmissionOptions { token: Some([octet; 16]), ..SubmissionOptions::default() };
+    // Without a date the node gives the message one and an identity of its own each time it takes it.
+    let undated = letter_with(&[("From", ALICE), ("Subject", "Once")], &[("text/plain", b"Hello")]);
+    let first = alice.submit_with(&undated, &to, token(1)).await.unwrap();
+    let again = alice.submit_with(&undated, &to, token(1)).await.unwrap();
+    assert_eq!((again.identity, again.outcomes), (first.identity, first.outcomes));
+    let other = alice.submit_with(&undated, &to, token(2)).await.unwrap();
+    assert_ne!(other.identity, first.identity);
+    let sent = alice.session.status(StatusQuery::Latest { before: 0, limit: 10 }).await.unwrap();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(bob.session.mailbox(0, 100).await.unwrap().len(), 2);
+}
+
+/// What goes back must fit in a frame: headers of 60,000 octets do not.
+///
+/// proves: SUB-10
+#[tokio::test]
+async fn what_cannot_go_back_is_not_sealed() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user(ALICE).await;
+    let long = "x".repeat(50_000);
+    let message = with_fields(&[("From", ALICE), ("Comments", &long)]);
+    let options = SubmissionOptions { sign_only: true, ..SubmissionOptions::default() };
+    let sealed = alice.submit_with(&message, &["bob@north.test"], options).await;
+    let Err(cli::Error::Refused(failure)) = sealed else { panic!("{sealed:?}") };
+    assert_eq!(failure.code, Code::MESSAGE_TOO_LARGE);
+    assert!(alice.submit(&message, &["bob@south.test"]).await.is_ok(), "it can be sent");
+}
+
 /// proves: SUB-13, SUB-14
 #[tokio::test]
 async fn a_user_reads_only_its_own_mail() {
