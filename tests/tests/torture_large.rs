@@ -46,6 +46,31 @@ async fn a_large_part_goes_on_where_it_was_whoever_is_killed() -> Result<(), Tro
     result
 }
 
+/// The largest message that also becomes a file in RFC 5322 form is translated in memory, and that is bounded too.
+#[tokio::test]
+async fn the_largest_message_in_a_maildir_takes_no_more_memory() -> Result<(), Trouble> {
+    let mut world = World::lay_out(|_| {}).await?;
+    User::open_accounts(&world.north, &["alice".to_owned()]).await?;
+    User::open_accounts(&world.south, &["bob".to_owned()]).await?;
+    let file = world.folder().join("large.bin");
+    // Room for the text and the headers.
+    generate(&file, node::limits::MAILDIR_OCTETS_MAX - MIB)?;
+    world.start()?;
+    let mut user = UserProgram::start(world.folder(), &file)?;
+    user.ended().await?;
+    let mails = world.south.config()?.data().join("maildir/bob/new");
+    until(STEP_TIME, "the message in the Maildir", async || {
+        let found = std::fs::read_dir(&mails).ok().and_then(|mut files| files.next());
+        Ok(found.map(|_| ()))
+    })
+    .await?;
+    let mut peak = Peak::default();
+    peak.look(&world, &user)?;
+    println!("{peak:?}");
+    assert!(peak.most() < RESIDENT_KIB_MAX, "{peak:?}");
+    Ok(())
+}
+
 /// The most KiB that each program has had resident, over all its lives.
 #[derive(Debug, Default)]
 struct Peak {

@@ -31,8 +31,9 @@ pub const POLL_COOKIES_MAX: usize = 1_000;
 pub const EXPIRE_MAX: usize = 1_000;
 /// Milliseconds between rounds of upkeep.
 pub const UPKEEP_MS: u64 = 60_000;
-/// Octets of a message that is written to a Maildir; larger ones stay in the native mailbox only.
-pub const MAILDIR_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+/// Octets of a message that is written to a Maildir; larger ones stay in the native mailbox only. The translation holds a
+/// message about five times in memory, and a node is to stay under 150 MiB.
+pub const MAILDIR_OCTETS_MAX: u64 = 16 * 1024 * 1024;
 /// Milliseconds without an octet after which a new offer takes over a part that an older offer has left open: many round
 /// trips, and far less than the 30 seconds after which the older one is given up.
 pub const TAKE_OVER_AFTER_MS: u64 = 2_000;

@@ -7,7 +7,6 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use message::Message;
 use storage::{MailUid, MailboxEntry, Store, StoredMessage};
 
@@ -102,7 +101,8 @@ fn legacy_form(store: &dyn Store, stored: &StoredMessage) -> Option<Vec<u8>> {
 /// The whole message in memory.
 fn whole(store: &dyn Store, stored: &StoredMessage) -> Option<Message> {
     let identity = stored.manifest.identity();
-    let mut octets = Vec::new();
+    // Its room is taken once and bodies are read into it: a large message is held no more often than it must be.
+    let mut octets = Vec::with_capacity(usize::try_from(stored.manifest.message_octets()).ok()?);
     let headers = stored.headers.as_ref()?;
     for segment in stored.manifest.layout() {
         match segment {
@@ -111,7 +111,9 @@ fn whole(store: &dyn Store, stored: &StoredMessage) -> Option<Message> {
                 octets.extend_from_slice(headers.parts()[part].octets())
             }
             message::Segment::Body { part, octets: size } => {
-                octets.extend_from_slice(&body(store, identity, part, size)?);
+                let from = octets.len();
+                octets.resize(from + usize::try_from(size).ok()?, 0);
+                read_body(store, identity, part, &mut octets[from..])?;
             }
             message::Segment::Trailer => octets.extend_from_slice(b"\r\n\r\n"),
         }
@@ -119,12 +121,12 @@ fn whole(store: &dyn Store, stored: &StoredMessage) -> Option<Message> {
     Message::parse(&octets, message::Limits::default()).ok()
 }
 
-fn body(store: &dyn Store, identity: message::Identity, part: usize, octets: u64) -> Option<Bytes> {
-    if octets == 0 {
-        return Some(Bytes::new());
+/// Reads the body of a leaf, which has as many octets as the buffer.
+fn read_body(store: &dyn Store, identity: message::Identity, part: usize, buffer: &mut [u8]) -> Option<()> {
+    if buffer.is_empty() {
+        return Some(());
     }
     let reader = store.open_part(identity, part).ok()??;
-    let mut buffer = vec![0; usize::try_from(octets).ok()?];
     let mut filled = 0;
     while filled < buffer.len() {
         match reader.read_at(filled as u64, &mut buffer[filled..]).ok()? {
@@ -132,7 +134,7 @@ fn body(store: &dyn Store, identity: message::Identity, part: usize, octets: u64
             count => filled += count,
         }
     }
-    Some(Bytes::from(buffer))
+    Some(())
 }
 
 fn progress(folder: &Path) -> std::io::Result<Option<MailUid>> {
