@@ -73,7 +73,7 @@ impl Layout {
     ///
     /// # Errors
     /// Where a file cannot be written, or one that is there cannot be read.
-    pub fn prepare(folder: &Path) -> Result<Layout, Error> {
+    pub fn at(folder: &Path) -> Result<Layout, Error> {
         let (north, south) = (lay_out(folder, "north.test")?, lay_out(folder, "south.test")?);
         let dns_address = address_of(&folder.join("dns.address"))?;
         for (own, other) in [(&north, &south), (&south, &north)] {
@@ -109,7 +109,7 @@ impl Demo {
     /// # Errors
     /// What keeps it from starting.
     pub async fn start(folder: &Path, observer: &dyn Fn(&str) -> Arc<dyn Observer>) -> Result<Demo, Error> {
-        let layout = Layout::prepare(folder)?;
+        let layout = Layout::at(folder)?;
         let dns = layout.serve_zones().await?;
         Ok(Demo {
             north: start(layout.north, observer).await?,

@@ -98,8 +98,10 @@ struct Ledger {
     attempts: Vec<Attempt>,
     /// Seconds until the next poll, the soonest that any recipient needs.
     poll_seconds: Option<u64>,
-    /// Seconds after which to offer again where the next hop said so.
-    after_seconds: Option<u64>,
+    /// Seconds after which to offer again at the soonest, where the next hop had no room.
+    deferred_seconds: Option<u64>,
+    /// Whether the next hop asks for the message again.
+    again: bool,
     failed: Option<String>,
     throttled: bool,
     reached: bool,
@@ -113,7 +115,8 @@ impl Node {
             outcomes: Vec::new(),
             attempts: Vec::new(),
             poll_seconds: None,
-            after_seconds: None,
+            deferred_seconds: None,
+            again: false,
             failed: None,
             throttled: false,
             reached: false,
@@ -167,7 +170,7 @@ impl Node {
             // Offered again, the same offer gets the same answer, or the receiver asks for what it wants now.
             Answered::Again | Answered::Unknown => {
                 ledger.outcomes.push((place, Outcome::Again));
-                ledger.after_seconds = Some(0);
+                ledger.again = true;
             }
         }
     }
@@ -279,23 +282,22 @@ impl Node {
         let settings = self.settings();
         let now_ms = self.now_ms();
         let failed = ledger.failed.is_some();
+        let backoff_ms = backoff::delay_ms(
+            claim.leg.backoff,
+            settings.retry_first_ms,
+            settings.retry_longest_ms,
+            claim.leg.id.0 ^ now_ms,
+        );
+        // keeps: EXC-18
+        let deferred_ms = ledger.deferred_seconds.map(|seconds| seconds.saturating_mul(1000).max(backoff_ms));
         let delay_ms = if failed {
-            backoff::delay_ms(
-                claim.leg.backoff,
-                settings.retry_first_ms,
-                settings.retry_longest_ms,
-                claim.leg.id.0 ^ now_ms,
-            )
+            backoff_ms
         } else if ledger.throttled {
             1_000
         } else {
-            ledger
-                .after_seconds
-                .into_iter()
-                .chain(ledger.poll_seconds)
-                .min()
-                .unwrap_or(60)
-                .saturating_mul(1000)
+            let again_ms = ledger.again.then_some(0);
+            let poll_ms = ledger.poll_seconds.map(|seconds| seconds.saturating_mul(1000));
+            [again_ms, deferred_ms, poll_ms].into_iter().flatten().min().unwrap_or(60_000)
         };
         // Never later than the end of its time: what expires is told at once.
         let next_due_ms = now_ms.saturating_add(delay_ms).min(claim.envelope.expires_at_ms.max(now_ms + 1));
@@ -306,7 +308,7 @@ impl Node {
             outcomes: ledger.outcomes.clone(),
             attempts: ledger.attempts,
             next_due_ms: Some(next_due_ms),
-            advance_backoff: failed,
+            advance_backoff: failed || deferred_ms.is_some(),
         };
         if let Err(error) = self.store().settle(settlement).await {
             tracing::warn!(%error, leg = %claim.leg.id, "a claim could not be settled; it will be worked on again");
@@ -354,7 +356,7 @@ impl Ledger {
             Disposition::Deferred { after_seconds, .. } => {
                 self.outcomes.push((place, Outcome::Again));
                 let after = u64::from(after_seconds).max(1);
-                self.after_seconds = Some(self.after_seconds.map_or(after, |before| before.min(after)));
+                self.deferred_seconds = Some(self.deferred_seconds.map_or(after, |before| before.max(after)));
             }
             // The gate to a recipient's own daemon is not built yet: the node is asked to take the mail itself.
             Disposition::Redirected(_) => self.outcomes.push((place, Outcome::Again)),

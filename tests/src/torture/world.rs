@@ -25,7 +25,7 @@ impl World {
     /// Where a file cannot be written or a port not be had.
     pub async fn lay_out(change: impl Fn(&mut Config)) -> Result<World, Trouble> {
         let folder = tempfile::Builder::new().prefix("waxwing-torture-").tempdir()?;
-        let layout = Layout::prepare(folder.path())?;
+        let layout = Layout::at(folder.path())?;
         let zones = layout.serve_zones().await?;
         let (north, south) = (Node::new(layout.north), Node::new(layout.south));
         for node in [&north, &south] {
@@ -43,7 +43,7 @@ impl World {
     /// # Errors
     /// Where its files cannot be read.
     pub fn node_of(folder: &Path, domain: &str) -> Result<Node, Trouble> {
-        let layout = Layout::prepare(folder)?;
+        let layout = Layout::at(folder)?;
         let found = [layout.north, layout.south].into_iter().find(|site| site.domain == domain);
         Ok(Node::new(found.ok_or("there is no such node")?))
     }

@@ -12,6 +12,10 @@ use waxwing_tests::{Memory, Peer, Site, World, letter, letter_with};
 const BOB: &str = "bob@south.test";
 const CAROL: &str = "carol@south.test";
 
+/// As long as EXC-13 says at least, in milliseconds.
+const TEN_DAYS_MS: u64 = 10 * 24 * HOUR_MS;
+const HOUR_MS: u64 = 3_600_000;
+
 /// Content, piece by piece.
 type Pieces = Vec<(Piece, Bytes)>;
 
@@ -56,6 +60,13 @@ async fn the_same_offer_gets_the_same_answer() {
     let carol = Address::parse(CAROL).unwrap();
     world.node("south.test").decide_held(message.identity(), &carol, true).await.unwrap();
     assert_eq!(hand.offer(&message, &to).await.unwrap().dispositions[2], Disposition::Accepted);
+    // Upkeep of almost ten days later takes nothing of it away.
+    let node = world.node("south.test");
+    node.store().expire(node.now_ms() + TEN_DAYS_MS - HOUR_MS, 1_000).await.unwrap();
+    let late = hand.offer(&message, &to).await.unwrap().dispositions;
+    assert_eq!([&late[0], &late[2]], [&Disposition::Accepted; 2]);
+    let committed = world.events("south.test").count(|event| matches!(event, Event::Committed { .. }));
+    assert_eq!(committed, 1);
     check_delivered_once(&world, &message, &["bob", "carol"]);
 }
 

@@ -1,9 +1,15 @@
 //! The queue: what cannot be delivered now.
 
+use std::sync::Arc;
+
 use message::{Code, Disposition};
 use node::Event;
-use protocol::StatusQuery;
-use transport::{Alpn, HostKey, KeyKind, Limits, Server, ServerIdentity, Service, Socket};
+use protocol::{AnsweringEvent, Failure, Frame, Outcome, Settings, StatusQuery, encode};
+use transport::{
+    Alpn, Handler, HostKey, KeyKind, Later, Limits, Link, OfferSession, Reply, Server, ServerIdentity,
+    Service, Session, Socket, Step,
+};
+use waxwing_tests::world::until;
 use waxwing_tests::{Site, World, letter};
 
 const BOB: &str = "bob@south.test";
@@ -97,6 +103,62 @@ async fn a_peer_that_is_heard_from_gets_its_mail_at_once() {
     assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
     assert_eq!(retries(&world, 1).await.len(), 1, "there was no other attempt between");
     assert_eq!(bob.session.mailbox(0, 10).await.unwrap().len(), 1);
+}
+
+/// A receiver that never has room.
+struct Full;
+
+impl Handler for Full {
+    fn meet<'a>(&'a self, _: &'a Link) -> Later<'a, Result<Arc<dyn Session>, Failure>> {
+        Box::pin(async { Ok(Arc::new(Full) as Arc<dyn Session>) })
+    }
+}
+
+impl Session for Full {
+    fn offer(&self) -> Box<dyn OfferSession> {
+        Box::new(Full)
+    }
+
+    fn ask(&self, _: Frame) -> Later<'_, Reply> {
+        Box::pin(async { Reply::Frame(Frame::Done) })
+    }
+}
+
+impl OfferSession for Full {
+    fn handle(&mut self, _: AnsweringEvent) -> Later<'_, Result<Step, Failure>> {
+        let dispositions = vec![Disposition::Deferred { code: Code::SYSTEM_FULL, after_seconds: 100 }];
+        Box::pin(async { Ok(Step::Answer(Outcome { dispositions, sealed: None })) })
+    }
+}
+
+/// It asks for a hundred seconds each time; the first pauses of the sender are shorter than that, the later ones longer.
+///
+/// proves: EXC-14, EXC-18
+#[tokio::test]
+async fn what_is_deferred_is_offered_later_and_later() {
+    let site = Site::new("north.test").queue("retry-first-seconds = 75\n");
+    let mut world = World::new(&[site, Site::new("south.test")]).await;
+    let server = Server::bind(
+        Socket::bind(world.address("south.test")).unwrap(),
+        &ServerIdentity::from(world.host_key("south.test")),
+        vec![Service { alpn: Alpn::Exchange, settings: encode(&Frame::Settings(Settings::default())) }],
+        &Limits::default(),
+    )
+    .unwrap();
+    tokio::spawn(transport::serve(server, Limits::default(), Arc::new(Full)));
+    world.start("north.test").await;
+    let mut alice = world.user("alice@north.test").await;
+    alice.send(&letter("alice@north.test", "No room"), &[BOB]).await;
+    let node = world.node("north.test");
+    // 75 seconds less up to a fifth, doubled each time: 60 to 75, 120 to 150, 240 to 300. A hundred is the least.
+    for (tries, least_ms, most_ms) in [(1, 100_000, 101_000), (2, 120_000, 151_000), (3, 240_000, 301_000)] {
+        let leg = || node.store().legs(None, None, 1).unwrap().remove(0);
+        assert!(until(|| leg().attempts == tries).await, "{:?}", leg());
+        let wait_ms = leg().due_ms.saturating_sub(node.now_ms());
+        assert!((least_ms - 5_000..=most_ms).contains(&wait_ms), "{tries}: {wait_ms}");
+        node.store().retry(leg().id, node.now_ms()).await.unwrap();
+        node.wake_queue();
+    }
 }
 
 /// What was taken is sent by the node that is begun anew. The first one stops in the middle of an attempt to connect to

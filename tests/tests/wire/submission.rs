@@ -253,7 +253,7 @@ async fn a_token_makes_submissions_one() {
 
 /// For recipients at other nodes.
 ///
-/// proves: STA-8
+/// proves: SUB-12, STA-8
 #[tokio::test]
 async fn what_is_given_up_in_time_is_never_heard_of() {
     let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
@@ -296,28 +296,6 @@ async fn what_is_not_given_up_goes_out_in_time() {
     let committed = north.when(&|event| matches!(event, Event::Committed { .. })).unwrap();
     let tried = north.when(&|event| matches!(event, Event::Trying { .. })).unwrap();
     assert!((tried - committed).as_millis() >= 950, "{:?}", tried - committed);
-}
-
-/// The program's answer was lost, and it offers again: by the token it is the same submission. Another token is another.
-///
-/// proves: SUB-16
-#[tokio::test]
-async fn the_same_submission_is_sent_once() {
-    let world = World::started(&[Site::new("north.test")]).await;
-    let mut alice = world.user(ALICE).await;
-    let mut bob = world.user("bob@north.test").await;
-    let to = ["bob@north.test", "nobody@north.test"];
-    let token = |octet| SubmissionOptions { token: Some([octet; 16]), ..SubmissionOptions::default() };
-    // Without a date the node gives the message one and an identity of its own each time it takes it.
-    let undated = letter_with(&[("From", ALICE), ("Subject", "Once")], &[("text/plain", b"Hello")]);
-    let first = alice.submit_with(&undated, &to, token(1)).await.unwrap();
-    let again = alice.submit_with(&undated, &to, token(1)).await.unwrap();
-    assert_eq!((again.identity, again.outcomes), (first.identity, first.outcomes));
-    let other = alice.submit_with(&undated, &to, token(2)).await.unwrap();
-    assert_ne!(other.identity, first.identity);
-    let sent = alice.session.status(StatusQuery::Latest { before: 0, limit: 10 }).await.unwrap();
-    assert_eq!(sent.len(), 2);
-    assert_eq!(bob.session.mailbox(0, 100).await.unwrap().len(), 2);
 }
 
 /// What goes back must fit in a frame: headers of 60,000 octets do not.
