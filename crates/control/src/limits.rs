@@ -6,7 +6,7 @@ pub const MESSAGE_OCTETS_MAX: usize = 8 * 1024 * 1024;
 pub const LIST_MAX: usize = 1_000;
 /// Connections to the socket at a time: a console, a few commands, a monitor.
 pub const CONNECTIONS_MAX: usize = 64;
-/// Hexadecimal digits of an identity that are enough to search for it: shorter ones would find half the store.
-pub const IDENTITY_DIGITS_MIN: usize = 8;
+/// Hexadecimal digits of an identity: the store finds a message by all of them.
+pub const IDENTITY_DIGITS_MIN: usize = 64;
 /// Seconds in which an operator's request must be whole once it has begun.
 pub const READ_SECONDS_MAX: u64 = 10;

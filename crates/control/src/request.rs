@@ -94,8 +94,7 @@ pub enum Request {
     },
     /// The envelopes of a message; answered by [`crate::Response::Envelopes`].
     Trace {
-        /// The identity of the message in hexadecimal digits, or its first ones, at least
-        /// [`crate::limits::IDENTITY_DIGITS_MIN`].
+        /// The identity of the message, in [`crate::limits::IDENTITY_DIGITS_MIN`] hexadecimal digits.
         identity: String,
     },
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].

@@ -77,8 +77,13 @@ impl Operator for NodeOperator {
             let answer = match request {
                 Request::Status => self.status(),
                 Request::Shutdown => {
-                    // Nobody waits where the node ends already.
-                    let _ = self.stop.send(true);
+                    let stop = self.stop.clone();
+                    tokio::spawn(async move {
+                        // The answer goes out first: the end of the node ends this connection.
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        // Nobody waits where the node ends already.
+                        let _ = stop.send(true);
+                    });
                     Ok(Response::Done)
                 }
                 request => self.local.answer(request).await,

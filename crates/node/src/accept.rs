@@ -130,7 +130,11 @@ impl Intake {
                     known = Some(envelope);
                     Intent::Answered(disposition, ANSWERED_BEFORE)
                 }
-                None => self.first_sight(&envelope, recipient, looping)?,
+                None => match self.first_sight(&envelope, recipient, looping)? {
+                    // keeps: SUB-12
+                    Intent::Mailbox { .. } if offered.release_after_seconds > 0 => Intent::RouteHere,
+                    intent => intent,
+                },
             };
             if let Some((disposition, rule)) = intent.answered() {
                 node.tell(Event::Decided {

@@ -7,6 +7,7 @@ use policy::{Evidence, Verdict};
 use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
 
 use crate::accept::{ANSWERED_BEFORE, Admission, Failure, deferred, trouble};
+use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::submit;
 use crate::{Event, Node};
@@ -22,6 +23,8 @@ pub(crate) enum Intent {
     Held { account: String, rule: String },
     /// On to another node.
     Route,
+    /// Into a mailbox here, but only once the time for undoing it has passed.
+    RouteHere,
 }
 
 impl Intent {
@@ -142,7 +145,14 @@ impl Admission {
             Origin::Peer { .. } => {
                 let mut seals = self.seals.clone();
                 let relayed = self.intents.contains(&Intent::Route);
-                if relayed && seals.len() < message::limits::SEALS_MAX {
+                if relayed && seals.len() >= message::limits::SEALS_MAX {
+                    // Without it the next node would refuse what we bring.
+                    return Err((
+                        Code::NOT_AUTHORIZED,
+                        "no room for the seal of this node as a forwarder".to_owned(),
+                    ));
+                }
+                if relayed {
                     let ours = &self.node.settings().domain;
                     seals.push(self.node.seal(&manifest, ours, Role::Forwarder, |_| {})?);
                 }
@@ -269,6 +279,10 @@ impl Admission {
                 let reason = format!("rule {rule}");
                 let effect = Effect::Pend { account: Some(account.clone()), wanted: None, reason };
                 (effect, pending(node.settings().hold_ms))
+            }
+            Intent::RouteHere => {
+                let lane = Lane::new(LOCAL_LANE).map_err(trouble)?;
+                (Effect::Queue { lane }, pending(node.settings().queue_ms))
             }
             Intent::Route => {
                 let lane = Lane::new(&format!("exchange:{}", address.domain())).map_err(trouble)?;

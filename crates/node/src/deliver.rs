@@ -6,6 +6,7 @@ use message::address::Domain;
 use message::{Code, Cookie, Disposition, Envelope, Identity};
 use storage::{Attempt, Claim, Outcome, Settlement, Store, StoredMessage};
 
+use crate::here::LOCAL_LANE;
 use crate::outside::Later;
 use crate::{Event, Node, backoff};
 
@@ -121,6 +122,12 @@ impl Node {
             throttled: false,
             reached: false,
         };
+        if claim.leg.lane.as_str() == LOCAL_LANE {
+            ledger.outcomes = self.deliver_here(&claim).await;
+            ledger.failed =
+                ledger.outcomes.is_empty().then(|| "the mailbox cannot be written now".to_owned());
+            return self.settle_claim(&claim, ledger, identity).await;
+        }
         match domain_of(&claim.leg.lane) {
             Some(domain) if self.now_ms() >= claim.envelope.expires_at_ms => {
                 self.expire_claim(&claim, &domain, courier.as_ref(), &mut ledger).await;

@@ -10,6 +10,7 @@ mod backoff;
 mod commit;
 mod deliver;
 mod event;
+mod here;
 pub mod limits;
 mod maildir;
 mod outside;

@@ -1,5 +1,6 @@
 //! The one binary: `waxwing` is the node, the user's program and the operator's commands.
 
+mod keys;
 mod local;
 mod quickstart;
 mod show;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
 
 async fn run(invocation: Invocation) -> ExitCode {
     if !invocation.command.needs_daemon() {
-        return cli::run(invocation, &Hooks::default()).await;
+        return cli::run(invocation, &Hooks { domain_keys: Some(Box::new(keys::DnsKeys)) }).await;
     }
     match &invocation.command {
         Command::Quickstart(args) => quickstart::run(args, invocation.global.json).await,
@@ -33,10 +34,10 @@ async fn run(invocation: Invocation) -> ExitCode {
                 let observer = Arc::new(show::Printer::for_service(invocation.global.json));
                 match daemon::serve(&config, observer).await {
                     Ok(()) => ExitCode::SUCCESS,
-                    Err(error) => fail(&error),
+                    Err(error) => fail_to_start(&error),
                 }
             }
-            Err(error) => fail(&error),
+            Err(error) => fail_to_start(&error),
         },
         Command::Config(ConfigCommand::Show { config } | ConfigCommand::Check { config }) => {
             match daemon::Config::read(config).and_then(|read| read.to_text()) {
@@ -48,11 +49,17 @@ async fn run(invocation: Invocation) -> ExitCode {
                     println!("{} is in order", config.display());
                     ExitCode::SUCCESS
                 }
-                Err(error) => fail(&error),
+                Err(error) => fail_to_start(&error),
             }
         }
         _ => local::run(&invocation).await,
     }
+}
+
+/// A configuration that is not right is a mistake of its author (2), all else a fault of this machine (5).
+fn fail_to_start(error: &daemon::Error) -> ExitCode {
+    let code = fail(error);
+    if matches!(error, daemon::Error::Config { .. }) { ExitCode::from(2) } else { code }
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {

@@ -251,6 +251,33 @@ async fn a_token_makes_submissions_one() {
     assert_eq!(alice.session.mailbox(0, 10).await.unwrap().len(), 3);
 }
 
+/// Undo holds for a recipient at the same node as for any other.
+///
+/// proves: SUB-12
+#[tokio::test]
+async fn undo_holds_at_home() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user(ALICE).await;
+    let mut bob = world.user("bob@north.test").await;
+    let after =
+        |seconds| SubmissionOptions { release_after_seconds: seconds, ..SubmissionOptions::default() };
+    let message = with_fields(&[("From", ALICE), ("Comments", "not yet")]);
+    let sent = alice.submit_with(&message, &["bob@north.test"], after(3600)).await.unwrap();
+    assert!(matches!(sent.outcomes[0].1, Disposition::Pending { .. }), "{:?}", sent.outcomes);
+    let cookies = vec![cookie(&sent.outcomes[0].1)];
+    alice.session.give_up(cookies).await.unwrap();
+    assert_eq!(alice.dispositions(sent.identity).await, [Disposition::Withdrawn]);
+    let later = with_fields(&[("From", ALICE), ("Comments", "soon")]);
+    let sent = alice.submit_with(&later, &["bob@north.test"], after(1)).await.unwrap();
+    assert_eq!(
+        world.events("north.test").settled(sent.identity, "bob@north.test").await,
+        Disposition::Accepted
+    );
+    let mail = bob.session.mailbox(0, 10).await.unwrap();
+    assert_eq!(mail.iter().map(|entry| entry.identity).collect::<Vec<_>>(), [sent.identity]);
+    assert_eq!(alice.session.status(StatusQuery::Latest { before: 0, limit: 10 }).await.unwrap().len(), 2);
+}
+
 /// For recipients at other nodes.
 ///
 /// proves: SUB-12, STA-8

@@ -187,7 +187,7 @@ pub struct LegChoice {
 /// `trace`.
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
-    /// The identity of the message, or its first digits (8 at the least)
+    /// The identity of the message, 64 hexadecimal digits; `waxwing status --json` prints them
     #[arg(value_name = "ID")]
     pub identity: String,
 }

@@ -93,11 +93,9 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Queue(command) => vec![queue(command)],
         Command::Trace(arguments) => {
             let identity = arguments.identity.to_ascii_lowercase();
-            let least = control::limits::IDENTITY_DIGITS_MIN;
-            if !(least..=64).contains(&identity.len()) || !identity.bytes().all(|c| c.is_ascii_hexdigit()) {
-                return Err(Error::usage(format!(
-                    "an identity is given by {least} to 64 hexadecimal digits"
-                )));
+            let digits = control::limits::IDENTITY_DIGITS_MIN;
+            if identity.len() != digits || !identity.bytes().all(|c| c.is_ascii_hexdigit()) {
+                return Err(Error::usage(format!("an identity is given by its {digits} hexadecimal digits")));
             }
             vec![Request::Trace { identity }]
         }
@@ -198,7 +196,8 @@ mod tests {
             Ok(Request::QueueHold { legs: Legs::Lane("exchange:b.test".to_owned()) }),
         );
         check("waxwing queue show 9", Ok(Request::QueueShow { leg: 9 }));
-        check("waxwing trace ABCDEF01", Ok(Request::Trace { identity: "abcdef01".to_owned() }));
+        let whole = format!("waxwing trace {}", "ABCDEF01".repeat(8));
+        check(&whole, Ok(Request::Trace { identity: "abcdef01".repeat(8) }));
         check("waxwing trace abcdef0", Err(2));
         check("waxwing trace abcdefgh", Err(2));
         check(
