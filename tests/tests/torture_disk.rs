@@ -149,6 +149,10 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: a node that is being killed may have files open for a moment more.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+        // The folder of the world could not be removed while a disk was in it: data is in the folder of a node there.
+        if let Some(world) = self.0.ancestors().nth(2) {
+            let _ = std::fs::remove_dir_all(world);
+        }
     }
 }
 
