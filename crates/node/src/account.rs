@@ -7,13 +7,16 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use argon2::{Algorithm, Argon2, Params, Version};
 use message::Code;
 use message::address::fold::AccountKey;
-use message::address::{Address, LocalPart};
+use message::address::registration::{self, RegistrationError};
+use message::address::{Address, LocalPart, Skeleton};
 use storage::{AccountRecord, DeviceRecord};
 use tokio::sync::Semaphore;
 
 use crate::Node;
 use crate::accept::{Failure, trouble};
-use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_FAILURES_KEPT, PASSWORD_FAILURES_MAX, PASSWORD_WINDOW_MS};
+use crate::limits::{
+    ACCOUNTS_PAGE, PASSWORD_CHECKS_MAX, PASSWORD_FAILURES_KEPT, PASSWORD_FAILURES_MAX, PASSWORD_WINDOW_MS,
+};
 
 /// The folded form under which the owning domain keeps an address.
 pub(crate) fn fold(address: &Address) -> Address {
@@ -91,6 +94,12 @@ impl Node {
             return Err((Code::NO_ROUTE, format!("{foreign} is not of a domain that is served here")));
         }
         let before = self.store().account(name).map_err(trouble)?;
+        for address in addresses {
+            let had = before.as_ref().is_some_and(|account| account.addresses.contains(&fold(address)));
+            if !had {
+                self.check_registration(name, address)?;
+            }
+        }
         let password_hash = match password {
             Some(password) => Some(self.hash(password).await?),
             None => before.as_ref().and_then(|account| account.password_hash.clone()),
@@ -103,6 +112,34 @@ impl Node {
             disabled: false,
         };
         self.store().put_account(account).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+    }
+
+    /// Whether a new address may be registered: fit to be a name, and not to be taken for one of another account. The
+    /// names that every domain reserves (postmaster, abuse) are the operator's to give, and only the operator comes here.
+    fn check_registration(&self, name: &str, address: &Address) -> Result<(), Failure> {
+        let refused = |error: RegistrationError| {
+            Err((Code::INVALID_ARGUMENTS, format!("{address} cannot be given: {error}")))
+        };
+        match registration::candidate(address.local()) {
+            Ok(_) | Err(RegistrationError::Reserved) => {}
+            Err(error) => return refused(error),
+        }
+        let skeleton = Skeleton::of_key(&AccountKey::of(address.local()));
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store().accounts(after.as_deref(), ACCOUNTS_PAGE).map_err(trouble)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.name.clone());
+            for taken in
+                page.iter().filter(|account| account.name != name).flat_map(|account| &account.addresses)
+            {
+                if taken.domain() == address.domain()
+                    && Skeleton::of_key(&AccountKey::of(taken.local())) == skeleton
+                {
+                    return refused(RegistrationError::LooksLike(taken.to_string()));
+                }
+            }
+        }
     }
 
     /// Enrols a device key for an account, by password; `network` is where the device is, for the count of failures.

@@ -13,6 +13,8 @@ pub const KEYS_MAX: usize = 10_000;
 pub const OTHER_ISSUERS_MAX: usize = 4;
 /// How long a key is remembered at the most, in milliseconds, whatever its TTL says.
 pub const KEY_MS_MAX: u64 = 3_600_000;
+/// Accounts read at a time when a new address is held against those that exist.
+pub const ACCOUNTS_PAGE: usize = 500;
 /// Octets of the header block and the seals that go back to a user: they have to fit in one frame (SUB-10).
 pub const SEALED_OCTETS_MAX: usize = 49_152;
 /// Seconds for which a submission may be kept before it is sent: what is planned further ahead belongs in a calendar.

@@ -249,3 +249,25 @@ async fn a_closed_account_is_refused_at_once() {
     let refused = alice.submit(&letter("alice@north.test", "Too late"), &["alice@north.test"]).await;
     assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
 }
+
+/// An address that looks like somebody's is not given to somebody else; the names that a domain reserves may be given by
+/// its operator.
+///
+/// proves: ADDR-12, ADDR-13
+#[tokio::test]
+async fn an_address_that_looks_like_anothers_is_not_given() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let node = world.node("north.test");
+    let add = async |name: &str, address: &str| {
+        let address = message::address::Address::parse(address).unwrap();
+        node.put_account(name, std::slice::from_ref(&address), None).await.map_err(|(_, text)| text)
+    };
+    assert_eq!(add("alice", "alice@north.test").await, Ok(()));
+    assert_eq!(add("alice", "alice@north.test").await, Ok(()), "its own");
+    assert_eq!(add("office", "postmaster@north.test").await, Ok(()));
+    // A digit one for the letter l, a Cyrillic letter among Latin ones, a reserved name in disguise.
+    for address in ["a1ice@north.test", "\u{430}lice@north.test", "adrnin@north.test", "ALICE@north.test"] {
+        assert!(add("eve", address).await.is_err(), "{address}");
+    }
+    assert_eq!(add("eve", "eve@north.test").await, Ok(()));
+}

@@ -23,7 +23,7 @@ pub use server::serve;
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Octets that are read from a source or a stream at a time.
-const CHUNK_OCTETS: usize = 256 * 1024;
+const CHUNK_OCTETS: usize = 128 * 1024;
 
 /// Who answers an offer: the one trait by which the house above hears of connections.
 pub trait Handler: Send + Sync + 'static {

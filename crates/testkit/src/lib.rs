@@ -1,1 +1,0 @@
-//! A virtual clock, a seeded network, fixed zones and whole worlds for tests.
