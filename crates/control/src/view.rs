@@ -34,37 +34,29 @@ pub struct ListenerView {
 /// What waits, in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct QueueView {
-    /// Legs that wait for their time.
+    /// Legs in the queue, whatever they wait for.
     pub waiting: u64,
-    /// Legs that are due and not yet claimed.
-    pub due: u64,
     /// Legs on their way at this moment.
     pub active: u64,
-    /// Legs that an operator holds.
-    pub held: u64,
-    /// When the oldest of them was accepted.
-    pub oldest_at_ms: Option<u64>,
+    /// Next hops that have legs.
+    pub lanes: u64,
+    /// Legs whose records cannot be read; they are left alone until the store is mended.
+    pub quarantined: u64,
     /// When the next one is due.
     pub next_due_ms: Option<u64>,
 }
 
-/// What the store holds, in numbers.
+/// The store in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StoreView {
     /// The name of the engine.
     pub engine: String,
-    /// Messages with content.
-    pub messages: u64,
-    /// Envelopes whose status is still answered.
-    pub envelopes: u64,
-    /// Entries in mailboxes.
-    pub mailbox_entries: u64,
-    /// Accounts.
-    pub accounts: u64,
-    /// Cookies that were given out and are not settled.
-    pub cookies: u64,
-    /// Octets on the disk, as far as the engine tells.
-    pub octets: u64,
+    /// Commits since it was opened.
+    pub commits: u64,
+    /// Transactions in those commits.
+    pub operations: u64,
+    /// Free octets on its disk.
+    pub free_octets: Option<u64>,
     /// Why the store takes no more mail; absent where it does.
     pub read_only: Option<String>,
 }

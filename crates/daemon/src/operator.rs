@@ -160,7 +160,10 @@ impl LocalOperator {
                 Ok(Response::Done)
             }
             Request::StoreCheck | Request::StoreCompact => self.blocking(request).await,
-            Request::Peers => Ok(Response::Peers { peers: Vec::new() }),
+            Request::Peers => Err(Failure::new(
+                FailureKind::Unavailable,
+                "this version counts connections (`waxwing node`) and cannot list them",
+            )),
             Request::Shutdown => Err(Failure::new(FailureKind::Unavailable, "no node runs here")),
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
@@ -175,15 +178,18 @@ impl LocalOperator {
             queue: QueueView {
                 waiting: numbers.legs,
                 active: numbers.claimed,
+                lanes: numbers.lanes,
+                quarantined: numbers.quarantined,
                 next_due_ms,
-                ..QueueView::default()
             },
             store: StoreView {
                 engine: self.engine.clone(),
+                commits: numbers.commits,
+                operations: numbers.operations,
+                free_octets: numbers.free_octets,
                 read_only: numbers
                     .read_only
                     .then(|| "a commit has failed; restart after the cause is mended".to_owned()),
-                ..StoreView::default()
             },
             ..StatusView::default()
         })))

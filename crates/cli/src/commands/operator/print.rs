@@ -72,20 +72,21 @@ fn status_lines(status: &StatusView) -> Vec<String> {
     let (queue, store) = (&status.queue, &status.store);
     lines.push(format!("connections  {}", status.connections));
     lines.push(format!(
-        "queue        {} wait, {} due, {} active, {} held",
-        queue.waiting, queue.due, queue.active, queue.held
+        "queue        {} wait for {} next hops, {} on their way",
+        queue.waiting, queue.lanes, queue.active
     ));
-    if let Some(at) = queue.oldest_at_ms {
-        lines.push(format!("oldest       {}", time(at)));
+    if queue.quarantined > 0 {
+        lines.push(format!("             {} cannot be read: run `waxwing store check`", queue.quarantined));
     }
+    if let Some(at) = queue.next_due_ms {
+        lines.push(format!("next due     {}", time(at)));
+    }
+    let free = store.free_octets.map_or_else(String::new, |octets| format!(", {} free", size(octets)));
     lines.push(format!(
-        "store        {}: {} messages, {} envelopes, {} in mailboxes, {} accounts, {}",
+        "store        {}: {} transactions in {} commits{free}",
         clean(&store.engine),
-        store.messages,
-        store.envelopes,
-        store.mailbox_entries,
-        store.accounts,
-        size(store.octets)
+        store.operations,
+        store.commits
     ));
     if let Some(reason) = &store.read_only {
         lines.push(format!("{}  {}", paint(BAD, "store takes no more mail:"), clean(reason)));
