@@ -15,6 +15,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use storage::limits::{KEY_OCTETS_MAX, VALUE_OCTETS_MAX};
 use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View};
@@ -23,6 +24,10 @@ use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View};
 const CACHE_OCTETS: u64 = 64 * 1024 * 1024;
 /// Milliseconds between sled's own flushes. They add nothing to durability and bound what a clean close has to do.
 const FLUSH_EVERY_MS: u64 = 500;
+
+/// How often and how long to wait for the lock: two seconds in all. Flushing what is left takes milliseconds.
+const LOCK_WAITS: u32 = 100;
+const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// A sled database that is written to by the rules of this crate only.
 #[derive(Debug)]
@@ -40,12 +45,7 @@ impl Sled {
     /// [`Error::Io`] where it cannot be opened, is in use by another process, or cannot be synced.
     pub fn open(directory: &Path) -> Result<Sled, Error> {
         let fresh = !directory.join("db").exists();
-        let tree = sled::Config::new()
-            .path(directory)
-            .cache_capacity(CACHE_OCTETS)
-            .flush_every_ms(Some(FLUSH_EVERY_MS))
-            .open()
-            .map_err(failure)?;
+        let tree = open_unlocked(directory)?;
         let file = File::open(directory.join("db"))?;
         if fresh {
             tree.flush().map_err(failure)?;
@@ -61,6 +61,28 @@ impl Sled {
         // `flush` only asks the kernel to begin writing. This waits until the disk has it.
         Ok(self.file.sync_data()?)
     }
+}
+
+/// Opens the database, and waits a while where it is locked: a database that was dropped in this process lets go of its
+/// lock from a thread of its own and tells nobody.
+fn open_unlocked(directory: &Path) -> Result<sled::Db, Error> {
+    let config =
+        sled::Config::new().path(directory).cache_capacity(CACHE_OCTETS).flush_every_ms(Some(FLUSH_EVERY_MS));
+    let mut waits = LOCK_WAITS;
+    loop {
+        match config.open() {
+            Err(error) if is_locked(&error) && waits > 0 => {
+                waits -= 1;
+                std::thread::sleep(LOCK_WAIT);
+            }
+            opened => return opened.map_err(failure),
+        }
+    }
+}
+
+/// Whether someone has the lock: sled says it in the words of an input or output error.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 /// Opens the store of a node in this directory: the database in `sled`, the files of large parts beside it.
