@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use message::address::Domain;
-use message::{Code, Disposition, Envelope};
+use message::{Code, Cookie, Disposition, Envelope};
 use node::{Admission, Admitted, Intake, Next, Node, Offered};
 use protocol::{AnsweringEvent, Failure, Frame, Offer, Outcome, StatusQuery};
 use storage::{EnvelopeId, MailUid, Origin};
@@ -92,6 +92,10 @@ impl Session for PeerSession {
 
     fn ask(&self, request: Frame) -> Later<'_, Reply> {
         Box::pin(async move { reply(holder_request(&self.node, self.domain.as_str(), request).await) })
+    }
+
+    fn news(&self) -> Option<tokio::sync::mpsc::Receiver<Cookie>> {
+        self.node.settlements(self.domain.as_str())
     }
 }
 

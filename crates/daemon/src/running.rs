@@ -56,8 +56,8 @@ impl Running {
             roots: roots.clone(),
             settings: protocol_settings(config),
         };
-        let courier =
-            ExchangeCourier { resolver, pool: Pool::new(client), limits: limits.clone(), pins, roots };
+        let pool = Pool::with_listener(client, Arc::new(node.settled_listener()));
+        let courier = ExchangeCourier { resolver, pool, limits: limits.clone(), pins, roots };
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;

@@ -111,6 +111,7 @@ impl Dispatcher {
             }
             while workers.try_join_next().is_some() {}
             self.tell_next_hops();
+            self.node.poll_heard();
             let claims = self.claim(&busy, WORKERS_MAX - working).await;
             let more = !claims.is_empty();
             for claim in claims {
@@ -136,6 +137,7 @@ impl Dispatcher {
     fn tell_next_hops(&self) {
         let mut by_domain: HashMap<Domain, Vec<Cookie>> = HashMap::new();
         for hop in self.node.inner.queue.take_given_up() {
+            self.node.inner.hints.forget(&hop.cookie);
             if let Some(domain) = domain_of(&hop.lane) {
                 by_domain.entry(domain).or_default().push(hop.cookie);
             }

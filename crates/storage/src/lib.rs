@@ -45,7 +45,7 @@ pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
 pub use queue::{
-    Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Settled, Settlement,
+    Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled, Settlement,
 };
 pub use store::{Store, Wait};
 pub use upkeep::{Exported, Finding, FindingKind, Statistics};

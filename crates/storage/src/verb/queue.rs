@@ -109,6 +109,10 @@ pub(crate) fn release_lane(
     for (key, _) in tx.range(&from, &to, LIST_MAX)? {
         let Some(leg) = key::last_long(&key).map(LegId).filter(|leg| !claimed(*leg)) else { continue };
         let Ok(Some(record)) = load::<LegRecord>(tx, &key::leg(leg)) else { continue };
+        // What waits for an answer, for its time or because it was asked to, waits on.
+        if !record.unreached {
+            continue;
+        }
         let released = match load_envelope(tx, record.envelope) {
             Ok(Some(envelope)) => envelope.release_at_ms.is_none_or(|at_ms| at_ms <= now_ms),
             _ => false,
