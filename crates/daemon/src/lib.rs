@@ -6,6 +6,7 @@
 
 mod clock;
 mod config;
+mod damaged;
 mod demo;
 mod error;
 mod export;
@@ -19,6 +20,7 @@ mod source;
 mod view;
 
 pub use config::{Config, EngineConfig};
+pub use damaged::DamagedStore;
 pub use demo::{Demo, DemoNode, Layout, Site};
 pub use error::Error;
 pub use export::{Summary, export};

@@ -132,11 +132,16 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     make_private(&data)?;
     let settings =
         storage::Settings { free_octets_floor: config.store.free_octets, ..storage::Settings::default() };
-    let folder = data.join("store");
+    let folder = store_folder(config);
     Ok(match config.store.engine {
         EngineConfig::Sled => Arc::new(storage_sled::open(&folder, settings)?),
         EngineConfig::Redb => Arc::new(storage_redb::open(&folder, settings)?),
     })
+}
+
+/// Where the store of a configuration is.
+pub(crate) fn store_folder(config: &Config) -> PathBuf {
+    config.data().join("store")
 }
 
 /// Makes a folder that only its owner may open: the control socket is in it.

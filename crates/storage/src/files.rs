@@ -87,6 +87,11 @@ impl Files {
         Ok(Files::at(Place::Directory(directory.to_owned())))
     }
 
+    /// The rooms as they are, to look at only.
+    pub(crate) fn as_found(directory: &Path) -> Files {
+        Files::at(Place::Directory(directory.to_owned()))
+    }
+
     /// Rooms in memory.
     pub(crate) fn in_memory(memory: Arc<MemoryFiles>) -> Files {
         Files::at(Place::Memory(memory))

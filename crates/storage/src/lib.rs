@@ -49,3 +49,4 @@ pub use queue::{
 };
 pub use store::{Store, Wait};
 pub use upkeep::{Exported, Finding, FindingKind, Statistics};
+pub use verb::check::check_parts;
