@@ -22,6 +22,8 @@ pub use config::{Config, EngineConfig};
 pub use demo::{Demo, DemoNode, Layout, Site};
 pub use error::Error;
 pub use export::{Summary, export};
+pub use inbound::{peer_session, user_session};
 pub use keys::key_of;
 pub use operator::LocalOperator;
 pub use running::{Running, open_store, serve};
+pub use source::{StoreSource, supply};
