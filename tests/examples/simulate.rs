@@ -53,6 +53,7 @@ fn many(from: u64, count: u64) -> ExitCode {
         all.acknowledged,
         all.delivered
     );
+    println!("what became of recipients: {:?}", all.outcomes);
     for (seed, broken) in &all.failed {
         println!("FAILED seed {seed}: {}: {}", broken.invariant, broken.what);
     }

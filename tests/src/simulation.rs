@@ -1,5 +1,6 @@
 //! Simulated worlds whose nodes answer by the daemon's own adapters, and the sweep over many of them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,8 @@ pub struct Sweep {
     pub acknowledged: usize,
     /// Mails that have reached mailboxes.
     pub delivered: usize,
+    /// What became of recipients, by the word for it.
+    pub outcomes: BTreeMap<&'static str, usize>,
     /// Milliseconds that passed in them.
     pub lasted_ms: u64,
     /// Seeds whose worlds broke an invariant, and what was broken first.
@@ -66,6 +69,7 @@ pub fn sweep(seeds: Range<u64>, threads: usize, progress: &(dyn Fn(u64) + Sync))
             sweep.acknowledged += ended.acknowledged;
             sweep.delivered += ended.delivered;
             sweep.lasted_ms += ended.lasted_ms;
+            sweep.count(&ended.outcomes);
             sweep.failed.extend(ended.broken.into_iter().next().map(|broken| (seed, broken)));
             progress(done.fetch_add(1, Ordering::SeqCst) + 1);
         }
@@ -85,7 +89,12 @@ impl Sweep {
         self.acknowledged += other.acknowledged;
         self.delivered += other.delivered;
         self.lasted_ms += other.lasted_ms;
+        self.count(&other.outcomes);
         self.failed.extend(other.failed);
         self
+    }
+
+    fn count(&mut self, outcomes: &BTreeMap<&'static str, usize>) {
+        outcomes.iter().for_each(|(word, count)| *self.outcomes.entry(word).or_default() += count);
     }
 }

@@ -66,7 +66,7 @@ impl Courier for SimulatedCourier {
             match reply {
                 Frame::Answers(answers) if answers.len() == cookies.len() => {
                     for (cookie, answer) in cookies.iter().zip(&answers) {
-                        self.scene.watch.poll_answered(&self.scene, taker, cookie, answer);
+                        self.scene.watch.poll_answered(&self.scene, (self.place, taker), cookie, answer);
                     }
                     Ok(answers.into_iter().map(answered).collect())
                 }
@@ -132,6 +132,7 @@ impl SimulatedCourier {
     async fn ask(&self, domain: &Domain, request: &Frame) -> Result<(usize, Frame), Trouble> {
         let (taker, mut pipe) = self.connect(domain).await?;
         if let Frame::Poll(cookies) = request {
+            self.scene.tell(self.place, &format_args!("asks d{taker} about {} cookies", cookies.len()));
             cookies.iter().for_each(|cookie| self.scene.watch.polled(&self.scene, self.place, cookie));
         }
         drive::ask(&mut pipe, request).await.map(|reply| (taker, reply)).map_err(trouble)

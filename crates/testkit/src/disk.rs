@@ -104,6 +104,11 @@ impl Disk {
         self.state().cut = Some(cut);
     }
 
+    /// The power does not go, where that was planned and has not come about.
+    pub fn keep_power(&self) {
+        self.state().cut = None;
+    }
+
     /// Waits until the power has gone as planned.
     pub async fn power_gone(&self) {
         self.power.notified().await;

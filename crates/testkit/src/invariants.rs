@@ -147,7 +147,10 @@ fn check_sent(scene: &Scene, sent: &Sent, envelopes: &[EnvelopeRecord]) {
         .iter()
         .filter(|envelope| envelope.identity == sent.identity && envelope.origin == holder)
         .collect();
-    if sent.answers.is_some() && own.len() != 1 {
+    // Where everybody was refused at once, the answer itself was the report.
+    let refused = |answer: &Disposition| matches!(answer, Disposition::Refused { .. });
+    let owed = sent.answers.as_ref().is_some_and(|answers| !answers.iter().all(refused));
+    if own.len() > 1 || (owed && own.is_empty()) {
         let what = format!("d{} has {} records of {}", sent.site, own.len(), sent.identity);
         scene.story.broken(if own.is_empty() { KEPT } else { ONE_EFFECT }, what);
     }

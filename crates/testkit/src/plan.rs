@@ -254,7 +254,10 @@ fn troubles(count: usize, random: &mut Random) -> Vec<(u64, Happening)> {
         .map(|_| {
             let site = random.place(count);
             let other = (site + 1 + random.place(count - 1)) % count;
-            let for_ms = if random.chance(30) {
+            let for_ms = if random.chance(3) {
+                // Longer than some queues try.
+                random.between(5 * HOUR_MS, 40 * HOUR_MS)
+            } else if random.chance(30) {
                 random.between(10 * MINUTE_MS, 2 * HOUR_MS)
             } else {
                 random.between(100, 5 * MINUTE_MS)

@@ -1,6 +1,7 @@
 //! One place of a world: what outlives the crashes of its node, and the node that runs there just now.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dns::{FixedZones, Record};
@@ -30,6 +31,7 @@ pub struct Site {
     pub(crate) protocol: protocol::Settings,
     settings: Settings,
     random: Mutex<Random>,
+    starts: AtomicU64,
     running: Mutex<Option<Running>>,
 }
 
@@ -86,6 +88,7 @@ impl Site {
             protocol,
             settings,
             random: Mutex::new(random),
+            starts: AtomicU64::new(0),
             running: Mutex::new(None),
         }
     }
@@ -99,6 +102,11 @@ impl Site {
     /// The store of the node that runs here.
     pub(crate) fn store(&self) -> Option<Arc<dyn Store>> {
         self.node().map(|(node, _)| node.store().clone())
+    }
+
+    /// How often the node was started.
+    pub(crate) fn life_number(&self) -> u64 {
+        self.starts.load(Ordering::SeqCst)
     }
 
     /// What the clock of the node says.
@@ -123,11 +131,14 @@ impl Site {
         let store = match self.disk.open(&life) {
             Ok(store) => Arc::new(store),
             Err(error) => {
+                // The power may have gone just now.
+                self.disk.lose_cache();
                 scene.tell(self.place, &format!("cannot start: {error}"));
                 return;
             }
         };
         scene.tell(self.place, &"starts");
+        self.starts.fetch_add(1, Ordering::SeqCst);
         let random = self.random.lock().unwrap_or_else(PoisonError::into_inner).branch();
         let clock = NodeClock::new(scene.timeline, self.shift.clone(), life.clone(), random);
         let teller = Teller { scene: scene.clone(), place: self.place, life: life.clone() };

@@ -33,8 +33,10 @@ struct Given {
     taker: usize,
     holder: Domain,
     min_seconds: u32,
-    /// When it was given or asked about last, by the clock of the holder, in milliseconds.
-    asked_at_ms: u64,
+    /// When its holder was told last how long to wait, in milliseconds, by the holder's clock and in truth.
+    told_at_ms: [u64; 2],
+    /// In which life of its holder: a crash forgets what was not yet written down.
+    told_in: u64,
     settled: Option<Disposition>,
 }
 
@@ -63,6 +65,13 @@ impl Watch {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let all = self.all();
         (all.sent.iter().filter(|sent| sent.answers.is_some()).count(), all.mail.len())
+    }
+
+    /// What became of recipients, as their authors have seen it, by the word for it.
+    pub(crate) fn outcomes(&self) -> BTreeMap<&'static str, usize> {
+        let mut outcomes = BTreeMap::new();
+        self.all().finals.values().for_each(|one| *outcomes.entry(one.word()).or_default() += 1);
+        outcomes
     }
 
     pub(crate) fn all_sent(&self) -> Vec<Sent> {
@@ -151,33 +160,45 @@ impl Watch {
         cookie: Cookie,
         min_seconds: u32,
     ) {
-        let asked_at_ms = scene.sites[holder].now_ms(scene);
+        let told_at_ms = [scene.sites[holder].now_ms(scene), scene.timeline.now_ms()];
+        let told_in = scene.sites[holder].life_number();
         let holder = scene.sites[holder].plan.domain.clone();
-        let given = Given { taker, holder, min_seconds, asked_at_ms, settled: None };
+        let given = Given { taker, holder, min_seconds, told_at_ms, told_in, settled: None };
         self.all().cookies.entry(*cookie.as_bytes()).or_insert(given);
     }
 
-    /// A node asks about a cookie: no sooner than it was told, by its own clock.
+    /// A node asks about a cookie: no sooner than it was told, by its own clock or, where that has jumped, in truth.
     pub(crate) fn polled(&self, scene: &Scene, holder: usize, cookie: &Cookie) {
-        let now_ms = scene.sites[holder].now_ms(scene);
-        let mut all = self.all();
-        let Some(given) = all.cookies.get_mut(cookie.as_bytes()) else { return };
-        let waited_ms = now_ms.checked_sub(given.asked_at_ms);
-        given.asked_at_ms = now_ms;
+        let now_ms = [scene.sites[holder].now_ms(scene), scene.timeline.now_ms()];
+        let all = self.all();
+        let Some(given) = all.cookies.get(cookie.as_bytes()) else { return };
+        let waited_ms = [0, 1].map(|clock| now_ms[clock].saturating_sub(given.told_at_ms[clock]));
         let least_ms = u64::from(given.min_seconds) * 1_000;
-        if waited_ms.is_some_and(|waited_ms| waited_ms < least_ms) {
+        let knows = given.told_in == scene.sites[holder].life_number();
+        if knows && waited_ms.iter().all(|waited_ms| *waited_ms < least_ms) {
             let what = format!("d{holder} asks d{} after {waited_ms:?} ms", given.taker);
             scene.story.broken(invariants::POLLS_KEEP_THEIR_BOUNDS, what);
         }
     }
 
     /// A node has answered about a cookie. What is final must not change.
-    pub(crate) fn poll_answered(&self, scene: &Scene, taker: usize, cookie: &Cookie, answer: &CookieAnswer) {
+    pub(crate) fn poll_answered(
+        &self,
+        scene: &Scene,
+        (holder, taker): (usize, usize),
+        cookie: &Cookie,
+        answer: &CookieAnswer,
+    ) {
         let mut all = self.all();
         let Some(given) = all.cookies.get_mut(cookie.as_bytes()) else { return };
         let now = match answer {
             CookieAnswer::Final(disposition) => Some(disposition),
-            CookieAnswer::Pending { .. } | CookieAnswer::Want(_) | CookieAnswer::Unknown => None,
+            CookieAnswer::Pending { .. } => {
+                given.told_at_ms = [scene.sites[holder].now_ms(scene), scene.timeline.now_ms()];
+                given.told_in = scene.sites[holder].life_number();
+                None
+            }
+            CookieAnswer::Want(_) | CookieAnswer::Unknown => None,
         };
         match (&given.settled, now) {
             (Some(before), now) if Some(before) != now => {

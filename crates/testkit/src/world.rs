@@ -1,5 +1,6 @@
 //! A world that runs: it lives through its plan, is mended, comes to rest and is checked.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use message::address::Domain;
@@ -57,6 +58,8 @@ pub struct Ended {
     pub acknowledged: usize,
     /// Mails that have reached a mailbox.
     pub delivered: usize,
+    /// What became of the recipients of acknowledged messages, by the word for it.
+    pub outcomes: BTreeMap<&'static str, usize>,
 }
 
 /// What everybody in a world shares.
@@ -102,7 +105,8 @@ async fn live(plan: &Plan, doors: Arc<dyn Doors>, keep_story: bool) -> Ended {
     scene.sites.iter().for_each(|site| site.crash(&scene));
     let (digest, happened, story, broken) = scene.story.end();
     let (acknowledged, delivered) = scene.watch.counts();
-    Ended { broken, digest, happened, story, lasted_ms, acknowledged, delivered }
+    let outcomes = scene.watch.outcomes();
+    Ended { broken, digest, happened, story, lasted_ms, acknowledged, delivered, outcomes }
 }
 
 struct World {
@@ -158,6 +162,7 @@ impl World {
                 self.later(*for_ms, Scene::start, *site);
             }
             Happening::PowerCut { site, cut, for_ms } => {
+                scene.watch.down_for(&scene, *site, *for_ms);
                 scene.sites[*site].disk.cut_power(*cut);
                 self.later(*for_ms, Scene::start, *site);
             }
@@ -224,6 +229,7 @@ impl World {
         self.scene.network.mend_all(FAIR);
         for (place, site) in self.scene.sites.iter().enumerate() {
             site.disk.set_fault(Fault::None);
+            site.disk.keep_power();
             site.shift.mend();
             for about in 0..self.scene.sites.len() {
                 self.scene.dns_about(place, about, None);
