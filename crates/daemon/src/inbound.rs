@@ -36,12 +36,12 @@ impl Handler for Door {
                         code: Code::AUTHENTICATION_FAILED,
                         text: "no domain is proved by the certificate shown".to_owned(),
                     })?;
-                    Arc::new(PeerSession { node: self.node.clone(), domain })
+                    peer_session(self.node.clone(), domain)
                 }
                 Alpn::Submission => {
                     let device = link.peer().and_then(Peer::ed25519_public_key);
                     let network = network_of(link.remote_address().ip());
-                    Arc::new(UserSession { node: self.node.clone(), device, network })
+                    user_session(self.node.clone(), device, network)
                 }
             };
             Ok(session)
@@ -76,6 +76,17 @@ impl Door {
         }
         None
     }
+}
+
+/// How a node answers a peer that was authenticated as this domain, whatever carries it.
+pub fn peer_session(node: Node, domain: Domain) -> Arc<dyn Session> {
+    Arc::new(PeerSession { node, domain })
+}
+
+/// How a node answers a user's program that has shown this device key, whatever carries it. `network` is where the
+/// program is, for the count of wrong passwords.
+pub fn user_session(node: Node, device: Option<[u8; 32]>, network: String) -> Arc<dyn Session> {
+    Arc::new(UserSession { node, device, network })
 }
 
 /// A peer: another node.

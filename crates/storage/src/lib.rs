@@ -37,6 +37,7 @@ pub use acceptance::{
 pub use account::{AccountRecord, DeviceRecord};
 pub use engine::{Batch, Engine, Pair, View};
 pub use error::{Error, Fault};
+pub use files::MemoryFiles;
 pub use journal::{
     Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
 };

@@ -202,6 +202,22 @@ pub(super) fn legs_are_held_released_and_removed(open: &Open) {
     assert!(withdrawn.closed_at_ms.is_some());
 }
 
+/// A next hop that gave a cookie has said how soon it may be asked: that it was heard from is no reason to ask sooner.
+///
+/// proves: STA-4
+pub(super) fn what_waits_for_an_answer_is_not_hastened(open: &Open) {
+    let store = open();
+    let message = letter("waiting", &[octets(1, 10)]);
+    accept(&*store, &message, user(), vec![to_queue("a@far.test", "far.test", 1)]).unwrap();
+    for (outcome, hastened) in [(Outcome::Waiting(pending(9)), 0), (Outcome::Again, 1)] {
+        let claim = claim(&*store, NOW, 1).remove(0);
+        block_on(store.settle(settlement(&claim, vec![(0, outcome)], Some(NOW + 5000)))).unwrap();
+        assert_eq!(block_on(store.release_lane(&lane("far.test"), NOW)), Ok(hastened));
+        assert_eq!(store.next_due(NOW), Ok(Some(if hastened == 1 { NOW } else { NOW + 5000 })));
+        block_on(store.retry(claim.leg.id, NOW)).unwrap();
+    }
+}
+
 /// proves: STO-16
 pub(super) fn leases_end_and_restarts_void_them(open: &Open) {
     let store = open();

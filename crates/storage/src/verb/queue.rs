@@ -96,7 +96,10 @@ pub(crate) fn lanes(view: &dyn View, lanes: Lanes) -> Result<Vec<LaneSummary>, E
     Ok(summaries)
 }
 
-/// Makes the legs of a lane due now: those that wait for a later time, are not held and are released.
+/// Makes the legs of a lane due now: those that wait for a later time, are not held and are released. A leg in which
+/// a recipient waits for the answer of a next hop keeps its time: the next hop has said how soon it may be asked.
+///
+/// keeps: STA-4
 pub(crate) fn release_lane(
     tx: &mut Transaction,
     lane: &Lane,
@@ -114,7 +117,12 @@ pub(crate) fn release_lane(
             continue;
         }
         let released = match load_envelope(tx, record.envelope) {
-            Ok(Some(envelope)) => envelope.release_at_ms.is_none_or(|at_ms| at_ms <= now_ms),
+            Ok(Some(envelope)) => {
+                let mut recipients =
+                    record.recipients.iter().map(|place| envelope.recipients.get(*place as usize));
+                envelope.release_at_ms.is_none_or(|at_ms| at_ms <= now_ms)
+                    && !recipients.any(|one| one.is_some_and(|one| one.next_hop.is_some()))
+            }
             _ => false,
         };
         if released {
