@@ -140,7 +140,7 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
 }
 
 /// Makes a folder that only its owner may open: the control socket is in it.
-fn make_private(folder: &Path) -> Result<(), Error> {
+pub(crate) fn make_private(folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -183,14 +183,15 @@ pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
     })
 }
 
-fn host_key(config: &Config) -> Result<HostKey, Error> {
-    let key = zeroize::Zeroizing::new(files::read(&config.path(&config.tls.key))?);
+/// The key and the certificate by which a node shows itself.
+pub(crate) fn host_key(config: &Config) -> Result<HostKey, Error> {
+    let key = files::read_secret(&config.path(&config.tls.key))?;
     let chain = files::read(&config.path(&config.tls.certificate))?;
     Ok(HostKey::from_pem(&key, &chain)?)
 }
 
 /// The authorities in a file; `None` where there is no such file.
-fn roots(path: &Path) -> Result<Option<Roots>, Error> {
+pub(crate) fn roots(path: &Path) -> Result<Option<Roots>, Error> {
     if !path.exists() {
         return Ok(None);
     }

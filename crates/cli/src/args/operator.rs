@@ -1,8 +1,10 @@
 //! What operators type.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use message::address::Domain;
 
 /// `quickstart`.
 #[derive(Debug, Clone, Args)]
@@ -233,17 +235,52 @@ impl StoreCommand {
     }
 }
 
+/// `config init`.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// The domain whose mail the node keeps
+    #[arg(long, value_parser = super::value::domain)]
+    pub domain: Domain,
+    /// The folder for the files; it is made where it is missing
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// The name of the host, as it stands in the DNS [default: mx.DOMAIN]
+    #[arg(long, value_name = "NAME", value_parser = super::value::domain)]
+    pub host: Option<Domain>,
+    /// Where the node listens, UDP; without it on this machine alone
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = loopback())]
+    pub listen: SocketAddr,
+    /// The folder for the store and the control socket; relative to the folder of the files
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// The selector under which the domain's key is published
+    #[arg(long, value_name = "NAME", default_value = "key1")]
+    pub selector: String,
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], transport::DEFAULT_PORT))
+}
+
 /// `config`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
-    /// Print every setting as it holds, and the digests of the keys
+    /// Make all that a new node needs: configuration, keys, certificate
+    ///
+    /// Writes waxwing.toml, domain.key, host.key and host.crt into a folder, for their owner alone, and prints the DNS
+    /// records to publish and the commands that come next. It overwrites nothing. The certificate is signed by itself,
+    /// which is enough for peers that know the node by a pin or by a TLSA record.
+    #[command(after_help = "Example:\n  waxwing config init --domain north.test --dir /etc/waxwing \\\n    \
+        --data /var/lib/waxwing --listen '[::]:7625'")]
+    Init(InitArgs),
+    /// Print every setting as it holds, the pin, and the DNS records to publish
     #[command(after_help = "Example:\n  waxwing config show --config waxwing.toml")]
     Show {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Say what is wrong with a configuration
+    /// Say what is wrong with a configuration, and what is missing
     #[command(after_help = "Example:\n  waxwing config check --config waxwing.toml")]
     Check {
         /// The configuration
