@@ -45,7 +45,8 @@ pub fn init(folder: &Path, plan: &Plan) -> Result<PathBuf, Error> {
     let place = |name: &str| folder.join(name);
     let files = [CONFIG_FILE, DOMAIN_KEY_FILE, HOST_KEY_FILE, CERTIFICATE_FILE].map(place);
     if let Some(there) = files.iter().find(|file| file.symlink_metadata().is_ok()) {
-        let reason = "it is there already, and nothing is overwritten: name another folder with --dir".to_owned();
+        let reason =
+            "it is there already, and nothing is overwritten: name another folder with --dir".to_owned();
         return Err(Error::Config { path: there.clone(), reason });
     }
     let [config_file, domain_key, host_key, certificate] = files;

@@ -85,6 +85,27 @@ pub enum AccountCommand {
         #[command(flatten)]
         node: NodeConfig,
     },
+    /// List the enrolled devices of an account
+    #[command(after_help = "Example:\n  waxwing account devices ann")]
+    Devices {
+        /// The name of the account
+        name: String,
+        /// Whose store.
+        #[command(flatten)]
+        node: NodeConfig,
+    },
+    /// Remove a device: it is refused from then on, also where it is connected
+    #[command(after_help = "Example:\n  waxwing account remove-device ann 3f9c2a7e")]
+    RemoveDevice {
+        /// The name of the account
+        name: String,
+        /// The key of the device, or its first digits, six or more, as `account devices` prints them
+        #[arg(value_name = "KEY")]
+        device: String,
+        /// Whose store.
+        #[command(flatten)]
+        node: NodeConfig,
+    },
     /// Add or remove an address of an account
     #[command(subcommand, after_help = "Example:\n  waxwing account address add ann sales@a.test")]
     Address(AccountAddressCommand),
@@ -123,6 +144,8 @@ impl AccountCommand {
             | AccountCommand::List { node }
             | AccountCommand::Remove { node, .. }
             | AccountCommand::Password { node, .. }
+            | AccountCommand::Devices { node, .. }
+            | AccountCommand::RemoveDevice { node, .. }
             | AccountCommand::Address(
                 AccountAddressCommand::Add { node, .. } | AccountAddressCommand::Remove { node, .. },
             ) => node,
@@ -140,8 +163,11 @@ pub enum QueueCommand {
     )]
     List {
         /// Sum up by lane
-        #[arg(long, conflicts_with_all = ["lane", "after"])]
+        #[arg(long, conflicts_with_all = ["lane", "after", "message"])]
         lanes: bool,
+        /// Only what waits of this message: its identity, or its first digits, six or more
+        #[arg(long, value_name = "ID", conflicts_with_all = ["lane", "after"])]
+        message: Option<String>,
         /// Only what waits for this lane
         #[arg(long, value_name = "LANE")]
         lane: Option<String>,
@@ -184,12 +210,15 @@ pub struct LegChoice {
     /// All that wait for this lane
     #[arg(long, value_name = "LANE")]
     pub lane: Option<String>,
+    /// All of this message: its identity, or its first digits, six or more
+    #[arg(long, value_name = "ID")]
+    pub message: Option<String>,
 }
 
 /// `trace`.
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
-    /// The identity of the message, 64 hexadecimal digits; `waxwing status --json` prints them
+    /// The identity of the message, or its first digits, six or more, as `waxwing status` prints them
     #[arg(value_name = "ID")]
     pub identity: String,
 }
