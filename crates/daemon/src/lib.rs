@@ -15,6 +15,7 @@ mod init;
 mod keys;
 mod operator;
 mod outbound;
+mod peers;
 mod published;
 mod running;
 mod source;

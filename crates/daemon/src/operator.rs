@@ -17,6 +17,7 @@ use transport::Server;
 
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::peers::Peers;
 use crate::view::{account_view, envelope_view, finding_view, lane_view, leg_view};
 
 /// Findings in one answer; a store with more is in need of more than a list.
@@ -26,6 +27,7 @@ const FINDINGS_MAX: usize = 1_000;
 pub(crate) struct NodeOperator {
     local: LocalOperator,
     server: Server,
+    peers: Arc<Peers>,
     domains: Vec<String>,
     address: String,
     stop: watch::Sender<bool>,
@@ -45,6 +47,7 @@ impl NodeOperator {
     pub(crate) fn new(
         node: Node,
         server: Server,
+        peers: Arc<Peers>,
         config: &Config,
         stop: watch::Sender<bool>,
         since_ms: u64,
@@ -53,6 +56,7 @@ impl NodeOperator {
             domains: node.settings().domains.keys().map(ToString::to_string).collect(),
             local: LocalOperator::new(node, config),
             server,
+            peers,
             address: config.listen.address.to_string(),
             stop,
             since_ms,
@@ -78,6 +82,9 @@ impl Operator for NodeOperator {
         Box::pin(async move {
             let answer = match request {
                 Request::Status => self.status(),
+                Request::Peers => Ok(Response::Peers {
+                    peers: self.peers.views(&self.local.node, control::limits::LIST_MAX),
+                }),
                 Request::Shutdown => {
                     let stop = self.stop.clone();
                     tokio::spawn(async move {
@@ -166,11 +173,9 @@ impl LocalOperator {
             }
             Request::AccountDeviceRemove { name, device } => self.remove_device(&name, &device).await,
             Request::StoreCheck | Request::StoreCompact => self.blocking(request).await,
-            Request::Peers => Err(Failure::new(
-                FailureKind::Unavailable,
-                "this version counts connections (`waxwing node`) and cannot list them",
-            )),
-            Request::Shutdown => Err(Failure::new(FailureKind::Unavailable, "no node runs here")),
+            Request::Peers | Request::Shutdown => {
+                Err(Failure::new(FailureKind::Unavailable, "no node runs here"))
+            }
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
         }

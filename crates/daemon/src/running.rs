@@ -15,6 +15,7 @@ use crate::config::{Config, EngineConfig};
 use crate::inbound::Door;
 use crate::operator::NodeOperator;
 use crate::outbound::ExchangeCourier;
+use crate::peers::Peers;
 use crate::{Error, files};
 
 /// A node that runs. Dropping it ends it at once; [`Running::stop`] ends it in good order.
@@ -49,20 +50,28 @@ impl Running {
             &limits,
         )?;
         let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
+        let peers = Arc::new(Peers::default());
         let door = Door {
             node: node.clone(),
             pins: pins.clone(),
             resolver: resolver.clone(),
             roots: roots.clone(),
             settings: protocol_settings(config),
+            peers: peers.clone(),
         };
-        let courier =
-            ExchangeCourier { resolver, pool: Pool::new(client), limits: limits.clone(), pins, roots };
+        let courier = ExchangeCourier {
+            resolver,
+            pool: Pool::new(client),
+            limits: limits.clone(),
+            pins,
+            roots,
+            peers: peers.clone(),
+        };
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
         let (stop, shutdown) = tokio::sync::watch::channel(false);
-        let operator = NodeOperator::new(node.clone(), server.clone(), config, stop, now_ms());
+        let operator = NodeOperator::new(node.clone(), server.clone(), peers, config, stop, now_ms());
 
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));

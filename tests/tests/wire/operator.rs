@@ -74,6 +74,32 @@ async fn an_operator_orders_the_queue() {
     assert!(matches!(unknown, Response::Failure(failure) if failure.kind == control::FailureKind::NotFound));
 }
 
+/// Both sides of a connection are listed, and whose device it is.
+#[tokio::test]
+async fn the_peers_that_are_connected_are_listed() {
+    let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let _bob = world.user(BOB).await;
+    let identity = alice.send(&letter("alice@north.test", "Who is there?"), &[BOB]).await;
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
+    let south = Client::connect(&world.data("south.test").join("control.sock")).await.unwrap();
+    for (mut client, peer, account, inbound) in [
+        (operator(&world).await, "south.test", "account:alice", false),
+        (south, "north.test", "account:bob", true),
+    ] {
+        let Response::Peers { peers } = ask(&mut client, Request::Peers).await else { panic!("no peers") };
+        let of = |name: &str| peers.iter().filter(|one| one.name == name).collect::<Vec<_>>();
+        let [user] = of(account)[..] else { panic!("{peers:?}") };
+        assert!(user.inbound && user.protocol == "submission" && user.octets_received > 0, "{user:?}");
+        let [other] = of(peer)[..] else { panic!("{peers:?}") };
+        assert_eq!((other.inbound, other.protocol.as_str()), (inbound, "exchange"));
+        assert!(other.round_trip_us > 0 && other.octets_sent > 1000, "{other:?}");
+        if !inbound {
+            assert_eq!(other.address, world.address("south.test").to_string());
+        }
+    }
+}
+
 /// Few digits name a message or a device; too few, unknown or ambiguous ones do not.
 ///
 /// proves: CTL-5

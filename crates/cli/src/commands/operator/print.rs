@@ -217,11 +217,15 @@ fn attempt_line(attempt: &AttemptView) -> String {
 fn peer_lines(peer: &PeerView) -> Vec<String> {
     let direction = if peer.inbound { "from" } else { "to" };
     vec![format!(
-        "{}  {} {direction} {}  since {}",
+        "{}  {} {direction} {}  since {}, {} ms there and back, {} sent, {} received, {} packets lost",
         paint(STRONG, &clean(&peer.name)),
         clean(&peer.protocol),
         clean(&peer.address),
-        time(peer.since_ms)
+        time(peer.since_ms),
+        peer.round_trip_us as f64 / 1000.0,
+        size(peer.octets_sent),
+        size(peer.octets_received),
+        peer.packets_lost
     )]
 }
 
