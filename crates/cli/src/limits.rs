@@ -26,5 +26,9 @@ pub const WAIT_POLL_MS_MAX: u64 = 15_000;
 pub const STATUS_SEARCH_MAX: usize = 2_000;
 /// Digits of an identity that are enough to search for, as for operators.
 pub const IDENTITY_DIGITS_MIN: usize = control::limits::IDENTITY_DIGITS_MIN;
+/// Addresses that one command knows as those of correspondents.
+pub const CORRESPONDENTS_MAX: usize = 1_000;
+/// Messages before the one shown whose authors are looked up: each is one question to the node.
+pub const CORRESPONDENTS_SEARCH_MAX: u64 = 50;
 /// Octets that are read from a file at a time.
 pub const CHUNK_OCTETS: usize = 256 * 1024;
