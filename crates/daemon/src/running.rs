@@ -15,6 +15,7 @@ use crate::config::{Config, EngineConfig};
 use crate::inbound::Door;
 use crate::operator::NodeOperator;
 use crate::outbound::ExchangeCourier;
+use crate::peers::Peers;
 use crate::{Error, files};
 
 /// A node that runs. Dropping it ends it at once; [`Running::stop`] ends it in good order.
@@ -49,20 +50,28 @@ impl Running {
             &limits,
         )?;
         let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
+        let peers = Arc::new(Peers::default());
         let door = Door {
             node: node.clone(),
             pins: pins.clone(),
             resolver: resolver.clone(),
             roots: roots.clone(),
             settings: protocol_settings(config),
+            peers: peers.clone(),
         };
-        let pool = Pool::with_listener(client, Arc::new(node.settled_listener()));
-        let courier = ExchangeCourier { resolver, pool, limits: limits.clone(), pins, roots };
+        let courier = ExchangeCourier {
+            resolver,
+            pool: Pool::with_listener(client, Arc::new(node.settled_listener())),
+            limits: limits.clone(),
+            pins,
+            roots,
+            peers: peers.clone(),
+        };
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
         let (stop, shutdown) = tokio::sync::watch::channel(false);
-        let operator = NodeOperator::new(node.clone(), server.clone(), config, stop, now_ms());
+        let operator = NodeOperator::new(node.clone(), server.clone(), peers, config, stop, now_ms());
 
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));
@@ -145,7 +154,7 @@ pub(crate) fn store_folder(config: &Config) -> PathBuf {
 }
 
 /// Makes a folder that only its owner may open: the control socket is in it.
-fn make_private(folder: &Path) -> Result<(), Error> {
+pub(crate) fn make_private(folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -188,14 +197,15 @@ pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
     })
 }
 
-fn host_key(config: &Config) -> Result<HostKey, Error> {
-    let key = zeroize::Zeroizing::new(files::read(&config.path(&config.tls.key))?);
+/// The key and the certificate by which a node shows itself.
+pub(crate) fn host_key(config: &Config) -> Result<HostKey, Error> {
+    let key = files::read_secret(&config.path(&config.tls.key))?;
     let chain = files::read(&config.path(&config.tls.certificate))?;
     Ok(HostKey::from_pem(&key, &chain)?)
 }
 
 /// The authorities in a file; `None` where there is no such file.
-fn roots(path: &Path) -> Result<Option<Roots>, Error> {
+pub(crate) fn roots(path: &Path) -> Result<Option<Roots>, Error> {
     if !path.exists() {
         return Ok(None);
     }

@@ -1,5 +1,6 @@
 //! The one binary: `waxwing` is the node, the user's program and the operator's commands.
 
+mod config;
 mod keys;
 mod local;
 mod quickstart;
@@ -8,7 +9,7 @@ mod show;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cli::{Command, ConfigCommand, Hooks, Invocation};
+use cli::{Command, Hooks, Invocation};
 
 fn main() -> ExitCode {
     let invocation = cli::parse();
@@ -39,19 +40,7 @@ async fn run(invocation: Invocation) -> ExitCode {
             }
             Err(error) => fail_to_start(&error),
         },
-        Command::Config(ConfigCommand::Show { config } | ConfigCommand::Check { config }) => {
-            match daemon::Config::read(config).and_then(|read| read.to_text()) {
-                Ok(text) if matches!(invocation.command, Command::Config(ConfigCommand::Show { .. })) => {
-                    print!("{text}");
-                    ExitCode::SUCCESS
-                }
-                Ok(_) => {
-                    println!("{} is in order", config.display());
-                    ExitCode::SUCCESS
-                }
-                Err(error) => fail_to_start(&error),
-            }
-        }
+        Command::Config(command) => config::run(command, invocation.global.json),
         _ => local::run(&invocation).await,
     }
 }

@@ -3,6 +3,7 @@
 mod enrol;
 mod files;
 mod generate;
+mod lookalike;
 mod mail;
 mod message;
 mod operator;
