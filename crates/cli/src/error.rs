@@ -45,7 +45,7 @@ pub enum Error {
         reason: String,
     },
     /// The node is not who it should be.
-    #[error("{node} is not the node you enrolled with: {reason}")]
+    #[error("{node} is not the node that was expected: {reason}")]
     NotTheNode {
         /// The node.
         node: String,
@@ -126,7 +126,7 @@ impl Error {
                 "is the node running, is its port open for UDP, and is it the one in profile.toml?"
             }
             Error::NotTheNode { .. } => {
-                "ask the operator whether the key was changed; then enrol again with the new --pin"
+                "ask the operator for the pin (`waxwing config show` prints it), and enrol with --pin PIN"
             }
             Error::NotAuthorised(_) => {
                 "enrol this device again with `waxwing enrol`, or ask the operator of your node"

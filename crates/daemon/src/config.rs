@@ -256,8 +256,13 @@ impl Config {
     /// [`Error::File`] or [`Error::Config`], which names the place and what to do.
     pub fn read(path: &Path) -> Result<Config, Error> {
         let wrong = |reason: String| Error::Config { path: path.to_owned(), reason };
-        let mut config: Config =
-            toml::from_str(&files::read(path)?).map_err(|error| wrong(error.to_string()))?;
+        let text = files::read(path).map_err(|error| match error {
+            Error::File { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
+                wrong("there is no such file; `waxwing config init` makes one".to_owned())
+            }
+            other => other,
+        })?;
+        let mut config: Config = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         if config.domains.is_empty() {
             return Err(wrong("a node serves at least one domain: add [[domains]]".to_owned()));

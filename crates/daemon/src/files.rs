@@ -36,6 +36,21 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Error> {
     read(path).map(Zeroizing::new)
 }
 
+/// Octets of all files in a folder and below it, as far as they can be seen; links are not followed.
+pub(crate) fn octets_below(folder: &Path) -> u64 {
+    let (mut octets, mut folders) = (0_u64, vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) if found.is_file() => octets = octets.saturating_add(found.len()),
+                _ => {}
+            }
+        }
+    }
+    octets
+}
+
 /// Writes a file that only its owner may read.
 pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
     write(path, text, 0o600)

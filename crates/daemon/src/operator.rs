@@ -1,6 +1,7 @@
 //! Answers the operator, on the control socket of a running node or for a store that no node runs on.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use control::{
@@ -36,6 +37,7 @@ pub(crate) struct NodeOperator {
 pub struct LocalOperator {
     node: Node,
     engine: String,
+    data: PathBuf,
 }
 
 type Answered = Result<Response, Failure>;
@@ -108,7 +110,8 @@ impl Operator for LocalOperator {
 impl LocalOperator {
     /// For a node that need not run.
     pub fn new(node: Node, config: &Config) -> LocalOperator {
-        LocalOperator { node, engine: format!("{:?}", config.store.engine).to_lowercase() }
+        let engine = format!("{:?}", config.store.engine).to_lowercase();
+        LocalOperator { node, engine, data: config.data() }
     }
 
     /// Opens the store of a configuration on which no node runs.
@@ -340,11 +343,12 @@ impl LocalOperator {
     }
 
     async fn blocking(&self, request: Request) -> Answered {
-        let store = self.store().clone();
+        let (store, data) = (self.store().clone(), self.data.clone());
         let done = tokio::task::spawn_blocking(move || match request {
             Request::StoreCompact => {
+                let octets_before = crate::files::octets_below(&data);
                 store.compact().map_err(failure)?;
-                Ok(Response::Compacted { octets_before: 0, octets_after: 0 })
+                Ok(Response::Compacted { octets_before, octets_after: crate::files::octets_below(&data) })
             }
             _ => {
                 let (mut findings, mut more) = (Vec::new(), false);

@@ -142,9 +142,22 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     let settings =
         storage::Settings { free_octets_floor: config.store.free_octets, ..storage::Settings::default() };
     let folder = store_folder(config);
-    Ok(match config.store.engine {
-        EngineConfig::Sled => Arc::new(storage_sled::open(&folder, settings)?),
-        EngineConfig::Redb => Arc::new(storage_redb::open(&folder, settings)?),
+    let opened: Result<Arc<dyn Store>, storage::Error> = match config.store.engine {
+        EngineConfig::Sled => {
+            storage_sled::open(&folder, settings).map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+        EngineConfig::Redb => {
+            storage_redb::open(&folder, settings).map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+    };
+    let socket = config.socket();
+    opened.map_err(|error| match std::os::unix::net::UnixStream::connect(&socket) {
+        Ok(_) => Error::Other(format!(
+            "a node runs on this store; ask it without --config, with --socket {}, or end it first with \
+             `waxwing shutdown`",
+            socket.display()
+        )),
+        Err(_) => error.into(),
     })
 }
 

@@ -297,6 +297,7 @@ fn invite(folder: &Path, json: bool) {
         ),
         format!("waxwing --profile {} status", profile("alice")),
         format!("waxwing --profile {} mail list", profile("bob")),
+        format!("waxwing --socket {} node --peers", folder.join("north.test/data/control.sock").display()),
     ];
     if json {
         println!("{}", json!({ "event": "ready", "commands": commands }));

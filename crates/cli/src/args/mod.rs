@@ -249,6 +249,17 @@ mod tests {
         Invocation::command().debug_assert();
     }
 
+    /// proves: CLI-11
+    #[test]
+    fn a_new_node_is_for_this_machine_alone_unless_it_is_told_otherwise() {
+        let listen = |line: &str| match parse(line) {
+            Ok(Command::Config(ConfigCommand::Init(arguments))) => arguments.listen.ip().is_loopback(),
+            other => panic!("{other:?}"),
+        };
+        assert!(listen("waxwing config init --domain a.test"));
+        assert!(!listen("waxwing config init --domain a.test --listen [::]:7625"));
+    }
+
     /// Help that teaches: each command says what it does, and those at the top show an example.
     #[test]
     fn every_command_explains_itself() {

@@ -74,7 +74,7 @@ fn print(
             identity.short()
         ))?;
     }
-    output.line(&paint(FAINT, &format!("waxwing status {}", identity.short())))
+    output.line(&paint(FAINT, &format!("Ask later: waxwing status {}", identity.short())))
 }
 
 /// The message, and for whom it is.

@@ -21,6 +21,10 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Envelopes { envelopes } => each(envelopes, envelope_lines, output)?,
         Response::Peers { peers } => each(peers, peer_lines, output)?,
         Response::Findings { findings, more } => {
+            if findings.is_empty() && !output.is_json() {
+                output.line(&paint(GOOD, "nothing is wrong"))?;
+                return Ok(End::Good);
+            }
             each(findings, finding_lines, output)?;
             if *more && !output.is_json() {
                 output.line("There is more than this list holds.")?;
@@ -178,10 +182,18 @@ fn envelope_lines(envelope: &EnvelopeView) -> Vec<String> {
         size(envelope.octets),
         time(envelope.accepted_at_ms)
     )];
-    lines.extend(envelope.trace.iter().map(|hop| format!("  came by {}", clean(hop))));
+    lines.extend(envelope.trace.iter().map(|hop| format!("  came by {}", hop_words(hop))));
     lines.extend(envelope.recipients.iter().map(recipient_line));
     lines.extend(envelope.attempts.iter().map(attempt_line));
     lines
+}
+
+/// A hop is a domain and a time in seconds since 1970.
+fn hop_words(hop: &str) -> String {
+    match hop.rsplit_once(' ').map(|(by, at)| (by, at.parse::<u64>())) {
+        Some((by, Ok(at))) => format!("{} at {}", clean(by), time(at.saturating_mul(1000))),
+        _ => clean(hop),
+    }
 }
 
 fn recipient_line(recipient: &RecipientView) -> String {
