@@ -8,7 +8,7 @@ use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
 use tokio::task::JoinSet;
-use transport::{Alpn, Client, HostKey, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
+use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
@@ -39,7 +39,7 @@ impl Running {
         let node = Node::new(settings, store, resolver.clone(), Arc::new(SystemClock), observer);
         let pins = Arc::new(config.pins()?);
         let roots = roots(&config.path(&config.tls.roots))?;
-        let key = host_key(config)?;
+        let key = config.host_key()?;
         let limits = Limits::default();
 
         let server = Server::bind(
@@ -181,12 +181,6 @@ pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
         }
         None => Arc::new(HickoryResolver::system(config.dns.validate.unwrap_or(true))?),
     })
-}
-
-fn host_key(config: &Config) -> Result<HostKey, Error> {
-    let key = zeroize::Zeroizing::new(files::read(&config.path(&config.tls.key))?);
-    let chain = files::read(&config.path(&config.tls.certificate))?;
-    Ok(HostKey::from_pem(&key, &chain)?)
 }
 
 /// The authorities in a file; `None` where there is no such file.

@@ -1,5 +1,6 @@
 //! The one binary: `waxwing` is the node, the user's program and the operator's commands.
 
+mod bench;
 mod keys;
 mod local;
 mod quickstart;
@@ -52,6 +53,7 @@ async fn run(invocation: Invocation) -> ExitCode {
                 Err(error) => fail_to_start(&error),
             }
         }
+        Command::Bench(command) => bench::run(&invocation, command).await,
         _ => local::run(&invocation).await,
     }
 }
