@@ -98,16 +98,9 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Writes a record that may be larger than one value, in chunks.
+    /// Writes a record that may be larger than one value, in chunks, over one that may have had more of them.
     pub(crate) fn put_chunked(&mut self, prefix: &[u8], record: &[u8]) -> Result<(), Error> {
-        let chunks = record.len() / CHUNK_OCTETS + 1;
-        let too_many = Error::Bound { what: "octets of a record", bound: (CHUNK_OCTETS * 255) as u64 };
-        for number in 0..chunks {
-            let start = number * CHUNK_OCTETS;
-            let chunk = &record[start..record.len().min(start + CHUNK_OCTETS)];
-            self.put(chunk_key(prefix, number).ok_or(too_many.clone())?, chunk.to_vec())?;
-        }
-        let mut leftover = chunks;
+        let mut leftover = self.put_new_chunked(prefix, record)?;
         while let Some(key) = chunk_key(prefix, leftover)
             && self.value(&key)?.is_some()
         {
@@ -115,6 +108,18 @@ impl<'a> Transaction<'a> {
             leftover += 1;
         }
         Ok(())
+    }
+
+    /// Writes a record that was not there before, in chunks; returns in how many.
+    pub(crate) fn put_new_chunked(&mut self, prefix: &[u8], record: &[u8]) -> Result<usize, Error> {
+        let chunks = record.len() / CHUNK_OCTETS + 1;
+        let too_many = Error::Bound { what: "octets of a record", bound: (CHUNK_OCTETS * 255) as u64 };
+        for number in 0..chunks {
+            let start = number * CHUNK_OCTETS;
+            let chunk = &record[start..record.len().min(start + CHUNK_OCTETS)];
+            self.put(chunk_key(prefix, number).ok_or(too_many.clone())?, chunk.to_vec())?;
+        }
+        Ok(chunks)
     }
 
     /// A number never given out before, growing with time.

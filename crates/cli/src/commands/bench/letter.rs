@@ -63,7 +63,6 @@ impl Mould {
         Ok(Mould { from, to: to.to_vec(), octets, run, seal, lines })
     }
 
-
     /// The message of this number; no other number and no other run has the same.
     pub(super) fn letter(&self, number: u64) -> Result<Letter, Error> {
         let text = self.text(number);
