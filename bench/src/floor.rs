@@ -27,7 +27,7 @@ const CHUNK_OCTETS: usize = 128 * 1024;
 const GROUP_MAX: usize = 256;
 
 /// A client's connection and the server that answers it, in this process.
-pub struct Floor {
+pub(crate) struct Floor {
     connection: quinn::Connection,
     client: quinn::Endpoint,
     server: quinn::Endpoint,
@@ -41,7 +41,7 @@ impl Floor {
     ///
     /// # Errors
     /// Where a socket or the file cannot be had.
-    pub async fn start(folder: &Path) -> Result<Floor, Trouble> {
+    pub(crate) async fn start(folder: &Path) -> Result<Floor, Trouble> {
         let key = SigningKey::from_bytes(&[7; 32]);
         let made = rcgen::generate_simple_self_signed(vec!["floor.test".to_owned()])?;
         let certificate = made.cert.der().clone();
@@ -61,8 +61,12 @@ impl Floor {
         let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         tls.alpn_protocols = vec![b"floor".to_vec()];
         let mut client = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
-        client
-            .set_default_client_config(quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?)));
+        let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+        let mut transport = quinn::TransportConfig::default();
+        // It waits while others are measured.
+        transport.keep_alive_interval(Some(Duration::from_secs(5)));
+        config.transport_config(Arc::new(transport));
+        client.set_default_client_config(config);
 
         let (sender, receiver) = channel();
         let file = File::create(folder.join("floor"))?;
@@ -76,7 +80,7 @@ impl Floor {
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn small(&self, in_flight: usize, count: u64) -> Result<f64, Trouble> {
+    pub(crate) async fn small(&self, in_flight: usize, count: u64) -> Result<f64, Trouble> {
         // Signed before the clock starts, as the messages of our own load are.
         let signed: Arc<Vec<Bytes>> = Arc::new((0..64).map(|number| self.signed(number)).collect());
         let (next, began) = (Arc::new(AtomicU64::new(0)), now());
@@ -108,7 +112,7 @@ impl Floor {
     ///
     /// # Errors
     /// Those of the connection.
-    pub async fn stream(&self, octets: u64) -> Result<f64, Trouble> {
+    pub(crate) async fn stream(&self, octets: u64) -> Result<f64, Trouble> {
         let (began, chunk) = (now(), Bytes::from(vec![7; CHUNK_OCTETS]));
         let (mut send, mut receive) = self.connection.open_bi().await?;
         // The first octet says that this stream is not a message.
@@ -125,7 +129,7 @@ impl Floor {
     }
 
     /// Ends both.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.connection.close(0_u32.into(), b"");
         self.server.close(0_u32.into(), b"");
         self.client.wait_idle().await;
@@ -202,7 +206,7 @@ fn now() -> Instant {
 }
 
 /// How long something took.
-pub fn stopwatch() -> impl Fn() -> Duration {
+pub(crate) fn stopwatch() -> impl Fn() -> Duration {
     let began = now();
     move || now().duration_since(began)
 }

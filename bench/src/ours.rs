@@ -17,7 +17,7 @@ use crate::Trouble;
 const START_TIME: Duration = Duration::from_secs(60);
 
 /// The nodes of north.test and south.test, Alice at the one and Bob at the other.
-pub struct Ours {
+pub(crate) struct Ours {
     world: World,
     alice: PathBuf,
     bob: PathBuf,
@@ -28,7 +28,7 @@ impl Ours {
     ///
     /// # Errors
     /// Where they do not come up.
-    pub async fn start() -> Result<Ours, Trouble> {
+    pub(crate) async fn start() -> Result<Ours, Trouble> {
         let mut ours = Ours::lay_out().await?;
         ours.world.start()?;
         // The first message finds the keys in the DNS and opens the connection between the nodes.
@@ -41,7 +41,7 @@ impl Ours {
     ///
     /// # Errors
     /// Where a file cannot be written.
-    pub async fn lay_out() -> Result<Ours, Trouble> {
+    pub(crate) async fn lay_out() -> Result<Ours, Trouble> {
         let world = World::lay_out(|config| config.mailbox.maildir = false).await?;
         let alice = account(&world, &world.north, "alice").await?;
         let bob = account(&world, &world.south, "bob").await?;
@@ -52,7 +52,12 @@ impl Ours {
     ///
     /// # Errors
     /// Where one is not accepted.
-    pub async fn exchange(&self, in_flight: usize, messages: u64, octets: u64) -> Result<Value, Trouble> {
+    pub(crate) async fn exchange(
+        &self,
+        in_flight: usize,
+        messages: u64,
+        octets: u64,
+    ) -> Result<Value, Trouble> {
         let south = self.world.south.config()?.listen.address.to_string();
         let to = "bob@south.test";
         let mut arguments = self.as_north("exchange", &south);
@@ -64,7 +69,7 @@ impl Ours {
     ///
     /// # Errors
     /// Where one is not answered.
-    pub async fn poll(&self, in_flight: usize, polls: u64, cookies: u64) -> Result<Value, Trouble> {
+    pub(crate) async fn poll(&self, in_flight: usize, polls: u64, cookies: u64) -> Result<Value, Trouble> {
         let south = self.world.south.config()?.listen.address.to_string();
         let mut arguments = self.as_north("poll", &south);
         arguments.extend(["--domain", "south.test", "--cookies", &cookies.to_string()].map(Into::into));
@@ -75,7 +80,12 @@ impl Ours {
     ///
     /// # Errors
     /// Where one does not arrive.
-    pub async fn submit(&self, in_flight: usize, messages: u64, octets: u64) -> Result<Value, Trouble> {
+    pub(crate) async fn submit(
+        &self,
+        in_flight: usize,
+        messages: u64,
+        octets: u64,
+    ) -> Result<Value, Trouble> {
         let mut arguments: Vec<OsString> =
             ["bench", "submit", "--to", "bob@south.test"].map(Into::into).into();
         arguments.extend(["--profile".into(), self.alice.clone().into_os_string()]);
@@ -83,25 +93,65 @@ impl Ours {
         self.bench(arguments, in_flight, messages, Some(octets)).await
     }
 
-    /// The nodes: north.test and south.test.
-    pub fn nodes(&mut self) -> [&mut Node; 2] {
-        [&mut self.world.north, &mut self.world.south]
+    /// The configuration of north.test.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(crate) fn north(&self) -> Result<daemon::Config, Trouble> {
+        self.world.north.config()
+    }
+
+    /// The configuration of south.test.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(crate) fn south(&self) -> Result<daemon::Config, Trouble> {
+        self.world.south.config()
+    }
+
+    /// The process of south.test.
+    pub(crate) fn receiver(&self) -> Option<u32> {
+        self.world.south.id()
+    }
+
+    /// The process of north.test.
+    pub(crate) fn sender(&self) -> Option<u32> {
+        self.world.north.id()
+    }
+
+    /// Octets resident of south.test.
+    pub(crate) fn resident(&self) -> u64 {
+        crate::compare::resident(self.receiver())
+    }
+
+    /// The most octets that south.test has had resident.
+    pub(crate) fn most_resident(&self) -> u64 {
+        self.world.south.most_resident_kib().unwrap_or(0) * 1024
+    }
+
+    /// Starts north.test alone.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(crate) fn start_north(&mut self) -> Result<(), Trouble> {
+        self.world.north.start()
+    }
+
+    /// Waits until north.test lets Alice in.
+    ///
+    /// # Errors
+    /// Where it does not in time.
+    pub(crate) async fn north_ready(&self) -> Result<(), Trouble> {
+        ready(&self.alice).await
     }
 
     /// Waits until both nodes let their users in.
     ///
     /// # Errors
     /// Where they do not in time.
-    pub async fn ready(&self) -> Result<(), Trouble> {
-        for profile in [&self.alice, &self.bob] {
-            let device = cli::profile::device_key(profile)?;
-            let profile = Profile::load(profile)?;
-            let session = tests::torture::until(START_TIME, "a node that answers", async || {
-                Ok(cli::client::Session::connect(&profile.node, &profile.trust, &device).await.ok())
-            });
-            session.await?.close().await;
-        }
-        Ok(())
+    pub(crate) async fn ready(&self) -> Result<(), Trouble> {
+        ready(&self.alice).await?;
+        ready(&self.bob).await
     }
 
     fn as_north(&self, load: &str, node: &str) -> Vec<OsString> {
@@ -131,6 +181,17 @@ impl Ours {
         }
         Ok(serde_json::from_str(&said)?)
     }
+}
+
+/// Waits until a node lets in who this profile is of.
+async fn ready(profile: &Path) -> Result<(), Trouble> {
+    let device = cli::profile::device_key(profile)?;
+    let profile = Profile::load(profile)?;
+    let session = tests::torture::until(START_TIME, "a node that answers", async || {
+        Ok(cli::client::Session::connect(&profile.node, &profile.trust, &device).await.ok())
+    });
+    session.await?.close().await;
+    Ok(())
 }
 
 /// Opens an account at a node that does not run, with a device; returns the folder of the profile.

@@ -69,6 +69,8 @@ enum Stream {
 /// One session with a server.
 struct Session {
     stream: BufReader<Stream>,
+    /// Whether several commands may go at once: OpenSMTPD takes one at a time.
+    pipelining: bool,
 }
 
 impl Session {
@@ -76,10 +78,9 @@ impl Session {
         let stream = TcpStream::connect(smtp.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut session = Session { stream: BufReader::new(Stream::Plain(stream)) };
+        let mut session = Session { stream: BufReader::new(Stream::Plain(stream)), pipelining: false };
         session.expect(220)?;
-        session.write(b"EHLO load.test\r\n")?;
-        session.expect(250)?;
+        session.greet()?;
         if !smtp.tls {
             return Ok(session);
         }
@@ -88,17 +89,28 @@ impl Session {
         let Stream::Plain(stream) = session.stream.into_inner() else { return Err("TLS twice".into()) };
         let connection = ClientConnection::new(any_server()?, ServerName::try_from("server.test")?)?;
         let stream = Stream::Tls(Box::new(StreamOwned::new(connection, stream)));
-        let mut session = Session { stream: BufReader::new(stream) };
-        session.write(b"EHLO load.test\r\n")?;
-        session.expect(250)?;
+        let mut session = Session { stream: BufReader::new(stream), pipelining: false };
+        session.greet()?;
         Ok(session)
     }
 
+    fn greet(&mut self) -> Result<(), Trouble> {
+        self.write(b"EHLO load.test\r\n")?;
+        self.pipelining = self.expect(250)?.iter().any(|line| line.contains("PIPELINING"));
+        Ok(())
+    }
+
     fn send(&mut self, number: u64, to: &str, body: &[u8]) -> Result<(), Trouble> {
-        self.write(format!("MAIL FROM:<load@load.test>\r\nRCPT TO:<{to}>\r\nDATA\r\n").as_bytes())?;
-        self.expect(250)?;
-        self.expect(250)?;
-        self.expect(354)?;
+        let commands = ["MAIL FROM:<load@load.test>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n"];
+        if self.pipelining {
+            self.write(commands.concat().as_bytes())?;
+        }
+        for (command, code) in commands.iter().zip([250, 250, 354]) {
+            if !self.pipelining {
+                self.write(command.as_bytes())?;
+            }
+            self.expect(code)?;
+        }
         let header = format!(
             "From: <load@load.test>\r\nTo: <{to}>\r\nSubject: load {number}\r\n\
              Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nMessage-Id: <{number}@load.test>\r\n\r\n"
@@ -108,12 +120,12 @@ impl Session {
         octets.extend_from_slice(body);
         octets.extend_from_slice(b".\r\n");
         self.write(&octets)?;
-        self.expect(250)
+        self.expect(250).map(drop)
     }
 
     fn quit(&mut self) -> Result<(), Trouble> {
         self.write(b"QUIT\r\n")?;
-        self.expect(221)
+        self.expect(221).map(drop)
     }
 
     fn write(&mut self, octets: &[u8]) -> Result<(), Trouble> {
@@ -123,15 +135,18 @@ impl Session {
     }
 
     /// Reads one reply, of whatever many lines.
-    fn expect(&mut self, code: u16) -> Result<(), Trouble> {
+    fn expect(&mut self, code: u16) -> Result<Vec<String>, Trouble> {
+        let mut lines = Vec::new();
         loop {
             let mut line = String::new();
             self.stream.read_line(&mut line)?;
             if !line.starts_with(&code.to_string()) {
                 return Err(format!("{code} was expected, and {line:?} came").into());
             }
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return Ok(());
+            let last = line.as_bytes().get(3) != Some(&b'-');
+            lines.push(line);
+            if last {
+                return Ok(lines);
             }
         }
     }
