@@ -4,16 +4,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, what goes wrong ends the test")]
 
 pub mod events;
-pub mod letter;
 pub mod peer;
 pub mod relay;
+pub mod simulation;
 pub mod torture;
 pub mod user;
 pub mod world;
 
 pub use events::Events;
-pub use letter::{letter, letter_with};
 pub use peer::{Memory, Peer, RawStream};
 pub use relay::DelayingRelay;
+pub use testkit::letter::{letter, letter_with};
 pub use user::User;
 pub use world::{Site, World};

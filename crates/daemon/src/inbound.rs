@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use message::address::Domain;
-use message::{Code, Disposition, Envelope};
+use message::{Code, Cookie, Disposition, Envelope};
 use node::{Admission, Admitted, Intake, Next, Node, Offered};
 use protocol::{AnsweringEvent, Failure, Frame, Offer, Outcome, StatusQuery};
 use storage::{EnvelopeId, MailUid, Origin};
@@ -36,12 +36,12 @@ impl Handler for Door {
                         code: Code::AUTHENTICATION_FAILED,
                         text: "no domain is proved by the certificate shown".to_owned(),
                     })?;
-                    Arc::new(PeerSession { node: self.node.clone(), domain })
+                    peer_session(self.node.clone(), domain)
                 }
                 Alpn::Submission => {
                     let device = link.peer().and_then(Peer::ed25519_public_key);
                     let network = network_of(link.remote_address().ip());
-                    Arc::new(UserSession { node: self.node.clone(), device, network })
+                    user_session(self.node.clone(), device, network)
                 }
             };
             Ok(session)
@@ -78,6 +78,17 @@ impl Door {
     }
 }
 
+/// How a node answers a peer that was authenticated as this domain, whatever carries it.
+pub fn peer_session(node: Node, domain: Domain) -> Arc<dyn Session> {
+    Arc::new(PeerSession { node, domain })
+}
+
+/// How a node answers a user's program that has shown this device key, whatever carries it. `network` is where the
+/// program is, for the count of wrong passwords.
+pub fn user_session(node: Node, device: Option<[u8; 32]>, network: String) -> Arc<dyn Session> {
+    Arc::new(UserSession { node, device, network })
+}
+
 /// A peer: another node.
 struct PeerSession {
     node: Node,
@@ -92,6 +103,10 @@ impl Session for PeerSession {
 
     fn ask(&self, request: Frame) -> Later<'_, Reply> {
         Box::pin(async move { reply(holder_request(&self.node, self.domain.as_str(), request).await) })
+    }
+
+    fn news(&self) -> Option<tokio::sync::mpsc::Receiver<Cookie>> {
+        self.node.settlements(self.domain.as_str())
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod clock;
 mod config;
+mod damaged;
 mod demo;
 mod error;
 mod export;
@@ -19,9 +20,12 @@ mod source;
 mod view;
 
 pub use config::{Config, EngineConfig};
+pub use damaged::DamagedStore;
 pub use demo::{Demo, DemoNode, Layout, Site};
 pub use error::Error;
 pub use export::{Summary, export};
+pub use inbound::{peer_session, user_session};
 pub use keys::key_of;
 pub use operator::LocalOperator;
 pub use running::{Running, open_store, serve};
+pub use source::{StoreSource, supply};

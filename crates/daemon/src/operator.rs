@@ -15,10 +15,7 @@ use transport::Server;
 
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::view::{account_view, envelope_view, finding_view, lane_view, leg_view};
-
-/// Findings in one answer; a store with more is in need of more than a list.
-const FINDINGS_MAX: usize = 1_000;
+use crate::view::{FINDINGS_MAX, account_view, envelope_view, finding_view, lane_view, leg_view};
 
 /// The operator's side of a running node.
 pub(crate) struct NodeOperator {

@@ -56,8 +56,8 @@ impl Running {
             roots: roots.clone(),
             settings: protocol_settings(config),
         };
-        let courier =
-            ExchangeCourier { resolver, pool: Pool::new(client), limits: limits.clone(), pins, roots };
+        let pool = Pool::with_listener(client, Arc::new(node.settled_listener()));
+        let courier = ExchangeCourier { resolver, pool, limits: limits.clone(), pins, roots };
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
@@ -132,11 +132,16 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     make_private(&data)?;
     let settings =
         storage::Settings { free_octets_floor: config.store.free_octets, ..storage::Settings::default() };
-    let folder = data.join("store");
+    let folder = store_folder(config);
     Ok(match config.store.engine {
         EngineConfig::Sled => Arc::new(storage_sled::open(&folder, settings)?),
         EngineConfig::Redb => Arc::new(storage_redb::open(&folder, settings)?),
     })
+}
+
+/// Where the store of a configuration is.
+pub(crate) fn store_folder(config: &Config) -> PathBuf {
+    config.data().join("store")
 }
 
 /// Makes a folder that only its owner may open: the control socket is in it.

@@ -13,13 +13,14 @@ use transport::{Later, Source};
 const BLOCKING_OCTETS: u64 = storage::limits::INLINE_OCTETS_MAX;
 
 /// The bodies of one message.
-pub(crate) struct StoreSource {
+pub struct StoreSource {
     store: Arc<dyn Store>,
     identity: Identity,
 }
 
 impl StoreSource {
-    pub(crate) fn new(store: Arc<dyn Store>, identity: Identity) -> StoreSource {
+    /// Those of this message in this store.
+    pub fn new(store: Arc<dyn Store>, identity: Identity) -> StoreSource {
         StoreSource { store, identity }
     }
 
@@ -103,8 +104,8 @@ impl From<SliceError> for SliceTrouble {
     }
 }
 
-/// What of a stored message can be sent.
-pub(crate) fn supply(message: &StoredMessage) -> Option<protocol::Supply> {
+/// What of a stored message can be sent; `None` where its headers are not here.
+pub fn supply(message: &StoredMessage) -> Option<protocol::Supply> {
     Some(protocol::Supply {
         manifest: message.manifest.clone(),
         headers: message.headers.as_ref()?.octets(),

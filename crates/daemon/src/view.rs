@@ -181,6 +181,9 @@ pub(crate) fn account_view(account: &storage::AccountRecord) -> AccountView {
 }
 
 /// A finding for an operator.
+/// Findings in one answer; a store with more is in need of more than a list.
+pub(crate) const FINDINGS_MAX: usize = 1_000;
+
 pub(crate) fn finding_view(finding: &storage::Finding) -> FindingView {
     FindingView {
         kind: format!("{:?}", finding.kind).to_lowercase(),

@@ -373,20 +373,23 @@ impl Admission {
         let writer = reception.into_writer()?;
         let staged = match writer.extent().octets {
             small if small <= storage::limits::INLINE_OCTETS_MAX => writer.finish().map_err(trouble)?,
-            _ => blocking(move || writer.finish()).await.map_err(trouble)?,
+            _ => self.node.blocking(move || writer.finish()).await.map_err(trouble)?,
         };
         self.parts.insert(part, staged);
         Ok(())
     }
 }
 
-/// Runs blocking work of the store on a thread for it.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
-) -> Result<T, storage::Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(storage::Error::Io(error.to_string())),
+impl Node {
+    /// Runs blocking work of the store where it may block.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
+    ) -> Result<T, storage::Error> {
+        let (done, result) = tokio::sync::oneshot::channel();
+        // Whoever asked may have gone; what was done stands.
+        self.inner.clock.carry_out(Box::new(move || drop(done.send(work()))));
+        result.await.map_err(|_| storage::Error::Io("the work was given up".to_owned()))?
     }
 }
 

@@ -65,6 +65,13 @@ impl Admission {
     pub(crate) async fn decide(&mut self) -> Result<(), Failure> {
         let Some(manifest) = &self.manifest else { return Ok(()) };
         let node = self.node.clone();
+        let open: Vec<usize> =
+            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
+        if let (Origin::Submission { account }, Some(headers)) = (&self.origin, &self.headers)
+            && let Err((code, text)) = node.check_from(account, headers)
+        {
+            refuse_all(&mut self.intents, code, &text)?;
+        }
         let from = self.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
         let from = from.as_ref().map(Address::domain);
         let verified = node.verify(manifest, from, &self.seals, &self.origin).await;
@@ -93,6 +100,12 @@ impl Admission {
             }
         }
         self.verified = Some(verified);
+        for place in open {
+            if let Some((disposition, rule)) = self.intents[place].answered() {
+                let (identity, recipient) = (self.identity(), self.envelope.recipients[place].clone());
+                node.tell(Event::Decided { identity, recipient, disposition, rule: rule.to_owned() });
+            }
+        }
         Ok(())
     }
 
@@ -106,9 +119,13 @@ impl Admission {
         let (Some(manifest), Some(headers)) = (self.manifest.take(), self.headers.take()) else {
             return Err((Code::INVALID_COMMAND, "the message is not here".to_owned()));
         };
+        let submitted = matches!(self.origin, Origin::Submission { .. });
+        if !self.intents.iter().any(Intent::needs_content) {
+            let unsealed = Sealed { identity: manifest.identity(), header: Bytes::new(), seals: Vec::new() };
+            return Ok(Committed { answers: self.answers(), sealed: submitted.then_some(unsealed) });
+        }
         let (manifest, headers, seals) = self.ready(manifest, headers)?;
         let identity = manifest.identity();
-        let submitted = matches!(self.origin, Origin::Submission { .. });
         let mut sealed = submitted.then(|| Sealed { identity, header: Bytes::new(), seals: Vec::new() });
         if self.offered.sign_only {
             let octets = headers.message().octets().len()
@@ -174,14 +191,7 @@ impl Admission {
             .iter()
             .map(|place| self.intended(*place, now_ms))
             .collect::<Result<Vec<Intended>, Failure>>()?;
-        let mut answers: Vec<Disposition> = self
-            .intents
-            .iter()
-            .map(|intent| intent.answered().map_or(Disposition::Accepted, |(disposition, _)| disposition))
-            .collect();
-        if !self.intents.iter().any(Intent::needs_content) {
-            return Ok((answers, None));
-        }
+        let mut answers = self.answers();
         let mut trace = self.envelope.trace.clone();
         // keeps: EXC-20
         trace.push(Hop { by: settings.domain.clone(), at: now_ms / 1000 });
@@ -217,6 +227,12 @@ impl Admission {
             node.heard_from(domain).await;
         }
         Ok((answers, Some(receipt.envelope)))
+    }
+
+    /// What is answered so far; who is not answered yet counts as accepted.
+    fn answers(&self) -> Vec<Disposition> {
+        let answered = |intent: &Intent| intent.answered().map(|(disposition, _)| disposition);
+        self.intents.iter().map(|intent| answered(intent).unwrap_or(Disposition::Accepted)).collect()
     }
 
     /// What the user is told about the message: where the same submission has come twice at once, the other one was
@@ -296,6 +312,19 @@ impl Admission {
         };
         Ok(Intended { address, effect, answer })
     }
+}
+
+/// Refuses every recipient that is not answered yet. What is no word about the message is a failure of the offer.
+///
+/// keeps: SUB-6
+fn refuse_all(intents: &mut [Intent], code: Code, text: &str) -> Result<(), Failure> {
+    if code.class != 5 {
+        return Err((code, text.to_owned()));
+    }
+    for intent in intents.iter_mut().filter(|intent| intent.needs_content()) {
+        *intent = Intent::Answered(Disposition::refused(code, text), "from");
+    }
+    Ok(())
 }
 
 impl Node {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use message::address::Domain;
 use message::{Code, Cookie, Disposition, Envelope, Identity};
-use storage::{Attempt, Claim, Outcome, Settlement, Store, StoredMessage};
+use storage::{Attempt, Claim, Outcome, Pause, Settlement, Store, StoredMessage};
 
 use crate::here::LOCAL_LANE;
 use crate::outside::Later;
@@ -97,8 +97,8 @@ pub trait Courier: Send + Sync + 'static {
 struct Ledger {
     outcomes: Vec<(u32, Outcome)>,
     attempts: Vec<Attempt>,
-    /// Seconds until the next poll, the soonest that any recipient needs.
-    poll_seconds: Option<u64>,
+    /// Seconds until all recipients may be asked about, and until one must be.
+    poll_seconds: Option<(u32, u32)>,
     /// Seconds after which to offer again at the soonest, where the next hop had no room.
     deferred_seconds: Option<u64>,
     /// Whether the next hop asks for the message again.
@@ -297,15 +297,18 @@ impl Node {
         );
         // keeps: EXC-18
         let deferred_ms = ledger.deferred_seconds.map(|seconds| seconds.saturating_mul(1000).max(backoff_ms));
+        let poll_ms =
+            ledger.poll_seconds.map(|(min, max)| backoff::poll_ms(min, max, claim.leg.id.0 ^ now_ms));
         let delay_ms = if failed {
             backoff_ms
         } else if ledger.throttled {
             1_000
         } else {
             let again_ms = ledger.again.then_some(0);
-            let poll_ms = ledger.poll_seconds.map(|seconds| seconds.saturating_mul(1000));
             [again_ms, deferred_ms, poll_ms].into_iter().flatten().min().unwrap_or(60_000)
         };
+        // Whoever has just said when to ask is not asked sooner, whatever else this leg is about. keeps: STA-4
+        let delay_ms = delay_ms.max(poll_ms.unwrap_or(0));
         // Never later than the end of its time: what expires is told at once.
         let next_due_ms = now_ms.saturating_add(delay_ms).min(claim.envelope.expires_at_ms.max(now_ms + 1));
         let settlement = Settlement {
@@ -315,12 +318,18 @@ impl Node {
             outcomes: ledger.outcomes.clone(),
             attempts: ledger.attempts,
             next_due_ms: Some(next_due_ms),
-            advance_backoff: failed || deferred_ms.is_some(),
+            pause: match (failed, deferred_ms) {
+                (true, _) => Pause::Failed,
+                (false, Some(_)) => Pause::Asked,
+                (false, None) if ledger.throttled => Pause::OurOwn,
+                (false, None) => Pause::Answered,
+            },
         };
         if let Err(error) = self.store().settle(settlement).await {
             tracing::warn!(%error, leg = %claim.leg.id, "a claim could not be settled; it will be worked on again");
             return self.tell(Event::Trouble { what: format!("settling leg {}: {error}", claim.leg.id) });
         }
+        self.hint(claim, &ledger.outcomes);
         for (place, outcome) in ledger.outcomes {
             let (Some(one), Outcome::Final(disposition) | Outcome::Waiting(disposition)) =
                 (recipient(claim, place), outcome)
@@ -338,6 +347,25 @@ impl Node {
             _ => {}
         }
         self.inner.queue.ring();
+    }
+
+    /// Tells who handed the message in what has settled, and notes what a hint of the next hop would be about.
+    fn hint(&self, claim: &Claim, outcomes: &[(u32, Outcome)]) {
+        let hints = &self.inner.hints;
+        for (_, cookie) in waiting(claim) {
+            hints.wait_for(&cookie, claim.leg.id);
+        }
+        for (place, outcome) in outcomes {
+            let Some(one) = recipient(claim, *place) else { continue };
+            if let Some(Disposition::Pending { cookie, .. }) = &one.next_hop {
+                hints.forget(cookie);
+            }
+            match outcome {
+                Outcome::Final(_) => self.tell_settled(&claim.envelope.origin.holder(), &one.told),
+                Outcome::Waiting(Disposition::Pending { cookie, .. }) => hints.wait_for(cookie, claim.leg.id),
+                _ => {}
+            }
+        }
     }
 
     /// A domain was reached, or has reached us: what waits for it out of back-off is due now.
@@ -371,11 +399,10 @@ impl Ledger {
         }
     }
 
-    /// Between the bounds that the next hop gave, near the lower one: a decision should be seen soon.
-    /// keeps: STA-4
+    /// One poll serves all recipients of the leg: when all may be asked about, but not after one must be.
     fn poll_again(&mut self, min_seconds: u32, max_seconds: u32) {
-        let next = u64::from(min_seconds).max(1).min(u64::from(max_seconds.max(1)));
-        self.poll_seconds = Some(self.poll_seconds.map_or(next, |before| before.min(next)));
+        let (min, max) = self.poll_seconds.unwrap_or((0, u32::MAX));
+        self.poll_seconds = Some((min.max(min_seconds), max.min(max_seconds)));
     }
 }
 

@@ -17,6 +17,7 @@ mod outside;
 mod queue;
 mod receiving;
 mod settings;
+mod settled;
 mod status;
 mod submit;
 mod verify;
@@ -51,6 +52,7 @@ struct Inner {
     keys: verify::KeyCache,
     credentials: Credentials,
     queue: queue::Bell,
+    hints: settled::Hints,
     receptions: receiving::Receptions,
     mail: tokio::sync::watch::Sender<u64>,
 }
@@ -74,6 +76,7 @@ impl Node {
                 keys: verify::KeyCache::default(),
                 credentials: Credentials::default(),
                 queue: queue::Bell::default(),
+                hints: settled::Hints::default(),
                 receptions: receiving::Receptions::default(),
                 mail: tokio::sync::watch::channel(0).0,
             }),

@@ -39,3 +39,9 @@ pub const MAILDIR_OCTETS_MAX: u64 = 16 * 1024 * 1024;
 /// Milliseconds without an octet after which a new offer takes over a part that an older offer has left open: many round
 /// trips, and far less than the 30 seconds after which the older one is given up.
 pub const TAKE_OVER_AFTER_MS: u64 = 2_000;
+/// Cookies of next hops for which a hint would be understood; more are asked about when it is time. Some 6 MiB.
+pub const HINTS_WAITING_MAX: usize = 100_000;
+/// Settled cookies that wait to be told on one connection; what does not fit is found out by polling.
+pub const NEWS_WAITING_MAX: usize = 1_000;
+/// Connections of one peer domain that are told of settled cookies.
+pub const LISTENERS_PER_HOLDER_MAX: usize = 16;

@@ -1,6 +1,6 @@
 //! The queue: claims what is due and hands it to workers. The truth is in the store; what is kept here is a hint.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use message::Cookie;
@@ -111,6 +111,7 @@ impl Dispatcher {
             }
             while workers.try_join_next().is_some() {}
             self.tell_next_hops();
+            self.node.poll_heard();
             let claims = self.claim(&busy, WORKERS_MAX - working).await;
             let more = !claims.is_empty();
             for claim in claims {
@@ -134,8 +135,10 @@ impl Dispatcher {
 
     /// Tells next hops, in tasks of their own, what was given up since the last round.
     fn tell_next_hops(&self) {
-        let mut by_domain: HashMap<Domain, Vec<Cookie>> = HashMap::new();
+        // In the order of their names, so that the same work is done in the same order each time.
+        let mut by_domain: BTreeMap<Domain, Vec<Cookie>> = BTreeMap::new();
         for hop in self.node.inner.queue.take_given_up() {
+            self.node.inner.hints.forget(&hop.cookie);
             if let Some(domain) = domain_of(&hop.lane) {
                 by_domain.entry(domain).or_default().push(hop.cookie);
             }
@@ -182,6 +185,8 @@ impl Dispatcher {
         };
         let due_ms = due_ms.min(now_ms + UPKEEP_MS);
         tokio::select! {
+            // In this order, and not by lot: what happens follows from what has happened before.
+            biased;
             lane = finished.recv() => lane,
             () = self.node.inner.queue.notify.notified() => None,
             () = self.node.inner.clock.sleep_until(due_ms) => None,

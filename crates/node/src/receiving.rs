@@ -11,7 +11,7 @@ use message::{Code, Digest, Extent};
 use storage::PartWriter;
 
 use crate::Node;
-use crate::accept::{Failure, blocking, trouble};
+use crate::accept::{Failure, trouble};
 use crate::limits::TAKE_OVER_AFTER_MS;
 
 /// Octets from which on opening a part is handed to a thread for blocking work.
@@ -96,7 +96,7 @@ impl Node {
         if extent.octets < BLOCKING_OCTETS {
             return store.stage(&owner, extent, now_ms);
         }
-        blocking(move || store.stage(&owner, extent, now_ms)).await
+        self.blocking(move || store.stage(&owner, extent, now_ms)).await
     }
 }
 

@@ -75,6 +75,11 @@ impl Node {
         let decision =
             Decision { envelope: held.envelope, recipient: held.recipient, ruling, now_ms: self.now_ms() };
         let disposition = self.store().decide(decision).await.map_err(trouble)?;
+        if let Ok(Some(envelope)) = self.store().envelope(held.envelope)
+            && let Some(one) = envelope.recipients.get(held.recipient as usize)
+        {
+            self.tell_settled(&held.origin.holder(), &one.told);
+        }
         let recipient = recipient.clone();
         if disposition == Disposition::Accepted {
             self.tell(Event::Delivered { identity, recipient: recipient.clone() });

@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// The From address, which must be one that the account may use.
-    fn check_from(&self, account: &str, headers: &Headers) -> Result<Address, Failure> {
+    pub(crate) fn check_from(&self, account: &str, headers: &Headers) -> Result<Address, Failure> {
         let address = from_address(headers)?;
         let sender = headers.message().first("Sender");
         let sender = match sender {

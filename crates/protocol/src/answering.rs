@@ -141,16 +141,8 @@ impl Answering {
             return Ok(());
         }
         self.deadline = now_ms.saturating_add(STALL_MS);
-        match octets {
-            Some(octets) => self.reader.push(octets),
-            None => {
-                return match self.state {
-                    State::AwaitFirst | State::AwaitContent { .. } => Err(Error::Truncated),
-                    _ if !self.reader.at_boundary() => Err(Error::Truncated),
-                    _ => Ok(()),
-                };
-            }
-        }
+        let more = matches!(self.state, State::AwaitFirst | State::AwaitContent { .. });
+        self.reader.take(octets, !more)?;
         while let Some(item) = self.next_item()? {
             self.step(item)?;
         }

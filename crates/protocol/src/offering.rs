@@ -195,11 +195,7 @@ impl Offering {
     /// Why the answer is not one.
     pub fn handle(&mut self, now_ms: u64, octets: Option<&[u8]>) -> Result<(), Error> {
         self.deadline = now_ms.saturating_add(STALL_MS);
-        match octets {
-            Some(octets) => self.reader.push(octets),
-            None if self.state == State::Done && self.reader.at_boundary() => return Ok(()),
-            None => return Err(Error::Truncated),
-        }
+        self.reader.take(octets, self.state == State::Done)?;
         while let Some(item) = self.reader.next_item()? {
             self.step(item)?;
         }

@@ -36,6 +36,16 @@ impl Reader {
         self.input.extend_from_slice(octets);
     }
 
+    /// Takes in octets, or the end of the stream, which may come only where nothing more is due and nothing half read.
+    pub(crate) fn take(&mut self, octets: Option<&[u8]>, may_end: bool) -> Result<(), Error> {
+        match octets {
+            Some(octets) => self.push(octets),
+            None if may_end && self.at_boundary() => {}
+            None => return Err(Error::Truncated),
+        }
+        Ok(())
+    }
+
     /// Whether the stream may end here: no frame is half read, no content outstanding.
     pub fn at_boundary(&self) -> bool {
         self.input.is_empty() && self.content == 0

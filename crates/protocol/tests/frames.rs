@@ -1,6 +1,7 @@
 //! Frames: `spec/05-frames.md`, against vectors that a program in another language has made from the text.
 
 mod arbitrary;
+#[path = "../../message/tests/support/mod.rs"]
 mod support;
 
 use arbitrary::any_frame;

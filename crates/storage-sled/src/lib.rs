@@ -113,6 +113,7 @@ fn failure(error: sled::Error) -> Error {
     match error {
         sled::Error::Io(error) => error.into(),
         sled::Error::Corruption { at, .. } => Error::Damaged { key: format!("sled: a page at {at:?}") },
+        sled::Error::ReportableBug(words) => Error::Damaged { key: format!("sled: {words}") },
         other => Error::Io(other.to_string()),
     }
 }

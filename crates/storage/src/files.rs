@@ -29,14 +29,31 @@ pub(crate) struct Files {
 #[derive(Debug)]
 enum Place {
     Directory(PathBuf),
-    Memory(Arc<MemoryFiles>),
+    Memory(MemoryFiles),
 }
 
-/// Files in memory, for a store in memory. It outlives the store that uses it, as a disk does.
+/// Files in memory, for a store in memory. A clone is the same files: they outlive the store that uses them, as a disk
+/// does.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryFiles(Arc<Rooms>);
+
 #[derive(Debug, Default)]
-pub(crate) struct MemoryFiles {
+struct Rooms {
     staging: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
     placed: Mutex<BTreeMap<Digest, Bytes>>,
+    free_octets: Mutex<Option<u64>>,
+}
+
+impl MemoryFiles {
+    /// Empty rooms.
+    pub fn new() -> MemoryFiles {
+        MemoryFiles::default()
+    }
+
+    /// Says how much room there is left, so that a full disk can be tried; `None` where there is always enough.
+    pub fn set_free_octets(&self, octets: Option<u64>) {
+        *lock(&self.0.free_octets) = octets;
+    }
 }
 
 /// A lock that is taken even when its last holder panicked: what it guards is changed in single steps.
@@ -87,8 +104,13 @@ impl Files {
         Ok(Files::at(Place::Directory(directory.to_owned())))
     }
 
+    /// The rooms as they are, to look at only.
+    pub(crate) fn as_found(directory: &Path) -> Files {
+        Files::at(Place::Directory(directory.to_owned()))
+    }
+
     /// Rooms in memory.
-    pub(crate) fn in_memory(memory: Arc<MemoryFiles>) -> Files {
+    pub(crate) fn in_memory(memory: MemoryFiles) -> Files {
         Files::at(Place::Memory(memory))
     }
 
@@ -138,7 +160,7 @@ impl Files {
                 file.handle = Some(handle);
             }
             Place::Memory(memory) => {
-                lock(&memory.staging).entry(file.name.clone()).or_default().0 = now_ms;
+                lock(&memory.0.staging).entry(file.name.clone()).or_default().0 = now_ms;
             }
         }
         Ok(file)
@@ -156,8 +178,8 @@ impl Files {
                 fs::rename(staging_path(directory, &file.name), target)?;
             }
             Place::Memory(memory) => {
-                if let Some((_, octets)) = lock(&memory.staging).remove(&file.name) {
-                    lock(&memory.placed).insert(digest, octets.into());
+                if let Some((_, octets)) = lock(&memory.0.staging).remove(&file.name) {
+                    lock(&memory.0.placed).insert(digest, octets.into());
                 }
             }
         }
@@ -186,7 +208,7 @@ impl Files {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error.into()),
             },
-            Place::Memory(memory) => Ok(lock(&memory.placed)
+            Place::Memory(memory) => Ok(lock(&memory.0.placed)
                 .get(&digest)
                 .map(|octets| (octets.len() as u64, PlacedFile::Memory(octets.clone())))),
         }
@@ -210,7 +232,7 @@ impl Files {
         match &self.place {
             Place::Directory(directory) => self.step(|| remove_file(&part_path(directory, digest))),
             Place::Memory(memory) => {
-                lock(&memory.placed).remove(&digest);
+                lock(&memory.0.placed).remove(&digest);
                 Ok(())
             }
         }
@@ -231,7 +253,7 @@ impl Files {
                     }
                 }
             }
-            Place::Memory(memory) => digests.extend(lock(&memory.placed).keys()),
+            Place::Memory(memory) => digests.extend(lock(&memory.0.placed).keys()),
         }
         Ok((digests, strange))
     }
@@ -253,7 +275,7 @@ impl Files {
                 }
             }
             Place::Memory(memory) => {
-                entries.extend(lock(&memory.staging).iter().map(|(name, (touched_ms, octets))| {
+                entries.extend(lock(&memory.0.staging).iter().map(|(name, (touched_ms, octets))| {
                     StagingEntry { name: name.clone(), octets: octets.len() as u64, touched_ms: *touched_ms }
                 }));
             }
@@ -274,20 +296,20 @@ impl Files {
         match &self.place {
             Place::Directory(directory) => remove_file(&staging_path(directory, name)),
             Place::Memory(memory) => {
-                lock(&memory.staging).remove(name);
+                lock(&memory.0.staging).remove(name);
                 Ok(())
             }
         }
     }
 
-    /// Free octets for us on the disk; `None` in memory.
+    /// Free octets for us on the disk; `None` in memory where nothing else was said.
     pub(crate) fn free_octets(&self) -> Option<u64> {
         match &self.place {
             Place::Directory(directory) => {
                 let room = rustix::fs::statvfs(directory).ok()?;
                 Some(room.f_bavail.saturating_mul(room.f_frsize))
             }
-            Place::Memory(_) => None,
+            Place::Memory(memory) => *lock(&memory.0.free_octets),
         }
     }
 }
@@ -297,7 +319,7 @@ impl StagingFile {
     pub(crate) fn read_all(&mut self, octets_max: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
         match (&self.files.place, &mut self.handle) {
             (Place::Memory(memory), _) => {
-                if let Some((_, octets)) = lock(&memory.staging).get_mut(&self.name) {
+                if let Some((_, octets)) = lock(&memory.0.staging).get_mut(&self.name) {
                     octets.truncate(usize::try_from(octets_max).unwrap_or(usize::MAX));
                     take(octets);
                 }
@@ -324,7 +346,7 @@ impl StagingFile {
     pub(crate) fn append(&mut self, octets: &[u8], offset: u64) -> Result<(), Error> {
         match (&self.files.place, &mut self.handle) {
             (Place::Memory(memory), _) => {
-                lock(&memory.staging).entry(self.name.clone()).or_default().1.extend_from_slice(octets);
+                lock(&memory.0.staging).entry(self.name.clone()).or_default().1.extend_from_slice(octets);
             }
             (Place::Directory(_), Some(handle)) => {
                 if let Err(error) = handle.write_all(octets) {

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use message::{Cookie, Digest, Extent};
 use tokio::sync::{Semaphore, oneshot};
@@ -21,8 +19,8 @@ use crate::record::{CookieRecord, Record};
 use crate::schedule::Schedule;
 use crate::transaction::{Transaction, read_number};
 use crate::verb::{check_name, load};
-use crate::writer::{self, Answer, Request, Work};
-use crate::{CookieAnswer, Error, PartWriter, StagedPart, Statistics, Wait, key};
+use crate::writer::{Answer, Work, Writer};
+use crate::{CookieAnswer, Error, MemoryFiles, PartWriter, StagedPart, Statistics, Wait, key};
 
 /// The version of the layout of a store, written when it is made (`spec/12-storage.md`).
 const FORMAT: u64 = 1;
@@ -52,9 +50,8 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Keeper<E: Engine> {
     pub(crate) shared: Arc<Shared<E>>,
-    requests: Option<Sender<Request>>,
     places: Arc<Semaphore>,
-    writer: Option<JoinHandle<()>>,
+    writer: Writer<E>,
 }
 
 /// What readers and the writer share.
@@ -81,7 +78,25 @@ impl<E: Engine> Keeper<E> {
         Keeper::open_with(engine, Files::in_directory(directory)?, settings)
     }
 
+    /// Opens a store that has no thread: whoever waits for a commit carries it out, for all who wait at that moment.
+    /// Its files are in memory. So everything that it does follows from what it is asked, as a simulation needs it.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`].
+    pub fn open_in_place(engine: E, files: &MemoryFiles, settings: Settings) -> Result<Keeper<E>, Error> {
+        Keeper::prepare(engine, Files::in_memory(files.clone()), settings, Writer::in_place)
+    }
+
     pub(crate) fn open_with(engine: E, files: Files, settings: Settings) -> Result<Keeper<E>, Error> {
+        Keeper::prepare(engine, files, settings, Writer::thread)
+    }
+
+    fn prepare(
+        engine: E,
+        files: Files,
+        settings: Settings,
+        writer: impl FnOnce(Arc<Shared<E>>) -> Result<Writer<E>, Error>,
+    ) -> Result<Keeper<E>, Error> {
         let opened = begin(&engine)?;
         // The fences of this opening are above those of all earlier ones.
         let schedule = Schedule::build(&engine, opened << 32)?;
@@ -98,17 +113,8 @@ impl<E: Engine> Keeper<E> {
         for digest in shared.files.parts()?.0 {
             shared.remove_unused(digest)?;
         }
-        let (requests, receiver) = channel();
-        let for_writer = shared.clone();
-        let writer = std::thread::Builder::new()
-            .name("storage-writer".to_owned())
-            .spawn(move || writer::run(&for_writer, &receiver))?;
-        Ok(Keeper {
-            shared,
-            requests: Some(requests),
-            places: Arc::new(Semaphore::new(WAITING_OPERATIONS_MAX)),
-            writer: Some(writer),
-        })
+        let writer = writer(shared.clone())?;
+        Ok(Keeper { shared, places: Arc::new(Semaphore::new(WAITING_OPERATIONS_MAX)), writer })
     }
 
     /// Has the writer run an operation.
@@ -129,8 +135,7 @@ impl<E: Engine> Keeper<E> {
                 });
                 (counts, answer)
             });
-            let requests = self.requests.as_ref().ok_or(Error::Closed)?;
-            requests.send(Request::Work(work, place)).map_err(|_| Error::Closed)?;
+            self.writer.take(work, place).await?;
             answer.await.map_err(|_| Error::Closed)?
         })
     }
@@ -147,20 +152,7 @@ impl<E: Engine> Keeper<E> {
     }
 
     pub(crate) fn compact_engine(&self) -> Result<(), Error> {
-        let (reply, answer) = channel();
-        let requests = self.requests.as_ref().ok_or(Error::Closed)?;
-        requests.send(Request::Compact(reply)).map_err(|_| Error::Closed)?;
-        answer.recv().map_err(|_| Error::Closed)?
-    }
-}
-
-impl<E: Engine> Drop for Keeper<E> {
-    fn drop(&mut self) {
-        self.requests = None;
-        if let Some(writer) = self.writer.take() {
-            // A writer that panicked has said so; there is nothing to add.
-            let _ = writer.join();
-        }
+        self.writer.compact()
     }
 }
 
@@ -348,7 +340,7 @@ mod tests {
 
     fn counting() -> (Counter, Keeper<Counter>) {
         let engine = Counter::new();
-        let files = Files::in_memory(std::sync::Arc::default());
+        let files = Files::in_memory(MemoryFiles::new());
         (engine.clone(), Keeper::open_with(engine, files, Settings::default()).unwrap())
     }
 

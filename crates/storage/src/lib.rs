@@ -37,6 +37,7 @@ pub use acceptance::{
 pub use account::{AccountRecord, DeviceRecord};
 pub use engine::{Batch, Engine, Pair, View};
 pub use error::{Error, Fault};
+pub use files::MemoryFiles;
 pub use journal::{
     Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
 };
@@ -45,7 +46,8 @@ pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
 pub use queue::{
-    Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Settled, Settlement,
+    Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled, Settlement,
 };
 pub use store::{Store, Wait};
 pub use upkeep::{Exported, Finding, FindingKind, Statistics};
+pub use verb::check::check_parts;

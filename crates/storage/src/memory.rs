@@ -5,14 +5,13 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::engine::{Batch, Engine, Pair, View};
-use crate::files::MemoryFiles;
-use crate::{Error, Keeper, Settings};
+use crate::{Error, Keeper, MemoryFiles, Settings};
 
 /// An engine in memory. A clone is the same engine: it outlives the store that uses it, as a disk does.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     pairs: Arc<RwLock<BTreeMap<Vec<u8>, Vec<u8>>>>,
-    files: Arc<MemoryFiles>,
+    files: MemoryFiles,
 }
 
 impl Memory {
@@ -76,6 +75,16 @@ mod tests {
         conformance::run(&|| -> Open {
             let memory = Memory::new();
             Box::new(move || Box::new(memory.open(Settings::default()).unwrap()))
+        });
+    }
+
+    #[test]
+    fn the_suite_passes_without_a_thread() {
+        conformance::run(&|| -> Open {
+            let (memory, files) = (Memory::new(), MemoryFiles::new());
+            Box::new(move || {
+                Box::new(Keeper::open_in_place(memory.clone(), &files, Settings::default()).unwrap())
+            })
         });
     }
 

@@ -90,6 +90,8 @@ pub struct LegRecord {
     pub attempts: u32,
     /// How many steps the back-off has advanced.
     pub backoff: u32,
+    /// Whether it waits because the next hop was not reached: then it is due as soon as that is heard of.
+    pub unreached: bool,
     /// Whether an operator holds it: it is not claimed until released.
     pub held: bool,
     /// The text of the last attempt that failed.
@@ -134,8 +136,21 @@ pub struct Settlement {
     pub attempts: Vec<Attempt>,
     /// When the leg is due again, in Unix milliseconds; needed where recipients remain.
     pub next_due_ms: Option<u64>,
-    /// Whether the back-off advances by one step.
-    pub advance_backoff: bool,
+    /// Why the leg waits until then.
+    pub pause: Pause,
+}
+
+/// Why a leg waits between a settlement and the next claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The next hop was reached and has answered: back-off begins anew.
+    Answered,
+    /// We held ourselves back: back-off stays where it is.
+    OurOwn,
+    /// The next hop was not reached, or has failed: back-off advances, and ends as soon as the next hop is heard of.
+    Failed,
+    /// The next hop has said how long it wants to be left alone: back-off advances, and hearing of it changes nothing.
+    Asked,
 }
 
 /// What a settlement, a withdrawal or a removal has left.

@@ -310,7 +310,8 @@ impl Schedule {
         Some(lease)
     }
 
-    /// The first leg of a lane after the given one that nobody has claimed.
+    /// The first leg of a lane after the given one that nobody has claimed. The given one is none of them, wherever it
+    /// stands: a commit may have moved it, of which the schedule has not heard yet.
     fn first_unclaimed(
         &self,
         view: &dyn View,
@@ -329,6 +330,7 @@ impl Schedule {
             let free = page
                 .iter()
                 .filter_map(|(key, _)| read_lane_due(key))
+                .filter(|(_, _, leg)| after.is_none_or(|(_, taken)| taken != *leg))
                 .find(|(_, _, leg)| !self.leases.contains_key(leg) && !self.quarantined.contains(leg));
             if let Some((_, due_ms, leg)) = free {
                 return Ok(Some((due_ms, leg)));
@@ -348,4 +350,40 @@ pub(crate) fn read_lane_due(key: &[u8]) -> Option<(Lane, u64, LegId)> {
     let name = key.get(1..key.len().checked_sub(17)?)?;
     let lane = Lane::new(std::str::from_utf8(name).ok()?).ok()?;
     Some((lane, key::long_before(key, 8)?, LegId(key::last_long(key)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, Engine, Memory};
+
+    /// A leg is hastened in the moment in which it is claimed: the engine has moved it, the schedule does not know yet.
+    ///
+    /// proves: STO-16
+    #[test]
+    fn a_leg_that_moves_while_it_is_claimed_is_claimed_once() {
+        let (engine, lane, leg) = (Memory::new(), Lane::new("far.test").unwrap(), LegId(7));
+        let mut batch = Batch::default();
+        batch.put(key::lane_due(&lane, 10, leg), Vec::new());
+        engine.apply(&batch).unwrap();
+        let mut schedule = Schedule::build(&engine, 0).unwrap();
+        let mut batch = Batch::default();
+        batch.remove(key::lane_due(&lane, 10, leg));
+        batch.put(key::lane_due(&lane, 12, leg), Vec::new());
+        engine.apply(&batch).unwrap();
+        schedule.wake(20);
+        let mut turn = schedule.begin_turn();
+        let taken = schedule.take_next(&engine, &mut turn, 20, &[]).unwrap();
+        assert_eq!(taken, Some((leg, 10, lane.clone())));
+        let fence = schedule.lease(leg, &lane, 10, 1_000);
+        let moved = QueueChange::Moved { lane, leg, due_ms: 12, held_before: false, held: false };
+        for heard in [false, true] {
+            if heard {
+                schedule.apply(&engine, moved.clone());
+            }
+            schedule.wake(20);
+            assert_eq!(schedule.take_next(&engine, &mut turn, 20, &[]), Ok(None), "heard: {heard}");
+        }
+        assert_eq!(schedule.take_fence(leg, fence), Ok(()));
+    }
 }

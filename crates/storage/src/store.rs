@@ -115,8 +115,8 @@ pub trait Store: Send + Sync + 'static {
     /// remain and no due time is given.
     fn settle(&self, settlement: Settlement) -> Wait<'_, Settled>;
 
-    /// Makes the legs of a lane due now, except those held or not yet released; returns how many. At most
-    /// [`crate::limits::LIST_MAX`] at a time.
+    /// Makes due now what waits in a lane because its next hop was not reached, except legs held, not yet released, or
+    /// waiting for the answer of a next hop; returns how many. At most [`crate::limits::LIST_MAX`] are looked at.
     fn release_lane(&self, lane: &Lane, now_ms: u64) -> Wait<'_, usize>;
 
     /// Holds a leg: it is not claimed until released. A claim that runs is not disturbed.

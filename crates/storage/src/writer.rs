@@ -1,11 +1,14 @@
-//! The one thread that changes the store: it takes the operations that wait, runs each in a transaction of its own,
-//! commits them together, and then answers all.
+//! Who changes the store: it takes the operations that wait, runs each in a transaction of its own, commits them
+//! together, and then answers all. That is one thread, or, where there is to be none, whoever waits.
 //!
 //! keeps: STO-1, STO-6, STO-7
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::future::poll_fn;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread::JoinHandle;
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -20,8 +23,18 @@ use crate::transaction::{Effects, Transaction};
 pub(crate) type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 /// An operation: given a transaction it says whether its changes count, given an error it only answers.
 pub(crate) type Work = Box<dyn FnOnce(Result<&mut Transaction<'_>, Error>) -> (bool, Answer) + Send>;
+/// Operations, each with its place among those that may wait.
+type Group = VecDeque<(Work, OwnedSemaphorePermit)>;
 
-/// What the writer is asked for.
+/// Who runs and commits operations.
+pub(crate) enum Writer<E: Engine> {
+    /// A thread. Both are there until the writer is dropped.
+    Thread { requests: Option<Sender<Request>>, thread: Option<JoinHandle<()>> },
+    /// Whoever waits. The lock of the group is held for as long as a commit takes.
+    InPlace { shared: Arc<Shared<E>>, waiting: Mutex<Group>, running: Mutex<()> },
+}
+
+/// What the thread is asked for.
 pub(crate) enum Request {
     /// An operation, and its place among those that may wait.
     Work(Work, OwnedSemaphorePermit),
@@ -29,17 +42,117 @@ pub(crate) enum Request {
     Compact(Sender<Result<(), Error>>),
 }
 
+impl<E: Engine> Writer<E> {
+    /// A thread of its own.
+    pub(crate) fn thread(shared: Arc<Shared<E>>) -> Result<Writer<E>, Error> {
+        let (requests, receiver) = channel();
+        let thread = std::thread::Builder::new()
+            .name("storage-writer".to_owned())
+            .spawn(move || run(&shared, &receiver))?;
+        Ok(Writer::Thread { requests: Some(requests), thread: Some(thread) })
+    }
+
+    /// No thread.
+    pub(crate) fn in_place(shared: Arc<Shared<E>>) -> Result<Writer<E>, Error> {
+        Ok(Writer::InPlace { shared, waiting: Mutex::default(), running: Mutex::default() })
+    }
+
+    /// Takes an operation, which is carried out even where the future is dropped after it was polled once.
+    pub(crate) async fn take(&self, work: Work, place: OwnedSemaphorePermit) -> Result<(), Error> {
+        match self {
+            Writer::Thread { requests, .. } => {
+                let requests = requests.as_ref().ok_or(Error::Closed)?;
+                requests.send(Request::Work(work, place)).map_err(|_| Error::Closed)
+            }
+            Writer::InPlace { waiting, .. } => {
+                lock(waiting).push_back((work, place));
+                // Others that are about to ask for something may do so now: they become one group.
+                step_aside().await;
+                self.commit_waiting();
+                Ok(())
+            }
+        }
+    }
+
+    fn commit_waiting(&self) {
+        let Writer::InPlace { shared, waiting, running } = self else { return };
+        let _running = lock(running);
+        let mut group = std::mem::take(&mut *lock(waiting));
+        while !group.is_empty() {
+            run_group(shared, &mut group);
+        }
+    }
+
+    /// Compacts the engine.
+    pub(crate) fn compact(&self) -> Result<(), Error> {
+        match self {
+            Writer::Thread { requests, .. } => {
+                let (reply, answer) = channel();
+                let requests = requests.as_ref().ok_or(Error::Closed)?;
+                requests.send(Request::Compact(reply)).map_err(|_| Error::Closed)?;
+                answer.recv().map_err(|_| Error::Closed)?
+            }
+            Writer::InPlace { shared, running, .. } => {
+                let _running = lock(running);
+                compact(shared)
+            }
+        }
+    }
+}
+
+/// What was begun is committed.
+impl<E: Engine> Drop for Writer<E> {
+    fn drop(&mut self) {
+        match self {
+            Writer::Thread { requests, thread } => {
+                *requests = None;
+                if let Some(thread) = thread.take() {
+                    // A writer that panicked has said so; there is nothing to add.
+                    let _ = thread.join();
+                }
+            }
+            Writer::InPlace { .. } => self.commit_waiting(),
+        }
+    }
+}
+
+impl<E: Engine> std::fmt::Debug for Writer<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Writer::Thread { .. } => "Writer::Thread",
+            Writer::InPlace { .. } => "Writer::InPlace",
+        })
+    }
+}
+
+/// Lets everybody else who is ready go first, once.
+async fn step_aside() {
+    let mut stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn compact<E: Engine>(shared: &Shared<E>) -> Result<(), Error> {
+    shared.writable().and_then(|()| shared.engine.compact())
+}
+
 /// Serves requests until nobody can make any more.
-pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, requests: &Receiver<Request>) {
+fn run<E: Engine>(shared: &Arc<Shared<E>>, requests: &Receiver<Request>) {
     while let Ok(first) = requests.recv() {
-        let mut group = VecDeque::new();
+        let mut group = Group::new();
         let mut next = Some(first);
-        let mut compact = None;
+        let mut compacting = None;
         while let Some(request) = next {
             match request {
                 Request::Work(work, permit) => group.push_back((work, permit)),
                 Request::Compact(answer) => {
-                    compact = Some(answer);
+                    compacting = Some(answer);
                     break;
                 }
             }
@@ -48,15 +161,15 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, requests: &Receiver<Reques
         while !group.is_empty() {
             run_group(shared, &mut group);
         }
-        if let Some(answer) = compact {
+        if let Some(answer) = compacting {
             // Whoever asked may have gone.
-            let _ = answer.send(shared.writable().and_then(|()| shared.engine.compact()));
+            let _ = answer.send(compact(shared));
         }
     }
 }
 
 /// Runs operations until there are no more or their changes become large, and commits them in one batch.
-fn run_group<E: Engine>(shared: &Shared<E>, group: &mut VecDeque<(Work, OwnedSemaphorePermit)>) {
+fn run_group<E: Engine>(shared: &Shared<E>, group: &mut Group) {
     let mut batch = Batch::default();
     let mut effects = Effects::default();
     let mut answers = Vec::with_capacity(group.len());

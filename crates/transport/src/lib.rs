@@ -15,8 +15,8 @@ pub mod pool;
 pub mod tls;
 
 pub use drive::{
-    AskError, ContentSink, Handler, Later, OfferSession, Reply, Session, Source, Step, ask, fetch, offer,
-    serve,
+    AskError, ContentSink, Handler, Later, Listener, OfferSession, Reply, Session, Source, Step, ask, fetch,
+    offer, serve,
 };
 pub use endpoint::{Accepted, Alpn, Client, Connected, Counts, Link, RecvStream, SendStream, Server};
 pub use endpoint::{DEFAULT_PORT, ServerIdentity, Service, Socket};

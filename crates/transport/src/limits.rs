@@ -12,6 +12,8 @@ use tokio::time::{Instant, timeout};
 /// 9000, section 8.1), some 7200 octets with the certificate chain, so settings beyond 1 KiB can cost a round
 /// trip.
 pub const SETTINGS_OCTETS_MAX: usize = 4096;
+/// Octets of one pushed stream: one frame with its length. Room for as many cookies as go into a poll.
+pub const PUSHED_OCTETS_MAX: usize = 64 * 1024 + 8;
 /// Most certificates in a peer's chain: public chains have two to four.
 pub const CHAIN_CERTIFICATES_MAX: usize = 8;
 /// Most octets of a peer's whole chain: public chains have below 8 KiB, and each connection keeps its own

@@ -4,6 +4,8 @@
 //! connection is replaced, an unused one closed. Waiting between attempts (back-off) is not done here. No
 //! lock is held across an await.
 
+use crate::drive::Listener;
+use crate::drive::pushed::hear;
 use crate::endpoint::{Alpn, Client, Connected};
 use crate::error::{Code, Error};
 use crate::tls::Expectation;
@@ -13,6 +15,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{Duration, Instant, sleep};
 
 /// Whom to reach, and how. Two routes that differ only in `addresses` share a connection.
@@ -56,6 +59,7 @@ pub struct Pool(Arc<Shared>);
 
 struct Shared {
     client: Client,
+    listener: Option<Listener>,
     entries: Mutex<HashMap<Key, Entry>>,
 }
 
@@ -73,13 +77,32 @@ struct Shelf {
     connected: Connected,
     leases: AtomicUsize,
     last_used: Mutex<Instant>,
+    /// Hears what the server tells; it ends with the shelf, since it would keep the connection alive.
+    hearing: Option<AbortHandle>,
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        if let Some(hearing) = &self.hearing {
+            hearing.abort();
+        }
+    }
 }
 
 impl Pool {
     /// An empty pool over this client, with the client's limits. Must be called within a tokio runtime.
     pub fn new(client: Client) -> Self {
+        Self::over(client, None)
+    }
+
+    /// As [`Pool::new`], and `listener` hears of cookies that servers say have settled.
+    pub fn with_listener(client: Client, listener: Listener) -> Self {
+        Self::over(client, Some(listener))
+    }
+
+    fn over(client: Client, listener: Option<Listener>) -> Self {
         let interval = client.limits().pool_idle_time / 2;
-        let shared = Arc::new(Shared { client, entries: Mutex::default() });
+        let shared = Arc::new(Shared { client, listener, entries: Mutex::default() });
         tokio::spawn(sweep_regularly(Arc::downgrade(&shared), interval));
         Self(shared)
     }
@@ -191,8 +214,12 @@ impl Attempt {
         let connected =
             client.connect_any(&route.addresses, &route.host, route.alpn, &route.expectation).await;
         let answer = connected.map(|connected| {
+            let hearing = self.shared.listener.clone().map(|listener| {
+                let limits = self.shared.client.limits().clone();
+                tokio::spawn(hear(connected.clone(), limits, listener)).abort_handle()
+            });
             let last_used = Mutex::new(Instant::now());
-            let shelf = Shelf { connected, leases: AtomicUsize::new(0), last_used };
+            let shelf = Shelf { connected, leases: AtomicUsize::new(0), last_used, hearing };
             Arc::new(Lease::new(Arc::new(shelf)))
         });
         self.settle(answer);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cli::{Command, Invocation, StoreCommand};
-use daemon::{Config, Error, LocalOperator};
+use daemon::{Config, DamagedStore, LocalOperator};
 
 /// Does the command, with the store opened in this process.
 pub(crate) async fn run(invocation: &Invocation) -> ExitCode {
@@ -16,8 +16,14 @@ pub(crate) async fn run(invocation: &Invocation) -> ExitCode {
         Command::Store(StoreCommand::Export { dir, .. }) => {
             Config::read(&path).map(|config| export(&config, dir))
         }
-        _ => match opened(&path) {
-            Ok(operator) => Ok(cli::operate(invocation, &operator).await),
+        _ => match Config::read(&path) {
+            Ok(config) => match LocalOperator::open(&config) {
+                Ok(operator) => Ok(cli::operate(invocation, &operator).await),
+                Err(error) => match DamagedStore::after(error, &config) {
+                    Ok(operator) => Ok(cli::operate(invocation, &operator).await),
+                    Err(error) => Err(error),
+                },
+            },
             Err(error) => Err(error),
         },
     };
@@ -34,10 +40,6 @@ fn config_of(command: &Command) -> Option<PathBuf> {
         _ => None,
     };
     path.map(Path::to_owned)
-}
-
-fn opened(path: &Path) -> Result<LocalOperator, Error> {
-    LocalOperator::open(&Config::read(path)?)
 }
 
 /// Writes everything that can be read into a folder, and says what cannot.

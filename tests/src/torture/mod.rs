@@ -2,14 +2,13 @@
 //! one by one; users who speak submission with them; and numbers that only look random.
 
 mod process;
-mod random;
 mod user;
 mod world;
 
 use std::time::Duration;
 
 pub use process::{Node, lines_of, program};
-pub use random::Random;
+pub use testkit::Random;
 pub use user::{User, dispositions, mailbox, read_all, read_headers, statuses};
 pub use world::World;
 

@@ -2,10 +2,14 @@
 
 use message::address::Address;
 use message::{Code, Cookie, Disposition};
+use node::Event;
 use protocol::{CookieAnswer, Frame, encode};
 use transport::AskError;
 use waxwing_tests::user::cookie;
 use waxwing_tests::{Peer, Site, World, letter};
+
+/// Nobody polls before an hour has passed.
+const SELDOM: &str = "retry-first-seconds = 1\npoll-min-seconds = 3600\n";
 
 const CAROL: &str = "carol@south.test";
 const HOUR_MS: u64 = 3_600_000;
@@ -126,4 +130,30 @@ async fn giving_up_withdraws_what_is_not_final() {
     assert_eq!(hand.ask(&Frame::GiveUp(vec![second])).await, Ok(Frame::Done));
     assert_eq!(poll(&hand, &[second]).await, [CookieAnswer::Final(Disposition::Accepted)]);
     assert_eq!(node.store().mailbox("carol", None, 10).unwrap().len(), 1);
+}
+
+/// Nobody asks within the time of this test: what settles is told along the chain as it happens.
+///
+/// proves: STA-9
+#[tokio::test]
+async fn what_settles_is_told_unasked_on_live_connections() {
+    let north = Site::new("north.test").via("south.test", "hub.test").queue(SELDOM);
+    let hub = Site::new("hub.test").relay("north.test", "south.test").queue(SELDOM);
+    let south = Site::new("south.test").rule("hold-carol", CAROL, "hold").queue(SELDOM);
+    let world = World::started(&[north, hub, south]).await;
+    let _carol = world.user(CAROL).await;
+    let mut alice = world.user("alice@north.test").await;
+    let identity = alice.send(&letter("alice@north.test", "Told"), &[CAROL]).await;
+    let pending = |event: &Event| match event {
+        Event::Settled { disposition: Disposition::Pending { .. }, .. } => Some(()),
+        _ => None,
+    };
+    for domain in ["north.test", "hub.test"] {
+        world.events(domain).find("waits for the next hop", pending).await;
+    }
+    let carol = Address::parse(CAROL).unwrap();
+    world.node("south.test").decide_held(identity, &carol, false).await.unwrap();
+    let settled = world.events("north.test").settled(identity, CAROL).await;
+    let refused = matches!(settled, Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED);
+    assert!(refused, "{settled:?}");
 }

@@ -94,9 +94,6 @@ impl Session {
         // One token for all attempts: to the node they are one submission.
         let token = options.token.map_or_else(clock::random_token, Ok)?;
         let options = SubmissionOptions { token: Some(token), ..options };
-        // However often it is offered over again, it is one submission.
-        let token = options.token.map_or_else(random_token, Ok)?;
-        let options = SubmissionOptions { token: Some(token), ..options };
         let offer = self.offer(message, recipients, options)?;
         let mut retries = Retries::new();
         loop {
@@ -379,11 +376,4 @@ impl Source for Watched<'_> {
     fn slice(&self, part: usize, offset: u64, octets: u64) -> Later<'_, std::io::Result<Bytes>> {
         self.source.slice(part, offset, octets)
     }
-}
-
-/// What stands for one submission.
-fn random_token() -> Result<[u8; 16], Error> {
-    let mut token = [0; 16];
-    token.copy_from_slice(&clock::random_seed()?[..16]);
-    Ok(token)
 }

@@ -46,6 +46,7 @@ const TESTS: &[(&str, Test)] = &[
     ("lanes_are_served_in_turn", queue::lanes_are_served_in_turn),
     ("a_claim_costs_what_it_takes", queue::a_claim_costs_what_it_takes),
     ("legs_are_held_released_and_removed", queue::legs_are_held_released_and_removed),
+    ("what_waits_for_an_answer_is_not_hastened", queue::what_waits_for_an_answer_is_not_hastened),
     ("leases_end_and_restarts_void_them", queue::leases_end_and_restarts_void_them),
     ("a_submitter_can_give_up", queue::a_submitter_can_give_up),
     ("foreign_and_unknown_cookies_look_alike", status::foreign_and_unknown_cookies_look_alike),

@@ -4,7 +4,7 @@ use message::{Code, Cookie, Disposition};
 
 use super::Open;
 use super::fixture::*;
-use crate::{Attempt, Claim, CookieAnswer, Error, Lane, NextHop, Outcome, Settled, Settlement, Store};
+use crate::{Attempt, Claim, CookieAnswer, Error, Lane, NextHop, Outcome, Pause, Settled, Settlement, Store};
 
 const LEASE: u64 = 60_000;
 
@@ -24,7 +24,7 @@ pub(super) fn settlement(
         outcomes,
         attempts: vec![attempt("connection refused")],
         next_due_ms,
-        advance_backoff: true,
+        pause: Pause::Failed,
     }
 }
 
@@ -177,7 +177,21 @@ pub(super) fn legs_are_held_released_and_removed(open: &Open) {
     block_on(store.retry(legs[0].id, NOW)).unwrap();
     assert_eq!(claim(&*store, NOW, 10).len(), 1);
     assert_eq!(block_on(store.release_lane(&lane("far.test"), NOW)), Ok(1));
-    assert_eq!(claim(&*store, NOW, 10).len(), 1);
+    let released = claim(&*store, NOW, 10);
+    assert_eq!(released.len(), 1);
+    // Who waits because the next hop has said so, or for its answer, is not disturbed.
+    for (pause, backoff) in [(Pause::OurOwn, 1), (Pause::Asked, 2), (Pause::Answered, 0)] {
+        let claims = match pause {
+            Pause::OurOwn => released.clone(),
+            _ => claim(&*store, NOW + 5000, 1),
+        };
+        let again = vec![(0, Outcome::Again)];
+        let waits = Settlement { pause, ..settlement(&claims[0], again, Some(NOW + 5000)) };
+        block_on(store.settle(waits)).unwrap();
+        let leg = store.legs(None, None, 10).unwrap().into_iter().find(|leg| leg.id == claims[0].leg.id);
+        assert_eq!(leg.map(|leg| leg.backoff), Some(backoff), "{pause:?}");
+        assert_eq!(block_on(store.release_lane(&lane("far.test"), NOW)), Ok(0), "{pause:?}");
+    }
     for leg in &legs {
         assert_eq!(block_on(store.remove(leg.id, NOW)), Ok(Vec::new()));
     }
@@ -186,6 +200,22 @@ pub(super) fn legs_are_held_released_and_removed(open: &Open) {
     let withdrawn = store.envelope(first).unwrap().unwrap();
     assert_eq!(withdrawn.recipients[0].current(), &Disposition::Withdrawn);
     assert!(withdrawn.closed_at_ms.is_some());
+}
+
+/// A next hop that gave a cookie has said how soon it may be asked: that it was heard from is no reason to ask sooner.
+///
+/// proves: STA-4
+pub(super) fn what_waits_for_an_answer_is_not_hastened(open: &Open) {
+    let store = open();
+    let message = letter("waiting", &[octets(1, 10)]);
+    accept(&*store, &message, user(), vec![to_queue("a@far.test", "far.test", 1)]).unwrap();
+    for (outcome, hastened) in [(Outcome::Waiting(pending(9)), 0), (Outcome::Again, 1)] {
+        let claim = claim(&*store, NOW, 1).remove(0);
+        block_on(store.settle(settlement(&claim, vec![(0, outcome)], Some(NOW + 5000)))).unwrap();
+        assert_eq!(block_on(store.release_lane(&lane("far.test"), NOW)), Ok(hastened));
+        assert_eq!(store.next_due(NOW), Ok(Some(if hastened == 1 { NOW } else { NOW + 5000 })));
+        block_on(store.retry(claim.leg.id, NOW)).unwrap();
+    }
 }
 
 /// proves: STO-16

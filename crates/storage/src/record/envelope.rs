@@ -90,6 +90,7 @@ impl Record for LegRecord {
             (8, Some(uint(self.backoff.into()))),
             (9, Some(flag(self.held))),
             (10, self.last_error.as_deref().map(text)),
+            (11, self.unreached.then(|| flag(true))),
         ]
     }
 
@@ -104,6 +105,7 @@ impl Record for LegRecord {
             attempts: fields.small(7)?,
             backoff: fields.small(8)?,
             held: fields.flag(9)?,
+            unreached: fields.optional(11, Value::as_bool)?.unwrap_or(false),
             last_error: fields.optional(10, read_text)?,
         })
     }

@@ -285,6 +285,7 @@ pub(crate) fn add_leg(
         backoff: 0,
         held: false,
         last_error: None,
+        unreached: false,
     };
     tx.mark(key::lane_due(lane, leg.due_ms, id));
     tx.mark(key::lane_leg(lane, id));

@@ -96,7 +96,10 @@ pub(crate) fn lanes(view: &dyn View, lanes: Lanes) -> Result<Vec<LaneSummary>, E
     Ok(summaries)
 }
 
-/// Makes the legs of a lane due now: those that wait for a later time, are not held and are released.
+/// Makes the legs of a lane due now: those that wait for a later time, are not held and are released. A leg in which
+/// a recipient waits for the answer of a next hop keeps its time: the next hop has said how soon it may be asked.
+///
+/// keeps: STA-4
 pub(crate) fn release_lane(
     tx: &mut Transaction,
     lane: &Lane,
@@ -109,8 +112,17 @@ pub(crate) fn release_lane(
     for (key, _) in tx.range(&from, &to, LIST_MAX)? {
         let Some(leg) = key::last_long(&key).map(LegId).filter(|leg| !claimed(*leg)) else { continue };
         let Ok(Some(record)) = load::<LegRecord>(tx, &key::leg(leg)) else { continue };
+        // What waits for an answer, for its time or because it was asked to, waits on.
+        if !record.unreached {
+            continue;
+        }
         let released = match load_envelope(tx, record.envelope) {
-            Ok(Some(envelope)) => envelope.release_at_ms.is_none_or(|at_ms| at_ms <= now_ms),
+            Ok(Some(envelope)) => {
+                let mut recipients =
+                    record.recipients.iter().map(|place| envelope.recipients.get(*place as usize));
+                envelope.release_at_ms.is_none_or(|at_ms| at_ms <= now_ms)
+                    && !recipients.any(|one| one.is_some_and(|one| one.next_hop.is_some()))
+            }
             _ => false,
         };
         if released {

@@ -9,7 +9,8 @@ use crate::limits::{ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX};
 use crate::record::Record;
 use crate::transaction::{QueueChange, Transaction};
 use crate::{
-    EnvelopeId, EnvelopeRecord, Error, LegId, LegRecord, NextHop, Origin, Outcome, Settled, Settlement, key,
+    EnvelopeId, EnvelopeRecord, Error, LegId, LegRecord, NextHop, Origin, Outcome, Pause, Settled,
+    Settlement, key,
 };
 
 /// Ends a claim; the writer has compared the fence.
@@ -34,7 +35,12 @@ pub(crate) fn settle(tx: &mut Transaction, settlement: Settlement) -> Result<Set
     leg.last_error = failed.map(|attempt| attempt.text.clone()).or(leg.last_error);
     leg.last_error.iter_mut().for_each(super::cut);
     leg.attempts = leg.attempts.saturating_add(1);
-    leg.backoff = leg.backoff.saturating_add(settlement.advance_backoff.into());
+    leg.backoff = match settlement.pause {
+        Pause::Answered => 0,
+        Pause::OurOwn => leg.backoff,
+        Pause::Failed | Pause::Asked => leg.backoff.saturating_add(1),
+    };
+    leg.unreached = settlement.pause == Pause::Failed;
     add_attempts(tx, &mut envelope, settlement.attempts)?;
     tx.effects.queue.push(QueueChange::Unclaimed(leg.id));
     let remaining = keep_or_remove(tx, &envelope, leg, settlement.next_due_ms)?;

@@ -220,7 +220,8 @@ impl<E: Engine> Store for Keeper<E> {
     }
 
     fn check(&self, report: &mut dyn FnMut(Finding)) -> Result<(), Error> {
-        check::check(&self.shared, report)
+        check::check(&self.shared, report);
+        Ok(())
     }
 
     fn export(&self, take: &mut dyn FnMut(Exported)) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! is read from its [`Source`] as the peer makes room.
 
 mod client;
+pub(crate) mod pushed;
 mod server;
 
 use std::future::Future;
@@ -11,12 +12,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use message::Selection;
+use message::{Cookie, Selection};
 use protocol::{AnsweringEvent, ContentHead, Failure, Frame, Outcome, Supply};
+use tokio::sync::mpsc;
 
 use crate::{Error, Link};
 
 pub use client::{ask, fetch, offer};
+pub use pushed::Listener;
 pub use server::serve;
 
 /// An answer that comes later.
@@ -43,6 +46,12 @@ pub trait Session: Send + Sync + 'static {
 
     /// A request other than an offer.
     fn ask(&self, request: Frame) -> Later<'_, Reply>;
+
+    /// Cookies of this peer as they settle, to be told unasked; asked for once per connection. Who tells nothing gives
+    /// `None`.
+    fn news(&self) -> Option<mpsc::Receiver<Cookie>> {
+        None
+    }
 }
 
 /// One offer on its way in. Dropped where the stream is lost: what was not committed is not kept, except the octets

@@ -11,7 +11,7 @@ use protocol::{
 use quinn::RecvStream;
 
 use super::client::Buffered;
-use super::{CHUNK_OCTETS, Handler, Reply, Session, Step};
+use super::{CHUNK_OCTETS, Handler, Reply, Session, Step, pushed};
 use crate::{Accepted, Alpn, Code, Error, Limits, Link, Pace, SendStream, Server};
 
 /// The machines are told the time by the driver's own limits: stalls are seen by [`Pace`].
@@ -44,6 +44,9 @@ async fn connection(accepted: Accepted, limits: Arc<Limits>, handler: Arc<dyn Ha
         Alpn::Submission => Protocol::Submission,
         Alpn::Exchange => Protocol::Exchange,
     };
+    if let Some(news) = session.news() {
+        tokio::spawn(pushed::tell(link.clone(), limits.clone(), news));
+    }
     loop {
         let (send, receive) = link.accept_bi().await?;
         let (link, session, pace) = (link.clone(), session.clone(), Pace::start(&limits));

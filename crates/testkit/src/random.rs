@@ -24,13 +24,32 @@ impl Random {
         from + self.next_number() % (to - from + 1)
     }
 
+    /// A place in a list of so many, which must not be empty.
+    pub fn place(&mut self, count: usize) -> usize {
+        (self.next_number() % count as u64) as usize
+    }
+
+    /// Whether something happens that does so in so many of a hundred cases.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.next_number() % 100 < percent
+    }
+
     /// So many octets.
     pub fn octets(&mut self, count: usize) -> Vec<u8> {
-        let mut octets = Vec::with_capacity(count + 8);
-        while octets.len() < count {
-            octets.extend_from_slice(&self.next_number().to_le_bytes());
-        }
-        octets.truncate(count);
+        let mut octets = vec![0; count];
+        self.fill(&mut octets);
         octets
+    }
+
+    /// Fills octets.
+    pub fn fill(&mut self, octets: &mut [u8]) {
+        for some in octets.chunks_mut(8) {
+            some.copy_from_slice(&self.next_number().to_le_bytes()[..some.len()]);
+        }
+    }
+
+    /// Numbers of their own for somebody, so that what others draw does not change them.
+    pub fn branch(&mut self) -> Random {
+        Random(self.next_number())
     }
 }

@@ -1,0 +1,100 @@
+//! Simulated worlds whose nodes answer by the daemon's own adapters, and the sweep over many of them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use message::Identity;
+use message::address::Domain;
+use node::Node;
+use storage::Store;
+use testkit::{Doors, Ended, Plan};
+use transport::{Session, Source};
+
+/// The doors of the real house.
+pub struct HouseDoors;
+
+impl Doors for HouseDoors {
+    fn peer(&self, node: Node, domain: Domain) -> Arc<dyn Session> {
+        daemon::peer_session(node, domain)
+    }
+
+    fn user(&self, node: Node, device: [u8; 32]) -> Arc<dyn Session> {
+        daemon::user_session(node, Some(device), "a simulated network".to_owned())
+    }
+
+    fn source(&self, store: Arc<dyn Store>, identity: Identity) -> Arc<dyn Source> {
+        Arc::new(daemon::StoreSource::new(store, identity))
+    }
+}
+
+/// Runs the world of one seed.
+pub fn simulate(seed: u64) -> Ended {
+    testkit::run(&Plan::of(seed), Arc::new(HouseDoors), false)
+}
+
+/// What many worlds came to.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// Worlds.
+    pub worlds: u64,
+    /// Things that have happened in them.
+    pub happened: u64,
+    /// Messages that were acknowledged.
+    pub acknowledged: usize,
+    /// Mails that have reached mailboxes.
+    pub delivered: usize,
+    /// What became of recipients, by the word for it.
+    pub outcomes: BTreeMap<&'static str, usize>,
+    /// Milliseconds that passed in them.
+    pub lasted_ms: u64,
+    /// Seeds whose worlds broke an invariant, and what was broken first.
+    pub failed: Vec<(u64, testkit::Broken)>,
+}
+
+/// Runs the worlds of many seeds, some at a time. `progress` hears how many are done.
+pub fn sweep(seeds: Range<u64>, threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Sweep {
+    let (next, done) = (AtomicU64::new(seeds.start), AtomicU64::new(0));
+    let work = || {
+        let mut sweep = Sweep::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= seeds.end {
+                return sweep;
+            }
+            let ended = simulate(seed);
+            sweep.worlds += 1;
+            sweep.happened += ended.happened;
+            sweep.acknowledged += ended.acknowledged;
+            sweep.delivered += ended.delivered;
+            sweep.lasted_ms += ended.lasted_ms;
+            sweep.count(&ended.outcomes);
+            sweep.failed.extend(ended.broken.into_iter().next().map(|broken| (seed, broken)));
+            progress(done.fetch_add(1, Ordering::SeqCst) + 1);
+        }
+    };
+    let mut all = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).fold(Sweep::default(), Sweep::and)
+    });
+    all.failed.sort_by_key(|(seed, _)| *seed);
+    all
+}
+
+impl Sweep {
+    fn and(mut self, other: Sweep) -> Sweep {
+        self.worlds += other.worlds;
+        self.happened += other.happened;
+        self.acknowledged += other.acknowledged;
+        self.delivered += other.delivered;
+        self.lasted_ms += other.lasted_ms;
+        self.count(&other.outcomes);
+        self.failed.extend(other.failed);
+        self
+    }
+
+    fn count(&mut self, outcomes: &BTreeMap<&'static str, usize>) {
+        outcomes.iter().for_each(|(word, count)| *self.outcomes.entry(word).or_default() += count);
+    }
+}

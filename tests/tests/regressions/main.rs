@@ -1,0 +1,4 @@
+//! Faults that were found, most of them in simulated worlds, each as a test of its own.
+
+#[cfg(test)]
+mod polls;
