@@ -1,4 +1,5 @@
-//! One operation's view of the store: its own changes over those of its group over the engine.
+//! One operation's view of the store: its own changes over those of its group, over those that are being committed, over
+//! the engine.
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,7 @@ pub(crate) enum QueueChange {
 /// One operation under way.
 pub(crate) struct Transaction<'a> {
     engine: &'a dyn View,
+    pending: Option<&'a Batch>,
     group: &'a Batch,
     own: Batch,
     pub(crate) effects: Effects,
@@ -57,8 +59,21 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(engine: &'a dyn View, group: &'a Batch, retention_ms: u64) -> Transaction<'a> {
-        Transaction { engine, group, own: Batch::default(), effects: Effects::default(), retention_ms }
+    /// A view over an engine that may have any of the pending changes already.
+    pub(crate) fn new(
+        engine: &'a dyn View,
+        pending: Option<&'a Batch>,
+        group: &'a Batch,
+        retention_ms: u64,
+    ) -> Transaction<'a> {
+        Transaction {
+            engine,
+            pending,
+            group,
+            own: Batch::default(),
+            effects: Effects::default(),
+            retention_ms,
+        }
     }
 
     /// What the operation has changed.
@@ -138,14 +153,17 @@ impl<'a> Transaction<'a> {
 
 impl View for Transaction<'_> {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        match self.own.change(key).or_else(|| self.group.change(key)) {
+        let pending = || self.pending.and_then(|pending| pending.change(key));
+        match self.own.change(key).or_else(|| self.group.change(key)).or_else(pending) {
             Some(change) => Ok(change.map(<[u8]>::to_vec)),
             None => self.engine.value(key),
         }
     }
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-        let mut changed: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = self.group.changes_in(from, to).collect();
+        let pending = self.pending.iter().flat_map(|pending| pending.changes_in(from, to));
+        let mut changed: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = pending.collect();
+        changed.extend(self.group.changes_in(from, to));
         changed.extend(self.own.changes_in(from, to));
         // Every change may hide one pair of the engine.
         let removed = changed.values().filter(|value| value.is_none()).count();
