@@ -59,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The package at the root of the doors, and those that only test or show, which may know everything.
-const SHOWS: &[&str] = &["tests", "examples"];
+const SHOWS: &[&str] = &["tests", "examples", "bench"];
 
 /// What the rooms of words and reason must not reach: I/O, clock, async, randomness, DNS, storage.
 const PURE: &[&str] = &["message", "protocol", "policy"];

@@ -1,6 +1,6 @@
 //! The one place in this crate that looks at the clock and draws randomness.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Error;
 
@@ -9,6 +9,12 @@ use crate::Error;
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Now, for stretches of time.
+#[expect(clippy::disallowed_methods, reason = "what is measured is time")]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
 }
 
 /// The seed of a new device key.

@@ -16,13 +16,14 @@ pub mod profile;
 mod roots;
 
 pub use args::{
-    AccountAddressCommand, AccountCommand, Color, Command, Compose, ConfigCommand, EnrolArgs, GiveUpArgs,
+    AccountAddressCommand, AccountCommand, BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad,
+    BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, EnrolArgs, GiveUpArgs,
     Global, InitArgs, Invocation, LegChoice, MailCommand, MailExportArgs, MailListArgs, MailReadArgs,
     MailSelection, MessageCommand, Moment, NodeAddress, NodeConfig, QueueCommand, QuickstartArgs, SendArgs,
     ServeArgs, SignArgs, StatusArgs, StoreCommand, TraceArgs,
 };
 
-pub use commands::read_password;
+pub use commands::{PeerIdentity, read_password};
 pub use error::Error;
 
 use std::future::Future;
@@ -70,6 +71,13 @@ pub async fn run(invocation: Invocation, hooks: &Hooks) -> ExitCode {
 pub async fn operate(invocation: &Invocation, operator: &dyn control::Operator) -> ExitCode {
     let mut output = Output::standard(&invocation.global);
     let ended = commands::operate(invocation, operator, &mut output).await;
+    finish(&invocation.global, ended, output)
+}
+
+/// Does `bench exchange` or `bench poll` as the node with this identity.
+pub async fn bench(invocation: &Invocation, identity: PeerIdentity) -> ExitCode {
+    let mut output = Output::standard(&invocation.global);
+    let ended = commands::bench_as_peer(invocation, identity, &mut output).await;
     finish(&invocation.global, ended, output)
 }
 

@@ -32,3 +32,11 @@ pub const CORRESPONDENTS_MAX: usize = 1_000;
 pub const CORRESPONDENTS_SEARCH_MAX: u64 = 50;
 /// Octets that are read from a file at a time.
 pub const CHUNK_OCTETS: usize = 256 * 1024;
+/// Messages of a load that are made before its clock starts: some ten seconds of them, and about 100 MB.
+pub const PREPARED_LETTERS_MAX: u64 = 100_000;
+/// Entries of a watched mailbox that are asked for at a time: what fits in one frame.
+pub const WATCH_PAGE: u64 = 200;
+/// Milliseconds between two looks at a mailbox in which little was new.
+pub const WATCH_POLL_MS: u64 = 20;
+/// Milliseconds without anything new after which a watched mailbox is given up.
+pub const WATCH_PATIENCE_MS: u64 = 20_000;

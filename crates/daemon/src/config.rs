@@ -296,6 +296,16 @@ impl Config {
         self.data().join("control.sock")
     }
 
+    /// The key and the certificate that the node shows.
+    ///
+    /// # Errors
+    /// [`Error::File`] where they cannot be read, [`Error::Transport`] where they are not what they must be.
+    pub fn host_key(&self) -> Result<transport::HostKey, Error> {
+        let key = files::read_secret(&self.path(&self.tls.key))?;
+        let chain = files::read(&self.path(&self.tls.certificate))?;
+        Ok(transport::HostKey::from_pem(&key, &chain)?)
+    }
+
     /// The pinned digests of peers.
     ///
     /// # Errors

@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(modes, [0o700, 0o600, 0o600, 0o600, 0o644]);
         let config = Config::read(&file).unwrap();
         assert_eq!(config.data(), folder.join("da\"ta"));
-        assert_eq!(running::host_key(&config).unwrap().names(), ["north.test", "mx.north.test"]);
+        assert_eq!(config.host_key().unwrap().names(), ["north.test", "mx.north.test"]);
     }
 
     /// proves: CLI-11

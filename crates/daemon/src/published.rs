@@ -32,7 +32,7 @@ impl Published {
     /// # Errors
     /// Where a key or the certificate cannot be read.
     pub fn of(config: &Config) -> Result<Published, Error> {
-        let key = running::host_key(config)?;
+        let key = config.host_key()?;
         let pin = HEXLOWER.encode(&key.key_digest());
         let host = host_of(config, &key);
         let port = config.listen.address.port();
@@ -58,7 +58,7 @@ pub fn concerns(config: &Config) -> Vec<Concern> {
     let harmful = |text: String| Concern { harmful: true, text };
     let note = |text: String| Concern { harmful: false, text };
     let mut found = Vec::new();
-    match running::host_key(config) {
+    match config.host_key() {
         Err(error) => found.push(harmful(format!(
             "{error}; `waxwing config init --dir DIR` makes a key with a certificate"
         ))),

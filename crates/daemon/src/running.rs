@@ -8,7 +8,7 @@ use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
 use tokio::task::JoinSet;
-use transport::{Alpn, Client, HostKey, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
+use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
@@ -40,7 +40,7 @@ impl Running {
         let node = Node::new(settings, store, resolver.clone(), Arc::new(SystemClock), observer);
         let pins = Arc::new(config.pins()?);
         let roots = roots(&config.path(&config.tls.roots))?;
-        let key = host_key(config)?;
+        let key = config.host_key()?;
         let limits = Limits::default();
 
         let server = Server::bind(
@@ -208,13 +208,6 @@ pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
         }
         None => Arc::new(HickoryResolver::system(config.dns.validate.unwrap_or(true))?),
     })
-}
-
-/// The key and the certificate by which a node shows itself.
-pub(crate) fn host_key(config: &Config) -> Result<HostKey, Error> {
-    let key = files::read_secret(&config.path(&config.tls.key))?;
-    let chain = files::read(&config.path(&config.tls.certificate))?;
-    Ok(HostKey::from_pem(&key, &chain)?)
 }
 
 /// The authorities in a file; `None` where there is no such file.

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::engine::{Batch, Engine};
 use crate::files::{Files, lock};
+use crate::group::{Answer, Work};
 use crate::limits::{
     FREE_OCTETS_FLOOR_DEFAULT, INLINE_OCTETS_MAX, OWNER_OCTETS_MAX, POLLS_REMEMBERED_MAX,
     RETENTION_MS_DEFAULT, STAGING_MS_DEFAULT, WAITING_OPERATIONS_MAX,
@@ -19,7 +20,7 @@ use crate::record::{CookieRecord, Record};
 use crate::schedule::Schedule;
 use crate::transaction::{Transaction, read_number};
 use crate::verb::{check_name, load};
-use crate::writer::{Answer, Work, Writer};
+use crate::writer::Writer;
 use crate::{CookieAnswer, Error, MemoryFiles, PartWriter, StagedPart, Statistics, Wait, key};
 
 /// The version of the layout of a store, written when it is made (`spec/12-storage.md`).

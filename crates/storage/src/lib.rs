@@ -15,6 +15,7 @@ pub mod conformance;
 mod engine;
 mod error;
 mod files;
+mod group;
 mod journal;
 mod keeper;
 mod key;

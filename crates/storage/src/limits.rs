@@ -11,6 +11,9 @@ pub const CHUNK_OCTETS: usize = 48 * 1024;
 pub const KEY_OCTETS_MAX: usize = 1024;
 /// Operations that share one commit. Past this a group only makes the first of them wait.
 pub const GROUP_OPERATIONS_MAX: usize = 256;
+/// Operations that the thread which ran them also commits: handing a few over to another thread takes longer than what
+/// could be run meanwhile.
+pub const OPERATIONS_IN_PLACE_MAX: usize = 2;
 /// Octets of changes after which a group takes no further operation: what a disk writes in some tens of milliseconds.
 pub const GROUP_OCTETS_MAX: usize = 4 * 1024 * 1024;
 /// Operations that wait for the writer before callers have to wait for a place.

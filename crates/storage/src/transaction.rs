@@ -1,4 +1,5 @@
-//! One operation's view of the store: its own changes over those of its group over the engine.
+//! One operation's view of the store: its own changes over those of its group, over those that are being committed, over
+//! the engine.
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,7 @@ pub(crate) enum QueueChange {
 /// One operation under way.
 pub(crate) struct Transaction<'a> {
     engine: &'a dyn View,
+    pending: Option<&'a Batch>,
     group: &'a Batch,
     own: Batch,
     pub(crate) effects: Effects,
@@ -57,8 +59,21 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(engine: &'a dyn View, group: &'a Batch, retention_ms: u64) -> Transaction<'a> {
-        Transaction { engine, group, own: Batch::default(), effects: Effects::default(), retention_ms }
+    /// A view over an engine that may have any of the pending changes already.
+    pub(crate) fn new(
+        engine: &'a dyn View,
+        pending: Option<&'a Batch>,
+        group: &'a Batch,
+        retention_ms: u64,
+    ) -> Transaction<'a> {
+        Transaction {
+            engine,
+            pending,
+            group,
+            own: Batch::default(),
+            effects: Effects::default(),
+            retention_ms,
+        }
     }
 
     /// What the operation has changed.
@@ -98,16 +113,9 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Writes a record that may be larger than one value, in chunks.
+    /// Writes a record that may be larger than one value, in chunks, over one that may have had more of them.
     pub(crate) fn put_chunked(&mut self, prefix: &[u8], record: &[u8]) -> Result<(), Error> {
-        let chunks = record.len() / CHUNK_OCTETS + 1;
-        let too_many = Error::Bound { what: "octets of a record", bound: (CHUNK_OCTETS * 255) as u64 };
-        for number in 0..chunks {
-            let start = number * CHUNK_OCTETS;
-            let chunk = &record[start..record.len().min(start + CHUNK_OCTETS)];
-            self.put(chunk_key(prefix, number).ok_or(too_many.clone())?, chunk.to_vec())?;
-        }
-        let mut leftover = chunks;
+        let mut leftover = self.put_new_chunked(prefix, record)?;
         while let Some(key) = chunk_key(prefix, leftover)
             && self.value(&key)?.is_some()
         {
@@ -115,6 +123,18 @@ impl<'a> Transaction<'a> {
             leftover += 1;
         }
         Ok(())
+    }
+
+    /// Writes a record that was not there before, in chunks; returns in how many.
+    pub(crate) fn put_new_chunked(&mut self, prefix: &[u8], record: &[u8]) -> Result<usize, Error> {
+        let chunks = record.len() / CHUNK_OCTETS + 1;
+        let too_many = Error::Bound { what: "octets of a record", bound: (CHUNK_OCTETS * 255) as u64 };
+        for number in 0..chunks {
+            let start = number * CHUNK_OCTETS;
+            let chunk = &record[start..record.len().min(start + CHUNK_OCTETS)];
+            self.put(chunk_key(prefix, number).ok_or(too_many.clone())?, chunk.to_vec())?;
+        }
+        Ok(chunks)
     }
 
     /// A number never given out before, growing with time.
@@ -133,14 +153,17 @@ impl<'a> Transaction<'a> {
 
 impl View for Transaction<'_> {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        match self.own.change(key).or_else(|| self.group.change(key)) {
+        let pending = || self.pending.and_then(|pending| pending.change(key));
+        match self.own.change(key).or_else(|| self.group.change(key)).or_else(pending) {
             Some(change) => Ok(change.map(<[u8]>::to_vec)),
             None => self.engine.value(key),
         }
     }
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-        let mut changed: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = self.group.changes_in(from, to).collect();
+        let pending = self.pending.iter().flat_map(|pending| pending.changes_in(from, to));
+        let mut changed: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = pending.collect();
+        changed.extend(self.group.changes_in(from, to));
         changed.extend(self.own.changes_in(from, to));
         // Every change may hide one pair of the engine.
         let removed = changed.values().filter(|value| value.is_none()).count();

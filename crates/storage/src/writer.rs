@@ -1,11 +1,16 @@
 //! Who changes the store: it takes the operations that wait, runs each in a transaction of its own, commits them
-//! together, and then answers all. That is one thread, or, where there is to be none, whoever waits.
+//! together, and then answers all. That is one thread with one that commits for it, or, where there is to be none,
+//! whoever waits.
+//!
+//! While a group is being committed the next one is run over it, so that neither the processor waits for the disk nor
+//! the disk for the processor. Nothing of the next group is seen or answered before it is durable itself, and where a
+//! commit fails, what was run over it fails with it.
 //!
 //! keeps: STO-1, STO-6, STO-7
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -15,21 +20,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::Error;
 use crate::engine::{Batch, Engine};
 use crate::files::lock;
+use crate::group::{Prepared, Work};
 use crate::keeper::Shared;
-use crate::limits::{GROUP_OCTETS_MAX, GROUP_OPERATIONS_MAX};
-use crate::transaction::{Effects, Transaction};
+use crate::limits::OPERATIONS_IN_PLACE_MAX;
 
-/// Answers an operation with how the commit went.
-pub(crate) type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
-/// An operation: given a transaction it says whether its changes count, given an error it only answers.
-pub(crate) type Work = Box<dyn FnOnce(Result<&mut Transaction<'_>, Error>) -> (bool, Answer) + Send>;
 /// Operations, each with its place among those that may wait.
 type Group = VecDeque<(Work, OwnedSemaphorePermit)>;
 
 /// Who runs and commits operations.
 pub(crate) enum Writer<E: Engine> {
-    /// A thread. Both are there until the writer is dropped.
-    Thread { requests: Option<Sender<Request>>, thread: Option<JoinHandle<()>> },
+    /// A thread, which is there until the writer is dropped.
+    Thread { requests: Sender<Request>, thread: Option<JoinHandle<()>> },
     /// Whoever waits. The lock of the group is held for as long as a commit takes.
     InPlace { shared: Arc<Shared<E>>, waiting: Mutex<Group>, running: Mutex<()> },
 }
@@ -40,16 +41,21 @@ pub(crate) enum Request {
     Work(Work, OwnedSemaphorePermit),
     /// Compact the engine.
     Compact(Sender<Result<(), Error>>),
+    /// The group that was handed over is committed, or not.
+    Committed(Result<(), Error>),
+    /// Nobody can ask for anything any more.
+    Close,
 }
 
 impl<E: Engine> Writer<E> {
     /// A thread of its own.
     pub(crate) fn thread(shared: Arc<Shared<E>>) -> Result<Writer<E>, Error> {
         let (requests, receiver) = channel();
+        let own = requests.clone();
         let thread = std::thread::Builder::new()
             .name("storage-writer".to_owned())
-            .spawn(move || run(&shared, &receiver))?;
-        Ok(Writer::Thread { requests: Some(requests), thread: Some(thread) })
+            .spawn(move || run(&shared, &receiver, own))?;
+        Ok(Writer::Thread { requests, thread: Some(thread) })
     }
 
     /// No thread.
@@ -61,7 +67,6 @@ impl<E: Engine> Writer<E> {
     pub(crate) async fn take(&self, work: Work, place: OwnedSemaphorePermit) -> Result<(), Error> {
         match self {
             Writer::Thread { requests, .. } => {
-                let requests = requests.as_ref().ok_or(Error::Closed)?;
                 requests.send(Request::Work(work, place)).map_err(|_| Error::Closed)
             }
             Writer::InPlace { waiting, .. } => {
@@ -78,8 +83,13 @@ impl<E: Engine> Writer<E> {
         let Writer::InPlace { shared, waiting, running } = self else { return };
         let _running = lock(running);
         let mut group = std::mem::take(&mut *lock(waiting));
-        while !group.is_empty() {
-            run_group(shared, &mut group);
+        let mut open = Prepared::default();
+        while let Some((work, place)) = group.pop_front() {
+            open.run(shared, None, work, place);
+            if group.is_empty() || open.is_full() {
+                // Everybody is told by their own answer.
+                let _ = std::mem::take(&mut open).commit(shared);
+            }
         }
     }
 
@@ -88,7 +98,6 @@ impl<E: Engine> Writer<E> {
         match self {
             Writer::Thread { requests, .. } => {
                 let (reply, answer) = channel();
-                let requests = requests.as_ref().ok_or(Error::Closed)?;
                 requests.send(Request::Compact(reply)).map_err(|_| Error::Closed)?;
                 answer.recv().map_err(|_| Error::Closed)?
             }
@@ -105,7 +114,8 @@ impl<E: Engine> Drop for Writer<E> {
     fn drop(&mut self) {
         match self {
             Writer::Thread { requests, thread } => {
-                *requests = None;
+                // It fails only where the thread has ended.
+                let _ = requests.send(Request::Close);
                 if let Some(thread) = thread.take() {
                     // A writer that panicked has said so; there is nothing to add.
                     let _ = thread.join();
@@ -143,103 +153,215 @@ fn compact<E: Engine>(shared: &Shared<E>) -> Result<(), Error> {
 }
 
 /// Serves requests until nobody can make any more.
-fn run<E: Engine>(shared: &Arc<Shared<E>>, requests: &Receiver<Request>) {
-    while let Ok(first) = requests.recv() {
-        let mut group = Group::new();
-        let mut next = Some(first);
-        let mut compacting = None;
-        while let Some(request) = next {
-            match request {
-                Request::Work(work, permit) => group.push_back((work, permit)),
-                Request::Compact(answer) => {
-                    compacting = Some(answer);
-                    break;
+fn run<E: Engine>(shared: &Shared<E>, requests: &Receiver<Request>, own: Sender<Request>) {
+    std::thread::scope(|scope| {
+        let (groups, handed_over) = channel::<(Arc<Batch>, Prepared)>();
+        let committing = std::thread::Builder::new().name("storage-commit".to_owned());
+        let committer = committing.spawn_scoped(scope, move || {
+            for (batch, group) in handed_over {
+                // Dropped whatever happens: the other thread must not wait for ever.
+                let mut told =
+                    Told { requests: &own, result: Err(Error::Unknown("a commit broke off".to_owned())) };
+                told.result = group.finish(shared, &batch);
+            }
+        });
+        // Without a second thread every group is committed by this one.
+        Serving {
+            shared,
+            groups: committer.is_ok().then_some(groups),
+            open: Prepared::default(),
+            pending: None,
+        }
+        .serve(requests);
+    });
+}
+
+/// Says how a commit went when it is dropped.
+struct Told<'a> {
+    requests: &'a Sender<Request>,
+    result: Result<(), Error>,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        // Nobody is there to be told only where the whole store is going.
+        let _ = self.requests.send(Request::Committed(self.result.clone()));
+    }
+}
+
+/// The thread that runs operations.
+struct Serving<'a, E: Engine> {
+    shared: &'a Shared<E>,
+    groups: Option<Sender<(Arc<Batch>, Prepared)>>,
+    /// What was run since the last group was handed over.
+    open: Prepared,
+    /// What is being committed: the engine has it, in part, or not yet.
+    pending: Option<Arc<Batch>>,
+}
+
+impl<E: Engine> Serving<'_, E> {
+    fn serve(&mut self, requests: &Receiver<Request>) {
+        let (mut backlog, mut compacting, mut closing) = (Group::new(), Vec::new(), false);
+        loop {
+            while !self.open.is_full()
+                && let Some((work, place)) = backlog.pop_front()
+            {
+                self.open.run(self.shared, self.pending.as_deref(), work, place);
+            }
+            let idle = self.pending.is_none();
+            if idle && self.open.is_empty() {
+                for answer in compacting.drain(..) {
+                    // Whoever asked may have gone.
+                    let answer: Sender<Result<(), Error>> = answer;
+                    let _ = answer.send(compact(self.shared));
+                }
+                if closing {
+                    return;
                 }
             }
-            next = if group.len() < GROUP_OPERATIONS_MAX { requests.try_recv().ok() } else { None };
-        }
-        while !group.is_empty() {
-            run_group(shared, &mut group);
-        }
-        if let Some(answer) = compacting {
-            // Whoever asked may have gone.
-            let _ = answer.send(compact(shared));
+            let next = match idle && !self.open.is_empty() {
+                true if self.open.is_full() => None,
+                true => requests.try_recv().ok(),
+                false => match requests.recv() {
+                    Ok(request) => Some(request),
+                    Err(_) => return,
+                },
+            };
+            match next {
+                Some(Request::Work(work, place)) => backlog.push_back((work, place)),
+                Some(Request::Compact(answer)) => compacting.push(answer),
+                Some(Request::Close) => closing = true,
+                Some(Request::Committed(result)) => {
+                    self.pending = None;
+                    if let Err(error) = result {
+                        std::mem::take(&mut self.open).fail(&error);
+                    }
+                }
+                None => self.hand_over(),
+            }
         }
     }
-}
 
-/// Runs operations until there are no more or their changes become large, and commits them in one batch.
-fn run_group<E: Engine>(shared: &Shared<E>, group: &mut Group) {
-    let mut batch = Batch::default();
-    let mut effects = Effects::default();
-    let mut answers = Vec::with_capacity(group.len());
-    let writable = shared.writable();
-    while batch.octets() <= GROUP_OCTETS_MAX
-        && let Some((work, permit)) = group.pop_front()
-    {
-        let mut transaction = Transaction::new(&shared.engine, &batch, shared.settings.retention_ms);
-        let (counts, answer) = match &writable {
-            Ok(()) => work(Ok(&mut transaction)),
-            Err(error) => work(Err(error.clone())),
+    /// Has the open group committed.
+    fn hand_over(&mut self) {
+        let mut group = std::mem::take(&mut self.open);
+        let groups = self.groups.as_ref().filter(|_| group.len() > OPERATIONS_IN_PLACE_MAX);
+        let Some(groups) = groups else {
+            // Everybody is told by their own answer, and nothing was run over this group.
+            let _ = group.commit(self.shared);
+            return;
         };
-        let (changes, own) = transaction.into_changes();
-        if counts {
-            batch.append(changes);
-            effects.append(own);
+        let batch = Arc::new(group.take_batch(self.shared));
+        match groups.send((batch.clone(), group)) {
+            Ok(()) => self.pending = Some(batch),
+            Err(SendError((_, group))) => group.fail(&Error::Closed),
         }
-        answers.push((answer, permit));
-    }
-    if writable.is_ok() {
-        shared.note_polls(&mut batch);
-    }
-    shared.count(answers.len());
-    let result = commit(shared, &batch, effects);
-    for (answer, permit) in answers {
-        answer(result.clone());
-        drop(permit);
     }
 }
 
-/// Makes files and batch durable, in this order, and then lets the schedule and the rooms of the files follow.
-fn commit<E: Engine>(shared: &Shared<E>, batch: &Batch, effects: Effects) -> Result<(), Error> {
-    let Effects { placing, superfluous, mut loosened, queue } = effects;
-    let placed: Vec<_> = placing.iter().map(|(_, digest)| *digest).collect();
-    let moved = placing.iter().try_for_each(|(file, digest)| shared.files.place(file, *digest));
-    let result = match moved.and_then(|()| shared.files.sync(&placed)) {
-        // Nothing was committed: what was moved is let go again.
-        Err(error) => {
-            loosened = placed;
-            Err(error)
-        }
-        Ok(()) if batch.is_empty() => Ok(()),
-        Ok(()) => shared.engine.apply(batch).map_err(|error| shared.poison(&error)),
-    };
-    drop(placing);
-    if matches!(result, Err(Error::Unknown(_))) {
-        // It is not known whether references to the files are durable: they stay, and the next start looks.
-        return result;
-    }
-    if result.is_ok() {
-        let mut schedule = lock(&shared.schedule);
-        for change in queue {
-            schedule.apply(&shared.engine, change);
-        }
-        for mut file in superfluous {
-            file.discard();
-        }
-    }
-    for digest in loosened {
-        // A file that cannot be removed is an orphan, which the next start removes.
-        let _ = shared.remove_unused(digest);
-    }
-    result
-}
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
 
-impl Effects {
-    fn append(&mut self, later: Effects) {
-        self.placing.extend(later.placing);
-        self.superfluous.extend(later.superfluous);
-        self.loosened.extend(later.loosened);
-        self.queue.extend(later.queue);
+    use super::*;
+    use crate::conformance::block_on;
+    use crate::engine::{Pair, View};
+    use crate::files::Files;
+    use crate::{Keeper, Memory, Settings, Wait};
+
+    /// An engine whose commits wait until they are let through, or are made to fail.
+    struct Gated {
+        memory: Memory,
+        asked: Mutex<Sender<usize>>,
+        gate: Mutex<Receiver<Result<(), Error>>>,
+    }
+
+    impl View for Gated {
+        fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            self.memory.value(key)
+        }
+
+        fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.memory.range(from, to, limit)
+        }
+    }
+
+    impl Engine for Gated {
+        fn apply(&self, batch: &Batch) -> Result<(), Error> {
+            lock(&self.asked).send(batch.len()).unwrap();
+            lock(&self.gate).recv().unwrap()?;
+            self.memory.apply(batch)
+        }
+
+        fn check(&self) -> Result<Vec<String>, Error> {
+            Ok(Vec::new())
+        }
+
+        fn compact(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    fn begun<T>(future: &mut Wait<'_, T>) {
+        assert!(Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    /// One operation is in place, three are handed over, and one is run over them while they are being committed.
+    fn check(commit: Result<(), Error>, last: Result<u64, Error>, here: u64) {
+        let (asked, commits) = channel();
+        let (gate, opened) = channel();
+        // The count of openings.
+        gate.send(Ok(())).unwrap();
+        let engine = Gated { memory: Memory::new(), asked: Mutex::new(asked), gate: Mutex::new(opened) };
+        let keeper =
+            Keeper::open_with(engine, Files::in_memory(crate::MemoryFiles::default()), Settings::default())
+                .unwrap();
+        commits.recv().unwrap();
+        let mut first = keeper.submit(|tx| tx.allocate());
+        begun(&mut first);
+        commits.recv().unwrap();
+        let mut group: Vec<_> = (0..3).map(|_| keeper.submit(|tx| tx.allocate())).collect();
+        group.iter_mut().for_each(begun);
+        gate.send(Ok(())).unwrap();
+        assert_eq!(block_on(first), Ok(1));
+        commits.recv().unwrap();
+        let (ran, seen) = channel();
+        let mut over = keeper.submit(move |tx| {
+            let number = tx.allocate()?;
+            ran.send(number).unwrap();
+            Ok(number)
+        });
+        begun(&mut over);
+        // It was run over what is not committed, and is not answered.
+        assert_eq!(seen.recv(), Ok(5));
+        begun(&mut over);
+        assert_eq!(
+            crate::transaction::read_number(&keeper.shared.engine, &crate::key::meta("number")),
+            Ok(Some(1))
+        );
+        gate.send(commit).unwrap();
+        gate.send(Ok(())).unwrap();
+        assert_eq!(group.into_iter().map(block_on).all(|answer| answer.is_ok()), last.is_ok());
+        match (block_on(over), last) {
+            (Ok(number), Ok(wanted)) => assert_eq!(number, wanted),
+            (Err(_), Err(_)) => {}
+            other => panic!("{other:?}"),
+        }
+        let number = crate::transaction::read_number(&keeper.shared.engine, &crate::key::meta("number"));
+        assert_eq!(number, Ok(Some(here)));
+    }
+
+    /// proves: STO-6
+    #[test]
+    fn the_next_group_is_run_while_one_is_committed_and_answered_only_after_its_own_commit() {
+        check(Ok(()), Ok(5), 5);
+    }
+
+    /// proves: STO-7
+    #[test]
+    fn what_was_run_over_a_commit_that_failed_fails_with_it() {
+        let failure = Error::Io("no disk".to_owned());
+        check(Err(failure.clone()), Err(failure), 1);
     }
 }

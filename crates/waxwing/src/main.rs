@@ -1,5 +1,6 @@
 //! The one binary: `waxwing` is the node, the user's program and the operator's commands.
 
+mod bench;
 mod config;
 mod keys;
 mod local;
@@ -10,6 +11,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use cli::{Command, Hooks, Invocation};
+
+/// A message makes some hundred small allocations on several threads, and is freed on others.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let invocation = cli::parse();
@@ -41,6 +46,7 @@ async fn run(invocation: Invocation) -> ExitCode {
             Err(error) => fail_to_start(&error),
         },
         Command::Config(command) => config::run(command, invocation.global.json),
+        Command::Bench(command) => bench::run(&invocation, command).await,
         _ => local::run(&invocation).await,
     }
 }

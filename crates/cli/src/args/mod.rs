@@ -1,5 +1,6 @@
 //! The grammar of the command line: what can be typed, and the help that teaches it.
 
+mod bench;
 mod operator;
 mod user;
 mod value;
@@ -8,6 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use bench::{
+    BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad, BenchPeer, BenchPollArgs, BenchSubmitArgs,
+};
 pub use operator::{
     AccountAddressCommand, AccountCommand, ConfigCommand, InitArgs, LegChoice, NodeConfig, QueueCommand,
     QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
@@ -202,6 +206,15 @@ pub enum Command {
         waxwing config check --config /etc/waxwing/waxwing.toml"
     )]
     Config(ConfigCommand),
+    /// Load a node and measure it (operator)
+    ///
+    /// Counts what is answered in a second, and how long an answer takes. The messages are real ones, are kept, and
+    /// are made before the clock starts.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing bench submit --to bob@b.test --in-flight 20 --size 4KiB --duration 10"
+    )]
+    Bench(BenchCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  waxwing completions bash > ~/.local/share/bash-completion/completions/waxwing"
@@ -228,6 +241,7 @@ impl Command {
     pub fn needs_daemon(&self) -> bool {
         match self {
             Command::Quickstart(_) | Command::Serve(_) | Command::Config(_) => true,
+            Command::Bench(command) => !matches!(command, BenchCommand::Submit(_)),
             Command::Account(command) => command.config().is_some(),
             Command::Store(command) => command.needs_daemon(),
             _ => false,
@@ -310,6 +324,10 @@ mod tests {
         bad("waxwing queue retry 1 --lane x");
         bad("waxwing status --wait");
         bad("waxwing mail read one");
+        bad("waxwing bench submit");
+        bad("waxwing bench submit --to a@a.test --size 4XB");
+        bad("waxwing bench submit --to a@a.test --in-flight 0");
+        bad("waxwing bench poll --config x --node a.test:1 --cookies 1001");
     }
 
     #[test]
@@ -325,6 +343,8 @@ mod tests {
         check("waxwing store check", false);
         check("waxwing store compact --config x", true);
         check("waxwing store export --config x --dir y", true);
+        check("waxwing bench submit --to a@a.test --size 4KiB", false);
+        check("waxwing bench exchange --config x --node a.test:1 --to a@a.test", true);
         check("waxwing queue list", false);
         check("waxwing send x.eml", false);
     }

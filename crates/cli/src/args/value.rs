@@ -80,6 +80,22 @@ pub(crate) fn pin(text: &str) -> Result<[u8; 32], String> {
         .ok_or_else(|| "a digest or key is 64 hexadecimal digits".to_owned())
 }
 
+/// A number of octets, with a unit or without.
+pub(super) fn octets(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: Option<u64> = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" => Some(1),
+        "kib" | "k" => Some(1 << 10),
+        "mib" | "m" => Some(1 << 20),
+        "gib" | "g" => Some(1 << 30),
+        _ => None,
+    };
+    let octets = factor.and_then(|factor| digits.parse::<u64>().ok()?.checked_mul(factor));
+    octets
+        .filter(|octets| *octets > 0)
+        .ok_or_else(|| format!("`{text}` is not a size such as 4096, 4KiB or 10MiB"))
+}
+
 /// A public key in hexadecimal digits.
 pub(super) fn public_key(text: &str) -> Result<PublicKey, String> {
     PublicKey::from_bytes(&pin(text)?).map_err(|error| error.to_string())

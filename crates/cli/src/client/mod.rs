@@ -14,4 +14,5 @@ pub use compose::Composition;
 pub use incoming::{Fetched, Incoming, read_seals};
 pub use outgoing::Outgoing;
 pub use session::{Progress, Session, Submitted};
+pub(crate) use session::{bind, device_identity, expectation, open};
 pub use wax::WaxWriter;

@@ -52,13 +52,9 @@ impl Session {
     /// # Errors
     /// [`Error::Unreachable`]; [`Error::NotTheNode`]; [`Error::Local`] where this machine has no socket or no roots.
     pub async fn connect(node: &NodeAddress, trust: &Trust, device: &SecretKey) -> Result<Session, Error> {
-        let expectation = match trust {
-            Trust::Pinned(digest) => Expectation::Pinned { digests: vec![*digest] },
-            Trust::WebPki => Expectation::WebPki { names: vec![node.host.clone()], roots: roots::system()? },
-        };
-        let identity = HostKey::from_ed25519_seed(&device.seed(), &[]).map_err(local)?;
-        let client = bind(identity)?;
-        let (connected, settings) = open(&client, node, &expectation).await?;
+        let expectation = expectation(node, trust)?;
+        let client = bind(device_identity(device)?)?;
+        let (connected, settings) = open(&client, node, Alpn::Submission, &expectation).await?;
         Ok(Session { node: node.clone(), expectation, client, connected, settings })
     }
 
@@ -208,7 +204,7 @@ impl Session {
                 return Err(Error::asked(&self.node.to_string(), reason));
             };
             tokio::time::sleep(wait).await;
-            match open(&self.client, &self.node, &self.expectation).await {
+            match open(&self.client, &self.node, Alpn::Submission, &self.expectation).await {
                 Ok((connected, settings)) => {
                     self.connected = connected;
                     self.settings = settings;
@@ -255,8 +251,21 @@ impl Session {
     }
 }
 
+/// Who a node must be.
+pub(crate) fn expectation(node: &NodeAddress, trust: &Trust) -> Result<Expectation, Error> {
+    Ok(match trust {
+        Trust::Pinned(digest) => Expectation::Pinned { digests: vec![*digest] },
+        Trust::WebPki => Expectation::WebPki { names: vec![node.host.clone()], roots: roots::system()? },
+    })
+}
+
+/// What a device shows.
+pub(crate) fn device_identity(device: &SecretKey) -> Result<HostKey, Error> {
+    HostKey::from_ed25519_seed(&device.seed(), &[]).map_err(local)
+}
+
 /// Opens an endpoint for both families of addresses, or for IPv4 alone where the machine has no other.
-fn bind(identity: HostKey) -> Result<Client, Error> {
+pub(crate) fn bind(identity: HostKey) -> Result<Client, Error> {
     let any = |text: &str| -> Result<Socket, Error> {
         let address: SocketAddr = text.parse().map_err(local)?;
         Socket::bind(address).map_err(local)
@@ -265,9 +274,11 @@ fn bind(identity: HostKey) -> Result<Client, Error> {
     Client::bind(socket, Some(identity), &Limits::default()).map_err(local)
 }
 
-async fn open(
+/// Opens a connection, and reads what the node allows.
+pub(crate) async fn open(
     client: &Client,
     node: &NodeAddress,
+    alpn: Alpn,
     expectation: &Expectation,
 ) -> Result<(Connected, Settings), Error> {
     let name = node.to_string();
@@ -275,7 +286,7 @@ async fn open(
     let found = tokio::net::lookup_host((node.host.as_str(), node.port)).await;
     let addresses: Vec<SocketAddr> = found.map_err(|error| unreachable(error.to_string()))?.collect();
     let connected = client
-        .connect_any(&addresses, &node.host, Alpn::Submission, expectation)
+        .connect_any(&addresses, &node.host, alpn, expectation)
         .await
         .map_err(|error| Error::transport(&name, error))?;
     let octets = connected.settings().await.map_err(|error| Error::transport(&name, error))?;

@@ -1,5 +1,6 @@
 //! The commands: each reads its arguments, does its work through [`crate::client`] or the control socket, and prints.
 
+mod bench;
 mod enrol;
 mod files;
 mod generate;
@@ -15,12 +16,15 @@ mod view;
 
 use control::Operator;
 
+pub use bench::PeerIdentity;
 pub use password::read_password;
+
+pub(crate) use bench::as_peer as bench_as_peer;
 
 use crate::client::Session;
 use crate::output::Output;
 use crate::profile::{self, Profile};
-use crate::{Command, Error, Global, Hooks, Invocation};
+use crate::{BenchCommand, Command, Error, Global, Hooks, Invocation};
 
 /// What a command ends with where nothing went wrong with the command itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,7 @@ pub(crate) async fn perform(
         Command::GiveUp(arguments) => status::give_up(global, arguments, output).await,
         Command::Mail(command) => mail::mail(global, command, output).await,
         Command::Message(command) => message::message(command, hooks, output).await,
+        Command::Bench(BenchCommand::Submit(arguments)) => bench::submit(global, arguments, output).await,
         Command::Completions { shell } => generate::completions(*shell, output),
         Command::Man { dir } => generate::manual(dir),
         command if command.needs_daemon() => {

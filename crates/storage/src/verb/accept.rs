@@ -3,7 +3,7 @@
 use message::Disposition;
 
 use super::content::{load_message, store_message, stored};
-use super::status::{close_if_final, load_envelope, save_envelope};
+use super::status::{close, load_envelope};
 use super::{check_name, cut, load};
 use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, OWNER_OCTETS_MAX, SEAL_NOTES_MAX};
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
@@ -44,8 +44,6 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
     };
     let fresh: Vec<&Intended> = fresh.into_iter().map(|place| &recipients[place]).collect();
     keep_content(tx, content, &fresh)?;
-    // The hold comes first, so that closing the envelope below takes it off again where nothing waits.
-    tx.mark(key::hold_of_envelope(identity, id));
     let mut lanes = Vec::new();
     for intended in &fresh {
         add_recipient(tx, &mut envelope, intended, &mut lanes)?;
@@ -57,8 +55,13 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
     if let Origin::Submission { account } = &envelope.origin {
         tx.mark(key::envelope_of(account, id));
     }
-    close_if_final(tx, &mut envelope, now_ms)?;
-    save_envelope(tx, &envelope)?;
+    if envelope.recipients.iter().all(|recipient| recipient.outcome.is_some()) {
+        // Nothing waits: whoever has the message in a mailbox holds it, and the envelope never has to.
+        close(tx, &mut envelope, now_ms)?;
+    } else {
+        tx.mark(key::hold_of_envelope(identity, id));
+    }
+    tx.put_new_chunked(&key::envelope(id), &envelope.encode())?;
     let mut told = envelope.recipients.into_iter().map(|recipient| recipient.told);
     let answers = earlier
         .into_iter()

@@ -73,10 +73,11 @@ pub(crate) fn open_part(
 /// keeps: STO-8, STO-9
 pub(crate) fn store_message(tx: &mut Transaction, message: NewMessage) -> Result<bool, Error> {
     let identity = message.manifest.identity();
-    let mut record = match load_message(tx, identity)? {
-        Some(record) => record,
+    let (mut record, is_new) = match load_message(tx, identity)? {
+        Some(record) => (record, false),
         None => {
-            MessageRecord { manifest: message.manifest, headers: None, seals: Vec::new(), here: Vec::new() }
+            let manifest = message.manifest;
+            (MessageRecord { manifest, headers: None, seals: Vec::new(), here: Vec::new() }, true)
         }
     };
     record.headers = record.headers.or(message.headers);
@@ -91,7 +92,10 @@ pub(crate) fn store_message(tx: &mut Transaction, message: NewMessage) -> Result
     for (number, part) in message.parts {
         store_part(tx, identity, &mut record, number, part)?;
     }
-    tx.put_chunked(&key::message(identity), &record.encode())?;
+    match is_new {
+        true => tx.put_new_chunked(&key::message(identity), &record.encode()).map(drop)?,
+        false => tx.put_chunked(&key::message(identity), &record.encode())?,
+    }
     Ok(stored(record).is_complete())
 }
 

@@ -130,6 +130,14 @@ pub(crate) fn close_if_final(
     {
         return Ok(envelope.closed_at_ms.is_some());
     }
+    close(tx, envelope, now_ms)?;
+    let_go(tx, envelope.identity, key::hold_of_envelope(envelope.identity, envelope.id))?;
+    Ok(true)
+}
+
+/// Closes an envelope whose recipients are all final, and says when it may be forgotten. The hold on its message is the
+/// caller's to take off.
+pub(crate) fn close(tx: &mut Transaction, envelope: &mut EnvelopeRecord, now_ms: u64) -> Result<(), Error> {
     envelope.closed_at_ms = Some(now_ms);
     let forgotten_at_ms = now_ms.saturating_add(tx.retention_ms);
     tx.mark(key::expiry_of_envelope(forgotten_at_ms, envelope.id));
@@ -141,8 +149,7 @@ pub(crate) fn close_if_final(
             tx.put(key, record.encode())?;
         }
     }
-    let_go(tx, envelope.identity, key::hold_of_envelope(envelope.identity, envelope.id))?;
-    Ok(true)
+    Ok(())
 }
 
 /// Writes attempts into the journal, which keeps the first and the last of them.
