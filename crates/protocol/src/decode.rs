@@ -2,7 +2,7 @@
 
 use ciborium::Value;
 use message::address::{Address, Domain};
-use message::cbor::{as_bytes, as_uint, decode as decode_cbor, find};
+use message::cbor::{as_bytes, as_uint, decode as decode_cbor, find, keys_once};
 use message::limits as bounds;
 use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Selection};
 
@@ -18,6 +18,10 @@ type Result<T> = std::result::Result<T, Error>;
 /// keeps: FRM-2, FRM-3, FRM-4, FRM-5
 pub(crate) fn decode(octets: &[u8]) -> Result<Frame> {
     let value = decode_cbor(octets).map_err(|_| Error::Malformed("not one well-formed CBOR item"))?;
+    // Also where nobody looks: two readers could otherwise see two frames.
+    if !keys_once(&value) {
+        return Err(Error::Malformed("a key stands twice"));
+    }
     let fields = Fields::of(&value)?;
     Ok(match fields.uint(0)? {
         frame::SETTINGS => Frame::Settings(Settings {
@@ -71,20 +75,12 @@ struct Fields<'a>(&'a [(Value, Value)]);
 impl<'a> Fields<'a> {
     fn of(value: &'a Value) -> Result<Fields<'a>> {
         let entries = value.as_map().ok_or(Error::Malformed("not a map"))?;
-        let mut keys = Vec::with_capacity(entries.len());
         for (key, _) in entries {
-            let key = key
-                .as_integer()
-                .and_then(|key| i64::try_from(key).ok())
-                .ok_or(Error::Malformed("a key is not an integer"))?;
+            let key = key.as_integer().ok_or(Error::Malformed("a key is not an integer"))?;
+            let key = i128::from(key);
             if key < 0 {
-                return Err(Error::Critical(key));
+                return Err(Error::Critical(i64::try_from(key).unwrap_or(i64::MIN)));
             }
-            keys.push(key);
-        }
-        keys.sort_unstable();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Error::Malformed("a key stands twice"));
         }
         Ok(Fields(entries))
     }
