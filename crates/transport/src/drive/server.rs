@@ -177,18 +177,19 @@ impl Stream {
         Ok(())
     }
 
-    /// Tells the peer why, where it can still be told, and gives the stream up.
+    /// Tells the peer why, where it can still be told, and gives the stream up. keeps: FRM-10
     async fn end(&mut self, end: End, link: &Link) {
         let (failure, code) = match end {
             End::Transport => return,
             End::Refused(failure) => (failure, Code::NotWanted),
             End::Protocol(error) => {
-                let code = match error {
-                    protocol::Error::Bound { .. } => Code::FrameTooLarge,
-                    protocol::Error::Truncated => Code::Cancelled,
+                let status = error.code();
+                let code = match status {
+                    Status::MESSAGE_TOO_LARGE => Code::FrameTooLarge,
+                    Status::BAD_CONNECTION => Code::Cancelled,
                     _ => Code::ProtocolViolation,
                 };
-                (Failure { code: error.code(), text: error.to_string() }, code)
+                (Failure { code: status, text: error.to_string() }, code)
             }
         };
         let _ = self.receive.stop(code.into());
