@@ -1,0 +1,1 @@
+//! Servers that break rules, and a node that sends to them.
