@@ -149,6 +149,7 @@ fn read_content(fields: &Fields<'_>) -> Result<ContentHead> {
     Ok(ContentHead { piece, octets, last: fields.flag(5)? })
 }
 
+/// keeps: EXC-27
 fn read_selection(value: &Value) -> Result<Selection> {
     let items = array(value)?;
     let (kind, rest) = items.split_first().ok_or(Error::Malformed("an empty selection"))?;
@@ -159,15 +160,19 @@ fn read_selection(value: &Value) -> Result<Selection> {
         (selection::SIGNERS, []) => Selection::Signers,
         (selection::TEXT, []) => Selection::Text,
         (selection::PARTS, parts) if !parts.is_empty() && parts.len() <= bounds::PARTS_MAX => {
-            Selection::Parts(
-                parts
-                    .iter()
-                    .map(|part| match array(part)? {
-                        [part, from] => Ok((read_part(part)?, read_uint(from)?)),
-                        _ => Err(Error::Malformed("a part in a selection is a number and an octet")),
-                    })
-                    .collect::<Result<_>>()?,
-            )
+            let parts = parts
+                .iter()
+                .map(|part| match array(part)? {
+                    [part, from] => Ok((read_part(part)?, read_uint(from)?)),
+                    _ => Err(Error::Malformed("a part in a selection is a number and an octet")),
+                })
+                .collect::<Result<Vec<(usize, u64)>>>()?;
+            // Else one small frame could ask for the same gigabyte 256 times.
+            let named: std::collections::BTreeSet<usize> = parts.iter().map(|(part, _)| *part).collect();
+            if named.len() < parts.len() {
+                return Err(Error::Malformed("a part stands twice in a selection"));
+            }
+            Selection::Parts(parts)
         }
         (selection::RANGE, [part, offset, octets]) => {
             let octets = read_uint(octets)?;
