@@ -11,7 +11,7 @@ use protocol::{
 use quinn::RecvStream;
 
 use super::client::Buffered;
-use super::{CHUNK_OCTETS, Handler, Reply, Session, Step, pushed};
+use super::{CHUNK_OCTETS, Handler, Reply, Session, Step, given_up, pushed};
 use crate::{Accepted, Alpn, Code, Error, Limits, Link, Pace, SendStream, Server};
 
 /// The machines are told the time by the driver's own limits: stalls are seen by [`Pace`].
@@ -177,19 +177,13 @@ impl Stream {
         Ok(())
     }
 
-    /// Tells the peer why, where it can still be told, and gives the stream up. keeps: FRM-10
+    /// Tells the peer why, where it can still be told, and gives the stream up.
     async fn end(&mut self, end: End, link: &Link) {
         let (failure, code) = match end {
             End::Transport => return,
             End::Refused(failure) => (failure, Code::NotWanted),
             End::Protocol(error) => {
-                let status = error.code();
-                let code = match status {
-                    Status::MESSAGE_TOO_LARGE => Code::FrameTooLarge,
-                    Status::BAD_CONNECTION => Code::Cancelled,
-                    _ => Code::ProtocolViolation,
-                };
-                (Failure { code: status, text: error.to_string() }, code)
+                (Failure { code: error.code(), text: error.to_string() }, given_up(&error))
             }
         };
         let _ = self.receive.stop(code.into());
