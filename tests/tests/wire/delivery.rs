@@ -102,6 +102,8 @@ async fn each_recipient_has_an_answer_of_its_own() {
     world.start("south.test").await;
     let second = alice.send(&letter("alice@north.test", "Good evening."), &["bob@south.test"]).await;
     world.events("south.test").delivered(second, "bob@south.test").await;
+    // What is counted stands still only once the sender has settled it, too.
+    world.events("north.test").settled(second, "bob@south.test").await;
     check_maildir(&maildirs.join("bob"), 2).await;
     check_maildir(&maildirs.join("carol"), 1).await;
     assert!(files(&maildirs.join("dave"), "new").is_empty());
