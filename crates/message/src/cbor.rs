@@ -16,12 +16,45 @@ pub fn encode(value: &Value) -> Vec<u8> {
     octets
 }
 
-/// Decodes one value that fills the octets; nested no deeper than [`CBOR_DEPTH_MAX`].
+/// Decodes one value that fills the octets; nested no deeper than [`CBOR_DEPTH_MAX`], and without bignums, which the
+/// decoder would give as the integers that they are not. keeps: FRM-11
+///
+/// # Errors
+/// [`Error::Cbor`].
 pub fn decode(octets: &[u8]) -> Result<Value, Error> {
     let mut rest = octets;
     let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, CBOR_DEPTH_MAX)
         .map_err(|_| Error::Cbor("not a well-formed item, or nested too deeply"))?;
-    if rest.is_empty() { Ok(value) } else { Err(Error::Cbor("octets follow the item")) }
+    if !rest.is_empty() {
+        return Err(Error::Cbor("octets follow the item"));
+    }
+    if has_bignum(octets) { Err(Error::Cbor("a bignum")) } else { Ok(value) }
+}
+
+/// Whether the tags 2 or 3 (RFC 8949 section 3.4.3) stand anywhere in well-formed octets. Heads follow one another
+/// whatever the nesting; only strings have octets of their own between them.
+fn has_bignum(octets: &[u8]) -> bool {
+    let mut rest = octets;
+    while let [first, tail @ ..] = rest {
+        let (major, short) = (first >> 5, first & 0x1f);
+        let size = if (24..28).contains(&short) { 1_usize << (short - 24) } else { 0 };
+        let Some((long, tail)) = tail.split_at_checked(size) else { return false };
+        let number = match size {
+            0 => u64::from(short),
+            _ => long.iter().fold(0, |number, octet| (number << 8) | u64::from(*octet)),
+        };
+        match major {
+            6 if number == 2 || number == 3 => return true,
+            // The octets of a string; one of indefinite length consists of others.
+            2 | 3 if short < 28 => {
+                let Ok(skip) = usize::try_from(number) else { return false };
+                let Some(behind) = tail.get(skip..) else { return false };
+                rest = behind;
+            }
+            _ => rest = tail,
+        }
+    }
+    false
 }
 
 /// Decodes one value whose octets are its deterministic encoding, and refuses any other.
@@ -119,6 +152,23 @@ mod tests {
         check(&[0x9f, 0x01, 0xff], false);
         check(&[0x81, 0x01], true);
         check(&[0x81, 0x01, 0x00], false);
+    }
+
+    /// proves: FRM-11
+    #[test]
+    fn a_bignum_is_no_integer() {
+        let check = |octets: &[u8], good: bool| assert_eq!(decode(octets).is_ok(), good, "{octets:02x?}");
+        check(&[0xc2, 0x41, 0x05], false);
+        check(&[0xc3, 0x41, 0x05], false);
+        check(&[0xd8, 0x02, 0x41, 0x05], false);
+        check(&[0xa1, 0x00, 0x82, 0x00, 0xc2, 0x40], false);
+        check(&[0x5f, 0x41, 0x00, 0xff], true);
+        check(&[0x9f, 0x5f, 0x41, 0x00, 0xff, 0xc2, 0x41, 0x01, 0xff], false);
+        // Octets and text that only look like it, other tags, and floats.
+        check(&[0x42, 0xc2, 0x40], true);
+        check(&[0x82, 0x58, 0x01, 0xc2, 0x61, 0x63], true);
+        check(&[0xc1, 0x02], true);
+        check(&[0xf9, 0xc2, 0x40], true);
     }
 
     #[test]

@@ -104,6 +104,8 @@ struct Ledger {
     /// Whether the next hop asks for the message again.
     again: bool,
     failed: Option<String>,
+    /// Whether it failed because the next hop was not reached, or was lost: then hearing of it ends the pause.
+    unreached: bool,
     throttled: bool,
     reached: bool,
 }
@@ -119,6 +121,7 @@ impl Node {
             deferred_seconds: None,
             again: false,
             failed: None,
+            unreached: false,
             throttled: false,
             reached: false,
         };
@@ -243,7 +246,11 @@ impl Node {
                     ledger.outcomes.push((place, Outcome::Final(Disposition::refused(code, &text))));
                 }
             }
-            Err(Trouble::Temporary(_, text)) => ledger.failed = Some(text),
+            Err(Trouble::Temporary(code, text)) => {
+                let step = report.tried.last().map_or("", |tried| tried.step.as_str());
+                ledger.unreached |= is_unreached(step, code);
+                ledger.failed = Some(text);
+            }
             Err(Trouble::Throttled) => ledger.throttled = true,
         }
     }
@@ -268,7 +275,10 @@ impl Node {
 
     fn note(&self, claim: &Claim, host: &str, step: &str, trouble: &Trouble, ledger: &mut Ledger) {
         let (code, text) = match trouble {
-            Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => (Some(*code), text.clone()),
+            Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => {
+                ledger.unreached |= is_unreached(step, *code);
+                (Some(*code), text.clone())
+            }
             Trouble::Throttled => {
                 ledger.throttled = true;
                 return;
@@ -319,7 +329,9 @@ impl Node {
             attempts: ledger.attempts,
             next_due_ms: Some(next_due_ms),
             pause: match (failed, deferred_ms) {
-                (true, _) => Pause::Failed,
+                (true, _) if ledger.unreached => Pause::Failed,
+                // Who answers, and answers badly, is asked no sooner because others of its messages go well.
+                (true, _) => Pause::Asked,
                 (false, Some(_)) => Pause::Asked,
                 (false, None) if ledger.throttled => Pause::OurOwn,
                 (false, None) => Pause::Answered,
@@ -340,7 +352,9 @@ impl Node {
         }
         match (ledger.failed, domain_of(&claim.leg.lane)) {
             (Some(reason), Some(domain)) => {
-                self.inner.queue.troubled(&claim.leg.lane);
+                if ledger.unreached {
+                    self.inner.queue.troubled(&claim.leg.lane);
+                }
                 self.tell(Event::Retrying { identity, domain, reason, at_ms: next_due_ms });
             }
             (None, Some(domain)) if ledger.reached => self.heard_from(&domain).await,
@@ -416,6 +430,12 @@ fn waiting(claim: &Claim) -> impl Iterator<Item = (u32, Cookie)> {
         Some(Disposition::Pending { cookie, .. }) => Some((*place, cookie)),
         _ => None,
     })
+}
+
+/// Whether the next hop was not reached: all that goes wrong before it is asked something, and then what is about the
+/// network and the way (RFC 3463 section 3.5), not about what it has said.
+fn is_unreached(step: &str, code: Code) -> bool {
+    !matches!(step, "offer" | "poll") || code.subject == Code::NO_ANSWER.subject
 }
 
 fn finish_all(claim: &Claim, ledger: &mut Ledger, disposition: &Disposition) {

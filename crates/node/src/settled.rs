@@ -16,7 +16,8 @@ use crate::limits::{HINTS_WAITING_MAX, LISTENERS_PER_HOLDER_MAX, NEWS_WAITING_MA
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
     listeners: Mutex<HashMap<String, Vec<mpsc::Sender<Cookie>>>>,
-    waiting: Mutex<HashMap<[u8; 32], LegId>>,
+    /// The leg that waits for a cookie, and whether there was a hint already.
+    waiting: Mutex<HashMap<[u8; 32], (LegId, bool)>>,
     heard: Mutex<Vec<LegId>>,
 }
 
@@ -39,7 +40,7 @@ impl Hints {
     pub(crate) fn wait_for(&self, cookie: &Cookie, leg: LegId) {
         let mut waiting = lock(&self.waiting);
         if waiting.len() < HINTS_WAITING_MAX || waiting.contains_key(cookie.as_bytes()) {
-            waiting.insert(*cookie.as_bytes(), leg);
+            waiting.entry(*cookie.as_bytes()).or_insert((leg, false)).0 = leg;
         }
     }
 
@@ -94,7 +95,9 @@ impl Node {
     fn heard_settled(&self, cookies: &[Cookie]) {
         let legs: Vec<LegId> = {
             let mut waiting = lock(&self.inner.hints.waiting);
-            cookies.iter().filter_map(|cookie| waiting.remove(cookie.as_bytes())).collect()
+            let first =
+                |(leg, hinted): &mut (LegId, bool)| (!std::mem::replace(hinted, true)).then_some(*leg);
+            cookies.iter().filter_map(|cookie| waiting.get_mut(cookie.as_bytes()).and_then(first)).collect()
         };
         if !legs.is_empty() {
             lock(&self.inner.hints.heard).extend(legs);

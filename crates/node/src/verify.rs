@@ -37,7 +37,7 @@ impl Node {
     ///
     /// The evidence is for two questions. Does the domain of the From address stand behind the message: is there a
     /// submission seal of it? And does the peer answer for bringing it: is it that domain, or has it set a forwarder's
-    /// seal? keeps: EXC-22
+    /// seal? keeps: EXC-22, EXC-25
     pub(crate) async fn verify(
         &self,
         manifest: &message::Manifest,

@@ -33,7 +33,7 @@ pub enum AskingEvent {
 
 /// Sends one request and reads its reply: one frame, or for a fetch content until its last piece.
 ///
-/// keeps: SUB-14, EXC-9
+/// keeps: SUB-14, EXC-9, EXC-26
 #[derive(Debug)]
 pub struct Asking {
     reader: Reader,
@@ -66,9 +66,15 @@ impl Asking {
     /// # Errors
     /// Why the reply is not one.
     pub fn handle(&mut self, now_ms: u64, octets: Option<&[u8]>) -> Result<(), Error> {
+        // How octets were cut on their way must make no difference: what follows the reply is never read.
+        if self.state == State::Done {
+            return Ok(());
+        }
         self.deadline = now_ms.saturating_add(STALL_MS);
-        self.reader.take(octets, self.state == State::Done)?;
-        while let Some(item) = self.reader.next_item()? {
+        self.reader.push(octets.ok_or(Error::Truncated)?);
+        while self.state != State::Done
+            && let Some(item) = self.reader.next_item()?
+        {
             self.step(item)?;
         }
         Ok(())

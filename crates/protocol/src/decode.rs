@@ -2,7 +2,7 @@
 
 use ciborium::Value;
 use message::address::{Address, Domain};
-use message::cbor::{as_bytes, as_uint, decode as decode_cbor, find};
+use message::cbor::{as_bytes, as_uint, decode as decode_cbor, find, keys_once};
 use message::limits as bounds;
 use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Selection};
 
@@ -18,6 +18,10 @@ type Result<T> = std::result::Result<T, Error>;
 /// keeps: FRM-2, FRM-3, FRM-4, FRM-5
 pub(crate) fn decode(octets: &[u8]) -> Result<Frame> {
     let value = decode_cbor(octets).map_err(|_| Error::Malformed("not one well-formed CBOR item"))?;
+    // Also where nobody looks: two readers could otherwise see two frames.
+    if !keys_once(&value) {
+        return Err(Error::Malformed("a key stands twice"));
+    }
     let fields = Fields::of(&value)?;
     Ok(match fields.uint(0)? {
         frame::SETTINGS => Frame::Settings(Settings {
@@ -71,20 +75,12 @@ struct Fields<'a>(&'a [(Value, Value)]);
 impl<'a> Fields<'a> {
     fn of(value: &'a Value) -> Result<Fields<'a>> {
         let entries = value.as_map().ok_or(Error::Malformed("not a map"))?;
-        let mut keys = Vec::with_capacity(entries.len());
         for (key, _) in entries {
-            let key = key
-                .as_integer()
-                .and_then(|key| i64::try_from(key).ok())
-                .ok_or(Error::Malformed("a key is not an integer"))?;
+            let key = key.as_integer().ok_or(Error::Malformed("a key is not an integer"))?;
+            let key = i128::from(key);
             if key < 0 {
-                return Err(Error::Critical(key));
+                return Err(Error::Critical(i64::try_from(key).unwrap_or(i64::MIN)));
             }
-            keys.push(key);
-        }
-        keys.sort_unstable();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Error::Malformed("a key stands twice"));
         }
         Ok(Fields(entries))
     }
@@ -153,6 +149,7 @@ fn read_content(fields: &Fields<'_>) -> Result<ContentHead> {
     Ok(ContentHead { piece, octets, last: fields.flag(5)? })
 }
 
+/// keeps: EXC-27
 fn read_selection(value: &Value) -> Result<Selection> {
     let items = array(value)?;
     let (kind, rest) = items.split_first().ok_or(Error::Malformed("an empty selection"))?;
@@ -163,15 +160,19 @@ fn read_selection(value: &Value) -> Result<Selection> {
         (selection::SIGNERS, []) => Selection::Signers,
         (selection::TEXT, []) => Selection::Text,
         (selection::PARTS, parts) if !parts.is_empty() && parts.len() <= bounds::PARTS_MAX => {
-            Selection::Parts(
-                parts
-                    .iter()
-                    .map(|part| match array(part)? {
-                        [part, from] => Ok((read_part(part)?, read_uint(from)?)),
-                        _ => Err(Error::Malformed("a part in a selection is a number and an octet")),
-                    })
-                    .collect::<Result<_>>()?,
-            )
+            let parts = parts
+                .iter()
+                .map(|part| match array(part)? {
+                    [part, from] => Ok((read_part(part)?, read_uint(from)?)),
+                    _ => Err(Error::Malformed("a part in a selection is a number and an octet")),
+                })
+                .collect::<Result<Vec<(usize, u64)>>>()?;
+            // Else one small frame could ask for the same gigabyte 256 times.
+            let named: std::collections::BTreeSet<usize> = parts.iter().map(|(part, _)| *part).collect();
+            if named.len() < parts.len() {
+                return Err(Error::Malformed("a part stands twice in a selection"));
+            }
+            Selection::Parts(parts)
         }
         (selection::RANGE, [part, offset, octets]) => {
             let octets = read_uint(octets)?;

@@ -150,7 +150,7 @@ pub enum OfferingEvent {
 
 /// The offering machine.
 ///
-/// keeps: EXC-1, EXC-2, EXC-4, EXC-5, EXC-9
+/// keeps: EXC-1, EXC-2, EXC-4, EXC-5, EXC-9, EXC-26
 #[derive(Debug)]
 pub struct Offering {
     supply: Supply,
@@ -194,9 +194,15 @@ impl Offering {
     /// # Errors
     /// Why the answer is not one.
     pub fn handle(&mut self, now_ms: u64, octets: Option<&[u8]>) -> Result<(), Error> {
+        // How octets were cut on their way must make no difference: what follows the answer is never read.
+        if self.state == State::Done {
+            return Ok(());
+        }
         self.deadline = now_ms.saturating_add(STALL_MS);
-        self.reader.take(octets, self.state == State::Done)?;
-        while let Some(item) = self.reader.next_item()? {
+        self.reader.push(octets.ok_or(Error::Truncated)?);
+        while self.state != State::Done
+            && let Some(item) = self.reader.next_item()?
+        {
             self.step(item)?;
         }
         Ok(())

@@ -31,4 +31,5 @@ pub const SIGNED_ENTITY_TYPE: &str = "application/vnd.waxwing.legacy-signed";
 /// The type of the leaf that is the whole legacy message, kept so that DKIM stays checkable.
 pub const ORIGINAL_TYPE: &str = "application/vnd.waxwing.legacy-original";
 /// The type of the first child of an embedded message: its header block (RFC 6533 section 6.3 has the name).
+/// keeps: MSG-15
 pub const GLOBAL_HEADERS_TYPE: &str = "message/global-headers";

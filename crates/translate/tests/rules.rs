@@ -92,7 +92,7 @@ Content-Transfer-Encoding: Quoted-printable
 --unique-boundary-1--
 ";
 
-/// proves: TRL-1, TRL-4, TRL-10, TRL-11, TRL-13
+/// proves: MSG-15, TRL-1, TRL-4, TRL-10, TRL-11, TRL-13
 #[test]
 fn the_complex_example_of_rfc_2049() {
     let message = imported(&crlf(COMPLEX));

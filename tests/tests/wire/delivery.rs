@@ -102,6 +102,7 @@ async fn each_recipient_has_an_answer_of_its_own() {
     world.start("south.test").await;
     let second = alice.send(&letter("alice@north.test", "Good evening."), &["bob@south.test"]).await;
     world.events("south.test").delivered(second, "bob@south.test").await;
+    // What is counted stands still only once the sender has settled it, too.
     world.events("north.test").settled(second, "bob@south.test").await;
     check_maildir(&maildirs.join("bob"), 2).await;
     check_maildir(&maildirs.join("carol"), 1).await;
@@ -110,9 +111,8 @@ async fn each_recipient_has_an_answer_of_its_own() {
         let mut findings = Vec::new();
         world.node(domain).store().check(&mut |finding| findings.push(finding)).unwrap();
         assert!(findings.is_empty(), "{domain}: {findings:?}");
-        let mut trouble = world.events(domain).all();
-        trouble.retain(|event| matches!(event, Event::Trouble { .. }));
-        assert!(trouble.is_empty(), "{domain}: {trouble:?}");
+        let trouble = world.events(domain).count(|event| matches!(event, Event::Trouble { .. }));
+        assert_eq!(trouble, 0, "{domain}");
     }
 }
 

@@ -39,7 +39,8 @@ fn selection() -> impl Strategy<Value = Selection> {
         Just(Selection::Digest),
         Just(Selection::Signers),
         Just(Selection::Text),
-        vec((0_usize..256, any::<u64>()), 1..257).prop_map(Selection::Parts),
+        proptest::collection::btree_map(0_usize..256, any::<u64>(), 1..257)
+            .prop_map(|parts| Selection::Parts(parts.into_iter().collect())),
         (0_usize..256, any::<u64>(), 1_u64..=1 << 20).prop_map(|(part, offset, octets)| Selection::Range {
             part,
             offset,

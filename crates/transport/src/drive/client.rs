@@ -8,7 +8,7 @@ use protocol::{
 };
 use quinn::RecvStream;
 
-use super::{AskError, CHUNK_OCTETS, ContentSink, Source};
+use super::{AskError, CHUNK_OCTETS, ContentSink, Source, given_up};
 use crate::{Code, Link, Pace, SendStream};
 
 /// The machines are told the time by the driver's own limits: stalls are seen by [`Pace`].
@@ -67,8 +67,19 @@ pub async fn offer(
         }
         buffered.flush(&mut send, pace).await?;
         let octets = pace.read(&mut receive, CHUNK_OCTETS).await?;
-        machine.handle(NO_CLOCK, octets.as_deref())?;
+        machine
+            .handle(NO_CLOCK, octets.as_deref())
+            .map_err(|error| give_up(&mut send, &mut receive, error))?;
     }
+}
+
+/// Gives a stream up on which the peer broke a rule.
+fn give_up(send: &mut SendStream, receive: &mut RecvStream, error: protocol::Error) -> AskError {
+    let code = given_up(&error);
+    send.reset(code);
+    // Fails only where the stream has ended, and then there is nothing to stop.
+    let _ = receive.stop(code.into());
+    error.into()
 }
 
 /// Sends a body; `false` where the peer has answered meanwhile and the rest is of no use.
@@ -92,7 +103,9 @@ async fn send_body(
         tokio::select! {
             biased;
             answer = pace.read(receive, CHUNK_OCTETS) => {
-                machine.handle(NO_CLOCK, answer?.as_deref())?;
+                machine
+                    .handle(NO_CLOCK, answer?.as_deref())
+                    .map_err(|error| give_up(send, receive, error))?;
                 send.reset(Code::NotWanted);
                 return Ok(false);
             }
@@ -157,7 +170,9 @@ async fn exchange(
             }
         }
         let octets = pace.read(&mut receive, CHUNK_OCTETS).await?;
-        machine.handle(NO_CLOCK, octets.as_deref())?;
+        machine
+            .handle(NO_CLOCK, octets.as_deref())
+            .map_err(|error| give_up(&mut send, &mut receive, error))?;
     }
 }
 

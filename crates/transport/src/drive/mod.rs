@@ -12,11 +12,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use message::{Cookie, Selection};
+use message::{Code as Status, Cookie, Selection};
 use protocol::{AnsweringEvent, ContentHead, Failure, Frame, Outcome, Supply};
 use tokio::sync::mpsc;
 
-use crate::{Error, Link};
+use crate::{Code, Error, Link};
 
 pub use client::{ask, fetch, offer};
 pub use pushed::Listener;
@@ -103,6 +103,15 @@ pub trait ContentSink: Send {
 
     /// Octets of that piece.
     fn octets(&mut self, octets: Bytes) -> std::io::Result<()>;
+}
+
+/// The number with which a stream is given up for what the other side did wrong. keeps: FRM-10
+fn given_up(error: &protocol::Error) -> Code {
+    match error.code() {
+        Status::MESSAGE_TOO_LARGE => Code::FrameTooLarge,
+        Status::BAD_CONNECTION => Code::Cancelled,
+        _ => Code::ProtocolViolation,
+    }
 }
 
 /// Why a transaction that we began has failed.

@@ -11,7 +11,7 @@ use protocol::{
 use quinn::RecvStream;
 
 use super::client::Buffered;
-use super::{CHUNK_OCTETS, Handler, Reply, Session, Step, pushed};
+use super::{CHUNK_OCTETS, Handler, Reply, Session, Step, given_up, pushed};
 use crate::{Accepted, Alpn, Code, Error, Limits, Link, Pace, SendStream, Server};
 
 /// The machines are told the time by the driver's own limits: stalls are seen by [`Pace`].
@@ -183,12 +183,7 @@ impl Stream {
             End::Transport => return,
             End::Refused(failure) => (failure, Code::NotWanted),
             End::Protocol(error) => {
-                let code = match error {
-                    protocol::Error::Bound { .. } => Code::FrameTooLarge,
-                    protocol::Error::Truncated => Code::Cancelled,
-                    _ => Code::ProtocolViolation,
-                };
-                (Failure { code: error.code(), text: error.to_string() }, code)
+                (Failure { code: error.code(), text: error.to_string() }, given_up(&error))
             }
         };
         let _ = self.receive.stop(code.into());

@@ -1,0 +1,615 @@
+//! Servers that break rules, and a node that sends to them: what it makes of their answers is what `spec/06` and `08`
+//! say, nothing is lost, and mail for others goes on.
+
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use message::{Code, Disposition, Identity};
+use node::Event;
+use protocol::{Frame, Item, Reader, Settings, encode};
+use transport::{Alpn, Code as Ended, Limits, Link, Pace, RecvStream, SendStream, Server, Service, Socket};
+use waxwing_tests::{Site, User, World, letter};
+
+use crate::frames::{list, octets_of, vectors, word};
+use crate::octets::{TRUE, array, bytes, fields, frame, negative, text, uint, varint};
+use crate::scene::{Held, alone};
+
+/// How long a case is watched in which something must not happen again and again.
+const WATCHED: Duration = Duration::from_secs(4);
+const FILES_MAX: usize = 16;
+const GROWN_KIB_MAX: u64 = 64 * 1024;
+/// Cases that there are at the least.
+const CASES_MIN: usize = 60;
+
+/// What the server does with a stream.
+#[derive(Debug, Clone)]
+enum Act {
+    Say(Vec<u8>),
+    /// Ends its side in order.
+    Finish,
+    /// Aborts its side.
+    Reset,
+    /// Says nothing.
+    Nothing,
+}
+
+/// What has to become of a message that is offered to such a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fate {
+    /// The offer is no transaction: it is made again, and then the server behaves.
+    Again,
+    /// It is settled for good.
+    Settled(Disposition),
+    /// It stays as it is while it is watched, with so many requests at the most.
+    Waits { requests_max: usize },
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    rule: &'static str,
+    what: String,
+    offered: Vec<Act>,
+    polled: Vec<Act>,
+    fate: Fate,
+    /// With which number the client has to give the stream up, where the rule says so.
+    ended: Option<Ended>,
+}
+
+impl Case {
+    fn again(rule: &'static str, what: impl Into<String>, said: Vec<u8>, ended: Ended) -> Case {
+        let (what, polled) = (what.into(), Vec::new());
+        Case { rule, what, offered: vec![Act::Say(said)], polled, fate: Fate::Again, ended: Some(ended) }
+    }
+
+    fn settled(rule: &'static str, what: &str, said: Vec<u8>, disposition: Disposition) -> Case {
+        Case {
+            fate: Fate::Settled(disposition),
+            ended: None,
+            ..Case::again(rule, what, said, Ended::NoError)
+        }
+    }
+
+    fn polled(rule: &'static str, what: &str, said: Vec<u8>, requests_max: usize) -> Case {
+        let pending = outcome(&[pending(what, 1, 1)]);
+        let fate = Fate::Waits { requests_max };
+        let case = Case::again(rule, what, pending, Ended::NoError);
+        Case { polled: vec![Act::Say(said)], fate, ended: None, ..case }
+    }
+}
+
+fn outcome(dispositions: &[Vec<u8>]) -> Vec<u8> {
+    frame(&fields(&[(0, uint(5)), (1, array(dispositions))]))
+}
+
+fn accepted() -> Vec<u8> {
+    array(&[uint(0)])
+}
+
+/// A cookie that says which case it is of.
+fn cookie(what: &str) -> [u8; 32] {
+    *message::Digest::of(what.as_bytes()).as_bytes()
+}
+
+fn pending(what: &str, min: u64, max: u64) -> Vec<u8> {
+    array(&[uint(2), bytes(&cookie(what)), uint(min), uint(max), uint(4_000_000_000)])
+}
+
+fn failure(code: &str) -> Vec<u8> {
+    frame(&fields(&[(0, uint(11)), (1, text(code)), (2, text("no"))]))
+}
+
+fn want(selection: &[Vec<u8>]) -> Vec<u8> {
+    frame(&fields(&[(0, uint(4)), (1, array(selection))]))
+}
+
+fn answers(all: &[Vec<u8>]) -> Vec<u8> {
+    frame(&fields(&[(0, uint(7)), (1, array(all))]))
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    of_outcomes(&mut cases);
+    of_wants(&mut cases);
+    of_frames(&mut cases);
+    of_cookies(&mut cases);
+    cases
+}
+
+fn of_outcomes(cases: &mut Vec<Case>) {
+    use Ended::{Cancelled, FrameTooLarge, ProtocolViolation};
+    for count in [0, 2, 100] {
+        let said = outcome(&vec![accepted(); count]);
+        cases.push(Case::again(
+            "EXC-5",
+            format!("{count} dispositions for one recipient"),
+            said,
+            ProtocolViolation,
+        ));
+    }
+    cases.push(Case::again("EXC-5", "101 dispositions", outcome(&vec![accepted(); 101]), FrameTooLarge));
+    for (rule, what, one) in [
+        ("FRM-4", "a disposition that nobody knows", array(&[uint(7)])),
+        ("FRM-4", "accepted in text", array(&[text("accepted")])),
+        ("FRM-4", "a disposition in a tag", crate::octets::tagged(2, &bytes(&[0]))),
+        ("FRM-5", "a refusal with an escape sequence", array(&[uint(1), text("5.0.0"), text("\u{1b}[2J")])),
+        ("FRM-5", "a refusal of class 3", array(&[uint(1), text("3.0.0"), text("no")])),
+        ("FRM-4", "pending without bounds", array(&[uint(2), bytes(&[1; 32])])),
+        (
+            "FRM-4",
+            "pending with a short cookie",
+            array(&[uint(2), bytes(&[1; 31]), uint(1), uint(1), uint(1)]),
+        ),
+        ("EXC-19", "a redirection to a name", redirect("mx.test", 7625)),
+        ("EXC-19", "a redirection to port 65,536", redirect("192.0.2.1", 65_536)),
+    ] {
+        cases.push(Case::again(rule, what, outcome(&[one]), ProtocolViolation));
+    }
+    let refused = |code: &str| Disposition::refused(Code::parse(code).unwrap(), "no");
+    let said = outcome(&[array(&[uint(1), text("5.1.1"), text("no")])]);
+    cases.push(Case::settled("EXC-5", "a refusal before the content was read", said, refused("5.1.1")));
+    cases.push(Case::settled("EXC-5", "a failure of class 5", failure("5.7.1"), refused("5.7.1")));
+    let twice = [outcome(&[accepted()]), outcome(&[array(&[uint(1), text("5.0.0"), text("no")])])].concat();
+    cases.push(Case::settled("EXC-26", "accepted, and then refused", twice, Disposition::Accepted));
+    let behind = [outcome(&[accepted()]), vec![0xff; 1000]].concat();
+    cases.push(Case::settled("EXC-26", "accepted, and then nonsense", behind, Disposition::Accepted));
+    let sealed = array(&[bytes(&[1; 32]), bytes(b"Subject: other\r\n\r\n"), array(&[])]);
+    let said = frame(&fields(&[(0, uint(5)), (1, array(&[accepted()])), (2, sealed)]));
+    cases.push(Case::settled("FRM-3", "an outcome that names another identity", said, Disposition::Accepted));
+    for class in ["4.7.0", "2.0.0"] {
+        let case = Case::again("EXC-5", format!("a failure of code {class}"), failure(class), Cancelled);
+        cases.push(Case { ended: None, ..case });
+    }
+    let deferred = array(&[uint(3), text("4.3.1"), uint(u64::from(u32::MAX))]);
+    let case = Case::again("EXC-18", "deferred for 136 years", outcome(&[deferred]), Cancelled);
+    cases.push(Case { fate: Fate::Waits { requests_max: 1 }, ended: None, ..case });
+}
+
+fn redirect(address: &str, port: u64) -> Vec<u8> {
+    array(&[uint(4), text(address), uint(port), bytes(&[1; 32]), bytes(b"ticket"), uint(4_000_000_000)])
+}
+
+fn of_wants(cases: &mut Vec<Case>) {
+    use Ended::{FrameTooLarge, ProtocolViolation};
+    let part = |number: u64, from: u64| array(&[uint(number), uint(from)]);
+    for (rule, what, selection) in [
+        ("EXC-2", "a part that is not there", vec![uint(5), part(9, 0)]),
+        ("EXC-2", "a part from behind its end", vec![uint(5), part(0, 1 << 40)]),
+        ("EXC-2", "a part, and one that is not there", vec![uint(5), part(0, 0), part(1, 0)]),
+        ("EXC-2", "a range behind the end", vec![uint(6), uint(0), uint(1 << 40), uint(1)]),
+        ("EXC-2", "a range that wraps around", vec![uint(6), uint(0), uint(u64::MAX), uint(2)]),
+        ("EXC-2", "a range of a part that is not there", vec![uint(6), uint(7), uint(0), uint(1)]),
+        ("EXC-27", "a part twice", vec![uint(5), part(0, 0), part(0, 1)]),
+        ("EXC-27", "a part 256 times", [vec![uint(5)], vec![part(0, 0); 256]].concat()),
+        ("FRM-4", "something that nobody knows", vec![uint(7)]),
+        ("FRM-4", "nothing", vec![]),
+        ("FRM-4", "no parts", vec![uint(5)]),
+        ("FRM-4", "a negative part", vec![uint(5), array(&[negative(0), uint(0)])]),
+    ] {
+        cases.push(Case::again(rule, format!("a want of {what}"), want(&selection), ProtocolViolation));
+    }
+    let endless: Vec<u8> = (0..17).flat_map(|_| want(&[uint(1)])).collect();
+    cases.push(Case::again("EXC-4", "17 wants", endless, FrameTooLarge));
+    let much: Vec<u8> = (0..16).flat_map(|_| want(&[uint(0)])).collect();
+    let said = [much, outcome(&[accepted()])].concat();
+    cases.push(Case::settled("EXC-4", "16 wants, and accepted", said, Disposition::Accepted));
+}
+
+fn of_frames(cases: &mut Vec<Case>) {
+    use Ended::{Cancelled, FrameTooLarge, ProtocolViolation};
+    for (what, said) in [
+        ("a poll", fields(&[(0, uint(6)), (1, array(&[]))])),
+        ("settings", fields(&[(0, uint(1)), (1, uint(1)), (2, uint(1)), (3, uint(1))])),
+        ("answers", fields(&[(0, uint(7)), (1, array(&[]))])),
+        ("settled cookies", fields(&[(0, uint(8)), (1, array(&[]))])),
+        ("done", fields(&[(0, uint(10))])),
+        ("content", fields(&[(0, uint(3)), (1, uint(1)), (2, uint(5)), (5, TRUE.to_vec())])),
+        ("a mailbox", fields(&[(0, uint(20)), (1, array(&[]))])),
+    ] {
+        let what = format!("{what} for an answer");
+        cases.push(Case::again("EXC-5", what, frame(&said), ProtocolViolation));
+    }
+    for (what, said) in [("65,537 octets", varint(65_537, 4)), ("2^62 - 1 octets", varint((1 << 62) - 1, 8))]
+    {
+        cases.push(Case::again("FRM-1", format!("a frame of {what}"), said, FrameTooLarge));
+    }
+    for vector in list(&vectors("frames.json"), "refused") {
+        let name = word(vector, "name");
+        if matches!(word(vector, "rule"), "FRM-2" | "FRM-3") {
+            let what = format!("vector: {name}");
+            cases.push(Case::again("FRM-9", what, octets_of(&vector["octets"]), ProtocolViolation));
+        }
+    }
+    for (what, acts) in [
+        ("the end at once", vec![Act::Finish]),
+        ("the end in a frame", vec![Act::Say(vec![0x09, 0xa2]), Act::Finish]),
+        ("a reset at once", vec![Act::Reset]),
+        ("a reset behind a want", vec![Act::Say(want(&[uint(1)])), Act::Reset]),
+    ] {
+        let case = Case::again("EXC-9", what, Vec::new(), Cancelled);
+        // After a reset there is nobody to tell.
+        cases.push(Case { offered: acts, ended: None, ..case });
+    }
+    let silent = Case::again("EXC-9", "no answer at all", Vec::new(), Cancelled);
+    let fate = Fate::Waits { requests_max: 1 };
+    cases.push(Case { offered: vec![Act::Nothing], fate, ended: None, ..silent });
+}
+
+fn of_cookies(cases: &mut Vec<Case>) {
+    let hot = Case::again(
+        "STA-4",
+        "pending that is to be asked about all the time",
+        outcome(&[pending("hot", 0, 0)]),
+        Ended::NoError,
+    );
+    // Once a second is what we do at the most, whatever we are told.
+    let polled = vec![Act::Say(answers(&[array(&[uint(2), uint(0), uint(0), uint(0)])]))];
+    cases.push(Case {
+        what: "hot".into(),
+        polled,
+        fate: Fate::Waits { requests_max: 6 },
+        ended: None,
+        ..hot
+    });
+    let final_of = |one: Vec<u8>| answers(&[array(&[uint(1), one])]);
+    for (rule, what, said) in [
+        ("STA-6", "no answer for one cookie", answers(&[])),
+        ("STA-6", "two answers for one cookie", answers(&[array(&[uint(0)]), array(&[uint(0)])])),
+        ("STA-6", "an end that is none", final_of(array(&[uint(3), text("4.0.0"), uint(1)]))),
+        ("STA-6", "an end that is pending", final_of(pending("x", 1, 1))),
+        ("STA-6", "an answer that nobody knows", answers(&[array(&[uint(4)])])),
+        ("STA-6", "done for an answer", frame(&fields(&[(0, uint(10))]))),
+        ("STA-6", "a failure for an answer", failure("5.0.0")),
+        ("STA-3", "a cookie that is never known", answers(&[array(&[uint(0)])])),
+        ("STA-7", "a message that is always wanted again", answers(&[array(&[uint(3), array(&[uint(0)])])])),
+    ] {
+        // A request for each second, and what is offered again between two of them.
+        cases.push(Case::polled(rule, what, said, 10));
+    }
+    let accepted = final_of(accepted());
+    let case = Case::polled("STA-5", "an end that is told", accepted, 2);
+    cases.push(Case { fate: Fate::Settled(Disposition::Accepted), ..case });
+}
+
+/// What was seen of one case.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    offers: usize,
+    polls: usize,
+    /// How the client ended the stream of its first offer: with this number, or in order.
+    ended: Option<Option<u64>>,
+}
+
+type Scripts = Arc<Vec<(Case, Mutex<Seen>)>>;
+
+/// A server in the place of a domain's node, which does as it is told in the local part of the first recipient.
+fn serve(world: &World, domain: &str, settings: Vec<u8>, scripts: Scripts) -> tokio::task::JoinHandle<()> {
+    let socket = Socket::bind(world.address(domain)).unwrap();
+    let services = vec![Service { alpn: Alpn::Exchange, settings: settings.into() }];
+    let limits = Limits { stall_time: Duration::from_secs(60), ..Limits::default() };
+    let server = Server::bind(socket, &world.host_key(domain).into(), services, &limits).unwrap();
+    tokio::spawn(async move {
+        while let Some(arriving) = server.accept().await {
+            let (scripts, limits) = (scripts.clone(), limits.clone());
+            tokio::spawn(async move {
+                let Ok(link) = arriving.authenticated().await else { return };
+                while let Ok((send, receive)) = link.accept_bi().await {
+                    tokio::spawn(answer(scripts.clone(), Pace::start(&limits), link.clone(), send, receive));
+                }
+            });
+        }
+    })
+}
+
+async fn answer(scripts: Scripts, pace: Pace, link: Link, mut send: SendStream, mut receive: RecvStream) {
+    let mut reader = Reader::new();
+    let first = loop {
+        match reader.next_item() {
+            Ok(Some(Item::Frame(frame))) => break frame,
+            Ok(_) => {}
+            Err(error) => panic!("our own client: {error}"),
+        }
+        let Ok(Some(octets)) = pace.read(&mut receive, 1 << 16).await else { return };
+        reader.push(&octets);
+    };
+    let (number, acts) = match &first {
+        Frame::Offer(offer) => {
+            let number: usize = offer.envelope.recipients[0].local().as_str()[1..].parse().unwrap();
+            let (case, seen) = &scripts[number];
+            let mut seen = seen.lock().unwrap();
+            seen.offers += 1;
+            let behaves = seen.offers > 1 && case.fate == Fate::Again;
+            let good = vec![Act::Say(outcome(&[accepted()]))];
+            (number, if behaves { good } else { case.offered.clone() })
+        }
+        Frame::Poll(cookies) => {
+            let of = |(case, _): &(Case, Mutex<Seen>)| cookie(&case.what) == *cookies[0].as_bytes();
+            let number = scripts.iter().position(of).unwrap();
+            scripts[number].1.lock().unwrap().polls += 1;
+            (number, scripts[number].0.polled.clone())
+        }
+        _ => return,
+    };
+    for act in acts {
+        match act {
+            Act::Say(octets) => drop(pace.write(&mut send, Bytes::from(octets)).await),
+            Act::Finish => send.finish(),
+            Act::Reset => send.reset(Ended::Internal),
+            Act::Nothing => {}
+        }
+    }
+    // Everything else that comes is read and forgotten.
+    let ended = loop {
+        match pace.read(&mut receive, 1 << 16).await {
+            Ok(Some(_)) => {}
+            Ok(None) => break None,
+            Err(transport::Error::StreamAborted { number }) => break Some(number),
+            Err(_) => return,
+        }
+    };
+    if matches!(first, Frame::Offer(_)) {
+        scripts[number].1.lock().unwrap().ended.get_or_insert(ended);
+    }
+    // What was said stays said; after a reset this does nothing.
+    send.finish();
+    drop(link);
+}
+
+struct Scene {
+    world: World,
+    alice: User,
+    letters: usize,
+    _alone: tokio::sync::MutexGuard<'static, ()>,
+}
+
+impl Scene {
+    async fn set(others: &[&'static str]) -> Scene {
+        let _alone = alone().await;
+        let mut sites = vec![Site::new("south.test"), Site::new("good.test")];
+        sites.extend(others.iter().map(|domain| Site::new(domain)));
+        let mut world = World::new(&sites).await;
+        for domain in ["south.test", "good.test"] {
+            world.start(domain).await;
+        }
+        let _gail = world.user("gail@good.test").await;
+        let alice = world.user("alice@south.test").await;
+        Scene { world, alice, letters: 0, _alone }
+    }
+
+    async fn send(&mut self, to: &str) -> Identity {
+        self.letters += 1;
+        let message = letter("alice@south.test", &format!("letter {}", self.letters));
+        self.alice.send(&message, &[to]).await
+    }
+
+    /// A letter for somebody with an honest node is there at once.
+    async fn others_are_served(&mut self) {
+        let identity = self.send("gail@good.test").await;
+        let settled = self.world.events("south.test").settled(identity, "gail@good.test");
+        let settled = tokio::time::timeout(Duration::from_secs(5), settled).await.unwrap();
+        assert_eq!(settled, Disposition::Accepted);
+    }
+}
+
+/// All cases at once: none waits for another, neither of the same domain nor of others.
+///
+/// proves: EXC-2, EXC-4, EXC-5, EXC-9, EXC-18, EXC-19, EXC-26, EXC-27, FRM-9, FRM-10, STA-4, STA-6, TRA-17, SEC-7
+#[tokio::test]
+async fn every_rule_broken_by_a_server_costs_its_own_message_a_retry() {
+    let mut scene = Scene::set(&["hand.test"]).await;
+    let scripts: Scripts = Arc::new(cases().into_iter().map(|case| (case, Mutex::default())).collect());
+    let settings = encode(&Frame::Settings(Settings::default())).to_vec();
+    let server = serve(&scene.world, "hand.test", settings, scripts.clone());
+    scene.others_are_served().await;
+    let before = Held::now();
+    let mut sent = Vec::new();
+    for number in 0..scripts.len() {
+        sent.push(scene.send(&format!("c{number}@hand.test")).await);
+    }
+    scene.others_are_served().await;
+    let mut broken = Vec::new();
+    for (number, identity) in sent.iter().enumerate() {
+        let (case, seen) = &scripts[number];
+        let to = format!("c{number}@hand.test");
+        let expected = match &case.fate {
+            Fate::Again => Disposition::Accepted,
+            Fate::Settled(disposition) => disposition.clone(),
+            Fate::Waits { .. } => continue,
+        };
+        let found = scene.world.events("south.test").settled(*identity, &to).await;
+        let seen = seen.lock().unwrap().clone();
+        let offers = if case.fate == Fate::Again { 2 } else { 1 };
+        let ended = match (case.ended, seen.ended) {
+            (None, _) => true,
+            (Some(code), Some(Some(number))) => number == u64::from(code.number()),
+            _ => false,
+        };
+        if found != expected || seen.offers != offers || !ended {
+            broken.push(format!("{}, {}: {found:?}, {seen:?}", case.rule, case.what));
+        }
+    }
+    assert!(broken.is_empty(), "{} of {}:\n{}", broken.len(), scripts.len(), broken.join("\n"));
+
+    // Those that wait are watched: none of them has an end, and none is asked about without pause.
+    tokio::time::sleep(WATCHED).await;
+    for (number, identity) in sent.iter().enumerate() {
+        let (case, seen) = &scripts[number];
+        let Fate::Waits { requests_max } = case.fate else { continue };
+        let found = scene.alice.dispositions(*identity).await;
+        let seen = seen.lock().unwrap().clone();
+        let pending = matches!(found[..], [Disposition::Pending { .. }]);
+        if !pending || seen.offers + seen.polls > requests_max || seen.offers == 0 {
+            broken.push(format!("{}, {}: {found:?}, {seen:?}", case.rule, case.what));
+        }
+    }
+    assert!(broken.is_empty(), "{} of {}:\n{}", broken.len(), scripts.len(), broken.join("\n"));
+    scene.others_are_served().await;
+    let mut by_rule: BTreeMap<&str, usize> = BTreeMap::new();
+    for (case, _) in scripts.iter() {
+        *by_rule.entry(case.rule).or_default() += 1;
+    }
+    println!("{} cases of hostile servers: {by_rule:?}", scripts.len());
+    assert!(scripts.len() >= CASES_MIN);
+    before.check_after("all cases of hostile servers", FILES_MAX, GROWN_KIB_MAX).await;
+    server.abort();
+}
+
+/// A server that sends us elsewhere: to this machine, to ports that are not its own, to nobody. Where redirection is not
+/// built nothing may be sent there.
+///
+/// proves: EXC-19
+#[tokio::test]
+async fn a_redirection_leads_nowhere_that_it_must_not() {
+    let mut scene = Scene::set(&["hand.test"]).await;
+    let trap = UdpSocket::bind("127.0.0.1:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let port = u64::from(trap.local_addr().unwrap().port());
+    let targets = [
+        ("127.0.0.1", port),
+        ("::ffff:127.0.0.1", port),
+        ("0.0.0.0", port),
+        ("255.255.255.255", 7),
+        ("::1", 22),
+    ];
+    let cases: Vec<Case> = targets
+        .iter()
+        .map(|(address, port)| {
+            let case = Case::again("EXC-19", *address, outcome(&[redirect(address, *port)]), Ended::NoError);
+            Case { fate: Fate::Waits { requests_max: 2 }, ended: None, ..case }
+        })
+        .collect();
+    let scripts: Scripts = Arc::new(cases.into_iter().map(|case| (case, Mutex::default())).collect());
+    let settings = encode(&Frame::Settings(Settings::default())).to_vec();
+    let server = serve(&scene.world, "hand.test", settings, scripts.clone());
+    let mut sent = Vec::new();
+    for number in 0..targets.len() {
+        sent.push(scene.send(&format!("c{number}@hand.test")).await);
+    }
+    let asked = || scripts.iter().all(|(_, seen)| seen.lock().unwrap().offers > 0);
+    assert!(waxwing_tests::world::until(asked).await);
+    scene.others_are_served().await;
+    for identity in sent {
+        let found = scene.alice.dispositions(identity).await;
+        assert!(matches!(found[..], [Disposition::Pending { .. }]), "{found:?}");
+    }
+    assert!(trap.recv(&mut [0; 2000]).is_err(), "something was sent to where we were sent");
+    server.abort();
+}
+
+/// Settings that are none, or that nobody can mean, and servers that are somebody else or nobody.
+///
+/// proves: TRA-7, TRA-10, EXC-3, FRM-7
+#[tokio::test]
+async fn settings_of_every_kind_hold_up_nobody() {
+    let domains =
+        ["none.test", "noise.test", "long.test", "zero.test", "huge.test", "other.test", "silent.test"];
+    let mut scene = Scene::set(&domains).await;
+    let all = |number: u64| fields(&[(0, uint(1)), (1, uint(number)), (2, uint(number)), (3, uint(number))]);
+    let mut servers = Vec::new();
+    let mut scripts = BTreeMap::new();
+    for (domain, settings) in [
+        ("none.test", Vec::new()),
+        ("noise.test", vec![0xff; 4096]),
+        ("long.test", [frame(&all(1)), vec![0; 4000]].concat()),
+        ("zero.test", frame(&all(0))),
+        ("huge.test", frame(&all(u64::MAX))),
+    ] {
+        let good = Case::settled("EXC-5", domain, outcome(&[accepted()]), Disposition::Accepted);
+        let script: Scripts = Arc::new(vec![(good, Mutex::default())]);
+        scripts.insert(domain, script.clone());
+        servers.push(serve(&scene.world, domain, settings, script));
+    }
+    // Somebody who holds another key than the pinned one.
+    let socket = Socket::bind(scene.world.address("other.test")).unwrap();
+    let services = vec![Service { alpn: Alpn::Exchange, settings: frame(&all(1)).into() }];
+    let key = scene.world.host_key("silent.test");
+    let impostor = Server::bind(socket, &key.into(), services, &Limits::default()).unwrap();
+    let met = tokio::spawn(async move {
+        let Some(arriving) = impostor.accept().await else { return None };
+        arriving.authenticated().await.ok()
+    });
+    let mut sent = BTreeMap::new();
+    for domain in domains {
+        sent.insert(domain, scene.send(&format!("c0@{domain}")).await);
+    }
+    scene.others_are_served().await;
+    for domain in ["zero.test", "huge.test", "long.test"] {
+        let settled = scene.world.events("south.test").settled(sent[domain], &format!("c0@{domain}")).await;
+        assert_eq!(settled, Disposition::Accepted, "{domain}");
+    }
+    for domain in ["none.test", "noise.test", "other.test"] {
+        let identity = sent[domain];
+        scene
+            .world
+            .events("south.test")
+            .find(domain, |event| match event {
+                Event::Retrying { identity: of, .. } if *of == identity => Some(()),
+                _ => None,
+            })
+            .await;
+        let found = scene.alice.dispositions(identity).await;
+        assert!(matches!(found[..], [Disposition::Pending { .. }]), "{domain}: {found:?}");
+        assert_eq!(scripts.get(domain).map_or(0, |script| script[0].1.lock().unwrap().offers), 0, "{domain}");
+    }
+    assert!(met.await.unwrap().is_none(), "who is somebody else hears nothing");
+    scene.others_are_served().await;
+    for server in servers {
+        server.abort();
+    }
+}
+
+/// A server that says without end that cookies have settled makes nobody ask more than once for it.
+///
+/// proves: STA-9
+#[tokio::test]
+async fn hints_without_end_cost_one_question() {
+    let mut scene = Scene::set(&["hand.test"]).await;
+    let what = "a day";
+    let mut case = Case::again("STA-9", what, outcome(&[pending(what, 86_400, 86_400)]), Ended::NoError);
+    case.polled =
+        vec![Act::Say(answers(&[array(&[uint(2), uint(86_400), uint(86_400), uint(4_000_000_000)])]))];
+    case.fate = Fate::Waits { requests_max: 2 };
+    let scripts: Scripts = Arc::new(vec![(case, Mutex::default())]);
+    let socket = Socket::bind(scene.world.address("hand.test")).unwrap();
+    let settings = encode(&Frame::Settings(Settings::default()));
+    let services = vec![Service { alpn: Alpn::Exchange, settings }];
+    let limits = Limits::default();
+    let server = Server::bind(socket, &scene.world.host_key("hand.test").into(), services, &limits).unwrap();
+    let identity = scene.send("c0@hand.test").await;
+    let link = server.accept().await.unwrap().authenticated().await.unwrap();
+    let before = Held::now();
+    let serving = {
+        let (link, scripts, limits) = (link.clone(), scripts.clone(), limits.clone());
+        tokio::spawn(async move {
+            while let Ok((send, receive)) = link.accept_bi().await {
+                tokio::spawn(answer(scripts.clone(), Pace::start(&limits), link.clone(), send, receive));
+            }
+        })
+    };
+    let offered = || scripts[0].1.lock().unwrap().offers == 1;
+    assert!(waxwing_tests::world::until(offered).await);
+    // The right cookie among 999 others, 500 times; half a frame, too long a frame, and no frame, 100 times.
+    let cookies: Vec<Vec<u8>> =
+        (0..999_u64).map(|n| bytes(message::Digest::of(&n.to_be_bytes()).as_bytes())).collect();
+    let hint = frame(&fields(&[(0, uint(8)), (1, array(&[cookies, vec![bytes(&cookie(what))]].concat()))]));
+    let nonsense =
+        [hint[..100].to_vec(), varint(1 << 20, 4), vec![0xff; 300], frame(&fields(&[(0, uint(6))]))];
+    for round in 0..500 {
+        let octets = if round % 5 == 4 { nonsense[round / 5 % 4].clone() } else { hint.clone() };
+        let mut stream = link.open_uni().await.unwrap();
+        let _ = Pace::start(&limits).write(&mut stream, octets.into()).await;
+        stream.finish();
+    }
+    scene.others_are_served().await;
+    let asked = || scripts[0].1.lock().unwrap().polls > 0;
+    assert!(waxwing_tests::world::until(asked).await, "so that this can fail: one hint is a reason to ask");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let seen = scripts[0].1.lock().unwrap().clone();
+    assert_eq!((seen.offers, seen.polls), (1, 1));
+    let found = scene.alice.dispositions(identity).await;
+    assert!(matches!(found[..], [Disposition::Pending { .. }]), "{found:?}");
+    before.check_after("500 hints of 1,000 cookies", FILES_MAX, GROWN_KIB_MAX).await;
+    serving.abort();
+}

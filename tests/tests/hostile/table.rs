@@ -1,0 +1,51 @@
+//! All cases of a hostile client, and which rules they are about.
+
+use std::collections::BTreeMap;
+
+use waxwing_tests::letter;
+
+use crate::scene::{BOB, Case, Held, Scene};
+use crate::{content, frames, offers, requests};
+
+/// Cases that there are at the least.
+const CASES_MIN: usize = 150;
+/// File descriptors and KiB of memory by which a node may grow over all cases: what it has read once stays in caches.
+const FILES_MAX: usize = 16;
+const GROWN_KIB_MAX: u64 = 64 * 1024;
+/// KiB by which it may grow when the same frames come a second time: by then all caches are warm.
+const GROWN_AGAIN_KIB_MAX: u64 = 8 * 1024;
+
+/// proves: FRM-1, FRM-2, FRM-3, FRM-4, FRM-5, FRM-6, FRM-7, FRM-9, FRM-10, EXC-1, EXC-3, EXC-6, EXC-7, EXC-16, EXC-21,
+/// EXC-25, MSG-11, MSG-13, SEAL-7, ADDR-2, SUB-1, SUB-5, SUB-14, STA-6, SEC-1
+#[tokio::test]
+async fn every_rule_broken_by_a_client_is_answered_as_the_specification_says() {
+    let mut scene = Scene::set().await;
+    let bobs = letter("alice@hand.test", "Bob's own");
+    scene.hand.offer(&bobs, &[BOB]).await.unwrap();
+    scene.others_are_served("nothing").await;
+    let before = Held::now();
+
+    let exchange: Vec<Case> =
+        [frames::cases(&scene), content::cases(&scene), offers::cases(&scene), requests::cases()].concat();
+    let link = scene.hand.connected.link().clone();
+    scene.check(&link, &exchange).await;
+    let (stranger, of_stranger) = requests::of_stranger(&scene).await;
+    scene.check(stranger.connected.link(), &of_stranger).await;
+    let (eve, of_user) = requests::of_user(&scene, bobs.identity()).await;
+    scene.check(eve.connected.link(), &of_user).await;
+
+    let mut by_rule: BTreeMap<&str, usize> = BTreeMap::new();
+    for case in exchange.iter().chain(&of_stranger).chain(&of_user) {
+        *by_rule.entry(&case.rule).or_default() += 1;
+    }
+    let cases: usize = by_rule.values().sum();
+    println!("{cases} cases of hostile clients about {} rules:", by_rule.len());
+    for (rule, count) in &by_rule {
+        println!("  {rule}: {count}");
+    }
+    assert!(cases >= CASES_MIN);
+    before.check_after("all cases of hostile clients", FILES_MAX, GROWN_KIB_MAX).await;
+    let before = Held::now();
+    scene.check(&link, &frames::cases(&scene)).await;
+    before.check_after("the same frames again", 2, GROWN_AGAIN_KIB_MAX).await;
+}
