@@ -1,6 +1,8 @@
 //! What the torture tests stand on: two nodes as processes of the real program, which can be killed and started again
 //! one by one; users who speak submission with them; and numbers that only look random.
 
+mod load;
+mod power;
 mod process;
 mod random;
 mod user;
@@ -8,6 +10,8 @@ mod world;
 
 use std::time::Duration;
 
+pub use load::{Ledger, Load, Sent};
+pub use power::{Disk, Volume};
 pub use process::{Node, lines_of, program};
 pub use random::Random;
 pub use user::{User, dispositions, mailbox, read_all, read_headers, statuses};
