@@ -1,7 +1,7 @@
 //! The power of a node fails at random moments and under load (see [`Volume`] for how). What it has acknowledged is on its
 //! disk when it comes back: looked up in the store before the node runs again, and once more from end to end.
 //!
-//! `WAXWING_TORTURE_CUTS` sets how often the power fails for each engine (6 where it is not set): half of it in a store
+//! `WAXWING_TORTURE_CUTS` sets how often the power fails for each engine (3 where it is not set): half of it in a store
 //! that grows old, half within the first second of new ones; and so often while a store is made.
 //! `WAXWING_TORTURE_SEED` sets the moments.
 
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use daemon::EngineConfig;
 use waxwing_tests::torture::{Disk, Load, Node, Random, Trouble, User, Volume, World, setting};
 
+/// How often the power fails for each engine in the short form.
+const CUTS: u64 = 3;
 /// How long everything may take to settle after the last cut, as for kills.
 const SETTLE_TIME: Duration = Duration::from_secs(100);
 /// How long a node may take until it begins to make a store.
@@ -34,7 +36,7 @@ async fn what_was_acknowledged_is_there_when_the_power_comes_back_in_redb() -> R
 }
 
 async fn cuts_under_load(engine: EngineConfig) -> Result<(), Trouble> {
-    let (cuts, seed) = (setting("WAXWING_TORTURE_CUTS", 6), setting("WAXWING_TORTURE_SEED", 1));
+    let (cuts, seed) = (setting("WAXWING_TORTURE_CUTS", CUTS), setting("WAXWING_TORTURE_SEED", 1));
     let Some(volume) = Volume::make()? else { return Ok(()) };
     println!("{engine:?}: {cuts} cuts, seed {seed}");
     round(&volume, engine, cuts - cuts / 2, PAUSE_MS, seed).await?;
@@ -49,7 +51,7 @@ async fn cuts_under_load(engine: EngineConfig) -> Result<(), Trouble> {
 /// way of the store that is made then.
 #[tokio::test]
 async fn a_store_that_was_not_finished_is_made_anew() -> Result<(), Trouble> {
-    let (cuts, seed) = (setting("WAXWING_TORTURE_CUTS", 6), setting("WAXWING_TORTURE_SEED", 1));
+    let (cuts, seed) = (setting("WAXWING_TORTURE_CUTS", CUTS), setting("WAXWING_TORTURE_SEED", 1));
     let Some(volume) = Volume::make()? else { return Ok(()) };
     for engine in [EngineConfig::Sled, EngineConfig::Redb] {
         let mut world = World::lay_out(|config| config.store.engine = engine).await?;

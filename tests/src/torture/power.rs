@@ -1,10 +1,12 @@
-//! Loss of power, simulated: the data of a node is on ext4 in an image file, which lies on an XFS volume with reflink. A
-//! clone of the image holds what ext4 has handed to its disk at that moment, and nothing of what is only in memory: the
-//! loop device writes to the image directly, past every cache. To mount the clone is to switch the machine on again.
+//! Loss of power, simulated. The data of a node is on ext4 on a disk of its own, and the disk has a cache that forgets:
+//! what was written to it and not flushed is gone when the power fails. To mount what is left is to switch the machine on
+//! again.
 //!
-//! What this does not show is a disk that loses what it was handed and not yet told to flush: every write that was handed
-//! over counts as written. The options of the mount keep ext4 from helping: it does not sync by itself what is renamed,
-//! and commits its journal of its own accord after five minutes only.
+//! The disk is a file, `disk`, on an ext4 of its own, and its cache is what the kernel keeps of that file in memory: a
+//! flush of the disk is an fsync of the file. That ext4 is in an image on an XFS volume with reflink, to which a loop
+//! device writes past every cache. So a clone of the image holds what was flushed to the disk by that moment, and of all
+//! else at most what the kernel happened to write out by itself. The options of the mounts keep ext4 from helping: it does
+//! not sync by itself what is renamed, and commits its journal of its own accord after five minutes only.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,8 +15,10 @@ use super::Trouble;
 
 /// Size of the volume: both images and their clones, which share what they have in common.
 const VOLUME_SIZE: &str = "6G";
-/// Size of one image. It is sparse; a store under load for some minutes stays below it.
-const IMAGE_SIZE: &str = "1G";
+/// Size of one disk. It is sparse; a store under load for some minutes stays below it.
+const DISK_SIZE: &str = "1G";
+/// Size of the image that the disk is in.
+const IMAGE_SIZE: &str = "1500M";
 /// How ext4 is mounted: see above.
 const MOUNT_OPTIONS: &str = "noauto_da_alloc,commit=300,noatime";
 
@@ -51,7 +55,7 @@ impl Volume {
         let image = self.folder.path().join("volume");
         run("truncate", &["-s", VOLUME_SIZE, text(&image)?])?;
         run("mkfs.xfs", &["-q", "-m", "reflink=1", text(&image)?])?;
-        Mounted::mount(&image, &self.images(), "noatime", false)
+        Mounted::mount(&image, &self.images(), "noatime", Writing::Cached)
     }
 
     fn images(&self) -> PathBuf {
@@ -67,18 +71,22 @@ impl Volume {
         if image.exists() {
             std::fs::remove_file(&image)?;
         }
-        run("truncate", &["-s", IMAGE_SIZE, text(&image)?])?;
-        run("mkfs.ext4", &["-q", "-F", text(&image)?])?;
-        let mounted = Some(Mounted::mount(&image, folder, MOUNT_OPTIONS, true)?);
-        Ok(Disk { image, folder: folder.to_owned(), mounted })
+        make_ext4(&image, IMAGE_SIZE)?;
+        let below = self.folder.path().join(format!("{name}.below"));
+        let mut disk = Disk { data: None, below: None, image, places: [below, folder.to_owned()] };
+        disk.switch_on(true)?;
+        Ok(disk)
     }
 }
 
-/// The disk of one node: an image, mounted. It is unmounted, and not removed, when this value goes.
+/// The disk of one node, mounted. It is unmounted, and not removed, when this value goes.
 pub struct Disk {
+    // In this order: what is mounted last goes first.
+    data: Option<Mounted>,
+    below: Option<Mounted>,
     image: PathBuf,
-    folder: PathBuf,
-    mounted: Option<Mounted>,
+    /// Where what is below is mounted, and where the data.
+    places: [PathBuf; 2],
 }
 
 impl Disk {
@@ -96,22 +104,40 @@ impl Disk {
     /// # Errors
     /// Where it cannot be unmounted or mounted.
     pub fn come_back(&mut self) -> Result<(), Trouble> {
-        if let Some(mounted) = self.mounted.take() {
+        for mounted in [self.data.take(), self.below.take()].into_iter().flatten() {
             mounted.unmount()?;
         }
         std::fs::rename(self.clone_path(), &self.image)?;
-        self.mounted = Some(Mounted::mount(&self.image, &self.folder, MOUNT_OPTIONS, true)?);
-        Ok(())
+        self.switch_on(false)
     }
 
     /// Where it is mounted.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.places[1]
+    }
+
+    fn switch_on(&mut self, new: bool) -> Result<(), Trouble> {
+        self.below = Some(Mounted::mount(&self.image, &self.places[0], MOUNT_OPTIONS, Writing::Direct)?);
+        let disk = self.places[0].join("disk");
+        if new {
+            make_ext4(&disk, DISK_SIZE)?;
+        }
+        self.data = Some(Mounted::mount(&disk, &self.places[1], MOUNT_OPTIONS, Writing::Cached)?);
+        Ok(())
     }
 
     fn clone_path(&self) -> PathBuf {
         self.image.with_extension("clone")
     }
+}
+
+/// How a loop device writes to its file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    /// Past the cache of the file system that the file lies on.
+    Direct,
+    /// Into that cache, until it is told to flush.
+    Cached,
 }
 
 /// A file system in a file, mounted over a loop device.
@@ -121,16 +147,16 @@ struct Mounted {
 }
 
 impl Mounted {
-    fn mount(image: &Path, folder: &Path, options: &str, direct: bool) -> Result<Mounted, Trouble> {
+    fn mount(image: &Path, folder: &Path, options: &str, writing: Writing) -> Result<Mounted, Trouble> {
         std::fs::create_dir_all(folder)?;
         let mut words = vec!["--find", "--show", text(image)?];
-        if direct {
+        if writing == Writing::Direct {
             words.insert(0, "--direct-io=on");
         }
         let device = output("losetup", &words)?;
         // From here on dropping it lets the device go.
         let mounted = Mounted { folder: folder.to_owned(), device };
-        if direct {
+        if writing == Writing::Direct {
             check_direct(&mounted.device)?;
         }
         run("mount", &["-o", options, &mounted.device, text(folder)?])?;
@@ -148,6 +174,11 @@ impl Drop for Mounted {
         let _ = Command::new("umount").arg("--quiet").arg("--lazy").arg(&self.folder).output();
         let _ = Command::new("losetup").arg("--detach").arg(&self.device).output();
     }
+}
+
+fn make_ext4(image: &Path, size: &str) -> Result<(), Trouble> {
+    run("truncate", &["-s", size, text(image)?])?;
+    run("mkfs.ext4", &["-q", "-F", text(image)?])
 }
 
 /// The device writes past the cache of the file system that its file lies on.
