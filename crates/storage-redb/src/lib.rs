@@ -35,14 +35,10 @@ impl Redb {
         if let Some(parent) = file.parent() {
             std::fs::create_dir_all(parent)?;
         }
-        let database = Database::builder().set_cache_size(CACHE_OCTETS).create(file).map_err(failure)?;
-        // The table is made at once, so that reading needs no case for its absence.
-        let transaction = database.begin_write().map_err(failure)?;
-        transaction.open_table(PAIRS).map_err(failure)?;
-        transaction.commit().map_err(failure)?;
-        if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
+        if !file.exists() {
+            make(file)?;
         }
+        let database = builder().open(file).map_err(failure)?;
         Ok(Redb { database: RwLock::new(database), writing: Mutex::new(()) })
     }
 
@@ -87,6 +83,33 @@ impl Redb {
 /// As [`Redb::open`] and [`Keeper::open`].
 pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Redb>, Error> {
     Keeper::open(Redb::open(&directory.join("store.redb"))?, directory, settings)
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_OCTETS);
+    builder
+}
+
+/// Makes an empty database under another name, which it keeps until it is whole and durable: redb does not open a file
+/// that it has not finished when the power failed.
+fn make(file: &Path) -> Result<(), Error> {
+    let unfinished = file.with_extension("new");
+    if unfinished.exists() {
+        std::fs::remove_file(&unfinished)?;
+    }
+    let database = builder().create(&unfinished).map_err(failure)?;
+    // The table is made at once, so that reading needs no case for its absence.
+    let transaction = database.begin_write().map_err(failure)?;
+    transaction.open_table(PAIRS).map_err(failure)?;
+    transaction.commit().map_err(failure)?;
+    drop(database);
+    File::open(&unfinished)?.sync_all()?;
+    std::fs::rename(&unfinished, file)?;
+    if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn failure(error: impl Into<redb::Error>) -> Error {
@@ -145,6 +168,18 @@ mod tests {
     fn it_does_what_an_engine_must() {
         let directory = tempfile::tempdir().unwrap();
         conformance::run_engine(&|| Redb::open(&directory.path().join("store.redb")).unwrap());
+    }
+
+    /// redb writes the first octets of a file last: without them is how a loss of power leaves it.
+    /// proves: STO-21
+    #[test]
+    fn a_database_that_was_not_finished_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("store.new"), vec![0; 100_000]).unwrap();
+        for _ in 0..2 {
+            assert_eq!(Redb::open(&directory.path().join("store.redb")).unwrap().value(b"k"), Ok(None));
+            assert!(!directory.path().join("store.new").exists());
+        }
     }
 
     #[test]

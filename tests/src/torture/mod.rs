@@ -1,12 +1,16 @@
 //! What the torture tests stand on: two nodes as processes of the real program, which can be killed and started again
 //! one by one; users who speak submission with them; and numbers that only look random.
 
+mod load;
+mod power;
 mod process;
 mod user;
 mod world;
 
 use std::time::Duration;
 
+pub use load::{Ledger, Load, Sent};
+pub use power::{Disk, Volume};
 pub use process::{Node, lines_of, program};
 pub use testkit::Random;
 pub use user::{User, dispositions, mailbox, read_all, read_headers, statuses};

@@ -8,6 +8,9 @@ use daemon::{Config, Site};
 
 use super::Trouble;
 
+/// How often is looked whether a process has stopped; each look takes some microseconds at least.
+const STOP_LOOKS_MAX: u32 = 1_000_000;
+
 /// The program: the one that `WAXWING_BIN` names, else the one that was built beside this test.
 ///
 /// # Errors
@@ -84,6 +87,27 @@ impl Node {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// Stops it in the middle of what it does (SIGSTOP): when this returns it says nothing to anybody any more. What it
+    /// has asked of the kernel goes on.
+    ///
+    /// # Errors
+    /// Where it had ended by itself before, or does not stop.
+    pub fn stop(&mut self) -> Result<(), Trouble> {
+        self.check_alive()?;
+        let id = self.id().ok_or("it does not run")?.to_string();
+        let sent = Command::new("kill").args(["-STOP", &id]).status()?;
+        if !sent.success() {
+            return Err("it could not be stopped".into());
+        }
+        for _ in 0..STOP_LOOKS_MAX {
+            if is_silent(&id)? {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+        Err("it does not stop".into())
     }
 
     /// Whether it still runs.
@@ -167,6 +191,20 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
+}
+
+/// Whether no thread of a process runs or can begin to: each is stopped, or waits for a disk and is stopped after that.
+fn is_silent(process: &str) -> Result<bool, Trouble> {
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may end between the listing and the reading.
+        let Ok(state) = std::fs::read_to_string(thread?.path().join("stat")) else { continue };
+        // The name stands in brackets and may have anything in it; the state is behind it.
+        let state = state.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if !matches!(state, Some('T' | 't' | 'D' | 'Z' | 'X')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The lines of a file; none where it is not there.

@@ -1,0 +1,206 @@
+//! Loss of power, simulated. The data of a node is on ext4 on a disk of its own, and the disk has a cache that forgets:
+//! what was written to it and not flushed is gone when the power fails. To mount what is left is to switch the machine on
+//! again.
+//!
+//! The disk is a file, `disk`, on an ext4 of its own, and its cache is what the kernel keeps of that file in memory: a
+//! flush of the disk is an fsync of the file. That ext4 is in an image on an XFS volume with reflink, to which a loop
+//! device writes past every cache. So a clone of the image holds what was flushed to the disk by that moment, and of all
+//! else at most what the kernel happened to write out by itself. The options of the mounts keep ext4 from helping: it does
+//! not sync by itself what is renamed, and commits its journal of its own accord after five minutes only.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Trouble;
+
+/// Size of the volume: both images and their clones, which share what they have in common.
+const VOLUME_SIZE: &str = "6G";
+/// Size of one disk. It is sparse; a store under load for some minutes stays below it.
+const DISK_SIZE: &str = "1G";
+/// Size of the image that the disk is in.
+const IMAGE_SIZE: &str = "1500M";
+/// How ext4 is mounted: see above.
+const MOUNT_OPTIONS: &str = "noauto_da_alloc,commit=300,noatime";
+
+/// An XFS volume in a file, mounted in a folder of its own, for as long as this value lives.
+pub struct Volume {
+    // In this order: a folder with something mounted in it cannot be removed.
+    mounted: Option<Mounted>,
+    folder: tempfile::TempDir,
+}
+
+impl Volume {
+    /// Makes and mounts it; `None`, and a printed line that says why, where that cannot be done here.
+    ///
+    /// # Errors
+    /// Where there is no room for a temporary folder.
+    pub fn make() -> Result<Option<Volume>, Trouble> {
+        let folder = tempfile::Builder::new().prefix("waxwing-power-").tempdir()?;
+        let mut volume = Volume { mounted: None, folder };
+        match volume.mount() {
+            Ok(mounted) => {
+                volume.mounted = Some(mounted);
+                Ok(Some(volume))
+            }
+            Err(error) => {
+                println!(
+                    "left out: no XFS volume can be mounted here (this takes root and xfsprogs): {error}"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    fn mount(&self) -> Result<Mounted, Trouble> {
+        let image = self.folder.path().join("volume");
+        run("truncate", &["-s", VOLUME_SIZE, text(&image)?])?;
+        run("mkfs.xfs", &["-q", "-m", "reflink=1", text(&image)?])?;
+        Mounted::mount(&image, &self.images(), "noatime", Writing::Cached)
+    }
+
+    fn images(&self) -> PathBuf {
+        self.folder.path().join("images")
+    }
+
+    /// A new disk in this volume, empty and mounted at this folder.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn disk(&self, name: &str, folder: &Path) -> Result<Disk, Trouble> {
+        let image = self.images().join(name);
+        if image.exists() {
+            std::fs::remove_file(&image)?;
+        }
+        make_ext4(&image, IMAGE_SIZE)?;
+        let below = self.folder.path().join(format!("{name}.below"));
+        let mut disk = Disk { data: None, below: None, image, places: [below, folder.to_owned()] };
+        disk.switch_on(true)?;
+        Ok(disk)
+    }
+}
+
+/// The disk of one node, mounted. It is unmounted, and not removed, when this value goes.
+pub struct Disk {
+    // In this order: what is mounted last goes first.
+    data: Option<Mounted>,
+    below: Option<Mounted>,
+    image: PathBuf,
+    /// Where what is below is mounted, and where the data.
+    places: [PathBuf; 2],
+}
+
+impl Disk {
+    /// Keeps what the disk has at this moment, as the moment at which the power fails. Nobody who writes to it may be
+    /// able to tell anybody about it from now on: stop them before.
+    ///
+    /// # Errors
+    /// Where the image cannot be cloned.
+    pub fn fail(&self) -> Result<(), Trouble> {
+        run("cp", &["--reflink=always", text(&self.image)?, text(&self.clone_path())?])
+    }
+
+    /// Puts what was kept in the place of what the disk has had since, and mounts it. Nobody may use it meanwhile.
+    ///
+    /// # Errors
+    /// Where it cannot be unmounted or mounted.
+    pub fn come_back(&mut self) -> Result<(), Trouble> {
+        for mounted in [self.data.take(), self.below.take()].into_iter().flatten() {
+            mounted.unmount()?;
+        }
+        std::fs::rename(self.clone_path(), &self.image)?;
+        self.switch_on(false)
+    }
+
+    /// Where it is mounted.
+    pub fn folder(&self) -> &Path {
+        &self.places[1]
+    }
+
+    fn switch_on(&mut self, new: bool) -> Result<(), Trouble> {
+        self.below = Some(Mounted::mount(&self.image, &self.places[0], MOUNT_OPTIONS, Writing::Direct)?);
+        let disk = self.places[0].join("disk");
+        if new {
+            make_ext4(&disk, DISK_SIZE)?;
+        }
+        self.data = Some(Mounted::mount(&disk, &self.places[1], MOUNT_OPTIONS, Writing::Cached)?);
+        Ok(())
+    }
+
+    fn clone_path(&self) -> PathBuf {
+        self.image.with_extension("clone")
+    }
+}
+
+/// How a loop device writes to its file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    /// Past the cache of the file system that the file lies on.
+    Direct,
+    /// Into that cache, until it is told to flush.
+    Cached,
+}
+
+/// A file system in a file, mounted over a loop device.
+struct Mounted {
+    folder: PathBuf,
+    device: String,
+}
+
+impl Mounted {
+    fn mount(image: &Path, folder: &Path, options: &str, writing: Writing) -> Result<Mounted, Trouble> {
+        std::fs::create_dir_all(folder)?;
+        let mut words = vec!["--find", "--show", text(image)?];
+        if writing == Writing::Direct {
+            words.insert(0, "--direct-io=on");
+        }
+        let device = output("losetup", &words)?;
+        // From here on dropping it lets the device go.
+        let mounted = Mounted { folder: folder.to_owned(), device };
+        if writing == Writing::Direct {
+            check_direct(&mounted.device)?;
+        }
+        run("mount", &["-o", options, &mounted.device, text(folder)?])?;
+        Ok(mounted)
+    }
+
+    fn unmount(self) -> Result<(), Trouble> {
+        run("umount", &[text(&self.folder)?])
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily, for after a failure somebody may still have files open. A device in use goes with its last user.
+        let _ = Command::new("umount").arg("--quiet").arg("--lazy").arg(&self.folder).output();
+        let _ = Command::new("losetup").arg("--detach").arg(&self.device).output();
+    }
+}
+
+fn make_ext4(image: &Path, size: &str) -> Result<(), Trouble> {
+    run("truncate", &["-s", size, text(image)?])?;
+    run("mkfs.ext4", &["-q", "-F", text(image)?])
+}
+
+/// The device writes past the cache of the file system that its file lies on.
+fn check_direct(device: &str) -> Result<(), Trouble> {
+    let name = device.trim_start_matches("/dev/");
+    let direct = std::fs::read_to_string(format!("/sys/block/{name}/loop/dio"))?;
+    if direct.trim() == "1" { Ok(()) } else { Err(format!("{device} does not write directly").into()) }
+}
+
+fn run(program: &str, words: &[&str]) -> Result<(), Trouble> {
+    output(program, words).map(|_| ())
+}
+
+/// What a program prints; an error with its words where it fails.
+fn output(program: &str, words: &[&str]) -> Result<String, Trouble> {
+    let done = Command::new(program).args(words).output().map_err(|error| format!("{program}: {error}"))?;
+    if !done.status.success() {
+        return Err(format!("{program}: {}", String::from_utf8_lossy(&done.stderr).trim()).into());
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+}
+
+fn text(path: &Path) -> Result<&str, Trouble> {
+    path.to_str().ok_or_else(|| "a path that is not text".into())
+}
