@@ -57,6 +57,10 @@ fn many(from: u64, count: u64) -> ExitCode {
     for (seed, broken) in &all.failed {
         println!("FAILED seed {seed}: {}: {}", broken.invariant, broken.what);
     }
-    println!("{} failed{}", all.failed.len(), if all.failed.is_empty() { "" } else { "; scripts/simulate --seed S tells the story" });
+    println!(
+        "{} failed{}",
+        all.failed.len(),
+        if all.failed.is_empty() { "" } else { "; scripts/simulate --seed S tells the story" }
+    );
     if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -43,7 +43,9 @@ impl Courier for SimulatedCourier {
             self.life.or_never().await;
             let text = match &result {
                 Ok(_) => "answered".to_owned(),
-                Err(Trouble::Temporary(code, text) | Trouble::Permanent(code, text)) => format!("{code} {text}"),
+                Err(Trouble::Temporary(code, text) | Trouble::Permanent(code, text)) => {
+                    format!("{code} {text}")
+                }
                 Err(Trouble::Throttled) => "throttled".to_owned(),
             };
             let tried = TryRecord {
@@ -91,7 +93,9 @@ impl SimulatedCourier {
             for (one, other) in one.iter().zip(other) {
                 let agree = match (one, other) {
                     (Disposition::Deferred { .. }, _) | (_, Disposition::Deferred { .. }) => true,
-                    (Disposition::Pending { cookie, .. }, Disposition::Pending { cookie: same, .. }) => cookie == same,
+                    (Disposition::Pending { cookie, .. }, Disposition::Pending { cookie: same, .. }) => {
+                        cookie == same
+                    }
                     (Disposition::Pending { .. }, _) | (_, Disposition::Pending { .. }) => true,
                     (one, other) => one == other,
                 };
@@ -170,7 +174,9 @@ impl SimulatedCourier {
 fn answered(answer: CookieAnswer) -> Answered {
     match answer {
         CookieAnswer::Final(disposition) => Answered::Final(disposition),
-        CookieAnswer::Pending { min_seconds, max_seconds, .. } => Answered::Pending { min_seconds, max_seconds },
+        CookieAnswer::Pending { min_seconds, max_seconds, .. } => {
+            Answered::Pending { min_seconds, max_seconds }
+        }
         CookieAnswer::Want(_) => Answered::Again,
         CookieAnswer::Unknown => Answered::Unknown,
     }
@@ -180,8 +186,12 @@ fn trouble(broken: Broken) -> Trouble {
     match broken {
         Broken::Failed(failure) if failure.code.class == 5 => Trouble::Permanent(failure.code, failure.text),
         Broken::Failed(failure) => Trouble::Temporary(failure.code, failure.text),
-        Broken::Lost(Lost::Reset) => Trouble::Temporary(Code::BAD_CONNECTION, "the stream broke off".to_owned()),
-        Broken::Lost(Lost::Stalled) => Trouble::Temporary(Code::BAD_CONNECTION, "the stream fell silent".to_owned()),
+        Broken::Lost(Lost::Reset) => {
+            Trouble::Temporary(Code::BAD_CONNECTION, "the stream broke off".to_owned())
+        }
+        Broken::Lost(Lost::Stalled) => {
+            Trouble::Temporary(Code::BAD_CONNECTION, "the stream fell silent".to_owned())
+        }
         Broken::Protocol(error) => Trouble::Temporary(Code { class: 4, ..error.code() }, error.to_string()),
         Broken::Local(text) => Trouble::Temporary(Code::SYSTEM_TROUBLE, text),
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use message::{Code, Disposition};
 use protocol::{
-    Answering, AnsweringEvent, AnsweringOutput, Asking, AskingEvent, AskingOutput, Failure, Frame, Offer, Offering,
-    OfferingEvent, OfferingOutput, Outcome, Protocol, Settings, Supply, encode,
+    Answering, AnsweringEvent, AnsweringOutput, Asking, AskingEvent, AskingOutput, Failure, Frame, Offer,
+    Offering, OfferingEvent, OfferingOutput, Outcome, Protocol, Settings, Supply, encode,
 };
 use transport::{Reply, Session, Source, Step};
 
@@ -122,7 +122,12 @@ enum End {
 }
 
 /// Answers one stream.
-pub(crate) async fn answer(mut pipe: Pipe, protocol: Protocol, settings: Settings, session: Arc<dyn Session>) {
+pub(crate) async fn answer(
+    mut pipe: Pipe,
+    protocol: Protocol,
+    settings: Settings,
+    session: Arc<dyn Session>,
+) {
     let failure = match try_answer(&mut pipe, protocol, settings, session).await {
         Ok(()) | Err(End::Lost) => return,
         Err(End::Protocol(error)) => Failure { code: error.code(), text: error.to_string() },
@@ -159,9 +164,7 @@ async fn try_answer(
                     let offer = offer.get_or_insert_with(|| session.offer());
                     match offer.handle(event).await.map_err(End::Refused)? {
                         Step::Continue => {}
-                        Step::Want(selection) => {
-                            machine.want(now(pipe), selection).map_err(End::Protocol)?
-                        }
+                        Step::Want(selection) => machine.want(now(pipe), selection).map_err(End::Protocol)?,
                         Step::Answer(outcome) => {
                             while machine.poll().is_some() {}
                             machine.answer(&outcome);

@@ -39,14 +39,26 @@ pub const NO_PANIC: &str = "nothing panics";
 
 /// All of them.
 pub const ALL: &[&str] = &[
-    KEPT, ONE_FINAL, FINAL_IS_FINAL, NEVER_TWICE, AUTHORS_SEE_THE_TRUTH, ONE_EFFECT, NOTHING_INVENTED,
-    COOKIES_ARE_BOUND, POLLS_KEEP_THEIR_BOUNDS, BOUNDS, STORES_ARE_SOUND, COMES_TO_REST, NO_PANIC,
+    KEPT,
+    ONE_FINAL,
+    FINAL_IS_FINAL,
+    NEVER_TWICE,
+    AUTHORS_SEE_THE_TRUTH,
+    ONE_EFFECT,
+    NOTHING_INVENTED,
+    COOKIES_ARE_BOUND,
+    POLLS_KEEP_THEIR_BOUNDS,
+    BOUNDS,
+    STORES_ARE_SOUND,
+    COMES_TO_REST,
+    NO_PANIC,
 ];
 
 /// Checks a world that is at rest.
 pub(crate) fn check(scene: &Scene) {
     let sent = scene.watch.all_sent();
-    let envelopes: Vec<Vec<EnvelopeRecord>> = (0..scene.sites.len()).map(|site| envelopes_at(scene, site)).collect();
+    let envelopes: Vec<Vec<EnvelopeRecord>> =
+        (0..scene.sites.len()).map(|site| envelopes_at(scene, site)).collect();
     for (site, envelopes) in envelopes.iter().enumerate() {
         check_store(scene, site, envelopes);
     }
@@ -177,7 +189,8 @@ fn check_sent(scene: &Scene, sent: &Sent, envelopes: &[EnvelopeRecord]) {
             _ => times <= 1,
         };
         if !true_to_it {
-            let what = format!("{} for {recipient} is {outcome:?}, and is there {times} times", sent.identity);
+            let what =
+                format!("{} for {recipient} is {outcome:?}, and is there {times} times", sent.identity);
             scene.story.broken(AUTHORS_SEE_THE_TRUTH, what);
         }
     }

@@ -141,7 +141,11 @@ impl Network {
     }
 
     /// A stream between two places: the end of him who opens it, and the other's.
-    pub fn stream(self: &Arc<Self>, (from, opener): (usize, &Arc<Life>), (to, other): (usize, &Arc<Life>)) -> (Pipe, Pipe) {
+    pub fn stream(
+        self: &Arc<Self>,
+        (from, opener): (usize, &Arc<Life>),
+        (to, other): (usize, &Arc<Life>),
+    ) -> (Pipe, Pipe) {
         let (one_out, other_in) = mpsc::unbounded_channel();
         let (other_out, one_in) = mpsc::unbounded_channel();
         let (forth, back) = self.state().fates();

@@ -16,7 +16,8 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const TROUBLED_MS: u64 = 5 * HOUR_MS;
 
 /// The weather after everything was mended.
-pub const FAIR: Weather = Weather { delay_ms_min: 5, delay_ms_max: 40, breaks_percent: 0, silences_percent: 0 };
+pub const FAIR: Weather =
+    Weather { delay_ms_min: 5, delay_ms_max: 40, breaks_percent: 0, silences_percent: 0 };
 
 /// One node of a world.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct SitePlan {
     pub eager_octets: u64,
     /// How long its queue tries, in milliseconds.
     pub queue_ms: u64,
+    /// How soon its cookies may be asked about, in seconds.
+    pub poll_min_seconds: u32,
     /// Which peer may have it relay to which domain.
     pub relays: Vec<(Domain, Domain)>,
     /// Which other node takes the mail of a domain, as this node's DNS has it.
@@ -190,6 +193,7 @@ fn sites(count: usize, random: &mut Random) -> Vec<SitePlan> {
             domain: domain(place),
             eager_octets: [0, 1_000, 64 * 1024][random.place(3)],
             queue_ms: [6, 24, 72][random.place(3)] * HOUR_MS,
+            poll_min_seconds: [60, 300, 900][random.place(3)],
             relays: Vec::new(),
             via: Vec::new(),
             vice: Vice::None,

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dns::{FixedZones, Record};
 use dns::waxkey::{DomainKey as PublicDomainKey, KeyRecord};
+use dns::{FixedZones, Record};
 use message::SecretKey;
 use node::{DomainKey, Event, Node, Observer, Settings};
 use storage::{AccountRecord, DeviceRecord, Store};
@@ -53,7 +53,11 @@ impl Site {
                 SecretKey::from_seed(&seed)
             })
             .collect();
-        plans.iter().enumerate().map(|(place, plan)| Site::new(place, plan, plans, &keys, random.branch())).collect()
+        plans
+            .iter()
+            .enumerate()
+            .map(|(place, plan)| Site::new(place, plan, plans, &keys, random.branch()))
+            .collect()
     }
 
     fn new(place: usize, plan: &SitePlan, plans: &[SitePlan], keys: &[SecretKey], random: Random) -> Site {
@@ -73,7 +77,7 @@ impl Site {
             queue_ms: plan.queue_ms,
             retry_first_ms: 60_000,
             retry_longest_ms: 3_600_000,
-            poll_min_seconds: 60,
+            poll_min_seconds: plan.poll_min_seconds,
             poll_max_seconds: 1_800,
             hold_ms: 12 * 3_600_000,
         };
@@ -96,7 +100,10 @@ impl Site {
     /// The node that runs here and its life; `None` where none does.
     pub(crate) fn node(&self) -> Option<(Node, Arc<Life>)> {
         let running = self.running();
-        running.as_ref().filter(|running| running.life.goes_on()).map(|one| (one.node.clone(), one.life.clone()))
+        running
+            .as_ref()
+            .filter(|running| running.life.goes_on())
+            .map(|one| (one.node.clone(), one.life.clone()))
     }
 
     /// The store of the node that runs here.
@@ -143,8 +150,7 @@ impl Site {
         let clock = NodeClock::new(scene.timeline, self.shift.clone(), life.clone(), random);
         let teller = Teller { scene: scene.clone(), place: self.place, life: life.clone() };
         let resolver = self.zones.clone();
-        let node =
-            Node::new(self.settings.clone(), store, resolver, Arc::new(clock), Arc::new(teller));
+        let node = Node::new(self.settings.clone(), store, resolver, Arc::new(clock), Arc::new(teller));
         let courier = SimulatedCourier { scene: scene.clone(), place: self.place, life: life.clone() };
         let mut tasks = JoinSet::new();
         tasks.spawn(node.dispatcher(Arc::new(courier)).run());
@@ -215,7 +221,8 @@ impl Site {
 fn zones(viewer: &SitePlan, plans: &[SitePlan], keys: &[SecretKey]) -> FixedZones {
     let zones = FixedZones::new();
     for (place, plan) in plans.iter().enumerate() {
-        let taker = viewer.via.iter().find(|(domain, _)| *domain == plan.domain).map_or(place, |(_, taker)| *taker);
+        let taker =
+            viewer.via.iter().find(|(domain, _)| *domain == plan.domain).map_or(place, |(_, taker)| *taker);
         let srv = dns::Srv { priority: 0, weight: 0, port: 7625, target: Some(host(taker)) };
         zones.add(&format!("_waxwing._udp.{}", plan.domain), Record::Srv(srv)).unwrap();
         zones.add(&host(place), Record::Address([10, 0, 0, place as u8].into())).unwrap();

@@ -44,7 +44,8 @@ pub(crate) async fn write(scene: Arc<Scene>, writing: Writing, mut random: Rando
                     let what = format!("{} was sealed as {identity}", message.identity());
                     scene.story.broken(invariants::NOTHING_INVENTED, what);
                 }
-                let cookies: Vec<Cookie> = drive::cookies(&outcome.dispositions).map(|(_, cookie)| cookie).collect();
+                let cookies: Vec<Cookie> =
+                    drive::cookies(&outcome.dispositions).map(|(_, cookie)| cookie).collect();
                 scene.watch.acknowledged(&scene, message.identity(), outcome.dispositions);
                 return withdraw(&scene, &writing, message.identity(), cookies).await;
             }
@@ -124,7 +125,9 @@ pub(crate) async fn look(scene: Arc<Scene>, site: usize) {
     for user in USERS {
         let Ok(mut pipe) = open(&scene, site, user).await else { continue };
         let query = StatusQuery::Latest { before: 0, limit: 20 };
-        let Ok(Frame::StatusList(records)) = drive::ask(&mut pipe, &Frame::Status(query)).await else { continue };
+        let Ok(Frame::StatusList(records)) = drive::ask(&mut pipe, &Frame::Status(query)).await else {
+            continue;
+        };
         for record in records {
             for one in record.recipients {
                 scene.watch.seen(&scene, site, record.identity, &one.address, &one.disposition);
@@ -158,8 +161,12 @@ pub(crate) async fn steal(scene: Arc<Scene>, thief: usize) {
             continue;
         }
         let session = |node| scene.doors.peer(node, domain.clone());
-        let Some(mut pipe) = scene.open((thief, &life), victim, Protocol::Exchange, session).await else { continue };
-        let Ok(Frame::Answers(answers)) = drive::ask(&mut pipe, &Frame::Poll(cookies)).await else { continue };
+        let Some(mut pipe) = scene.open((thief, &life), victim, Protocol::Exchange, session).await else {
+            continue;
+        };
+        let Ok(Frame::Answers(answers)) = drive::ask(&mut pipe, &Frame::Poll(cookies)).await else {
+            continue;
+        };
         if let Some(learned) = answers.iter().find(|answer| **answer != CookieAnswer::Unknown) {
             scene.story.broken(invariants::COOKIES_ARE_BOUND, format!("{domain} has learned {learned:?}"));
         }

@@ -114,7 +114,11 @@ impl Watch {
 
     /// Its author wants a message back.
     pub(crate) fn given_up(&self, identity: Identity) {
-        self.all().sent.iter_mut().filter(|sent| sent.identity == identity).for_each(|sent| sent.given_up = true);
+        self.all()
+            .sent
+            .iter_mut()
+            .filter(|sent| sent.identity == identity)
+            .for_each(|sent| sent.given_up = true);
     }
 
     /// An author has seen what became of a message for a recipient. What is final must not change.
@@ -130,7 +134,8 @@ impl Watch {
         let before = self.all().finals.get(&key).cloned();
         match before {
             Some(before) if before != *disposition => {
-                let what = format!("d{site}: {identity} for {recipient} was {before:?} and is {disposition:?}");
+                let what =
+                    format!("d{site}: {identity} for {recipient} was {before:?} and is {disposition:?}");
                 scene.story.broken(invariants::FINAL_IS_FINAL, what);
             }
             None if disposition.is_final() => drop(self.all().finals.insert(key, disposition.clone())),

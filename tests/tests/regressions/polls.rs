@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Envelope, SecretKey};
-use node::{Admitted, Answered, Clock, Consignment, Courier, DomainKey, Later, Next, Node, Offered, Report, Settings, Trouble};
+use node::{
+    Admitted, Answered, Clock, Consignment, Courier, DomainKey, Later, Next, Node, Offered, Report, Settings,
+    Trouble,
+};
 use storage::Origin;
 use testkit::clock::{Life, NodeClock, Shift, Timeline};
 use testkit::disk::{Disk, Vice};
@@ -20,7 +23,11 @@ struct NextHop {
 }
 
 impl Courier for NextHop {
-    fn deliver<'a>(&'a self, offered: &'a Consignment, _: &'a (dyn Fn(&str, &str) + Send + Sync)) -> Later<'a, Report> {
+    fn deliver<'a>(
+        &'a self,
+        offered: &'a Consignment,
+        _: &'a (dyn Fn(&str, &str) + Send + Sync),
+    ) -> Later<'a, Report> {
         let pending = Disposition::Pending {
             cookie: Cookie::from_bytes([7; 32]),
             min_seconds: 60,
