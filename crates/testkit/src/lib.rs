@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod courier;
+pub mod datagrams;
 pub mod disk;
 mod drive;
 pub mod invariants;

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Envelope, SecretKey};
 use node::{
-    Admitted, Answered, Clock, Consignment, Courier, DomainKey, Later, Next, Node, Offered, Report, Settings,
-    Trouble,
+    Admitted, Answered, Clock, Consignment, Courier, Later, Next, Node, Offered, Report, Settings, Trouble,
 };
 use storage::Origin;
 use testkit::clock::{Life, NodeClock, Shift, Timeline};
@@ -55,24 +54,6 @@ impl Courier for NextHop {
     }
 }
 
-fn settings() -> Settings {
-    let key = DomainKey { selector: "key1".to_owned(), key: SecretKey::from_seed(&[1; 32]) };
-    let domain = Domain::from_wire("here.test").unwrap();
-    Settings {
-        domain: domain.clone(),
-        domains: [(domain, key)].into(),
-        relays: Vec::new(),
-        rules: policy::Rules { octets_max: 1 << 20, rules: Vec::new() },
-        part_octets_max: 1 << 20,
-        queue_ms: 86_400_000,
-        retry_first_ms: 1_000,
-        retry_longest_ms: 3_600_000,
-        poll_min_seconds: 60,
-        poll_max_seconds: 1_800,
-        hold_ms: 86_400_000,
-    }
-}
-
 async fn submit(node: &Node, to: &[&str]) {
     let ann = Address::from_wire("ann@here.test").unwrap();
     node.put_account("ann", &[ann], None).await.unwrap();
@@ -110,7 +91,9 @@ async fn what_else_a_leg_waits_for_does_not_hasten_a_poll() {
     let clock = Arc::new(NodeClock::new(Timeline::begin(), shift, life.clone(), Random::new(1)));
     let store = Arc::new(Disk::new(Vice::None).open(&life).unwrap());
     let zones = Arc::new(dns::FixedZones::new());
-    let node = Node::new(settings(), store, zones, clock.clone(), Arc::new(node::Quiet));
+    let settings = testkit::site::settings("here.test", &SecretKey::from_seed(&[1; 32]));
+    let settings = Settings { retry_first_ms: 1_000, ..settings };
+    let node = Node::new(settings, store, zones, clock.clone(), Arc::new(node::Quiet));
     submit(&node, &["held@far.test", "deferred@far.test"]).await;
     let (waited_ms, mut waits) = tokio::sync::mpsc::unbounded_channel();
     let courier = NextHop { clock, told_ms: Mutex::new(0), waited_ms };

@@ -4,4 +4,6 @@
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod round_trips;
+#[cfg(test)]
 mod worlds;
