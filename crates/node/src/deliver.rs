@@ -97,8 +97,10 @@ pub trait Courier: Send + Sync + 'static {
 struct Ledger {
     outcomes: Vec<(u32, Outcome)>,
     attempts: Vec<Attempt>,
-    /// Seconds until the next poll, the soonest that any recipient needs.
+    /// Seconds until the next poll, no sooner than any next hop allows.
     poll_seconds: Option<u64>,
+    /// Seconds until the next poll at the latest.
+    poll_latest_seconds: Option<u64>,
     /// Seconds after which to offer again at the soonest, where the next hop had no room.
     deferred_seconds: Option<u64>,
     /// Whether the next hop asks for the message again.
@@ -116,6 +118,7 @@ impl Node {
             outcomes: Vec::new(),
             attempts: Vec::new(),
             poll_seconds: None,
+            poll_latest_seconds: None,
             deferred_seconds: None,
             again: false,
             failed: None,
@@ -297,17 +300,18 @@ impl Node {
         );
         // keeps: EXC-18
         let deferred_ms = ledger.deferred_seconds.map(|seconds| seconds.saturating_mul(1000).max(backoff_ms));
-        let poll_ms = ledger.poll_seconds.map(|seconds| seconds.saturating_mul(1000));
-        let delay_ms = if failed {
-            backoff_ms
-        } else if ledger.throttled {
-            1_000
-        } else {
-            let again_ms = ledger.again.then_some(0);
-            [again_ms, deferred_ms, poll_ms].into_iter().flatten().min().unwrap_or(60_000)
-        };
-        // Whoever has just said when to ask is not asked sooner, whatever else this leg is about. keeps: STA-4
-        let delay_ms = delay_ms.max(poll_ms.unwrap_or(0));
+        let in_ms = |seconds: Option<u64>| seconds.map(|seconds| seconds.saturating_mul(1000));
+        // Nobody is asked or offered to sooner than he wants, whatever else this leg is about; and nobody is asked later
+        // than he wants. keeps: STA-4
+        let pauses_ms = [
+            failed.then_some(backoff_ms),
+            ledger.throttled.then_some(1_000),
+            ledger.again.then_some(0),
+            deferred_ms,
+            in_ms(ledger.poll_seconds),
+        ];
+        let longest_ms = pauses_ms.into_iter().flatten().max().unwrap_or(60_000);
+        let delay_ms = longest_ms.min(in_ms(ledger.poll_latest_seconds).unwrap_or(u64::MAX));
         // Never later than the end of its time: what expires is told at once.
         let next_due_ms = now_ms.saturating_add(delay_ms).min(claim.envelope.expires_at_ms.max(now_ms + 1));
         let settlement = Settlement {
@@ -377,7 +381,9 @@ impl Ledger {
     /// keeps: STA-4
     fn poll_again(&mut self, min_seconds: u32, max_seconds: u32) {
         let next = u64::from(min_seconds).max(1).min(u64::from(max_seconds.max(1)));
-        self.poll_seconds = Some(self.poll_seconds.map_or(next, |before| before.min(next)));
+        self.poll_seconds = Some(self.poll_seconds.map_or(next, |before| before.max(next)));
+        let latest = u64::from(max_seconds.max(1));
+        self.poll_latest_seconds = Some(self.poll_latest_seconds.map_or(latest, |before| before.min(latest)));
     }
 }
 
