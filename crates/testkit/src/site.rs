@@ -74,6 +74,7 @@ impl Site {
             rules: policy::Rules { octets_max: 1 << 20, rules: vec![held] },
             queue_ms: plan.queue_ms,
             poll_min_seconds: plan.poll_min_seconds,
+            hold_ms: 4 * 3_600_000,
             ..settings(plan.domain.as_str(), &keys[place])
         };
         let protocol =

@@ -252,7 +252,9 @@ impl World {
                     let accept = self.random.chance(60);
                     self.decide(site, accept);
                 }
-                self.tasks.spawn(user::look(self.scene.clone(), site));
+                if self.random.chance(20) {
+                    self.tasks.spawn(user::look(self.scene.clone(), site));
+                }
                 self.tasks.spawn(user::read(self.scene.clone(), site));
             }
             self.scene.timeline.pass(ROUND_MS).await;
