@@ -6,7 +6,8 @@ use testkit::Plan;
 use waxwing_tests::simulation::{HouseDoors, sweep};
 
 const USAGE: &str = "usage: simulate [--from S] --seeds N    the worlds of N seeds
-       simulate --seed S               the world of one seed, with its story";
+       simulate --seed S               the world of one seed, with its story
+       simulate --large [N]            queues of up to N recipients (1,000,000), with redb in a temporary folder";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,6 +15,12 @@ fn main() -> ExitCode {
         let place = arguments.iter().position(|argument| argument == name)?;
         arguments.get(place + 1)?.parse::<u64>().ok()
     };
+    if arguments.iter().any(|argument| argument == "--large") {
+        return large(number("--large").unwrap_or(1_000_000));
+    }
+    if let Some(recipients) = number("--measure") {
+        return measure(recipients);
+    }
     match (number("--seed"), number("--seeds")) {
         (Some(seed), None) => one(seed),
         (None, Some(count)) => {
@@ -63,4 +70,42 @@ fn many(from: u64, count: u64) -> ExitCode {
         if all.failed.is_empty() { "" } else { "; scripts/simulate --seed S tells the story" }
     );
     if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Each size in a process of its own, so that none is measured with the memory of another.
+fn large(most: u64) -> ExitCode {
+    let sizes = std::iter::successors(Some(10_000), |size| Some(size * 10)).take_while(|size| *size <= most);
+    for size in sizes {
+        let itself = std::env::current_exe().expect("a program knows where it is");
+        match std::process::Command::new(itself).args(["--measure", &size.to_string()]).status() {
+            Ok(status) if status.success() => {}
+            other => {
+                eprintln!("{size} recipients: {other:?}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn measure(recipients: u64) -> ExitCode {
+    let folder = tempfile::Builder::new().prefix("waxwing-large-").tempdir().expect("a temporary folder");
+    let measured = waxwing_tests::large::measure(recipients, folder.path());
+    let [offers, polls, cookies] = measured.spoken;
+    let [before, after] = measured.resident_kib.map(|kib| kib / 1024);
+    println!("{recipients} recipients at {} domains", waxwing_tests::large::DOMAINS);
+    println!("  accepted in        {:.1} s", measured.filling.as_secs_f64());
+    println!(
+        "  start              {:.3} s, {before} MiB before, {after} MiB after",
+        measured.starting.as_secs_f64()
+    );
+    for (due, took) in &measured.ticks {
+        println!("  tick, {due:>5} due    {:.3} ms", took.as_secs_f64() * 1000.0);
+    }
+    let [real, within] = measured.working.map(|took| took.as_secs_f64());
+    println!("  all final after    {real:.1} s, {:.1} h in the world", within / 3600.0);
+    println!("  said               {offers} offers, {polls} polls about {cookies} cookies");
+    println!("  most memory        {} MiB", measured.most_kib / 1024);
+    println!("  store              {} MiB", measured.store_octets >> 20);
+    ExitCode::SUCCESS
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, what goes wrong ends the test")]
 
 pub mod events;
+pub mod large;
 pub mod peer;
 pub mod relay;
 pub mod simulation;

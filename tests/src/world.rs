@@ -21,8 +21,7 @@ use transport::{Expectation, HostKey, KeyKind};
 
 use crate::Events;
 
-/// The selector of every domain key.
-pub const SELECTOR: &str = "key1";
+pub use testkit::site::SELECTOR;
 
 /// How long something may take of which nobody is told when it is done. It is less than an attempt to connect lasts.
 const WAIT_MAX: Duration = Duration::from_secs(8);

@@ -309,16 +309,17 @@ impl Node {
         let deferred_ms = ledger.deferred_seconds.map(|seconds| seconds.saturating_mul(1000).max(backoff_ms));
         let poll_ms =
             ledger.poll_seconds.map(|(min, max)| backoff::poll_ms(min, max, claim.leg.id.0 ^ now_ms));
-        let delay_ms = if failed {
-            backoff_ms
-        } else if ledger.throttled {
-            1_000
-        } else {
-            let again_ms = ledger.again.then_some(0);
-            [again_ms, deferred_ms, poll_ms].into_iter().flatten().min().unwrap_or(60_000)
-        };
-        // Whoever has just said when to ask is not asked sooner, whatever else this leg is about. keeps: STA-4
-        let delay_ms = delay_ms.max(poll_ms.unwrap_or(0));
+        // Nobody is asked or offered to sooner than he wants, whatever else this leg is about; and nobody is asked later
+        // than he wants. keeps: STA-4
+        let pauses_ms = [
+            failed.then_some(backoff_ms),
+            ledger.throttled.then_some(1_000),
+            ledger.again.then_some(0),
+            deferred_ms,
+            poll_ms,
+        ];
+        let latest_ms = ledger.poll_seconds.map_or(u64::MAX, |(_, max)| u64::from(max.max(1)) * 1_000);
+        let delay_ms = pauses_ms.into_iter().flatten().max().unwrap_or(60_000).min(latest_ms);
         // Never later than the end of its time: what expires is told at once.
         let next_due_ms = now_ms.saturating_add(delay_ms).min(claim.envelope.expires_at_ms.max(now_ms + 1));
         let settlement = Settlement {

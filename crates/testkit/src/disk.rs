@@ -50,6 +50,8 @@ pub struct PowerCut {
 }
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+/// What a batch has changed, as it was before.
+type Before = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// What is on the disk.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ struct State {
     cut: Option<PowerCut>,
     steps: u64,
     /// What a lying disk would have to put back: the values before each batch in its cache, the newest last.
-    cache: Vec<Vec<(Vec<u8>, Option<Vec<u8>>)>>,
+    cache: Vec<Before>,
 }
 
 /// A disk. A clone is the same one.

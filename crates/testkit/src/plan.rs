@@ -28,6 +28,8 @@ pub struct SitePlan {
     pub eager_octets: u64,
     /// How long its queue tries, in milliseconds.
     pub queue_ms: u64,
+    /// How soon its cookies may be asked about, in seconds.
+    pub poll_min_seconds: u32,
     /// Which peer may have it relay to which domain.
     pub relays: Vec<(Domain, Domain)>,
     /// Which other node takes the mail of a domain, as this node's DNS has it.
@@ -190,7 +192,8 @@ fn sites(count: usize, random: &mut Random) -> Vec<SitePlan> {
         .map(|place| SitePlan {
             domain: domain(place),
             eager_octets: [0, 1_000, 64 * 1024][random.place(3)],
-            queue_ms: [6, 24, 72][random.place(3)] * HOUR_MS,
+            queue_ms: [3, 8, 24][random.place(3)] * HOUR_MS,
+            poll_min_seconds: [60, 300, 900][random.place(3)],
             relays: Vec::new(),
             via: Vec::new(),
             vice: Vice::None,
@@ -257,7 +260,7 @@ fn troubles(count: usize, random: &mut Random) -> Vec<(u64, Happening)> {
             let other = (site + 1 + random.place(count - 1)) % count;
             let for_ms = if random.chance(3) {
                 // Longer than some queues try.
-                random.between(5 * HOUR_MS, 40 * HOUR_MS)
+                random.between(5 * HOUR_MS, 30 * HOUR_MS)
             } else if random.chance(30) {
                 random.between(10 * MINUTE_MS, 2 * HOUR_MS)
             } else {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dns::waxkey::{DomainKey as PublicDomainKey, KeyRecord};
 use dns::{FixedZones, Record};
 use message::SecretKey;
+use message::address::{Address, Domain};
 use node::{DomainKey, Event, Node, Observer, Settings};
 use storage::{AccountRecord, DeviceRecord, Store};
 use tokio::task::JoinSet;
@@ -18,7 +19,8 @@ use crate::plan::{SitePlan, USERS};
 use crate::random::Random;
 use crate::world::Scene;
 
-const SELECTOR: &str = "key1";
+/// The selector of every domain key.
+pub const SELECTOR: &str = "key1";
 
 /// One place.
 pub struct Site {
@@ -61,25 +63,19 @@ impl Site {
     }
 
     fn new(place: usize, plan: &SitePlan, plans: &[SitePlan], keys: &[SecretKey], random: Random) -> Site {
-        let key = DomainKey { selector: SELECTOR.to_owned(), key: keys[place].clone() };
         let held = policy::Rule {
             name: "carol".to_owned(),
-            to: Some(message::address::Address::from_wire(&format!("carol@{}", plan.domain)).unwrap()),
+            to: Some(Address::from_wire(&format!("carol@{}", plan.domain)).unwrap()),
             from: None,
             action: policy::Action::Hold,
         };
         let settings = Settings {
-            domain: plan.domain.clone(),
-            domains: [(plan.domain.clone(), key)].into(),
             relays: plan.relays.clone(),
             rules: policy::Rules { octets_max: 1 << 20, rules: vec![held] },
-            part_octets_max: 1 << 20,
             queue_ms: plan.queue_ms,
-            retry_first_ms: 60_000,
-            retry_longest_ms: 3_600_000,
-            poll_min_seconds: 60,
-            poll_max_seconds: 1_800,
-            hold_ms: 12 * 3_600_000,
+            poll_min_seconds: plan.poll_min_seconds,
+            hold_ms: 4 * 3_600_000,
+            ..settings(plan.domain.as_str(), &keys[place])
         };
         let protocol =
             protocol::Settings { eager_octets: plan.eager_octets, ..protocol::Settings::default() };
@@ -203,8 +199,8 @@ impl Site {
     }
 
     /// The address of a user here.
-    pub(crate) fn address(&self, user: &str) -> message::address::Address {
-        message::address::Address::from_wire(&format!("{user}@{}", self.plan.domain)).unwrap()
+    pub(crate) fn address(&self, user: &str) -> Address {
+        Address::from_wire(&format!("{user}@{}", self.plan.domain)).unwrap()
     }
 
     /// The public key of the device of a user here. Nobody signs with it: who shows it is given by the simulation.
@@ -217,6 +213,33 @@ impl Site {
     }
 }
 
+/// The settings of a node for one domain, which seals with this key: it tries for a day, relays for nobody and takes
+/// everything up to 1 MiB.
+pub fn settings(domain: &str, key: &SecretKey) -> Settings {
+    let domain = Domain::from_wire(domain).unwrap();
+    let key = DomainKey { selector: SELECTOR.to_owned(), key: key.clone() };
+    Settings {
+        domain: domain.clone(),
+        domains: [(domain, key)].into(),
+        relays: Vec::new(),
+        rules: policy::Rules { octets_max: 1 << 20, rules: Vec::new() },
+        part_octets_max: 1 << 20,
+        queue_ms: 24 * 3_600_000,
+        retry_first_ms: 60_000,
+        retry_longest_ms: 3_600_000,
+        poll_min_seconds: 60,
+        poll_max_seconds: 1_800,
+        hold_ms: 12 * 3_600_000,
+    }
+}
+
+/// Has the DNS say by which key a domain seals.
+pub fn publish(zones: &FixedZones, domain: &str, key: &SecretKey) {
+    let record = KeyRecord::Key(PublicDomainKey { public: *key.public().as_bytes() });
+    let name = dns::waxkey::name_of(SELECTOR, domain).unwrap();
+    zones.add(&name, Record::Txt(dns::waxkey::write(&record).into_bytes())).unwrap();
+}
+
 /// The DNS as one place sees it.
 fn zones(viewer: &SitePlan, plans: &[SitePlan], keys: &[SecretKey]) -> FixedZones {
     let zones = FixedZones::new();
@@ -226,9 +249,7 @@ fn zones(viewer: &SitePlan, plans: &[SitePlan], keys: &[SecretKey]) -> FixedZone
         let srv = dns::Srv { priority: 0, weight: 0, port: 7625, target: Some(host(taker)) };
         zones.add(&format!("_waxwing._udp.{}", plan.domain), Record::Srv(srv)).unwrap();
         zones.add(&host(place), Record::Address([10, 0, 0, place as u8].into())).unwrap();
-        let key = KeyRecord::Key(PublicDomainKey { public: *keys[place].public().as_bytes() });
-        let name = dns::waxkey::name_of(SELECTOR, plan.domain.as_str()).unwrap();
-        zones.add(&name, Record::Txt(dns::waxkey::write(&key).into_bytes())).unwrap();
+        publish(&zones, plan.domain.as_str(), &keys[place]);
     }
     zones
 }

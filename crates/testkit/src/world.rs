@@ -24,8 +24,8 @@ use crate::watch::Watch;
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
-/// Between two rounds of those who look after the nodes.
-const ROUND_MS: u64 = 10 * MINUTE_MS;
+/// Between two rounds of those who look after the nodes, and of those who have their mail fetched.
+const ROUND_MS: u64 = 5 * MINUTE_MS;
 /// When a world must have come to rest. It is less than final dispositions are kept.
 const REST_MS_MAX: u64 = 9 * DAY_MS;
 
@@ -137,6 +137,9 @@ impl World {
             while round_ms < *at_ms {
                 self.until(round_ms).await;
                 self.tend();
+                let scene = &self.scene;
+                (0..scene.sites.len())
+                    .for_each(|site| drop(self.tasks.spawn(user::read(scene.clone(), site))));
                 round_ms += ROUND_MS;
             }
             self.until(*at_ms).await;
@@ -249,7 +252,9 @@ impl World {
                     let accept = self.random.chance(60);
                     self.decide(site, accept);
                 }
-                self.tasks.spawn(user::look(self.scene.clone(), site));
+                if self.random.chance(20) {
+                    self.tasks.spawn(user::look(self.scene.clone(), site));
+                }
                 self.tasks.spawn(user::read(self.scene.clone(), site));
             }
             self.scene.timeline.pass(ROUND_MS).await;

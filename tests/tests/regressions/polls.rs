@@ -18,8 +18,18 @@ const MINUTE_MS: u64 = 60_000;
 /// A next hop that holds the mail of one recipient, for at least a minute, and has no room for the other's.
 struct NextHop {
     clock: Arc<dyn Clock>,
+    /// After how many seconds it may be offered the other's again.
+    after_seconds: u32,
     told_ms: Mutex<u64>,
-    waited_ms: tokio::sync::mpsc::UnboundedSender<u64>,
+    deferred_ms: Mutex<u64>,
+    heard: tokio::sync::mpsc::UnboundedSender<Heard>,
+}
+
+/// What the next hop has heard, and how many milliseconds after it said when that might be.
+#[derive(Debug)]
+enum Heard {
+    Poll(u64),
+    Offer(u64),
 }
 
 impl Courier for NextHop {
@@ -34,42 +44,29 @@ impl Courier for NextHop {
             max_seconds: 600,
             until: self.clock.now_ms() / 1000 + 86_400,
         };
-        let deferred = Disposition::Deferred { code: Code::SYSTEM_FULL, after_seconds: 1 };
+        let deferred = Disposition::Deferred { code: Code::SYSTEM_FULL, after_seconds: self.after_seconds };
         let all = [pending, deferred];
         let count = offered.envelope.recipients.len();
+        let now_ms = self.clock.now_ms();
+        let mut deferred_ms = self.deferred_ms.lock().unwrap();
         if count == 2 {
-            *self.told_ms.lock().unwrap() = self.clock.now_ms();
+            *self.told_ms.lock().unwrap() = now_ms;
+        } else {
+            self.heard.send(Heard::Offer(now_ms - *deferred_ms)).unwrap();
         }
+        *deferred_ms = now_ms;
         Box::pin(async move { Report { result: Ok(all[2 - count..].to_vec()), tried: Vec::new() } })
     }
 
     fn inquire<'a>(&'a self, _: &'a Domain, _: &'a [Cookie]) -> Later<'a, Result<Vec<Answered>, Trouble>> {
         let mut told_ms = self.told_ms.lock().unwrap();
-        self.waited_ms.send(self.clock.now_ms() - *told_ms).unwrap();
+        self.heard.send(Heard::Poll(self.clock.now_ms() - *told_ms)).unwrap();
         *told_ms = self.clock.now_ms();
         Box::pin(async { Ok(vec![Answered::Pending { min_seconds: 60, max_seconds: 600 }]) })
     }
 
     fn give_up<'a>(&'a self, _: &'a Domain, _: &'a [Cookie]) -> Later<'a, ()> {
         Box::pin(async {})
-    }
-}
-
-fn settings() -> Settings {
-    let key = DomainKey { selector: "key1".to_owned(), key: SecretKey::from_seed(&[1; 32]) };
-    let domain = Domain::from_wire("here.test").unwrap();
-    Settings {
-        domain: domain.clone(),
-        domains: [(domain, key)].into(),
-        relays: Vec::new(),
-        rules: policy::Rules { octets_max: 1 << 20, rules: Vec::new() },
-        part_octets_max: 1 << 20,
-        queue_ms: 86_400_000,
-        retry_first_ms: 1_000,
-        retry_longest_ms: 3_600_000,
-        poll_min_seconds: 60,
-        poll_max_seconds: 1_800,
-        hold_ms: 86_400_000,
     }
 }
 
@@ -99,25 +96,37 @@ async fn submit(node: &Node, to: &[&str]) {
     admission.commit().await.unwrap();
 }
 
-/// A leg may wait for answers about some recipients and offer others again: the pauses between offers, which begin
-/// short, did not keep it from asking.
+/// A leg may wait for answers about some recipients and offer others again. The pauses between offers, which begin
+/// short, did not keep it from asking too soon; nor did a poll keep it from offering again too soon.
 ///
-/// proves: STA-4
+/// proves: STA-4, EXC-18
 #[tokio::test(start_paused = true)]
-async fn what_else_a_leg_waits_for_does_not_hasten_a_poll() {
+async fn what_else_a_leg_waits_for_hastens_nothing() {
+    for after_seconds in [1, 200] {
+        check(after_seconds).await;
+    }
+}
+
+async fn check(after_seconds: u32) {
     let life = Life::begin();
     let shift = Arc::new(Shift::default());
     let clock = Arc::new(NodeClock::new(Timeline::begin(), shift, life.clone(), Random::new(1)));
     let store = Arc::new(Disk::new(Vice::None).open(&life).unwrap());
     let zones = Arc::new(dns::FixedZones::new());
-    let node = Node::new(settings(), store, zones, clock.clone(), Arc::new(node::Quiet));
+    let settings = testkit::site::settings("here.test", &SecretKey::from_seed(&[1; 32]));
+    let settings = Settings { retry_first_ms: 1_000, ..settings };
+    let node = Node::new(settings, store, zones, clock.clone(), Arc::new(node::Quiet));
     submit(&node, &["held@far.test", "deferred@far.test"]).await;
-    let (waited_ms, mut waits) = tokio::sync::mpsc::unbounded_channel();
-    let courier = NextHop { clock, told_ms: Mutex::new(0), waited_ms };
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let (told_ms, deferred_ms) = Default::default();
+    let courier = NextHop { clock, after_seconds, told_ms, deferred_ms, heard };
     let running = tokio::spawn(node.dispatcher(Arc::new(courier)).run());
-    for _ in 0..5 {
-        let waited_ms = waits.recv().await.unwrap();
-        assert!((MINUTE_MS..10 * MINUTE_MS).contains(&waited_ms), "asked after {waited_ms} ms");
+    let after_ms = u64::from(after_seconds) * 1_000;
+    for _ in 0..8 {
+        match hears.recv().await.unwrap() {
+            Heard::Poll(ms) => assert!((MINUTE_MS..10 * MINUTE_MS).contains(&ms), "asked after {ms} ms"),
+            Heard::Offer(ms) => assert!(ms >= after_ms, "offered after {ms} ms instead of {after_ms}"),
+        }
     }
     running.abort();
 }
