@@ -8,7 +8,7 @@ use waxwing_tests::peer::{offer, supply};
 use waxwing_tests::{Memory, Peer, letter};
 
 use crate::octets::{TRUE, array, bytes, fields, frame, text, uint};
-use crate::scene::{Answer, BOB, CAROL, Case, NODE, Scene};
+use crate::scene::{Answer, BOB, CAROL, Case, NODE, Scene, Told};
 use crate::sketch::{Sketch, addresses};
 
 fn cookies(count: usize) -> Vec<u8> {
@@ -116,7 +116,7 @@ pub(crate) async fn of_user(scene: &Scene, bobs: Identity) -> (Peer, Vec<Case>) 
     // From somebody else: nobody gets it, whoever sealed it.
     let forged =
         Sketch::new(scene, "forged").with(7, options(&[(2, uint(0))])).with(4, addresses(&[BOB, CAROL]));
-    let told = Answer::Failure(vec![Code::NOT_AUTHORIZED]);
+    let told = Answer::Outcome(vec![Told::Refused(Code::NOT_AUTHORIZED); 2]);
     cases.push(Case::answers("SUB-6", "another's From", forged.all(), told));
     let long = "x".repeat(255);
     let bound = Code::MESSAGE_TOO_LARGE;
