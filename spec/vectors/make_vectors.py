@@ -461,6 +461,9 @@ FRAMES = {
     "mailbox": {0: 19, 1: 6, 2: 100},
     "mailbox list": {0: 20, 1: [ENTRY]},
     "fetch": {0: 21, 1: IDENTITY, 2: [1]},
+    "devices": {0: 22},
+    "device list": {0: 23, 1: [[b"\x44" * 32, "Ada's phone", NOW * 1000]]},
+    "remove device": {0: 24, 1: b"\x44" * 32},
 }
 
 

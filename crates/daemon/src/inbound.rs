@@ -153,6 +153,14 @@ impl UserSession {
                 Ok(Reply::Frame(fitting(entries, Frame::MailboxList)))
             }
             Frame::Fetch { identity, selection } => self.fetch(&account, identity, selection).await,
+            Frame::Devices => {
+                let devices = self.node.devices(&account).map_err(failure)?;
+                Ok(Reply::Frame(Frame::DeviceList(devices.into_iter().map(device).collect())))
+            }
+            Frame::RemoveDevice(key) => {
+                self.node.remove_device(&account, &key).await.map_err(failure)?;
+                Ok(Reply::Frame(Frame::Done))
+            }
             request => {
                 holder_request(&self.node, &format!("account:{account}"), request).await.map(Reply::Frame)
             }
@@ -305,6 +313,14 @@ impl Receiving {
             seals: sealed.seals.iter().map(|seal| seal.to_vec()).collect(),
         });
         Ok(Step::Answer(Outcome { dispositions, sealed }))
+    }
+}
+
+fn device(record: storage::DeviceRecord) -> protocol::Device {
+    protocol::Device {
+        public_key: record.public_key,
+        name: record.name,
+        enrolled_at_ms: record.enrolled_at_ms,
     }
 }
 

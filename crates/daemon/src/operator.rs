@@ -329,7 +329,7 @@ impl LocalOperator {
 
     /// keeps: SUB-4, CTL-5
     async fn remove_device(&self, name: &str, digits: &str) -> Answered {
-        let mut account = self.account(name)?;
+        let account = self.account(name)?;
         let digits = digits_of(digits)?;
         let key = |device: &storage::DeviceRecord| HEXLOWER.encode(&device.public_key);
         let found: Vec<_> =
@@ -337,8 +337,7 @@ impl LocalOperator {
         let gone = only(&digits, "device", found, |device| key(device))
             .map_err(|failure| failure.hint(format!("`waxwing account devices {name}` lists them")))?
             .public_key;
-        account.devices.retain(|device| device.public_key != gone);
-        self.store().put_account(account).await.map_err(failure)?;
+        self.store().remove_device(name, &gone).await.map_err(failure)?;
         Ok(Response::Done)
     }
 

@@ -165,14 +165,37 @@ impl Node {
         let stored = record.as_ref().and_then(|record| record.password_hash.clone());
         let known = stored.is_some();
         let matches = self.check(password, stored).await?;
-        let Some(mut record) = record.filter(|_| known && matches) else {
+        let Some(record) = record.filter(|_| known && matches) else {
             self.inner.credentials.note_failure(keys, self.now_ms());
             return Err(refused());
         };
         let device = DeviceRecord { public_key, name: device.to_owned(), enrolled_at_ms: self.now_ms() };
-        record.devices.retain(|old| old.public_key != public_key);
-        record.devices.push(device);
-        self.store().put_account(record).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+        let put = self.store().put_device(&record.name, device).await;
+        put.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+    }
+
+    /// The devices that are enrolled for an account.
+    ///
+    /// # Errors
+    /// A code and a text where there is no such account, or the store cannot be read.
+    ///
+    /// keeps: SUB-4
+    pub fn devices(&self, account: &str) -> Result<Vec<DeviceRecord>, Failure> {
+        let record = self.store().account(account).map_err(trouble)?;
+        record.map(|record| record.devices).ok_or((Code::INVALID_ARGUMENTS, "no such account".to_owned()))
+    }
+
+    /// Removes a device: it is refused from then on, on connections that live, too.
+    ///
+    /// # Errors
+    /// A code and a text where the account has no such device, or the store cannot be written.
+    ///
+    /// keeps: SUB-4
+    pub async fn remove_device(&self, account: &str, public_key: &[u8; 32]) -> Result<(), Failure> {
+        match self.store().remove_device(account, public_key).await {
+            Err(storage::Error::NotFound(what)) => Err((Code::INVALID_ARGUMENTS, format!("no such {what}"))),
+            removed => removed.map_err(trouble),
+        }
     }
 
     /// The account for which this device was enrolled.

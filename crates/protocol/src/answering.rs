@@ -267,7 +267,12 @@ impl Answering {
                 Ok(())
             }
             Frame::Poll(_) | Frame::GiveUp(_) => self.asked(frame),
-            Frame::Enrol(_) | Frame::Status(_) | Frame::Mailbox { .. } | Frame::Fetch { .. }
+            Frame::Enrol(_)
+            | Frame::Status(_)
+            | Frame::Mailbox { .. }
+            | Frame::Fetch { .. }
+            | Frame::Devices
+            | Frame::RemoveDevice(_)
                 if submission =>
             {
                 self.asked(frame)

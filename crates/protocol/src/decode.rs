@@ -8,7 +8,9 @@ use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Sele
 
 use crate::Error;
 use crate::frame::*;
-use crate::limits::{COOKIES_MAX, LIST_MAX, NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, RANGE_OCTETS_MAX};
+use crate::limits::{
+    COOKIES_MAX, DEVICES_MAX, LIST_MAX, NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, RANGE_OCTETS_MAX,
+};
 use crate::registry::{answer, disposition, eager, frame, piece, selection};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -65,6 +67,9 @@ pub(crate) fn decode(octets: &[u8]) -> Result<Frame> {
             identity: read_identity(fields.required(1)?)?,
             selection: read_selection(fields.required(2)?)?,
         },
+        frame::DEVICES => Frame::Devices,
+        frame::DEVICE_LIST => Frame::DeviceList(list(fields.required(1)?, DEVICES_MAX, read_device)?),
+        frame::REMOVE_DEVICE => Frame::RemoveDevice(read_32(fields.required(1)?)?),
         _ => return Err(Error::Malformed("its type is not known")),
     })
 }
@@ -277,6 +282,17 @@ fn read_status(value: &Value) -> Result<StatusRecord> {
             _ => Err(Error::Malformed("an attempt has five fields")),
         })?,
     })
+}
+
+fn read_device(value: &Value) -> Result<Device> {
+    match array(value)? {
+        [key, name, enrolled_at] => Ok(Device {
+            public_key: read_32(key)?,
+            name: read_text(name, NAME_OCTETS_MAX)?,
+            enrolled_at_ms: read_uint(enrolled_at)?,
+        }),
+        _ => Err(Error::Malformed("a device has three members")),
+    }
 }
 
 fn read_entry(value: &Value) -> Result<MailboxEntry> {

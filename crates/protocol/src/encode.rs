@@ -142,6 +142,12 @@ fn frame_value(frame: &Frame) -> Value {
             frame::FETCH,
             vec![(1, Some(bytes(identity.as_bytes()))), (2, Some(selection_value(selection)))],
         ),
+        Frame::Devices => typed(frame::DEVICES, Vec::new()),
+        Frame::DeviceList(devices) => typed(
+            frame::DEVICE_LIST,
+            vec![(1, Some(Value::Array(devices.iter().map(device_value).collect())))],
+        ),
+        Frame::RemoveDevice(key) => typed(frame::REMOVE_DEVICE, vec![(1, Some(bytes(key)))]),
     }
 }
 
@@ -271,6 +277,10 @@ fn sealed_value(sealed: &Sealed) -> Value {
 
 fn cookies_value(cookies: &[message::Cookie]) -> Value {
     Value::Array(cookies.iter().map(|cookie| bytes(cookie.as_bytes())).collect())
+}
+
+fn device_value(device: &Device) -> Value {
+    Value::Array(vec![bytes(&device.public_key), text(&device.name), uint(device.enrolled_at_ms)])
 }
 
 fn status_value(record: &StatusRecord) -> Value {

@@ -50,6 +50,23 @@ pub enum Frame {
         /// What of it.
         selection: Selection,
     },
+    /// The devices that are enrolled for the account are listed.
+    Devices,
+    /// The devices that are enrolled for the account.
+    DeviceList(Vec<Device>),
+    /// The device with this public key is removed from the account.
+    RemoveDevice([u8; 32]),
+}
+
+/// A device that is enrolled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its Ed25519 public key.
+    pub public_key: [u8; 32],
+    /// The name that it was given, for people.
+    pub name: String,
+    /// When it was enrolled, in Unix milliseconds.
+    pub enrolled_at_ms: u64,
 }
 
 /// What a server allows.

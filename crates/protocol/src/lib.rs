@@ -27,8 +27,9 @@ pub use asking::{Asking, AskingEvent, AskingOutput};
 pub use encode::{encode, fits};
 pub use error::Error;
 pub use frame::{
-    ContentHead, CookieAnswer, Eager, Enrol, Failure, Frame, MailboxEntry, Offer, Outcome, Piece, SealWords,
-    Sealed, Settings, StatusAttempt, StatusQuery, StatusRecipient, StatusRecord, SubmissionOptions,
+    ContentHead, CookieAnswer, Device, Eager, Enrol, Failure, Frame, MailboxEntry, Offer, Outcome, Piece,
+    SealWords, Sealed, Settings, StatusAttempt, StatusQuery, StatusRecipient, StatusRecord,
+    SubmissionOptions,
 };
 pub use offering::{Offering, OfferingEvent, OfferingOutput, Supply, slice_content};
 pub use reader::{Item, Reader};

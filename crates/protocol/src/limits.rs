@@ -22,3 +22,5 @@ pub const NAME_OCTETS_MAX: usize = 254;
 pub const EAGER_OCTETS_DEFAULT: u64 = 64 * 1024;
 /// Milliseconds in which a transaction must move on.
 pub const STALL_MS: u64 = 30_000;
+/// Devices in one list: as many as an account may have.
+pub const DEVICES_MAX: usize = 32;

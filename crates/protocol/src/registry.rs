@@ -36,6 +36,12 @@ pub mod frame {
     pub const MAILBOX_LIST: u64 = 20;
     /// Content of a message in the mailbox is fetched.
     pub const FETCH: u64 = 21;
+    /// The enrolled devices are listed.
+    pub const DEVICES: u64 = 22;
+    /// Enrolled devices.
+    pub const DEVICE_LIST: u64 = 23;
+    /// A device is removed.
+    pub const REMOVE_DEVICE: u64 = 24;
 }
 
 /// What a content frame carries.

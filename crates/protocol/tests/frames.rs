@@ -139,6 +139,13 @@ fn meaning(name: &str) -> Option<Frame> {
         "mailbox" => Frame::Mailbox { after: 6, limit: 100 },
         "mailbox list" => Frame::MailboxList(vec![entry()]),
         "fetch" => Frame::Fetch { identity: identity(), selection: Selection::Headers },
+        "devices" => Frame::Devices,
+        "device list" => Frame::DeviceList(vec![Device {
+            public_key: [0x44; 32],
+            name: "Ada's phone".into(),
+            enrolled_at_ms: NOW * 1_000,
+        }]),
+        "remove device" => Frame::RemoveDevice([0x44; 32]),
         name => match name.split_once(": ")? {
             ("want", name) => Frame::Want(selection(name)),
             ("outcome", name) => outcome(vec![disposition(name)], None),

@@ -7,9 +7,10 @@ use message::address::{Address, Domain};
 use message::{Cookie, Disposition, Extent, Identity};
 
 use crate::{
-    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, EnvelopeId, EnvelopeRecord, Error,
-    Exported, Finding, HeldRecord, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry, NextHop,
-    PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart, Statistics, StoredMessage, Supply,
+    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
+    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneSummary, LegId, LegRecord, MailUid,
+    MailboxEntry, NextHop, PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart, Statistics,
+    StoredMessage, Supply,
 };
 
 /// The answer of a verb that commits. When it is there, what it says is durable. A future that is dropped before does
@@ -204,6 +205,19 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Taken`] where an address or a device belongs to another account.
     fn put_account(&self, account: AccountRecord) -> Wait<'_, ()>;
+
+    /// Adds a device to an account, or renews it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such account; [`Error::Taken`] where the device belongs to another one;
+    /// [`Error::Bound`] where the account has as many devices as it may.
+    fn put_device(&self, account: &str, device: DeviceRecord) -> Wait<'_, ()>;
+
+    /// Removes a device from an account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such account, or it has no such device.
+    fn remove_device(&self, account: &str, public_key: &[u8; 32]) -> Wait<'_, ()>;
 
     /// The account of this name.
     fn account(&self, name: &str) -> Result<Option<AccountRecord>, Error>;

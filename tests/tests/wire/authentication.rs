@@ -250,6 +250,36 @@ async fn a_closed_account_is_refused_at_once() {
     assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
 }
 
+/// A user lists and removes the devices of the account, this one too; another's cannot be named.
+///
+/// proves: SUB-4
+#[tokio::test]
+async fn a_user_removes_a_device_that_was_lost() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let mut lost = world.user("alice@north.test").await;
+    let mut bob = world.user("bob@north.test").await;
+    let devices = alice.session.devices().await.unwrap();
+    assert_eq!(devices, lost.session.devices().await.unwrap());
+    assert_eq!(devices.len(), 2);
+    let (own, other) = (devices[0].public_key, devices[1].public_key);
+    let of_bob = bob.session.devices().await.unwrap().remove(0).public_key;
+
+    for stranger in [of_bob, [7; 32]] {
+        let refused = alice.session.remove_device(stranger).await;
+        assert!(
+            matches!(&refused, Err(cli::Error::Refused(failure)) if failure.code.class == 5),
+            "{refused:?}"
+        );
+    }
+    assert!(bob.session.mailbox(0, 1).await.is_ok());
+    assert!(lost.session.mailbox(0, 1).await.is_ok());
+    alice.session.remove_device(other).await.unwrap();
+    assert!(matches!(lost.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised(_))), "the lost one");
+    alice.session.remove_device(own).await.unwrap();
+    assert!(matches!(alice.session.devices().await, Err(cli::Error::NotAuthorised(_))), "this one");
+}
+
 /// An address that looks like somebody's is not given to somebody else; the names that a domain reserves may be given by
 /// its operator.
 ///

@@ -17,8 +17,8 @@ pub use operator::{
     QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
 };
 pub use user::{
-    Compose, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
-    MessageCommand, SendArgs, SignArgs, StatusArgs,
+    Compose, DeviceCommand, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs,
+    MailSelection, MessageCommand, SendArgs, SignArgs, StatusArgs,
 };
 pub(crate) use value::pin as read_pin;
 pub use value::{Moment, NodeAddress};
@@ -149,6 +149,12 @@ pub enum Command {
         after_help = "Example:\n  waxwing mail list\n  waxwing mail read 7\n  waxwing mail export 7 -o letter.eml"
     )]
     Mail(MailCommand),
+    /// The devices that may act for you
+    ///
+    /// Each program that you have enrolled has a key of its own. One that is lost or stolen is removed here, and is
+    /// refused from then on.
+    #[command(subcommand, after_help = "Example:\n  waxwing device list\n  waxwing device remove 3f9c2a7e")]
+    Device(DeviceCommand),
     /// Look into message files
     ///
     /// Works on files alone and needs no node. A `.wax` file is a message in its native form with its seals, an

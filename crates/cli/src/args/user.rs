@@ -108,6 +108,20 @@ pub struct GiveUpArgs {
     pub identity: String,
 }
 
+/// `device`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DeviceCommand {
+    /// List them
+    #[command(after_help = "Example:\n  waxwing device list")]
+    List,
+    /// Remove one
+    #[command(after_help = "Example:\n  waxwing device remove 3f9c2a7e")]
+    Remove {
+        /// The first digits of its key, as `device list` shows it
+        device: String,
+    },
+}
+
 /// `mail`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum MailCommand {

@@ -149,6 +149,28 @@ impl Session {
         }
     }
 
+    /// The devices that are enrolled for the account.
+    ///
+    /// # Errors
+    /// As [`Session::enrol`].
+    pub async fn devices(&mut self) -> Result<Vec<protocol::Device>, Error> {
+        match self.ask(&Frame::Devices).await? {
+            Frame::DeviceList(devices) => Ok(devices),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Removes a device of the account, be it this one.
+    ///
+    /// # Errors
+    /// As [`Session::enrol`]; [`Error::Refused`] where the account has no such device.
+    pub async fn remove_device(&mut self, public_key: [u8; 32]) -> Result<(), Error> {
+        match self.ask(&Frame::RemoveDevice(public_key)).await? {
+            Frame::Done => Ok(()),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// Fetches content of a message in the mailbox into a sink. It is not repeated where the connection is lost: what
     /// is in the sink already is there.
     ///

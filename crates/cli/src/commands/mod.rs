@@ -1,6 +1,7 @@
 //! The commands: each reads its arguments, does its work through [`crate::client`] or the control socket, and prints.
 
 mod bench;
+mod device;
 mod enrol;
 mod files;
 mod generate;
@@ -46,6 +47,7 @@ pub(crate) async fn perform(
         Command::Enrol(arguments) => enrol::enrol(global, arguments, output).await,
         Command::Send(arguments) => send::send(global, arguments, output).await,
         Command::Sign(arguments) => sign::sign(global, arguments, output).await,
+        Command::Device(command) => device::device(global, command, output).await,
         Command::Status(arguments) => status::status(global, arguments, output).await,
         Command::GiveUp(arguments) => status::give_up(global, arguments, output).await,
         Command::Mail(command) => mail::mail(global, command, output).await,

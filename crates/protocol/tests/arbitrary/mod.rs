@@ -196,6 +196,12 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
         identity().prop_map(|identity| Frame::Status(StatusQuery::Of(identity))),
         (any::<u64>(), 0_u64..=100).prop_map(|(after, limit)| Frame::Mailbox { after, limit }),
         (identity(), selection()).prop_map(|(identity, selection)| Frame::Fetch { identity, selection }),
+        Just(Frame::Devices),
+        vec((any::<[u8; 32]>(), text(254), any::<u64>()), 0..33).prop_map(|devices| {
+            let device = |(public_key, name, enrolled_at_ms)| Device { public_key, name, enrolled_at_ms };
+            Frame::DeviceList(devices.into_iter().map(device).collect())
+        }),
+        any::<[u8; 32]>().prop_map(Frame::RemoveDevice),
     ];
     prop_oneof![
         settings,

@@ -5,7 +5,7 @@ use message::{Cookie, Identity};
 use super::Open;
 use super::fixture::*;
 use super::queue::{attempt, settlement};
-use crate::{AccountRecord, CookieAnswer, DeviceRecord, Error, Outcome, Settlement};
+use crate::{AccountRecord, CookieAnswer, DeviceRecord, Error, Outcome, Settlement, Store};
 
 /// proves: STO-13
 pub(super) fn foreign_and_unknown_cookies_look_alike(open: &Open) {
@@ -91,7 +91,24 @@ pub(super) fn accounts_are_found_by_their_ways(open: &Open) {
     assert_eq!(store.account_of_device(&[1; 32]), Ok(None));
     let eve = record("eve", &["info@here.test"], 1);
     block_on(store.put_account(eve.clone())).unwrap();
-    assert_eq!(store.accounts(None, 10), Ok(vec![less, eve.clone()]));
+    assert_eq!(store.accounts(None, 10), Ok(vec![less.clone(), eve.clone()]));
+    // Two devices that are added at the same time are both added; one is removed without the other.
+    let device = |key| DeviceRecord { public_key: [key; 32], name: "phone".to_owned(), enrolled_at_ms: NOW };
+    let both = [store.put_device("ann", device(4)), store.put_device("ann", device(5))].map(block_on);
+    assert_eq!(both, [Ok(()), Ok(())]);
+    assert_eq!(block_on(store.put_device("ann", device(1))), Err(Error::Taken("device")));
+    assert_eq!(block_on(store.put_device("nobody", device(6))), Err(Error::NotFound("account")));
+    let keys = |store: &dyn Store| {
+        let devices = store.account("ann").unwrap().unwrap().devices;
+        devices.iter().map(|device| device.public_key[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&*store), [3, 4, 5]);
+    block_on(store.remove_device("ann", &[4; 32])).unwrap();
+    assert_eq!(block_on(store.remove_device("ann", &[4; 32])), Err(Error::NotFound("device")));
+    assert_eq!(block_on(store.remove_device("ann", &[1; 32])), Err(Error::NotFound("device")), "it is eve's");
+    assert_eq!(keys(&*store), [3, 5]);
+    assert_eq!(store.account_of_device(&[4; 32]), Ok(None));
+    block_on(store.remove_device("ann", &[5; 32])).unwrap();
     assert_eq!(store.accounts(Some("ann"), 10), Ok(vec![eve]));
     block_on(store.remove_account("eve")).unwrap();
     assert_eq!(store.account("eve"), Ok(None));

@@ -7,7 +7,7 @@ use crate::limits::{
 };
 use crate::record::Record;
 use crate::transaction::Transaction;
-use crate::{AccountRecord, Error, key};
+use crate::{AccountRecord, DeviceRecord, Error, key};
 
 /// Writes an account and the ways to it.
 pub(crate) fn put_account(tx: &mut Transaction, account: AccountRecord) -> Result<(), Error> {
@@ -23,6 +23,29 @@ pub(crate) fn put_account(tx: &mut Transaction, account: AccountRecord) -> Resul
         tx.put(way, account.name.clone().into_bytes())?;
     }
     tx.put(key, account.encode())
+}
+
+/// Adds a device to an account, or renews it.
+pub(crate) fn put_device(tx: &mut Transaction, name: &str, device: DeviceRecord) -> Result<(), Error> {
+    let mut account = named(tx, name)?;
+    account.devices.retain(|old| old.public_key != device.public_key);
+    account.devices.push(device);
+    put_account(tx, account)
+}
+
+/// Removes a device from an account.
+pub(crate) fn remove_device(tx: &mut Transaction, name: &str, public_key: &[u8; 32]) -> Result<(), Error> {
+    let mut account = named(tx, name)?;
+    let before = account.devices.len();
+    account.devices.retain(|device| device.public_key != *public_key);
+    if account.devices.len() == before {
+        return Err(Error::NotFound("device"));
+    }
+    put_account(tx, account)
+}
+
+fn named(tx: &Transaction, name: &str) -> Result<AccountRecord, Error> {
+    load::<AccountRecord>(tx, &key::account(name))?.ok_or(Error::NotFound("account"))
 }
 
 fn check(account: &AccountRecord) -> Result<(), Error> {
@@ -54,7 +77,7 @@ fn remove_ways(tx: &mut Transaction, account: &AccountRecord) {
 /// Removes an account.
 pub(crate) fn remove_account(tx: &mut Transaction, name: &str) -> Result<(), Error> {
     let key = key::account(name);
-    let account = load::<AccountRecord>(tx, &key)?.ok_or(Error::NotFound("account"))?;
+    let account = named(tx, name)?;
     remove_ways(tx, &account);
     tx.remove(key);
     Ok(())

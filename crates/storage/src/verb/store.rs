@@ -11,10 +11,10 @@ use crate::engine::Engine;
 use crate::files::lock;
 use crate::limits::LIST_MAX;
 use crate::{
-    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, EnvelopeId, EnvelopeRecord, Error,
-    Exported, Finding, HeldRecord, Keeper, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry,
-    NextHop, PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart, Statistics, Store,
-    StoredMessage, Supply, Wait, key,
+    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
+    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneSummary, LegId, LegRecord,
+    MailUid, MailboxEntry, NextHop, PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart,
+    Statistics, Store, StoredMessage, Supply, Wait, key,
 };
 
 impl<E: Engine> Store for Keeper<E> {
@@ -192,6 +192,16 @@ impl<E: Engine> Store for Keeper<E> {
 
     fn put_account(&self, account: AccountRecord) -> Wait<'_, ()> {
         self.submit_growing(move |tx| account::put_account(tx, account))
+    }
+
+    fn put_device(&self, account: &str, device: DeviceRecord) -> Wait<'_, ()> {
+        let account = account.to_owned();
+        self.submit_growing(move |tx| account::put_device(tx, &account, device))
+    }
+
+    fn remove_device(&self, account: &str, public_key: &[u8; 32]) -> Wait<'_, ()> {
+        let (account, public_key) = (account.to_owned(), *public_key);
+        self.submit(move |tx| account::remove_device(tx, &account, &public_key))
     }
 
     fn account(&self, name: &str) -> Result<Option<AccountRecord>, Error> {
