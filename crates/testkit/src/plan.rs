@@ -9,7 +9,7 @@ use crate::random::Random;
 /// The users of every node. Mail for the last one is held until somebody decides.
 pub const USERS: &[&str] = &["ann", "bob", "carol"];
 /// Nobody of this name is anywhere.
-const STRANGER: &str = "nobody";
+pub const STRANGER: &str = "nobody";
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 /// Until when users write and things go wrong.
