@@ -7,7 +7,8 @@ use waxwing_tests::simulation::{HouseDoors, sweep};
 
 const USAGE: &str = "usage: simulate [--from S] --seeds N    the worlds of N seeds
        simulate --seed S               the world of one seed, with its story
-       simulate --large [N]            queues of up to N recipients (1,000,000), with redb in a temporary folder";
+       simulate --large [N]            queues of up to N recipients (1,000,000), with redb in a temporary folder;
+                                       up to 100,000 of them are delivered, with --deliver all";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,10 +17,11 @@ fn main() -> ExitCode {
         arguments.get(place + 1)?.parse::<u64>().ok()
     };
     if arguments.iter().any(|argument| argument == "--large") {
-        return large(number("--large").unwrap_or(1_000_000));
+        let deliver = arguments.iter().any(|argument| argument == "--deliver");
+        return large(number("--large").unwrap_or(1_000_000), deliver);
     }
     if let Some(recipients) = number("--measure") {
-        return measure(recipients);
+        return measure(recipients, arguments.iter().any(|argument| argument == "--deliver"));
     }
     match (number("--seed"), number("--seeds")) {
         (Some(seed), None) => one(seed),
@@ -73,11 +75,16 @@ fn many(from: u64, count: u64) -> ExitCode {
 }
 
 /// Each size in a process of its own, so that none is measured with the memory of another.
-fn large(most: u64) -> ExitCode {
+fn large(most: u64, deliver: bool) -> ExitCode {
     let sizes = std::iter::successors(Some(10_000), |size| Some(size * 10)).take_while(|size| *size <= most);
     for size in sizes {
         let itself = std::env::current_exe().expect("a program knows where it is");
-        match std::process::Command::new(itself).args(["--measure", &size.to_string()]).status() {
+        let mut command = std::process::Command::new(itself);
+        command.args(["--measure", &size.to_string()]);
+        if deliver || size <= 100_000 {
+            command.arg("--deliver");
+        }
+        match command.status() {
             Ok(status) if status.success() => {}
             other => {
                 eprintln!("{size} recipients: {other:?}");
@@ -88,9 +95,9 @@ fn large(most: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn measure(recipients: u64) -> ExitCode {
+fn measure(recipients: u64, deliver: bool) -> ExitCode {
     let folder = tempfile::Builder::new().prefix("waxwing-large-").tempdir().expect("a temporary folder");
-    let measured = waxwing_tests::large::measure(recipients, folder.path());
+    let measured = waxwing_tests::large::measure(recipients, folder.path(), deliver);
     let [offers, polls, cookies] = measured.spoken;
     let [before, after] = measured.resident_kib.map(|kib| kib / 1024);
     println!("{recipients} recipients at {} domains", waxwing_tests::large::DOMAINS);
@@ -102,9 +109,11 @@ fn measure(recipients: u64) -> ExitCode {
     for (due, took) in &measured.ticks {
         println!("  tick, {due:>5} due    {:.3} ms", took.as_secs_f64() * 1000.0);
     }
-    let [real, within] = measured.working.map(|took| took.as_secs_f64());
-    println!("  all final after    {real:.1} s, {:.1} h in the world", within / 3600.0);
-    println!("  said               {offers} offers, {polls} polls about {cookies} cookies");
+    if deliver {
+        let [real, within] = measured.working.map(|took| took.as_secs_f64());
+        println!("  all final after    {real:.1} s, {:.1} h in the world", within / 3600.0);
+        println!("  said               {offers} offers, {polls} polls about {cookies} cookies");
+    }
     println!("  most memory        {} MiB", measured.most_kib / 1024);
     println!("  store              {} MiB", measured.store_octets >> 20);
     ExitCode::SUCCESS

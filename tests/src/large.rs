@@ -42,7 +42,8 @@ pub struct Measured {
     pub resident_kib: [u64; 2],
     /// A look at the queue, where so many legs are due: how many, and how long it took to take them.
     pub ticks: Vec<(u64, Duration)>,
-    /// How long it took until every recipient was final, on the machine and in the time of the world.
+    /// How long it took until every recipient was final, on the machine and in the time of the world; nothing where they
+    /// were not delivered.
     pub working: [Duration; 2],
     /// Offers made, polls made, and cookies asked about.
     pub spoken: [u64; 3],
@@ -52,8 +53,9 @@ pub struct Measured {
     pub store_octets: u64,
 }
 
-/// Measures with so many recipients, in a process that has done nothing else.
-pub fn measure(recipients: u64, folder: &Path) -> Measured {
+/// Measures with so many recipients, in a process that has done nothing else; with `deliver`, until all of them are
+/// final.
+pub fn measure(recipients: u64, folder: &Path, deliver: bool) -> Measured {
     let file = folder.join("store.redb");
     let mut measured = Measured { recipients, ..Measured::default() };
     let runtime =
@@ -68,7 +70,9 @@ pub fn measure(recipients: u64, folder: &Path) -> Measured {
         measured.resident_kib[1] = memory_kib("VmRSS:");
         measured.ticks = ticks(&store, recipients).await;
         drop(store);
-        work(&file, &mut measured).await;
+        if deliver {
+            work(&file, &mut measured).await;
+        }
     });
     measured.most_kib = memory_kib("VmHWM:");
     measured.store_octets = std::fs::metadata(&file).map_or(0, |file| file.len());

@@ -358,7 +358,8 @@ impl Node {
                 }
                 self.tell(Event::Retrying { identity, domain, reason, at_ms: next_due_ms });
             }
-            (None, Some(domain)) if ledger.reached => self.heard_from(&domain).await,
+            // Whoever has asked for patience is not offered to at once. keeps: EXC-18
+            (None, Some(domain)) if ledger.reached && deferred_ms.is_none() => self.heard_from(&domain).await,
             _ => {}
         }
         self.inner.queue.ring();

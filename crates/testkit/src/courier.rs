@@ -41,6 +41,11 @@ impl Courier for SimulatedCourier {
                 self.try_deliver(consignment).await
             };
             self.life.or_never().await;
+            let identity = consignment.envelope.identity.short();
+            self.scene.tell(
+                self.place,
+                &format_args!("has offered {identity} to {}: {result:?}", consignment.domain),
+            );
             let text = match &result {
                 Ok(_) => "answered".to_owned(),
                 Err(Trouble::Temporary(code, text) | Trouble::Permanent(code, text)) => {
@@ -65,6 +70,7 @@ impl Courier for SimulatedCourier {
     ) -> Later<'a, Result<Vec<Answered>, Trouble>> {
         Box::pin(async move {
             let (taker, reply) = self.ask(domain, &Frame::Poll(cookies.to_vec())).await?;
+            self.scene.tell(self.place, &format_args!("is told by d{taker}: {reply:?}"));
             match reply {
                 Frame::Answers(answers) if answers.len() == cookies.len() => {
                     for (cookie, answer) in cookies.iter().zip(&answers) {

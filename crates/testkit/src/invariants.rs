@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use message::{Disposition, Identity};
 use storage::{EnvelopeRecord, Exported, FindingKind, Origin};
 
-use crate::plan::USERS;
+use crate::plan::{STRANGER, USERS};
 use crate::watch::Sent;
 use crate::world::Scene;
 
@@ -20,6 +20,8 @@ pub const FINAL_IS_FINAL: &str = "a final disposition does not change";
 pub const NEVER_TWICE: &str = "never delivered twice";
 /// What the author is told is what has happened at the last node.
 pub const AUTHORS_SEE_THE_TRUTH: &str = "authors see the truth";
+/// Mail is refused where there is no such user, or where the user has refused it, and for no trouble that passes.
+pub const REFUSED_FOR_A_REASON: &str = "refused for a reason";
 /// The same offer, made again, has one effect.
 pub const ONE_EFFECT: &str = "an offer has one effect";
 /// There are no messages but those that users wrote: none reports on another.
@@ -44,6 +46,7 @@ pub const ALL: &[&str] = &[
     FINAL_IS_FINAL,
     NEVER_TWICE,
     AUTHORS_SEE_THE_TRUTH,
+    REFUSED_FOR_A_REASON,
     ONE_EFFECT,
     NOTHING_INVENTED,
     COOKIES_ARE_BOUND,
@@ -182,6 +185,11 @@ fn check_sent(scene: &Scene, sent: &Sent, envelopes: &[EnvelopeRecord]) {
                 **identity == sent.identity && scene.sites[*site].address(user) == *recipient
             })
             .count();
+        let reason = [STRANGER, "carol"].contains(&recipient.local().as_str());
+        if matches!(outcome, Disposition::Refused { .. }) && !reason {
+            let what = format!("{} for {recipient} is {outcome:?}", sent.identity);
+            scene.story.broken(REFUSED_FOR_A_REASON, what);
+        }
         let true_to_it = match outcome {
             Disposition::Accepted => times == 1,
             Disposition::Refused { .. } => times == 0,

@@ -1,4 +1,6 @@
 //! Faults that were found, most of them in simulated worlds, each as a test of its own.
 
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod polls;

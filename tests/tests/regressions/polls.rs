@@ -14,12 +14,15 @@ use testkit::disk::{Disk, Vice};
 use testkit::{Random, letter::letter};
 
 const MINUTE_MS: u64 = 60_000;
+const BOTH: &[&str] = &["held@far.test", "deferred@far.test"];
 
 /// A next hop that holds the mail of one recipient, for at least a minute, and has no room for the other's.
 struct NextHop {
     clock: Arc<dyn Clock>,
     /// After how many seconds it may be offered the other's again.
     after_seconds: u32,
+    /// Whether it cannot be reached at first.
+    away: Mutex<bool>,
     told_ms: Mutex<u64>,
     deferred_ms: Mutex<u64>,
     heard: tokio::sync::mpsc::UnboundedSender<Heard>,
@@ -38,6 +41,10 @@ impl Courier for NextHop {
         offered: &'a Consignment,
         _: &'a (dyn Fn(&str, &str) + Send + Sync),
     ) -> Later<'a, Report> {
+        if std::mem::take(&mut *self.away.lock().unwrap()) {
+            let result = Err(Trouble::Temporary(Code::NO_ANSWER, "nobody answers".to_owned()));
+            return Box::pin(async { Report { result, tried: Vec::new() } });
+        }
         let pending = Disposition::Pending {
             cookie: Cookie::from_bytes([7; 32]),
             min_seconds: 60,
@@ -51,7 +58,7 @@ impl Courier for NextHop {
         let mut deferred_ms = self.deferred_ms.lock().unwrap();
         if count == 2 {
             *self.told_ms.lock().unwrap() = now_ms;
-        } else {
+        } else if *deferred_ms > 0 {
             self.heard.send(Heard::Offer(now_ms - *deferred_ms)).unwrap();
         }
         *deferred_ms = now_ms;
@@ -97,17 +104,20 @@ async fn submit(node: &Node, to: &[&str]) {
 }
 
 /// A leg may wait for answers about some recipients and offer others again. The pauses between offers, which begin
-/// short, did not keep it from asking too soon; nor did a poll keep it from offering again too soon.
+/// short, did not keep it from asking too soon; nor did a poll keep it from offering again too soon. And a next hop that
+/// answers after it was away was offered to at once, whatever it had answered.
 ///
 /// proves: STA-4, EXC-18
 #[tokio::test(start_paused = true)]
 async fn what_else_a_leg_waits_for_hastens_nothing() {
-    for after_seconds in [1, 200] {
-        check(after_seconds).await;
+    for (after_seconds, to) in [(1, BOTH), (200, BOTH), (200, &BOTH[1..])] {
+        for away in [false, true] {
+            check(after_seconds, away, to).await;
+        }
     }
 }
 
-async fn check(after_seconds: u32) {
+async fn check(after_seconds: u32, away: bool, to: &[&str]) {
     let life = Life::begin();
     let shift = Arc::new(Shift::default());
     let clock = Arc::new(NodeClock::new(Timeline::begin(), shift, life.clone(), Random::new(1)));
@@ -116,10 +126,11 @@ async fn check(after_seconds: u32) {
     let settings = testkit::site::settings("here.test", &SecretKey::from_seed(&[1; 32]));
     let settings = Settings { retry_first_ms: 1_000, ..settings };
     let node = Node::new(settings, store, zones, clock.clone(), Arc::new(node::Quiet));
-    submit(&node, &["held@far.test", "deferred@far.test"]).await;
+    submit(&node, to).await;
     let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
     let (told_ms, deferred_ms) = Default::default();
-    let courier = NextHop { clock, after_seconds, told_ms, deferred_ms, heard };
+    let away = Mutex::new(away);
+    let courier = NextHop { clock, after_seconds, away, told_ms, deferred_ms, heard };
     let running = tokio::spawn(node.dispatcher(Arc::new(courier)).run());
     let after_ms = u64::from(after_seconds) * 1_000;
     for _ in 0..8 {

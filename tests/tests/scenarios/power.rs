@@ -1,0 +1,78 @@
+//! The power goes at every durable step of a letter's way.
+
+use std::sync::Arc;
+
+use message::address::{Address, Domain};
+use testkit::disk::PowerCut;
+use testkit::plan::{FAIR, Happening, SitePlan, Writing};
+use testkit::{Plan, Vice};
+use waxwing_tests::simulation::HouseDoors;
+
+const MINUTE_MS: u64 = 60_000;
+
+fn domain(place: usize) -> Domain {
+    Domain::from_wire(&format!("d{place}.test")).unwrap()
+}
+
+/// A letter from the first of three nodes, by the second as a relay, to people at the third: to one who has it at once,
+/// to one who decides, to nobody; and to one at the first node itself. One of them has a large part to keep.
+fn plan(site: usize, cut: PowerCut) -> Plan {
+    let mut sites: Vec<SitePlan> = (0..3)
+        .map(|place| SitePlan {
+            domain: domain(place),
+            eager_octets: 1_000,
+            queue_ms: 24 * 60 * MINUTE_MS,
+            poll_min_seconds: 60,
+            relays: Vec::new(),
+            via: Vec::new(),
+            vice: Vice::None,
+        })
+        .collect();
+    sites[0].via.push((domain(2), 1));
+    sites[1].relays.push((domain(0), domain(2)));
+    let to = ["bob@d2.test", "carol@d2.test", "nobody@d2.test", "bob@d0.test"];
+    let writing = Writing {
+        site: 0,
+        user: "ann",
+        recipients: to.iter().map(|text| Address::from_wire(text).unwrap()).collect(),
+        octets: 50_000,
+        number: 1,
+        release_after_seconds: 0,
+        withdraw_after_ms: None,
+    };
+    let happenings = vec![
+        (0, Happening::PowerCut { site, cut, for_ms: 3 * MINUTE_MS }),
+        (1_000, Happening::Write(writing)),
+        (5 * MINUTE_MS, Happening::Decide { site: 2, accept: true }),
+        (30 * MINUTE_MS, Happening::Read { site: 2 }),
+    ];
+    Plan { seed: 1, sites, weather: FAIR, happenings }
+}
+
+/// proves: STO-1, EXC-12
+#[test]
+fn the_power_may_go_at_any_durable_step() {
+    for site in 0..3 {
+        let mut steps = 0;
+        while cut(site, PowerCut { steps, after: false }) | cut(site, PowerCut { steps, after: true }) {
+            steps += 1;
+        }
+        println!("d{site}: {steps} durable steps");
+        assert!(steps >= 5, "d{site} has only {steps} durable steps");
+    }
+}
+
+/// Whether there is such a step.
+fn cut(site: usize, cut: PowerCut) -> bool {
+    let ended = testkit::run(&plan(site, cut), Arc::new(HouseDoors), true);
+    assert_eq!(ended.broken, [], "d{site}, {cut:?}: {:#?}", ended.story);
+    assert_eq!(ended.delivered, 3, "d{site}, {cut:?}: {:#?}", ended.story);
+    assert_eq!(
+        (ended.outcomes["accepted"], ended.outcomes["refused"]),
+        (3, 1),
+        "{cut:?}: {:#?}",
+        ended.story
+    );
+    let started = format!(" d{site}       starts");
+    ended.story.iter().filter(|line| line.ends_with(&started)).count() > 1
+}
