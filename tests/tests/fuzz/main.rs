@@ -59,6 +59,20 @@ mod tests {
         println!("{name}: {executions} executions");
     }
 
+    /// Writes the seeds where `WAXWING_FUZZ_CORPUS` says, for cargo-fuzz.
+    #[test]
+    #[ignore = "it writes files: scripts/fuzz asks for it"]
+    fn write_seeds() {
+        let corpus = std::env::var("WAXWING_FUZZ_CORPUS").unwrap();
+        for (name, _) in TARGETS {
+            let folder = Path::new(&corpus).join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            for (number, seed) in seeds(name).iter().enumerate() {
+                std::fs::write(folder.join(format!("seed-{number:04}")), seed).unwrap();
+            }
+        }
+    }
+
     macro_rules! one_test_for_each {
         ($($name:ident)*) => {
             $(#[test]
