@@ -42,8 +42,8 @@ pub(crate) fn cases(scene: &Scene) -> Vec<Case> {
     let begun = Sketch::new(scene, "content").with(6, uint(1)).offer();
     let content = vec![(0, uint(3)), (1, uint(1)), (2, uint(100))];
     of_fields("content", &begun, &content, &mut cases);
-    let body = vec![(0, uint(3)), (1, uint(4)), (2, uint(1)), (3, uint(0)), (4, uint(0)), (5, TRUE.to_vec())];
-    of_fields("a body", &begun, &body[..], &mut cases);
+    let body = [(0, uint(3)), (1, uint(4)), (2, uint(1)), (3, uint(0)), (4, uint(0)), (5, TRUE.to_vec())];
+    of_fields("a body", &begun, &body, &mut cases);
     cases
 }
 

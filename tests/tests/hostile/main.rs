@@ -19,6 +19,8 @@ mod requests;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
+mod server_cases;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod sketch;
