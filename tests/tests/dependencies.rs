@@ -21,9 +21,13 @@ const BANNED: [(&str, &str); 3] = [
 ];
 
 /// What is built in more than one version: the name, since when, and why that cannot be helped yet.
-const TWICE: [(&str, &str, &str); 4] = [
+const TWICE: [(&str, &str, &str); 8] = [
+    ("getrandom", "2026-11-22", "stateright 0.31, in tests only, has 0.3 by its rand"),
+    ("hashbrown", "2026-11-22", "stateright 0.31, in tests only, has 0.14 by its dashmap"),
     ("parking_lot", "2026-11-22", "sled 0.34.7, the last release of its line, has 0.11"),
     ("parking_lot_core", "2026-11-22", "with parking_lot"),
+    ("rand", "2026-11-22", "stateright 0.31, in tests only, has 0.9"),
+    ("rand_core", "2026-11-22", "with rand"),
     ("syn", "2026-11-22", "the makers of derive macros are moving from 2 to 3; built for the host only"),
     ("untrusted", "2026-11-22", "aws-lc-rs has 0.7, rustls-webpki has 0.9; 300 lines"),
 ];
