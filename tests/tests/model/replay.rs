@@ -18,9 +18,9 @@ use waxwing_tests::torture::Random;
 
 use super::world::{Action, Final, Message, Record, State, Verdict, Work, World, answer_to_cookie};
 
-const NOW: u64 = 1_800_000_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000_000;
 /// How long held recipients wait for a decision, in milliseconds.
-const HOLD_MS: u64 = 5 * 24 * 3600 * 1000;
+pub(crate) const HOLD_MS: u64 = 5 * 24 * 3600 * 1000;
 /// Walks in each world, and steps of each.
 const WALKS: u64 = 150;
 const STEPS: usize = 60;
@@ -122,7 +122,7 @@ fn view(state: &State) -> View {
 }
 
 /// One store for each node.
-struct Real {
+pub(crate) struct Real {
     world: World,
     letter: message::Message,
     disks: Vec<Memory>,
@@ -130,7 +130,7 @@ struct Real {
 }
 
 impl Real {
-    fn new(world: &World) -> Real {
+    pub(crate) fn new(world: &World) -> Real {
         let disks: Vec<Memory> = (0..world.nodes).map(|_| Memory::new()).collect();
         let stores = disks.iter().map(|disk| disk.open(Settings::default()).unwrap()).collect();
         let real = Real { world: *world, letter: letter("ann@n0.test", "Good morning\n"), disks, stores };
@@ -150,6 +150,11 @@ impl Real {
         real
     }
 
+    /// A store of a node, opened anew over the same disk.
+    pub(crate) fn open(&self, place: usize) -> Keeper<Memory> {
+        self.disks[place].open(Settings::default()).unwrap()
+    }
+
     fn step(&mut self, before: &State, after: &State, action: Action) {
         match action {
             // What is asked and lost is not in any store.
@@ -158,7 +163,7 @@ impl Real {
             Action::Commit(place, work) => self.commit(before, after, place, work),
             Action::Crash(place) => {
                 // Opened anew beside the old one, which is let go: the disk is the same.
-                self.stores[place] = self.disks[place].open(Settings::default()).unwrap();
+                self.stores[place] = self.open(place);
             }
             Action::Decide(recipient, accept) => self.decide(recipient, accept),
             Action::HoldsEnd => {
@@ -298,7 +303,7 @@ impl Real {
     }
 
     /// A claim of the leg that has this recipient, and its settlement.
-    fn settle(&self, place: usize, recipient: usize, outcome: Outcome) {
+    pub(crate) fn settle(&self, place: usize, recipient: usize, outcome: Outcome) {
         let store = &self.stores[place];
         let claims = block_on(store.claim(NOW, 1, 10, &[])).unwrap();
         for claim in claims {
@@ -350,7 +355,7 @@ impl Real {
         (nodes, mailboxes.collect())
     }
 
-    fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         self.letter.manifest().identity()
     }
 }
@@ -367,7 +372,7 @@ fn address(recipient: usize) -> Address {
     Address::from_wire(&format!("user-{recipient}@last.test")).unwrap()
 }
 
-fn domain(place: usize) -> Domain {
+pub(crate) fn domain(place: usize) -> Domain {
     Domain::from_wire(&format!("n{place}.test")).unwrap()
 }
 
@@ -387,7 +392,7 @@ fn cookie(place: usize, recipient: usize) -> Cookie {
     Cookie::from_bytes([(place * 16 + recipient + 1) as u8; 32])
 }
 
-fn pending(place: usize, recipient: usize) -> Disposition {
+pub(crate) fn pending(place: usize, recipient: usize) -> Disposition {
     Disposition::Pending {
         cookie: cookie(place, recipient),
         min_seconds: 60,
