@@ -21,6 +21,8 @@ const SENDERS: usize = 8;
 const RECEIVERS: usize = 3;
 /// How long nodes that have just been started may take to acknowledge a message.
 const UNDER_WAY_TIME: Duration = Duration::from_secs(60);
+/// What a sender waits between two messages where nothing else is said, in milliseconds, at most.
+const PAUSE_MS: u64 = 60;
 /// After how many messages a sender asks what became of the latest.
 const MESSAGES_PER_QUESTION: usize = 4;
 /// How many of the latest it asks about: as many as a page has.
@@ -55,6 +57,8 @@ pub struct Load {
     pub receivers: Vec<User>,
     /// What the senders know so far.
     pub ledger: Ledger,
+    /// Milliseconds from one message of a sender to the next, at most.
+    pub pause_ms: u64,
     active: watch::Sender<Option<usize>>,
     folder: PathBuf,
     seed: u64,
@@ -73,6 +77,7 @@ impl Load {
             senders,
             receivers,
             ledger: Ledger::default(),
+            pause_ms: PAUSE_MS,
             active: watch::channel(Some(SENDERS)).0,
             folder: world.folder().to_owned(),
             seed,
@@ -91,6 +96,7 @@ impl Load {
                 addresses: self.receivers.iter().map(|user| user.address.clone()).collect(),
                 folder: self.folder.clone(),
                 ledger: self.ledger.clone(),
+                pause_ms: self.pause_ms,
             };
             self.tasks.push(tokio::task::spawn_local(sender.send(self.active.subscribe())));
         }
@@ -229,6 +235,7 @@ struct Sender {
     addresses: Vec<Address>,
     folder: PathBuf,
     ledger: Ledger,
+    pause_ms: u64,
 }
 
 impl Sender {
@@ -253,7 +260,7 @@ impl Sender {
             if number % MESSAGES_PER_QUESTION == 0 {
                 self.ask(&mut session).await;
             }
-            tokio::time::sleep(Duration::from_millis(self.random.between(0, 60))).await;
+            tokio::time::sleep(Duration::from_millis(self.random.between(0, self.pause_ms))).await;
         }
         session.close().await;
         Ok(())
