@@ -33,14 +33,17 @@ const BANNED: [(&str, &str); 3] = [
 ];
 
 /// What is built in more than one version: the name, since when, and why that cannot be helped yet.
-const TWICE: [(&str, &str, &str); 9] = [
+const TWICE: [(&str, &str, &str); 12] = [
     ("arrayvec", "2026-11-22", "cddl, for one test, has pretty, which has 0.5"),
     ("base64", "2026-11-22", "cddl, for one test, has 0.22; pem has 0.23"),
-    ("hashbrown", "2026-11-22", "with indexmap"),
+    ("getrandom", "2026-11-22", "stateright 0.31, in tests only, has 0.3 by its rand"),
+    ("hashbrown", "2026-11-22", "with indexmap; stateright 0.31, in tests only, has 0.14 by its dashmap"),
     ("indexmap", "2026-11-22", "cddl, for one test, has abnf_to_pest, which has 1.9"),
     ("itertools", "2026-11-22", "cddl, for one test, has 0.15; its abnf_to_pest has 0.10"),
     ("parking_lot", "2026-11-22", "sled 0.34.7, the last release of its line, has 0.11"),
     ("parking_lot_core", "2026-11-22", "with parking_lot"),
+    ("rand", "2026-11-22", "stateright 0.31, in tests only, has 0.9"),
+    ("rand_core", "2026-11-22", "with rand"),
     ("syn", "2026-11-22", "the makers of derive macros are moving from 2 to 3; built for the host only"),
     ("untrusted", "2026-11-22", "aws-lc-rs has 0.7, rustls-webpki has 0.9; 300 lines"),
 ];

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::EngineConfig;
 use waxwing_tests::torture::{Disk, Load, Node, Random, Trouble, User, Volume, World, setting};
@@ -62,7 +62,7 @@ async fn a_store_that_was_not_finished_is_made_anew() -> Result<(), Trouble> {
             let mut disk = volume.disk("new", &data)?;
             world.south.start()?;
             // It is waited for the first trace of a store, so that the cut is not before it.
-            let begun = Instant::now();
+            let begun = tokio::time::Instant::now();
             while !data.join("store").exists() {
                 assert!(begun.elapsed() < STARTING_TIME, "{}", world.south.last_words());
                 std::thread::sleep(Duration::from_micros(200));

@@ -146,13 +146,26 @@ impl Node {
         self.settle_claim(&claim, ledger, identity).await;
     }
 
+    /// The time of a claim is over. What the next hop has under cookies is given up, and then asked about once more: after
+    /// that nothing there is open any more, so what it had accepted before is told as it is.
+    ///
     /// keeps: STA-10
     async fn expire_claim(&self, claim: &Claim, domain: &Domain, courier: &dyn Courier, ledger: &mut Ledger) {
-        let cookies: Vec<Cookie> = waiting(claim).map(|(_, cookie)| cookie).collect();
-        if !cookies.is_empty() {
-            courier.give_up(domain, &cookies).await;
-        }
         finish_all(claim, ledger, &Disposition::Expired);
+        let places: Vec<(u32, Cookie)> = waiting(claim).collect();
+        if places.is_empty() {
+            return;
+        }
+        let cookies: Vec<Cookie> = places.iter().map(|(_, cookie)| *cookie).collect();
+        courier.give_up(domain, &cookies).await;
+        let Ok(answers) = courier.inquire(domain, &cookies).await else { return };
+        for ((place, _), answer) in places.iter().zip(answers) {
+            if let Answered::Final(told @ (Disposition::Accepted | Disposition::Refused { .. })) = answer
+                && let Some((_, outcome)) = ledger.outcomes.iter_mut().find(|(known, _)| known == place)
+            {
+                *outcome = Outcome::Final(told);
+            }
+        }
     }
 
     /// Asks about the recipients for whom the next hop has given a cookie.

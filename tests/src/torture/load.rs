@@ -21,6 +21,8 @@ const SENDERS: usize = 8;
 const RECEIVERS: usize = 3;
 /// How long nodes that have just been started may take to acknowledge a message.
 const UNDER_WAY_TIME: Duration = Duration::from_secs(60);
+/// What a sender waits between two messages where nothing else is said, in milliseconds, at most.
+const PAUSE_MS: u64 = 60;
 /// After how many messages a sender asks what became of the latest.
 const MESSAGES_PER_QUESTION: usize = 4;
 /// How many of the latest it asks about: as many as a page has.
@@ -55,6 +57,8 @@ pub struct Load {
     pub receivers: Vec<User>,
     /// What the senders know so far.
     pub ledger: Ledger,
+    /// Milliseconds from one message of a sender to the next, at most.
+    pub pause_ms: u64,
     active: watch::Sender<Option<usize>>,
     folder: PathBuf,
     seed: u64,
@@ -73,6 +77,7 @@ impl Load {
             senders,
             receivers,
             ledger: Ledger::default(),
+            pause_ms: PAUSE_MS,
             active: watch::channel(Some(SENDERS)).0,
             folder: world.folder().to_owned(),
             seed,
@@ -91,6 +96,7 @@ impl Load {
                 addresses: self.receivers.iter().map(|user| user.address.clone()).collect(),
                 folder: self.folder.clone(),
                 ledger: self.ledger.clone(),
+                pause_ms: self.pause_ms,
             };
             self.tasks.push(tokio::task::spawn_local(sender.send(self.active.subscribe())));
         }
@@ -135,7 +141,9 @@ impl Load {
     /// # Errors
     /// Where that is not so.
     pub async fn check_settled(&self, limit: Duration) -> Result<(), Trouble> {
-        for (user, sent) in self.senders.iter().zip(self.ledger.borrow().iter()) {
+        // Taken for the while: nobody writes into it any more.
+        let ledger = self.ledger.take();
+        for (user, sent) in self.senders.iter().zip(&ledger) {
             let mut session = user.session().await?;
             let records = until(limit, "final dispositions", async || {
                 let records = statuses(&mut session).await?;
@@ -146,6 +154,7 @@ impl Load {
             session.close().await;
             check_records(sent, &records)?;
         }
+        self.ledger.replace(ledger);
         Ok(())
     }
 
@@ -155,7 +164,7 @@ impl Load {
     /// # Errors
     /// Where that is not so.
     pub async fn check_mailboxes(&self, world: &World) -> Result<(), Trouble> {
-        let ledger = self.ledger.borrow();
+        let ledger = self.ledger.take();
         let sent: Vec<&Sent> = ledger.iter().flatten().collect();
         let by_subject: BTreeMap<&str, &Sent> = sent.iter().map(|one| (one.subject.as_str(), *one)).collect();
         assert_eq!(by_subject.len(), sent.len(), "subjects are unique");
@@ -183,6 +192,7 @@ impl Load {
         );
         println!("{unacknowledged} mails of messages that were never acknowledged; {doubled} doubled");
         assert_eq!(doubled, 0, "an offer that was made again after a lost answer is the same submission");
+        self.ledger.replace(ledger);
         Ok(())
     }
 
@@ -229,6 +239,7 @@ struct Sender {
     addresses: Vec<Address>,
     folder: PathBuf,
     ledger: Ledger,
+    pause_ms: u64,
 }
 
 impl Sender {
@@ -253,7 +264,7 @@ impl Sender {
             if number % MESSAGES_PER_QUESTION == 0 {
                 self.ask(&mut session).await;
             }
-            tokio::time::sleep(Duration::from_millis(self.random.between(0, 60))).await;
+            tokio::time::sleep(Duration::from_millis(self.random.between(0, self.pause_ms))).await;
         }
         session.close().await;
         Ok(())

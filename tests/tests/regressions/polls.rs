@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Envelope, SecretKey};
 use node::{
-    Admitted, Answered, Clock, Consignment, Courier, DomainKey, Later, Next, Node, Offered, Report, Settings,
-    Trouble,
+    Admitted, Answered, Clock, Consignment, Courier, Later, Next, Node, Offered, Report, Settings, Trouble,
 };
 use storage::Origin;
 use testkit::clock::{Life, NodeClock, Shift, Timeline};
