@@ -10,18 +10,18 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, TableDefinition};
-use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View};
+use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View, guarded};
 
 /// The one table: keys carry the prefix of their own table.
 const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
 /// Octets of memory that redb uses for its cache.
 const CACHE_OCTETS: usize = 64 * 1024 * 1024;
 
-/// A redb database.
+/// A redb database. Over some damage redb panics; that is taken for the damage that it is, also where it is closed.
 #[derive(Debug)]
 pub struct Redb {
-    /// Compacting needs it alone; everything else shares it.
-    database: RwLock<Database>,
+    /// Compacting needs it alone; everything else shares it. There until it is dropped.
+    database: RwLock<Option<Database>>,
     /// Held while writing: redb would wait by itself, but compaction must not come in between.
     writing: Mutex<()>,
 }
@@ -38,43 +38,57 @@ impl Redb {
         if !file.exists() {
             make(file)?;
         }
-        let database = builder().open(file).map_err(failure)?;
-        Ok(Redb { database: RwLock::new(database), writing: Mutex::new(()) })
+        let database = guarded("redb", || builder().open(file).map_err(failure))?;
+        Ok(Redb { database: RwLock::new(Some(database)), writing: Mutex::new(()) })
     }
 
-    fn write(&self, batch: &Batch) -> Result<(), redb::Error> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+    fn shared<T>(&self, act: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, Error> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let mut transaction = database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        {
-            let mut table = transaction.open_table(PAIRS)?;
-            for (key, value) in batch.changes() {
-                match value {
-                    Some(value) => table.insert(key, value)?,
-                    None => table.remove(key)?,
-                };
-            }
+        let database = database.as_ref().ok_or(Error::Closed)?;
+        guarded("redb", || act(database).map_err(failure))
+    }
+
+    fn alone<T>(&self, act: impl FnOnce(&mut Database) -> Result<T, redb::Error>) -> Result<T, Error> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_mut().ok_or(Error::Closed)?;
+        guarded("redb", || act(database).map_err(failure))
+    }
+}
+
+impl Drop for Redb {
+    fn drop(&mut self) {
+        let database = self.database.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // There is nobody left to be told: what is wrong with the file is found when it is opened again.
+        let _ = guarded("redb", || {
+            drop(database);
+            Ok(())
+        });
+    }
+}
+
+fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    {
+        let mut table = transaction.open_table(PAIRS)?;
+        for (key, value) in batch.changes() {
+            match value {
+                Some(value) => table.insert(key, value)?,
+                None => table.remove(key)?,
+            };
         }
-        Ok(transaction.commit()?)
     }
+    Ok(transaction.commit()?)
+}
 
-    fn read(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, redb::Error> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let table = database.begin_read()?.open_table(PAIRS)?;
-        let mut pairs = Vec::new();
-        for pair in table.range::<&[u8]>(from..to)?.take(limit) {
-            let (key, value) = pair?;
-            pairs.push((key.value().to_vec(), value.value().to_vec()));
-        }
-        Ok(pairs)
+fn read(database: &Database, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, redb::Error> {
+    let table = database.begin_read()?.open_table(PAIRS)?;
+    let mut pairs = Vec::new();
+    for pair in table.range::<&[u8]>(from..to)?.take(limit) {
+        let (key, value) = pair?;
+        pairs.push((key.value().to_vec(), value.value().to_vec()));
     }
-
-    fn read_one(&self, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let table = database.begin_read()?.open_table(PAIRS)?;
-        Ok(table.get(key)?.map(|value| value.value().to_vec()))
-    }
+    Ok(pairs)
 }
 
 /// Opens the store of a node in this directory: the database in `store.redb`, the files of large parts beside it.
@@ -122,31 +136,36 @@ fn failure(error: impl Into<redb::Error>) -> Error {
 
 impl View for Redb {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.read_one(key).map_err(failure)
+        self.shared(|database| {
+            let table = database.begin_read()?.open_table(PAIRS)?;
+            Ok(table.get(key)?.map(|value| value.value().to_vec()))
+        })
     }
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-        if from >= to { Ok(Vec::new()) } else { self.read(from, to, limit).map_err(failure) }
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        self.shared(|database| read(database, from, to, limit))
     }
 }
 
 impl Engine for Redb {
     fn apply(&self, batch: &Batch) -> Result<(), Error> {
-        self.write(batch).map_err(failure)
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared(|database| write(database, batch))
     }
 
     fn check(&self) -> Result<Vec<String>, Error> {
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(match database.check_integrity() {
+        Ok(match self.alone(|database| Ok(database.check_integrity()?)) {
             Ok(true) => Vec::new(),
             Ok(false) => vec!["redb: the database was not sound and has been repaired".to_owned()],
-            Err(error) => vec![format!("redb: {error}")],
+            Err(error) => vec![error.to_string()],
         })
     }
 
     fn compact(&self) -> Result<(), Error> {
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        database.compact().map(|_| ()).map_err(failure)
+        self.alone(|database| Ok(database.compact().map(drop)?))
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use storage::limits::{KEY_OCTETS_MAX, VALUE_OCTETS_MAX};
-use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View};
+use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View, guarded};
 
 /// Octets of memory that sled uses for its cache. What a queue has in flight fits; the rest is read once.
 const CACHE_OCTETS: u64 = 64 * 1024 * 1024;
@@ -45,7 +45,7 @@ impl Sled {
     /// [`Error::Io`] where it cannot be opened, is in use by another process, or cannot be synced.
     pub fn open(directory: &Path) -> Result<Sled, Error> {
         let fresh = !directory.join("db").exists();
-        let tree = open_unlocked(directory)?;
+        let tree = guarded("sled", || open_unlocked(directory))?;
         let file = File::open(directory.join("db"))?;
         if fresh {
             tree.flush().map_err(failure)?;

@@ -48,6 +48,20 @@ pub trait Engine: View + Send + Sync + 'static {
     fn compact(&self) -> Result<(), Error>;
 }
 
+/// Does something with an engine that may panic over a damaged file, and takes its panic for what it is: damage.
+///
+/// # Errors
+/// What `act` says; [`Error::Damaged`] where it panics. After a panic in [`Engine::apply`] it is not known whether the batch
+/// is durable, as after any error there.
+pub fn guarded<T>(engine: &str, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // Nothing of ours is half done where an engine panics: the keeper writes no more after an error of a commit.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+        let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(Error::Damaged { key: format!("{engine}: {words}") })
+    })
+}
+
 /// Changes that belong together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -109,5 +123,17 @@ impl Batch {
         // A range whose start is past its end would panic.
         let to = to.max(from);
         self.changes.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(to)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_an_engine_is_damage() {
+        let good = guarded("e", || Ok(7));
+        let bad = guarded("e", || -> Result<(), Error> { panic!("{}", "a page is torn") });
+        assert_eq!((good, bad), (Ok(7), Err(Error::Damaged { key: "e: a page is torn".to_owned() })));
     }
 }

@@ -36,7 +36,7 @@ pub use acceptance::{
     Acceptance, Content, Effect, Intended, NewMessage, Origin, Receipt, StoredMessage, Supply,
 };
 pub use account::{AccountRecord, DeviceRecord};
-pub use engine::{Batch, Engine, Pair, View};
+pub use engine::{Batch, Engine, Pair, View, guarded};
 pub use error::{Error, Fault};
 pub use files::MemoryFiles;
 pub use journal::{

@@ -85,6 +85,7 @@ impl Courier for SimulatedCourier {
 
     fn give_up<'a>(&'a self, domain: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, ()> {
         Box::pin(async move {
+            self.scene.watch.let_go(cookies);
             // Nothing depends on whether it is heard.
             let _ = self.ask(domain, &Frame::GiveUp(cookies.to_vec())).await;
         })

@@ -186,6 +186,16 @@ impl Watch {
         }
     }
 
+    /// A node has given cookies up. It may ask once more what came before that (STA-10).
+    pub(crate) fn let_go(&self, cookies: &[Cookie]) {
+        let mut all = self.all();
+        for cookie in cookies {
+            if let Some(given) = all.cookies.get_mut(cookie.as_bytes()) {
+                given.min_seconds = 0;
+            }
+        }
+    }
+
     /// A node has answered about a cookie. What is final must not change.
     pub(crate) fn poll_answered(
         &self,

@@ -43,6 +43,7 @@ pub(crate) enum Told {
     Accepted,
     Refused(Code),
     Pending,
+    Deferred,
 }
 
 /// One rule broken, or kept where a reader might think that it is broken.
@@ -213,6 +214,7 @@ fn told_of(disposition: &Disposition) -> Told {
         Disposition::Accepted => Told::Accepted,
         Disposition::Refused { code, .. } => Told::Refused(*code),
         Disposition::Pending { .. } => Told::Pending,
+        Disposition::Deferred { .. } => Told::Deferred,
         other => panic!("{other:?}"),
     }
 }
