@@ -18,9 +18,9 @@ mod roots;
 pub use args::{
     AccountAddressCommand, AccountCommand, BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad,
     BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, EnrolArgs, GiveUpArgs,
-    Global, Invocation, LegChoice, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
-    MessageCommand, Moment, NodeAddress, NodeConfig, QueueCommand, QuickstartArgs, SendArgs, ServeArgs,
-    SignArgs, StatusArgs, StoreCommand, TraceArgs,
+    Global, InitArgs, Invocation, LegChoice, MailCommand, MailExportArgs, MailListArgs, MailReadArgs,
+    MailSelection, MessageCommand, Moment, NodeAddress, NodeConfig, QueueCommand, QuickstartArgs, SendArgs,
+    ServeArgs, SignArgs, StatusArgs, StoreCommand, TraceArgs,
 };
 
 pub use commands::{PeerIdentity, read_password};

@@ -24,8 +24,12 @@ pub const WAIT_POLL_MS_FIRST: u64 = 500;
 pub const WAIT_POLL_MS_MAX: u64 = 15_000;
 /// Status records that are searched for the first digits of an identity: months of one person's mail.
 pub const STATUS_SEARCH_MAX: usize = 2_000;
-/// Digits of an identity that are enough to search for: four of them name one message in 65,536.
-pub const IDENTITY_DIGITS_MIN: usize = 4;
+/// Digits of an identity that are enough to search for, as for operators.
+pub const IDENTITY_DIGITS_MIN: usize = control::limits::IDENTITY_DIGITS_MIN;
+/// Addresses that one command knows as those of correspondents.
+pub const CORRESPONDENTS_MAX: usize = 1_000;
+/// Messages before the one shown whose authors are looked up: each is one question to the node.
+pub const CORRESPONDENTS_SEARCH_MAX: u64 = 50;
 /// Octets that are read from a file at a time.
 pub const CHUNK_OCTETS: usize = 256 * 1024;
 /// Messages of a load that are made before its clock starts: some ten seconds of them, and about 100 MB.

@@ -6,7 +6,9 @@ pub const MESSAGE_OCTETS_MAX: usize = 8 * 1024 * 1024;
 pub const LIST_MAX: usize = 1_000;
 /// Connections to the socket at a time: a console, a few commands, a monitor.
 pub const CONNECTIONS_MAX: usize = 64;
-/// Hexadecimal digits of an identity: the store finds a message by all of them.
-pub const IDENTITY_DIGITS_MIN: usize = 64;
+/// First hexadecimal digits by which a message or a device is named: six of them name one in sixteen million.
+pub const IDENTITY_DIGITS_MIN: usize = 6;
+/// Those that begin with the same digits and are named in an answer: whoever sees three knows to type more digits.
+pub const ALIKE_MAX: usize = 3;
 /// Seconds in which an operator's request must be whole once it has begun.
 pub const READ_SECONDS_MAX: u64 = 10;

@@ -41,6 +41,20 @@ pub enum Request {
         /// The account.
         name: String,
     },
+    /// The enrolled devices of an account; answered by [`crate::Response::Devices`].
+    AccountDevices {
+        /// The account.
+        name: String,
+    },
+    /// A device is removed and refused from then on, on connections that live, too; answered by
+    /// [`crate::Response::Done`].
+    AccountDeviceRemove {
+        /// The account.
+        name: String,
+        /// The public key of the device, or at least [`crate::limits::IDENTITY_DIGITS_MIN`] of its first hexadecimal
+        /// digits where no other device of the account begins with them.
+        device: String,
+    },
     /// A further address of an account; answered by [`crate::Response::Done`].
     AccountAddressAdd {
         /// The account.
@@ -63,6 +77,11 @@ pub enum Request {
         after: Option<u64>,
         /// How many at the most.
         limit: u32,
+    },
+    /// What waits of one message; answered by [`crate::Response::Legs`].
+    QueueOf {
+        /// The message, as in [`Request::Trace`].
+        identity: String,
     },
     /// What waits, summed up by where it goes; answered by [`crate::Response::Lanes`].
     QueueLanes,
@@ -94,7 +113,8 @@ pub enum Request {
     },
     /// The envelopes of a message; answered by [`crate::Response::Envelopes`].
     Trace {
-        /// The identity of the message, in [`crate::limits::IDENTITY_DIGITS_MIN`] hexadecimal digits.
+        /// The identity of the message, or at least [`crate::limits::IDENTITY_DIGITS_MIN`] of its first hexadecimal
+        /// digits where no other message begins with them.
         identity: String,
     },
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].
@@ -115,6 +135,8 @@ pub enum Legs {
     Numbers(Vec<u64>),
     /// All that wait for this lane.
     Lane(String),
+    /// All of this message, named as in [`Request::Trace`].
+    Message(String),
 }
 
 /// A password on its way to the node; it is never printed.

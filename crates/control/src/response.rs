@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountView, EnvelopeView, FindingView, LaneView, LegView, PeerView, StatusView};
+use crate::{AccountView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, PeerView, StatusView};
 
 /// The answer to one [`crate::Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,11 @@ pub enum Response {
     Accounts {
         /// The accounts, by their names.
         accounts: Vec<AccountView>,
+    },
+    /// The devices of an account.
+    Devices {
+        /// The devices, in the order in which they were enrolled.
+        devices: Vec<DeviceView>,
     },
     /// A page of legs.
     Legs {

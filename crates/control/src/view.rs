@@ -208,7 +208,7 @@ pub struct FindingView {
 /// One open connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerView {
-    /// Who it is: a domain, an account, or `unknown`.
+    /// Who it is: a domain, an account as `account:NAME`, or `unknown` for a device that is not enrolled.
     pub name: String,
     /// Address and port.
     pub address: String,
@@ -216,6 +216,14 @@ pub struct PeerView {
     pub protocol: String,
     /// Whether it was opened by the peer.
     pub inbound: bool,
-    /// When it was opened.
+    /// When it was opened; of one that this node has opened, when it was used first.
     pub since_ms: u64,
+    /// The present estimate of the round trip time, in microseconds.
+    pub round_trip_us: u64,
+    /// Octets sent in UDP datagrams.
+    pub octets_sent: u64,
+    /// Octets received in UDP datagrams.
+    pub octets_received: u64,
+    /// Packets that were sent and are taken for lost.
+    pub packets_lost: u64,
 }

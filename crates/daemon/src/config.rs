@@ -296,9 +296,7 @@ impl Config {
     /// # Errors
     /// [`Error::File`] where they cannot be read, [`Error::Transport`] where they are not what they must be.
     pub fn host_key(&self) -> Result<transport::HostKey, Error> {
-        let key = zeroize::Zeroizing::new(files::read(&self.path(&self.tls.key))?);
-        let chain = files::read(&self.path(&self.tls.certificate))?;
-        Ok(transport::HostKey::from_pem(&key, &chain)?)
+        crate::running::host_key(self)
     }
 
     /// The pinned digests of peers.
@@ -354,7 +352,7 @@ impl Config {
     }
 }
 
-fn domain(name: &str) -> Result<Domain, Error> {
+pub(crate) fn domain(name: &str) -> Result<Domain, Error> {
     Domain::parse(name).map_err(|error| Error::Other(format!("{name:?} is not a domain: {error}")))
 }
 
@@ -409,6 +407,7 @@ mod tests {
         );
     }
 
+    /// proves: CLI-12
     #[test]
     fn secrets_are_for_their_owner_only() {
         use std::os::unix::fs::PermissionsExt;
@@ -418,5 +417,10 @@ mod tests {
         files::write_key(&path, &key).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(files::read_key(&path).unwrap().public(), key.public());
+        for mode in [0o640, 0o604] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let told = files::read_key(&path).unwrap_err().to_string();
+            assert!(told.ends_with(&format!("chmod 600 {}", path.display())), "{told}");
+        }
     }
 }

@@ -11,15 +11,14 @@ use data_encoding::HEXLOWER;
 use dns::waxkey::DomainKey;
 use dns::zones::{self, Zones};
 use message::SecretKey;
-use node::{Clock, Observer};
-use transport::{HostKey, KeyKind};
+use node::Observer;
+use transport::HostKey;
 
-use crate::clock::SystemClock;
 use crate::config::ActionConfig;
 use crate::config::{
     Config, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, RuleConfig, StoreConfig, Tls,
 };
-use crate::{Error, Running, files};
+use crate::{Error, Running, files, init};
 
 /// The selector of the keys of both domains.
 const SELECTOR: &str = "key1";
@@ -143,22 +142,11 @@ fn lay_out(folder: &Path, domain: &'static str) -> Result<Site, Error> {
     let folder = folder.join(domain);
     let (key_file, host_key, host_certificate) =
         (folder.join("domain.key"), folder.join("host.key"), folder.join("host.crt"));
-    let key = if key_file.exists() {
-        files::read_key(&key_file)?
-    } else {
-        let mut seed = [0; 32];
-        SystemClock.random(&mut seed);
-        let key = SecretKey::from_seed(&seed);
-        files::write_key(&key_file, &key)?;
-        key
-    };
+    let key = if key_file.exists() { files::read_key(&key_file)? } else { init::make_domain_key(&key_file)? };
     let host = if host_certificate.exists() {
-        HostKey::from_pem(&files::read(&host_key)?, &files::read(&host_certificate)?)?
+        HostKey::from_pem(&files::read_secret(&host_key)?, &files::read(&host_certificate)?)?
     } else {
-        let made = HostKey::generate(KeyKind::EcdsaP256, &[domain, &format!("host.{domain}")])?;
-        files::write_secret(&host_key, &made.key_pem())?;
-        files::write_public(&host_certificate, &made.chain_pem())?;
-        made
+        init::make_host_key(&host_key, &host_certificate, &[domain, &format!("host.{domain}")])?
     };
     let config_file = folder.join("node.toml");
     Ok(Site { domain, folder, config_file, pin: host.key_digest(), key })

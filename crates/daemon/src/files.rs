@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -24,6 +24,16 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
         });
     }
     fs::read_to_string(path).map_err(|error| Error::file(path, error))
+}
+
+/// Reads a file of text that nobody but its owner can read: the key of a domain or of the host. keeps: CLI-12
+pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let mode = fs::metadata(path).map_err(|error| Error::file(path, error))?.mode();
+    if mode & 0o077 != 0 {
+        let reason = format!("others can read this key; if nobody has, run: chmod 600 {}", path.display());
+        return Err(Error::Config { path: path.to_owned(), reason });
+    }
+    read(path).map(Zeroizing::new)
 }
 
 /// Writes a file that only its owner may read.
@@ -54,14 +64,15 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
 
 /// Reads the key of a domain: 64 hexadecimal digits of seed.
 pub(crate) fn read_key(path: &Path) -> Result<SecretKey, Error> {
-    let text = Zeroizing::new(read(path)?);
+    let text = read_secret(path)?;
     let seed =
         HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|octets| <[u8; 32]>::try_from(octets).ok());
     match seed.map(Zeroizing::new) {
         Some(seed) => Ok(SecretKey::from_seed(&seed)),
-        None => {
-            Err(Error::Config { path: path.to_owned(), reason: "is not 64 hexadecimal digits".to_owned() })
-        }
+        None => Err(Error::Config {
+            path: path.to_owned(),
+            reason: "is not a key of 64 hexadecimal digits".to_owned(),
+        }),
     }
 }
 

@@ -11,6 +11,7 @@ use storage::{EnvelopeId, MailUid, Origin};
 use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Roots, Session, Step};
 
 use crate::clock;
+use crate::peers::{Peers, Who};
 use crate::source::{StoreSource, supply};
 use crate::view::{cookie_answer, mailbox_entry, status_record};
 
@@ -21,6 +22,7 @@ pub(crate) struct Door {
     pub(crate) resolver: Arc<dyn dns::Resolver>,
     pub(crate) roots: Option<Roots>,
     pub(crate) settings: protocol::Settings,
+    pub(crate) peers: Arc<Peers>,
 }
 
 impl Handler for Door {
@@ -36,10 +38,12 @@ impl Handler for Door {
                         code: Code::AUTHENTICATION_FAILED,
                         text: "no domain is proved by the certificate shown".to_owned(),
                     })?;
+                    self.peers.note(link, Who::Domain(domain.to_string()), true);
                     peer_session(self.node.clone(), domain)
                 }
                 Alpn::Submission => {
                     let device = link.peer().and_then(Peer::ed25519_public_key);
+                    self.peers.note(link, Who::Device(device), true);
                     let network = network_of(link.remote_address().ip());
                     user_session(self.node.clone(), device, network)
                 }

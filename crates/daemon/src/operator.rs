@@ -1,11 +1,13 @@
 //! Answers the operator, on the control socket of a running node or for a store that no node runs on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use control::{
     Answer, Failure, FailureKind, Legs, ListenerView, Operator, QueueView, Request, Response, StatusView,
     StoreView,
 };
+use data_encoding::HEXLOWER;
 use message::Identity;
 use message::address::Address;
 use node::Node;
@@ -15,12 +17,14 @@ use transport::Server;
 
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::peers::Peers;
 use crate::view::{FINDINGS_MAX, account_view, envelope_view, finding_view, lane_view, leg_view};
 
 /// The operator's side of a running node.
 pub(crate) struct NodeOperator {
     local: LocalOperator,
     server: Server,
+    peers: Arc<Peers>,
     domains: Vec<String>,
     address: String,
     stop: watch::Sender<bool>,
@@ -40,6 +44,7 @@ impl NodeOperator {
     pub(crate) fn new(
         node: Node,
         server: Server,
+        peers: Arc<Peers>,
         config: &Config,
         stop: watch::Sender<bool>,
         since_ms: u64,
@@ -48,6 +53,7 @@ impl NodeOperator {
             domains: node.settings().domains.keys().map(ToString::to_string).collect(),
             local: LocalOperator::new(node, config),
             server,
+            peers,
             address: config.listen.address.to_string(),
             stop,
             since_ms,
@@ -73,6 +79,9 @@ impl Operator for NodeOperator {
         Box::pin(async move {
             let answer = match request {
                 Request::Status => self.status(),
+                Request::Peers => Ok(Response::Peers {
+                    peers: self.peers.views(&self.local.node, control::limits::LIST_MAX),
+                }),
                 Request::Shutdown => {
                     let stop = self.stop.clone();
                     tokio::spawn(async move {
@@ -156,12 +165,14 @@ impl LocalOperator {
                 self.store().remove_account(&name).await.map_err(failure)?;
                 Ok(Response::Done)
             }
+            Request::AccountDevices { name } => {
+                Ok(Response::Devices { devices: account_view(&self.account(&name)?).devices })
+            }
+            Request::AccountDeviceRemove { name, device } => self.remove_device(&name, &device).await,
             Request::StoreCheck | Request::StoreCompact => self.blocking(request).await,
-            Request::Peers => Err(Failure::new(
-                FailureKind::Unavailable,
-                "this version counts connections (`waxwing node`) and cannot list them",
-            )),
-            Request::Shutdown => Err(Failure::new(FailureKind::Unavailable, "no node runs here")),
+            Request::Peers | Request::Shutdown => {
+                Err(Failure::new(FailureKind::Unavailable, "no node runs here"))
+            }
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
         }
@@ -204,6 +215,17 @@ impl LocalOperator {
                     .collect::<Result<_, _>>()?;
                 Ok(Response::Legs { legs })
             }
+            Request::QueueOf { identity } => {
+                let legs = self.legs_of(&identity)?;
+                let found = legs.into_iter().map(|leg| {
+                    store
+                        .legs(None, leg.0.checked_sub(1).map(LegId), 1)
+                        .map(|found| found.into_iter().find(|one| one.id == leg))
+                });
+                let found = found.collect::<Result<Vec<_>, _>>().map_err(failure)?;
+                let views = found.iter().flatten().filter_map(|leg| self.leg(leg, false).transpose());
+                Ok(Response::Legs { legs: views.collect::<Result<_, _>>()? })
+            }
             Request::QueueLanes => {
                 let lanes = store.lanes(None, control::limits::LIST_MAX).map_err(failure)?;
                 Ok(Response::Lanes { lanes: lanes.iter().map(lane_view).collect() })
@@ -241,6 +263,7 @@ impl LocalOperator {
     async fn change<'a>(&'a self, legs: Legs, act: impl Fn(LegId) -> storage::Wait<'a, ()>) -> Answered {
         let numbers = match legs {
             Legs::Numbers(numbers) => numbers.into_iter().map(LegId).collect(),
+            Legs::Message(digits) => self.legs_of(&digits)?,
             Legs::Lane(name) => {
                 let lane = lane_of(&name)?;
                 let legs =
@@ -267,14 +290,8 @@ impl LocalOperator {
         Ok(Some(leg_view(leg, &envelope, &attempts)))
     }
 
-    fn trace(&self, identity: &str) -> Answered {
-        let identity = Identity::from_hex(&identity.to_ascii_lowercase()).map_err(|_| {
-            Failure::new(
-                FailureKind::Invalid,
-                "a message is named by the 64 hexadecimal digits of its identity",
-            )
-            .hint("`waxwing status --json` and `waxwing queue list --json` print them in full")
-        })?;
+    fn trace(&self, digits: &str) -> Answered {
+        let identity = self.identity(digits)?;
         let envelopes = self.store().envelopes_for(identity, control::limits::LIST_MAX).map_err(failure)?;
         if envelopes.is_empty() {
             return Err(Failure::new(FailureKind::NotFound, "nothing is known of this message here"));
@@ -284,6 +301,42 @@ impl LocalOperator {
             Ok(envelope_view(envelope, &attempts))
         };
         Ok(Response::Envelopes { envelopes: envelopes.iter().map(view).collect::<Result<_, Failure>>()? })
+    }
+
+    /// The message whose identity begins with these digits. keeps: CTL-5
+    fn identity(&self, digits: &str) -> Result<Identity, Failure> {
+        let hint = "`waxwing status` and `waxwing queue list` print the first digits";
+        let digits = digits_of(digits)?;
+        let bound = |fill: &str| {
+            let whole = format!("{digits}{}", fill.repeat(64 - digits.len()));
+            Identity::from_hex(&whole).map_err(|error| Failure::new(FailureKind::Invalid, error.to_string()))
+        };
+        let alike = control::limits::ALIKE_MAX;
+        let found = self.store().identities(bound("0")?, bound("f")?, alike).map_err(failure)?;
+        only(&digits, "message", found, ToString::to_string).map_err(|failure| failure.hint(hint))
+    }
+
+    /// The legs of a message, in the order of their numbers.
+    fn legs_of(&self, digits: &str) -> Result<Vec<LegId>, Failure> {
+        let identity = self.identity(digits)?;
+        let envelopes = self.store().envelopes_for(identity, control::limits::LIST_MAX).map_err(failure)?;
+        let recipients = envelopes.iter().flat_map(|envelope| &envelope.recipients);
+        Ok(recipients.filter_map(|one| one.leg).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// keeps: SUB-4, CTL-5
+    async fn remove_device(&self, name: &str, digits: &str) -> Answered {
+        let mut account = self.account(name)?;
+        let digits = digits_of(digits)?;
+        let key = |device: &storage::DeviceRecord| HEXLOWER.encode(&device.public_key);
+        let found: Vec<_> =
+            account.devices.iter().filter(|device| key(device).starts_with(&digits)).collect();
+        let gone = only(&digits, "device", found, |device| key(device))
+            .map_err(|failure| failure.hint(format!("`waxwing account devices {name}` lists them")))?
+            .public_key;
+        account.devices.retain(|device| device.public_key != gone);
+        self.store().put_account(account).await.map_err(failure)?;
+        Ok(Response::Done)
     }
 
     async fn blocking(&self, request: Request) -> Answered {
@@ -323,6 +376,34 @@ impl LocalOperator {
             .await
             .map(|()| Response::Done)
             .map_err(|(_, text)| Failure::new(FailureKind::Invalid, text))
+    }
+}
+
+/// The first digits of an identity or of a key, in lower case.
+fn digits_of(text: &str) -> Result<String, Failure> {
+    let least = control::limits::IDENTITY_DIGITS_MIN;
+    if (least..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let wrong = format!("{text:?} is not {least} or more of the first hexadecimal digits");
+    Err(Failure::new(FailureKind::Invalid, wrong))
+}
+
+/// The one that begins with the digits, of those that do.
+fn only<T>(digits: &str, what: &str, found: Vec<T>, word: impl Fn(&T) -> String) -> Result<T, Failure> {
+    let mut words: Vec<String> = found.iter().map(&word).collect();
+    match (found.into_iter().next(), words.len()) {
+        (Some(one), 1) => Ok(one),
+        (None, _) => Err(Failure::new(
+            FailureKind::NotFound,
+            format!("no {what} is known here that begins with {digits}"),
+        )),
+        (Some(_), count) => {
+            words.truncate(control::limits::ALIKE_MAX);
+            let more = if count >= control::limits::ALIKE_MAX { ", ..." } else { "" };
+            let text = format!("{digits} is ambiguous: {}{more}", words.join(", "));
+            Err(Failure::new(FailureKind::Conflict, text))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use protocol::{CookieAnswer, Frame, Item, Offer, OfferingEvent, Reader, Settings
 use transport::{Alpn, AskError, Expectation, Fault, Lease, Limits, Pace, Pool, Roots, Route};
 
 use crate::clock;
+use crate::peers::{Peers, Who};
 use crate::source::{StoreSource, supply};
 
 /// Carries mail to other nodes over QUIC.
@@ -22,6 +23,7 @@ pub(crate) struct ExchangeCourier {
     pub(crate) limits: Limits,
     pub(crate) pins: Arc<BTreeMap<Domain, [u8; 32]>>,
     pub(crate) roots: Option<Roots>,
+    pub(crate) peers: Arc<Peers>,
 }
 
 /// A connection to one of the hosts of a domain, and what was tried to get it.
@@ -137,7 +139,10 @@ impl ExchangeCourier {
             let host = format!("{}:{}", target.host, target.port);
             step("resolve", &format!("{domain} is served by {host}"));
             match self.connect(domain, &target).await {
-                Ok((lease, settings)) => return Ok(Reached { lease, host, settings }),
+                Ok((lease, settings)) => {
+                    self.peers.note(lease.link(), Who::Domain(domain.to_string()), false);
+                    return Ok(Reached { lease, host, settings });
+                }
                 Err(trouble) => {
                     step("connect", &words(&trouble));
                     note(tried, &host, "connect", &trouble);

@@ -8,13 +8,14 @@ use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
 use tokio::task::JoinSet;
-use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
+use transport::{Alpn, Client, HostKey, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
 use crate::inbound::Door;
 use crate::operator::NodeOperator;
 use crate::outbound::ExchangeCourier;
+use crate::peers::Peers;
 use crate::{Error, files};
 
 /// A node that runs. Dropping it ends it at once; [`Running::stop`] ends it in good order.
@@ -39,7 +40,7 @@ impl Running {
         let node = Node::new(settings, store, resolver.clone(), Arc::new(SystemClock), observer);
         let pins = Arc::new(config.pins()?);
         let roots = roots(&config.path(&config.tls.roots))?;
-        let key = config.host_key()?;
+        let key = host_key(config)?;
         let limits = Limits::default();
 
         let server = Server::bind(
@@ -49,20 +50,28 @@ impl Running {
             &limits,
         )?;
         let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
+        let peers = Arc::new(Peers::default());
         let door = Door {
             node: node.clone(),
             pins: pins.clone(),
             resolver: resolver.clone(),
             roots: roots.clone(),
             settings: protocol_settings(config),
+            peers: peers.clone(),
         };
-        let pool = Pool::with_listener(client, Arc::new(node.settled_listener()));
-        let courier = ExchangeCourier { resolver, pool, limits: limits.clone(), pins, roots };
+        let courier = ExchangeCourier {
+            resolver,
+            pool: Pool::with_listener(client, Arc::new(node.settled_listener())),
+            limits: limits.clone(),
+            pins,
+            roots,
+            peers: peers.clone(),
+        };
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
         let (stop, shutdown) = tokio::sync::watch::channel(false);
-        let operator = NodeOperator::new(node.clone(), server.clone(), config, stop, now_ms());
+        let operator = NodeOperator::new(node.clone(), server.clone(), peers, config, stop, now_ms());
 
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));
@@ -133,9 +142,22 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     let settings =
         storage::Settings { free_octets_floor: config.store.free_octets, ..storage::Settings::default() };
     let folder = store_folder(config);
-    Ok(match config.store.engine {
-        EngineConfig::Sled => Arc::new(storage_sled::open(&folder, settings)?),
-        EngineConfig::Redb => Arc::new(storage_redb::open(&folder, settings)?),
+    let opened: Result<Arc<dyn Store>, storage::Error> = match config.store.engine {
+        EngineConfig::Sled => {
+            storage_sled::open(&folder, settings).map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+        EngineConfig::Redb => {
+            storage_redb::open(&folder, settings).map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+    };
+    let socket = config.socket();
+    opened.map_err(|error| match std::os::unix::net::UnixStream::connect(&socket) {
+        Ok(_) => Error::Other(format!(
+            "a node runs on this store; ask it without --config, with --socket {}, or end it first with \
+             `waxwing shutdown`",
+            socket.display()
+        )),
+        Err(_) => error.into(),
     })
 }
 
@@ -145,7 +167,7 @@ pub(crate) fn store_folder(config: &Config) -> PathBuf {
 }
 
 /// Makes a folder that only its owner may open: the control socket is in it.
-fn make_private(folder: &Path) -> Result<(), Error> {
+pub(crate) fn make_private(folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -188,8 +210,15 @@ pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
     })
 }
 
+/// The key and the certificate by which a node shows itself.
+pub(crate) fn host_key(config: &Config) -> Result<HostKey, Error> {
+    let key = files::read_secret(&config.path(&config.tls.key))?;
+    let chain = files::read(&config.path(&config.tls.certificate))?;
+    Ok(HostKey::from_pem(&key, &chain)?)
+}
+
 /// The authorities in a file; `None` where there is no such file.
-fn roots(path: &Path) -> Result<Option<Roots>, Error> {
+pub(crate) fn roots(path: &Path) -> Result<Option<Roots>, Error> {
     if !path.exists() {
         return Ok(None);
     }

@@ -157,6 +157,10 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<EnvelopeRecord>, Error>;
 
+    /// Messages with envelopes, from the first to the last of these identities, in their order: who knows the first
+    /// digits of an identity finds it by them.
+    fn identities(&self, first: Identity, last: Identity, limit: usize) -> Result<Vec<Identity>, Error>;
+
     /// Envelopes of a message, the oldest first.
     fn envelopes_for(&self, identity: Identity, limit: usize) -> Result<Vec<EnvelopeRecord>, Error>;
 

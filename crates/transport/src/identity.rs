@@ -143,6 +143,12 @@ impl HostKey {
         self.0.key_digest
     }
 
+    /// The dNSName entries of the certificate, in lower case; at most [`CERTIFICATE_NAMES_MAX`].
+    pub fn names(&self) -> Vec<String> {
+        let parsed = self.chain().first().and_then(|first| webpki::EndEntityCert::try_from(first).ok());
+        parsed.map(|parsed| names(&parsed)).unwrap_or_default()
+    }
+
     /// What rustls signs with.
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         self.0.certified.clone()
@@ -170,6 +176,10 @@ impl fmt::Debug for HostKey {
     }
 }
 
+fn names(certificate: &webpki::EndEntityCert<'_>) -> Vec<String> {
+    certificate.valid_dns_names().take(CERTIFICATE_NAMES_MAX).map(str::to_ascii_lowercase).collect()
+}
+
 /// What a peer has proved in the handshake: that it holds the key of this certificate. Cheap to clone.
 ///
 /// Nothing else is implied: who that is follows from a pin, from DANE, or from [`Peer::web_pki_valid_for`].
@@ -191,8 +201,7 @@ impl Peer {
         let end_entity = chain.first().ok_or_else(|| malformed("the chain is empty"))?;
         let parsed = webpki::EndEntityCert::try_from(end_entity).map_err(malformed)?;
         let key_info = parsed.subject_public_key_info().to_vec();
-        let names =
-            parsed.valid_dns_names().take(CERTIFICATE_NAMES_MAX).map(str::to_ascii_lowercase).collect();
+        let names = names(&parsed);
         let key_digest = Sha256::digest(&key_info).into();
         Ok(Self(Arc::new(PeerInner { chain, key_info, key_digest, names })))
     }

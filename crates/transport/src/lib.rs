@@ -18,7 +18,9 @@ pub use drive::{
     AskError, ContentSink, Handler, Later, Listener, OfferSession, Reply, Session, Source, Step, ask, fetch,
     offer, serve,
 };
-pub use endpoint::{Accepted, Alpn, Client, Connected, Counts, Link, RecvStream, SendStream, Server};
+pub use endpoint::{
+    Accepted, Alpn, Client, Connected, Counts, Link, RecvStream, SendStream, Server, WeakLink,
+};
 pub use endpoint::{DEFAULT_PORT, ServerIdentity, Service, Socket};
 pub use error::{Code, Error, Fault};
 pub use identity::{HostKey, KeyKind, Peer, key_digest};

@@ -1,6 +1,7 @@
 //! The one binary: `waxwing` is the node, the user's program and the operator's commands.
 
 mod bench;
+mod config;
 mod keys;
 mod local;
 mod quickstart;
@@ -9,7 +10,7 @@ mod show;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cli::{Command, ConfigCommand, Hooks, Invocation};
+use cli::{Command, Hooks, Invocation};
 
 /// A message makes some hundred small allocations on several threads, and is freed on others.
 #[global_allocator]
@@ -44,20 +45,8 @@ async fn run(invocation: Invocation) -> ExitCode {
             }
             Err(error) => fail_to_start(&error),
         },
-        Command::Config(ConfigCommand::Show { config } | ConfigCommand::Check { config }) => {
-            match daemon::Config::read(config).and_then(|read| read.to_text()) {
-                Ok(text) if matches!(invocation.command, Command::Config(ConfigCommand::Show { .. })) => {
-                    print!("{text}");
-                    ExitCode::SUCCESS
-                }
-                Ok(_) => {
-                    println!("{} is in order", config.display());
-                    ExitCode::SUCCESS
-                }
-                Err(error) => fail_to_start(&error),
-            }
-        }
         Command::Bench(command) => bench::run(&invocation, command).await,
+        Command::Config(command) => config::run(command, invocation.global.json),
         _ => local::run(&invocation).await,
     }
 }

@@ -74,6 +74,104 @@ async fn an_operator_orders_the_queue() {
     assert!(matches!(unknown, Response::Failure(failure) if failure.kind == control::FailureKind::NotFound));
 }
 
+/// Both sides of a connection are listed, and whose device it is.
+#[tokio::test]
+async fn the_peers_that_are_connected_are_listed() {
+    let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let _bob = world.user(BOB).await;
+    let identity = alice.send(&letter("alice@north.test", "Who is there?"), &[BOB]).await;
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
+    let south = Client::connect(&world.data("south.test").join("control.sock")).await.unwrap();
+    for (mut client, peer, account, inbound) in [
+        (operator(&world).await, "south.test", "account:alice", false),
+        (south, "north.test", "account:bob", true),
+    ] {
+        let Response::Peers { peers } = ask(&mut client, Request::Peers).await else { panic!("no peers") };
+        let of = |name: &str| peers.iter().filter(|one| one.name == name).collect::<Vec<_>>();
+        let [user] = of(account)[..] else { panic!("{peers:?}") };
+        assert!(user.inbound && user.protocol == "submission" && user.octets_received > 0, "{user:?}");
+        let [other] = of(peer)[..] else { panic!("{peers:?}") };
+        assert_eq!((other.inbound, other.protocol.as_str()), (inbound, "exchange"));
+        assert!(other.round_trip_us > 0 && other.octets_sent > 1000, "{other:?}");
+        if !inbound {
+            assert_eq!(other.address, world.address("south.test").to_string());
+        }
+    }
+}
+
+/// Few digits name a message or a device; too few, unknown or ambiguous ones do not.
+///
+/// proves: CTL-5
+#[tokio::test]
+async fn a_message_is_named_by_its_first_digits() {
+    let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let _bob = world.user(BOB).await;
+    let identity = submit_later(&mut alice, "Named by its first digits").await.to_string();
+    let other = submit_later(&mut alice, "Another").await.to_string();
+    let mut client = operator(&world).await;
+    let prefix = identity[..6].to_uppercase();
+    let Response::Envelopes { envelopes } = ask(&mut client, Request::Trace { identity: prefix }).await
+    else {
+        panic!("no trace")
+    };
+    assert_eq!(envelopes[0].identity, identity);
+    let of = |identity: &str| Request::QueueOf { identity: identity.to_owned() };
+    let Response::Legs { legs } = ask(&mut client, of(&other[..8])).await else { panic!("no legs") };
+    assert_eq!(legs.iter().map(|leg| leg.identity.as_str()).collect::<Vec<_>>(), [&other]);
+    let hold = Request::QueueHold { legs: Legs::Message(other[..8].to_owned()) };
+    assert_eq!(ask(&mut client, hold).await, Response::Changed { count: 1 });
+    let Response::Legs { legs } = ask(&mut client, of(&other)).await else { panic!("no legs") };
+    assert_eq!(legs[0].state, "held");
+
+    let unknown = if identity.starts_with("123456") { "654321" } else { "123456" };
+    for (digits, kind) in [
+        (unknown, control::FailureKind::NotFound),
+        (&identity[..5], control::FailureKind::Invalid),
+        ("xyzxyz", control::FailureKind::Invalid),
+    ] {
+        let Response::Failure(failure) = ask(&mut client, of(digits)).await else { panic!("{digits}") };
+        assert_eq!(failure.kind, kind, "{digits}: {failure}");
+    }
+}
+
+/// A device that an operator removes is refused at once, on the connection that lives.
+///
+/// proves: SUB-4, CTL-5
+#[tokio::test]
+async fn a_removed_device_is_refused_at_once() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let mut client = operator(&world).await;
+    let list = || Request::AccountDevices { name: "alice".to_owned() };
+    let Response::Devices { devices } = ask(&mut client, list()).await else { panic!("no devices") };
+    let [device] = devices.try_into().unwrap();
+    // Two more, whose keys begin alike: none of them is removed by what they share.
+    let store = world.node("north.test").store();
+    let mut account = store.account("alice").unwrap().unwrap();
+    for last in [1, 2] {
+        let mut public_key = [0; 32];
+        public_key[31] = last;
+        let name = format!("made up {last}");
+        account.devices.push(storage::DeviceRecord { public_key, name, enrolled_at_ms: 0 });
+    }
+    store.put_account(account).await.unwrap();
+    let mut remove = async |device: &str| {
+        let device = device.to_owned();
+        ask(&mut client, Request::AccountDeviceRemove { name: "alice".to_owned(), device }).await
+    };
+    let Response::Failure(failure) = remove("00000000").await else { panic!("ambiguous") };
+    assert!(failure.text.starts_with("00000000 is ambiguous: 0000"), "{failure}");
+    assert!(alice.session.mailbox(0, 1).await.is_ok());
+    assert_eq!(remove(&device.public_key[..6]).await, Response::Done);
+    assert!(matches!(alice.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised(_))));
+    let gone = remove(&device.public_key).await;
+    assert!(matches!(gone, Response::Failure(failure) if failure.kind == control::FailureKind::NotFound));
+    let Response::Devices { devices } = ask(&mut client, list()).await else { panic!("no devices") };
+    assert_eq!(devices.len(), 2);
+}
+
 /// proves: STA-10
 #[tokio::test]
 async fn what_an_operator_removes_is_withdrawn() {

@@ -13,7 +13,7 @@ pub use bench::{
     BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad, BenchPeer, BenchPollArgs, BenchSubmitArgs,
 };
 pub use operator::{
-    AccountAddressCommand, AccountCommand, ConfigCommand, LegChoice, NodeConfig, QueueCommand,
+    AccountAddressCommand, AccountCommand, ConfigCommand, InitArgs, LegChoice, NodeConfig, QueueCommand,
     QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
 };
 pub use user::{
@@ -93,8 +93,9 @@ pub enum Color {
 pub enum Command {
     /// See it work: two nodes on this machine and a message between them
     ///
-    /// Makes two domains, a.test and b.test, with a node and an account each, under one folder, starts them on
-    /// loopback, sends a message from Ann to Bob and shows every step of its way. Nothing leaves this machine.
+    /// Makes two domains, north.test and south.test, each with a node, and a DNS server for both, under one folder,
+    /// starts them on loopback, sends a letter from Alice to Bob, to somebody who does not exist and to Carol, who
+    /// decides later, and shows every step of its way. Nothing leaves this machine.
     #[command(after_help = "Example:\n  waxwing quickstart --message letter.eml --once")]
     Quickstart(QuickstartArgs),
     /// Run a node
@@ -197,9 +198,13 @@ pub enum Command {
     Store(StoreCommand),
     /// The configuration of a node (operator)
     ///
-    /// `show` prints every setting as it holds, the defaults included, and the digests of the keys; `check` only says
-    /// what is wrong.
-    #[command(subcommand, after_help = "Example:\n  waxwing config check --config /etc/waxwing/waxwing.toml")]
+    /// `init` makes a new one with its keys; `show` prints every setting as it holds, the defaults included, the pin
+    /// and the DNS records; `check` only says what is wrong or missing.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing config init --domain north.test --dir node\n  \
+        waxwing config check --config /etc/waxwing/waxwing.toml"
+    )]
     Config(ConfigCommand),
     /// Load a node and measure it (operator)
     ///

@@ -1,8 +1,10 @@
 //! What operators type.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use message::address::Domain;
 
 /// `quickstart`.
 #[derive(Debug, Clone, Args)]
@@ -83,6 +85,27 @@ pub enum AccountCommand {
         #[command(flatten)]
         node: NodeConfig,
     },
+    /// List the enrolled devices of an account
+    #[command(after_help = "Example:\n  waxwing account devices ann")]
+    Devices {
+        /// The name of the account
+        name: String,
+        /// Whose store.
+        #[command(flatten)]
+        node: NodeConfig,
+    },
+    /// Remove a device: it is refused from then on, also where it is connected
+    #[command(after_help = "Example:\n  waxwing account remove-device ann 3f9c2a7e")]
+    RemoveDevice {
+        /// The name of the account
+        name: String,
+        /// The key of the device, or its first digits, six or more, as `account devices` prints them
+        #[arg(value_name = "KEY")]
+        device: String,
+        /// Whose store.
+        #[command(flatten)]
+        node: NodeConfig,
+    },
     /// Add or remove an address of an account
     #[command(subcommand, after_help = "Example:\n  waxwing account address add ann sales@a.test")]
     Address(AccountAddressCommand),
@@ -121,6 +144,8 @@ impl AccountCommand {
             | AccountCommand::List { node }
             | AccountCommand::Remove { node, .. }
             | AccountCommand::Password { node, .. }
+            | AccountCommand::Devices { node, .. }
+            | AccountCommand::RemoveDevice { node, .. }
             | AccountCommand::Address(
                 AccountAddressCommand::Add { node, .. } | AccountAddressCommand::Remove { node, .. },
             ) => node,
@@ -138,8 +163,11 @@ pub enum QueueCommand {
     )]
     List {
         /// Sum up by lane
-        #[arg(long, conflicts_with_all = ["lane", "after"])]
+        #[arg(long, conflicts_with_all = ["lane", "after", "message"])]
         lanes: bool,
+        /// Only what waits of this message: its identity, or its first digits, six or more
+        #[arg(long, value_name = "ID", conflicts_with_all = ["lane", "after"])]
+        message: Option<String>,
         /// Only what waits for this lane
         #[arg(long, value_name = "LANE")]
         lane: Option<String>,
@@ -182,12 +210,15 @@ pub struct LegChoice {
     /// All that wait for this lane
     #[arg(long, value_name = "LANE")]
     pub lane: Option<String>,
+    /// All of this message: its identity, or its first digits, six or more
+    #[arg(long, value_name = "ID")]
+    pub message: Option<String>,
 }
 
 /// `trace`.
 #[derive(Debug, Clone, Args)]
 pub struct TraceArgs {
-    /// The identity of the message, 64 hexadecimal digits; `waxwing status --json` prints them
+    /// The identity of the message, or its first digits, six or more, as `waxwing status` prints them
     #[arg(value_name = "ID")]
     pub identity: String,
 }
@@ -233,17 +264,52 @@ impl StoreCommand {
     }
 }
 
+/// `config init`.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// The domain whose mail the node keeps
+    #[arg(long, value_parser = super::value::domain)]
+    pub domain: Domain,
+    /// The folder for the files; it is made where it is missing
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// The name of the host, as it stands in the DNS [default: mx.DOMAIN]
+    #[arg(long, value_name = "NAME", value_parser = super::value::domain)]
+    pub host: Option<Domain>,
+    /// Where the node listens, UDP; without it on this machine alone
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = loopback())]
+    pub listen: SocketAddr,
+    /// The folder for the store and the control socket; relative to the folder of the files
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// The selector under which the domain's key is published
+    #[arg(long, value_name = "NAME", default_value = "key1")]
+    pub selector: String,
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], transport::DEFAULT_PORT))
+}
+
 /// `config`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
-    /// Print every setting as it holds, and the digests of the keys
+    /// Make all that a new node needs: configuration, keys, certificate
+    ///
+    /// Writes waxwing.toml, domain.key, host.key and host.crt into a folder, for their owner alone, and prints the DNS
+    /// records to publish and the commands that come next. It overwrites nothing. The certificate is signed by itself,
+    /// which is enough for peers that know the node by a pin or by a TLSA record.
+    #[command(after_help = "Example:\n  waxwing config init --domain north.test --dir /etc/waxwing \\\n    \
+        --data /var/lib/waxwing --listen '[::]:7625'")]
+    Init(InitArgs),
+    /// Print every setting as it holds, the pin, and the DNS records to publish
     #[command(after_help = "Example:\n  waxwing config show --config waxwing.toml")]
     Show {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Say what is wrong with a configuration
+    /// Say what is wrong with a configuration, and what is missing
     #[command(after_help = "Example:\n  waxwing config check --config waxwing.toml")]
     Check {
         /// The configuration

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use message::PublicKey;
-use message::address::Address;
+use message::address::{Address, Domain};
 
 /// Where a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,11 @@ impl FromStr for Moment {
 /// An address, as `message` reads it.
 pub(super) fn address(text: &str) -> Result<Address, String> {
     Address::parse(text).map_err(|error| error.to_string())
+}
+
+/// A domain, in Unicode or as it is on the wire.
+pub(super) fn domain(text: &str) -> Result<Domain, String> {
+    Domain::parse(text).map_err(|error| error.to_string())
 }
 
 /// 32 octets in hexadecimal digits; colons between octets, as other tools print them, are allowed.

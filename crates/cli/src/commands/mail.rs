@@ -8,18 +8,20 @@ use protocol::MailboxEntry;
 use serde::Serialize;
 
 use super::files::{self, Draft};
+use super::lookalike::{self, Correspondents};
 use super::view::{SealObject, print_header, seal_words, tree, walk};
 use super::{End, open_session};
 use crate::client::{Fetched, Incoming, Session, WaxWriter};
-use crate::limits::SHOWN_OCTETS_MAX;
+use crate::limits::{CORRESPONDENTS_SEARCH_MAX, SHOWN_OCTETS_MAX};
 use crate::output::{FAINT, GOOD, Output, STRONG, WAITING, clean, clean_lines, paint, time};
 use crate::{Error, Global, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection};
 
 pub(super) async fn mail(global: &Global, command: &MailCommand, output: &mut Output) -> Result<End, Error> {
-    let (_, mut session) = open_session(global).await?;
+    let (profile, mut session) = open_session(global).await?;
+    let known = Correspondents::new(profile.address);
     let end = match command {
-        MailCommand::List(arguments) => list(&mut session, arguments, output).await,
-        MailCommand::Read(arguments) => read(&mut session, arguments, output).await,
+        MailCommand::List(arguments) => list(&mut session, known, arguments, output).await,
+        MailCommand::Read(arguments) => read(&mut session, known, arguments, output).await,
         MailCommand::Export(arguments) => export(&mut session, arguments, output).await,
     };
     session.close().await;
@@ -36,6 +38,8 @@ struct EntryObject {
     seen: bool,
     from: Option<String>,
     subject: Option<String>,
+    /// What is to be said of the address in From, one sentence each.
+    warnings: Vec<String>,
     seals: Vec<SealWordsObject>,
 }
 
@@ -47,7 +51,7 @@ struct SealWordsObject {
 }
 
 impl EntryObject {
-    fn new(entry: &MailboxEntry, fetched: Option<&Fetched>) -> EntryObject {
+    fn new(entry: &MailboxEntry, fetched: Option<&Fetched>, known: &Correspondents) -> EntryObject {
         let headers = fetched.and_then(|fetched| fetched.headers.as_ref());
         let field = |name| {
             headers
@@ -68,13 +72,20 @@ impl EntryObject {
             seen: entry.seen,
             from: field("From"),
             subject: field("Subject"),
+            warnings: headers.map(|headers| known.warnings(headers.message())).unwrap_or_default(),
             seals: seals.collect(),
         }
     }
 }
 
-async fn list(session: &mut Session, arguments: &MailListArgs, output: &mut Output) -> Result<End, Error> {
+async fn list(
+    session: &mut Session,
+    mut known: Correspondents,
+    arguments: &MailListArgs,
+    output: &mut Output,
+) -> Result<End, Error> {
     let mut after = arguments.after;
+    learn_before(session, after.saturating_add(1), &mut known).await?;
     let mut left = arguments.limit;
     while left > 0 {
         let entries = session.mailbox(after, left).await?;
@@ -89,7 +100,10 @@ async fn list(session: &mut Session, arguments: &MailListArgs, output: &mut Outp
             left -= 1;
             // A message whose headers cannot be had is listed all the same.
             let fetched = fetch(session, entry.identity, Selection::Headers).await.ok();
-            print_entry(entry, fetched.as_ref(), output)?;
+            print_entry(entry, &EntryObject::new(entry, fetched.as_ref(), &known), output)?;
+            if let Some(headers) = fetched.as_ref().and_then(|fetched| fetched.headers.as_ref()) {
+                known.learn(headers.message());
+            }
         }
     }
     if after == arguments.after && !output.is_json() {
@@ -98,17 +112,34 @@ async fn list(session: &mut Session, arguments: &MailListArgs, output: &mut Outp
     Ok(End::Good)
 }
 
-fn print_entry(entry: &MailboxEntry, fetched: Option<&Fetched>, output: &mut Output) -> Result<(), Error> {
-    let object = EntryObject::new(entry, fetched);
+/// Learns who has written the messages before this number, the latest of them.
+async fn learn_before(session: &mut Session, number: u64, known: &mut Correspondents) -> Result<(), Error> {
+    let after = number.saturating_sub(CORRESPONDENTS_SEARCH_MAX + 1);
+    if number <= 1 {
+        return Ok(());
+    }
+    let entries = session.mailbox(after, CORRESPONDENTS_SEARCH_MAX).await?;
+    for entry in entries.iter().take_while(|entry| entry.number < number) {
+        if let Ok(fetched) = fetch(session, entry.identity, Selection::Headers).await
+            && let Some(headers) = fetched.headers
+        {
+            known.learn(headers.message());
+        }
+    }
+    Ok(())
+}
+
+fn print_entry(entry: &MailboxEntry, object: &EntryObject, output: &mut Output) -> Result<(), Error> {
     if output.is_json() {
-        return output.object(&object);
+        return output.object(object);
     }
     let style = if entry.seen { FAINT } else { STRONG };
-    let from = object.from.unwrap_or(object.origin);
-    let subject = object.subject.unwrap_or_else(|| "(no subject)".to_owned());
+    let from = object.from.as_ref().unwrap_or(&object.origin);
+    let subject = object.subject.as_deref().unwrap_or("(no subject)");
     let number = paint(style, &format!("{:>5}", entry.number));
-    output.line(&format!("{number}  {}  {}", paint(FAINT, &time(entry.at_ms)), clean(&from)))?;
-    output.line(&format!("       {}  {}", paint(style, &clean(&subject)), seal_words(&entry.seals)))
+    output.line(&format!("{number}  {}  {}", paint(FAINT, &time(entry.at_ms)), clean(from)))?;
+    output.line(&format!("       {}  {}", paint(style, &clean(subject)), seal_words(&entry.seals)))?;
+    lookalike::print(&object.warnings, "       ", output)
 }
 
 /// Fetches into memory.
@@ -127,7 +158,12 @@ async fn entry(session: &mut Session, number: u64) -> Result<MailboxEntry, Error
     entries.into_iter().find(|entry| entry.number == number).ok_or_else(missing)
 }
 
-async fn read(session: &mut Session, arguments: &MailReadArgs, output: &mut Output) -> Result<End, Error> {
+async fn read(
+    session: &mut Session,
+    mut known: Correspondents,
+    arguments: &MailReadArgs,
+    output: &mut Output,
+) -> Result<End, Error> {
     let entry = entry(session, arguments.number).await?;
     if let Some(part) = arguments.part {
         return read_part(session, &entry, part, output).await;
@@ -139,9 +175,12 @@ async fn read(session: &mut Session, arguments: &MailReadArgs, output: &mut Outp
         MailSelection::All => Selection::All,
     };
     let fetched = fetch(session, entry.identity, selection).await?;
+    learn_before(session, entry.number, &mut known).await?;
+    let object = EntryObject::new(&entry, Some(&fetched), &known);
     if output.is_json() {
-        output.object(&ReadObject::new(&entry, &fetched))?;
+        output.object(&ReadObject::new(object, &fetched))?;
     } else {
+        lookalike::print(&object.warnings, "", output)?;
         print_message(&entry, &fetched, arguments.selection, output)?;
     }
     Ok(End::Good)
@@ -166,7 +205,7 @@ struct PartObject {
 }
 
 impl ReadObject {
-    fn new(entry: &MailboxEntry, fetched: &Fetched) -> ReadObject {
+    fn new(entry: EntryObject, fetched: &Fetched) -> ReadObject {
         let header = fetched.headers.as_ref().map(|headers| headers.message().octets());
         let mut parts = Vec::new();
         if let Some(manifest) = &fetched.manifest {
@@ -181,11 +220,7 @@ impl ReadObject {
                 });
             });
         }
-        ReadObject {
-            entry: EntryObject::new(entry, Some(fetched)),
-            header: header.map(|octets| String::from_utf8_lossy(octets).into_owned()),
-            parts,
-        }
+        ReadObject { entry, header: header.map(|octets| String::from_utf8_lossy(octets).into_owned()), parts }
     }
 }
 

@@ -7,6 +7,7 @@ use message::{Limits, Message, PublicKey, Seal};
 use serde::Serialize;
 use translate::{ExportOptions, Note};
 
+use super::lookalike::{self, Correspondents};
 use super::view::{SealObject, key_name, print_header, tree, walk};
 use super::{End, files, sign};
 use crate::client::{Outgoing, WaxWriter};
@@ -30,6 +31,9 @@ pub(super) async fn message(
 struct Shown {
     id: String,
     octets: u64,
+    from: Option<String>,
+    /// What is to be said of the address in From, one sentence each.
+    warnings: Vec<String>,
     parts: Vec<PartObject>,
     seals: Vec<SealObject>,
 }
@@ -60,13 +64,18 @@ fn show(path: &Path, output: &mut Output) -> Result<End, Error> {
         });
     });
     let octets = manifest.message_octets();
+    let header = message.headers().message();
+    let warnings = Correspondents::default().warnings(header);
     if output.is_json() {
-        output.object(&Shown { id: message.identity().to_string(), octets, parts, seals })?;
+        let from = header.first("From").map(|field| field.value().trim().to_owned());
+        let id = message.identity().to_string();
+        output.object(&Shown { id, octets, from, warnings, parts, seals })?;
         return Ok(End::Good);
     }
     output.line(&format!("{} {}", paint(STRONG, "identity"), message.identity()))?;
     output.line(&format!("{} {}", paint(STRONG, "size"), size(octets)))?;
     print_header(message.headers(), output)?;
+    lookalike::print(&warnings, "", output)?;
     for (line, part) in tree(manifest, Some(message.headers())).iter().zip(&parts) {
         let digest = part.digest.as_deref().and_then(|digest| digest.get(..16)).unwrap_or_default();
         output.line(&format!("{line}  {}", paint(FAINT, digest)))?;

@@ -4,6 +4,7 @@ mod bench;
 mod enrol;
 mod files;
 mod generate;
+mod lookalike;
 mod mail;
 mod message;
 mod operator;

@@ -90,14 +90,9 @@ async fn accounts(asked: &mut Asked<'_>, output: &mut Output) -> Result<(), Erro
 fn requests(command: &Command) -> Result<Vec<Request>, Error> {
     Ok(match command {
         Command::Account(command) => vec![account(command)?],
-        Command::Queue(command) => vec![queue(command)],
+        Command::Queue(command) => vec![queue(command)?],
         Command::Trace(arguments) => {
-            let identity = arguments.identity.to_ascii_lowercase();
-            let digits = control::limits::IDENTITY_DIGITS_MIN;
-            if identity.len() != digits || !identity.bytes().all(|c| c.is_ascii_hexdigit()) {
-                return Err(Error::usage(format!("an identity is given by its {digits} hexadecimal digits")));
-            }
-            vec![Request::Trace { identity }]
+            vec![Request::Trace { identity: digits(&arguments.identity)? }]
         }
         Command::Node { peers: false } => vec![Request::Status],
         Command::Node { peers: true } => vec![Request::Status, Request::Peers],
@@ -125,6 +120,10 @@ fn account(command: &AccountCommand) -> Result<Request, Error> {
             let password = read_password(password_file.as_deref(), &prompt, true)?;
             Request::AccountPassword { name, password }
         }
+        AccountCommand::Devices { name, .. } => Request::AccountDevices { name },
+        AccountCommand::RemoveDevice { name, device, .. } => {
+            Request::AccountDeviceRemove { name, device: digits(&device)? }
+        }
         AccountCommand::Address(AccountAddressCommand::Add { name, address, .. }) => {
             Request::AccountAddressAdd { name, address: checked_one(&address)? }
         }
@@ -146,25 +145,36 @@ fn checked_one(address: &str) -> Result<String, Error> {
     }
 }
 
-fn queue(command: &QueueCommand) -> Request {
-    match command {
+/// The first digits of an identity or of a key.
+fn digits(text: &str) -> Result<String, Error> {
+    let least = control::limits::IDENTITY_DIGITS_MIN;
+    if (least..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(Error::usage(format!("`{text}`: give {least} or more of the first hexadecimal digits")))
+}
+
+fn queue(command: &QueueCommand) -> Result<Request, Error> {
+    Ok(match command {
         QueueCommand::List { lanes: true, .. } => Request::QueueLanes,
+        QueueCommand::List { message: Some(message), .. } => Request::QueueOf { identity: digits(message)? },
         QueueCommand::List { lane, after, limit, .. } => {
             Request::QueueList { lane: lane.clone(), after: *after, limit: *limit }
         }
         QueueCommand::Show { leg } => Request::QueueShow { leg: *leg },
-        QueueCommand::Retry(choice) => Request::QueueRetry { legs: legs(choice) },
-        QueueCommand::Hold(choice) => Request::QueueHold { legs: legs(choice) },
-        QueueCommand::Release(choice) => Request::QueueRelease { legs: legs(choice) },
-        QueueCommand::Remove(choice) => Request::QueueRemove { legs: legs(choice) },
-    }
+        QueueCommand::Retry(choice) => Request::QueueRetry { legs: legs(choice)? },
+        QueueCommand::Hold(choice) => Request::QueueHold { legs: legs(choice)? },
+        QueueCommand::Release(choice) => Request::QueueRelease { legs: legs(choice)? },
+        QueueCommand::Remove(choice) => Request::QueueRemove { legs: legs(choice)? },
+    })
 }
 
-fn legs(choice: &LegChoice) -> Legs {
-    match &choice.lane {
-        Some(lane) => Legs::Lane(lane.clone()),
-        None => Legs::Numbers(choice.legs.clone()),
-    }
+fn legs(choice: &LegChoice) -> Result<Legs, Error> {
+    Ok(match (&choice.lane, &choice.message) {
+        (Some(lane), _) => Legs::Lane(lane.clone()),
+        (None, Some(message)) => Legs::Message(digits(message)?),
+        (None, None) => Legs::Numbers(choice.legs.clone()),
+    })
 }
 
 #[cfg(test)]
@@ -198,8 +208,23 @@ mod tests {
         check("waxwing queue show 9", Ok(Request::QueueShow { leg: 9 }));
         let whole = format!("waxwing trace {}", "ABCDEF01".repeat(8));
         check(&whole, Ok(Request::Trace { identity: "abcdef01".repeat(8) }));
-        check("waxwing trace abcdef0", Err(2));
+        check("waxwing trace ABCDEF", Ok(Request::Trace { identity: "abcdef".to_owned() }));
+        check("waxwing trace abcde", Err(2));
         check("waxwing trace abcdefgh", Err(2));
+        check(&format!("{whole}0"), Err(2));
+        let message = || "0123ab".to_owned();
+        check("waxwing queue list --message 0123AB", Ok(Request::QueueOf { identity: message() }));
+        check(
+            "waxwing queue hold --message 0123ab",
+            Ok(Request::QueueHold { legs: Legs::Message(message()) }),
+        );
+        let name = || "ann".to_owned();
+        check("waxwing account devices ann", Ok(Request::AccountDevices { name: name() }));
+        check(
+            "waxwing account remove-device ann 0123ab",
+            Ok(Request::AccountDeviceRemove { name: name(), device: message() }),
+        );
+        check("waxwing account remove-device ann 0123", Err(2));
         check(
             "waxwing account add ann --address ann@BÜCHER.test --no-password",
             Ok(Request::AccountAdd {

@@ -167,9 +167,8 @@ async fn search(session: &mut Session, digits: &str) -> Result<Identity, Error> 
         for record in records.iter().filter(|record| record.identity.to_string().starts_with(digits)) {
             match found {
                 Some(other) if other != record.identity => {
-                    return Err(Error::usage(format!(
-                        "several messages begin with {digits}: give more digits"
-                    )));
+                    let text = format!("{digits} is ambiguous: {other}, {}", record.identity);
+                    return Err(Error::Usage { text, hint: Some("give more digits".to_owned()) });
                 }
                 _ => found = Some(record.identity),
             }
@@ -179,7 +178,7 @@ async fn search(session: &mut Session, digits: &str) -> Result<Identity, Error> 
 }
 
 fn not_found(digits: &str) -> Error {
-    Error::NotFound(format!("you sent no message {digits} that your node still knows"))
+    Error::NotFound(format!("you sent no message that begins with {digits} and that your node still knows"))
 }
 
 #[derive(Serialize)]

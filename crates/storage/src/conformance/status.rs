@@ -1,6 +1,6 @@
 //! Cookies, the journal, listings, accounts.
 
-use message::Cookie;
+use message::{Cookie, Identity};
 
 use super::Open;
 use super::fixture::*;
@@ -58,6 +58,14 @@ pub(super) fn envelopes_are_listed(open: &Open) {
     assert_eq!(ids(store.envelopes_of("ann", Some(newest[1]), 2).unwrap()), [sent[2].0, sent[1].0]);
     assert_eq!(ids(store.envelopes_of("eve", None, 2).unwrap()), []);
     assert_eq!(ids(store.envelopes_for(sent[0].1, 10).unwrap()), [sent[0].0, sent[2].0, sent[4].0]);
+    // Each message once, however many envelopes it has, and from the first to the last, both included.
+    let mut both = [sent[0].1, sent[1].1];
+    both.sort_unstable_by_key(|identity| *identity.as_bytes());
+    let all = (Identity::from_bytes([0; 32]), Identity::from_bytes([255; 32]));
+    assert_eq!(store.identities(all.0, all.1, 10).unwrap(), both);
+    assert_eq!(store.identities(all.0, all.1, 1).unwrap(), both[..1]);
+    assert_eq!(store.identities(both[0], both[0], 10).unwrap(), both[..1]);
+    assert_eq!(store.identities(both[1], all.1, 10).unwrap(), both[1..]);
 }
 
 pub(super) fn accounts_are_found_by_their_ways(open: &Open) {

@@ -426,7 +426,7 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::Files;
+    use crate::files::MemoryFiles;
     use crate::{Batch, Keeper, Memory, Settings, Store};
 
     /// An engine of which one table cannot be read.
@@ -466,9 +466,8 @@ mod tests {
         let mut damage = Batch::default();
         damage.put(key::leg(LegId(7)), b"nothing of ours".to_vec());
         engine.apply(&damage).unwrap();
-        let store =
-            Keeper::open_with(engine, Files::in_memory(std::sync::Arc::default()), Settings::default())
-                .unwrap();
+        let files = Files::in_memory(MemoryFiles::new());
+        let store = Keeper::open_with(engine, files, Settings::default()).unwrap();
         let mut found = Vec::new();
         store.check(&mut |finding| found.push((finding.kind, finding.key))).unwrap();
         let expected = [

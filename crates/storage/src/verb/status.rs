@@ -1,6 +1,6 @@
 //! Envelopes, their journal and the cookies given out for them.
 
-use message::{Cookie, Disposition};
+use message::{Cookie, Disposition, Identity};
 
 use super::content::let_go;
 use super::{cut, list, load};
@@ -23,6 +23,29 @@ pub(crate) fn load_envelope(view: &dyn View, id: EnvelopeId) -> Result<Option<En
         }
     }
     Err(Error::Damaged { key: key::readable(&prefix) })
+}
+
+/// The messages that have envelopes, from `first` to `last`: one step for each, however many envelopes it has.
+pub(crate) fn identities(
+    view: &dyn View,
+    first: Identity,
+    last: Identity,
+    limit: usize,
+) -> Result<Vec<Identity>, Error> {
+    let mut from = key::envelopes_for(first);
+    let to = key::after_prefix(&key::envelopes_for(last));
+    let mut found = Vec::new();
+    while found.len() < limit.min(LIST_MAX)
+        && from < to
+        && let Some((found_at, _)) = view.range(&from, &to, 1)?.first()
+    {
+        let octets = found_at.get(1..33).and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+        let identity = octets.map(Identity::from_bytes);
+        let identity = identity.ok_or_else(|| Error::Damaged { key: key::readable(found_at) })?;
+        from = key::after_prefix(&key::envelopes_for(identity));
+        found.push(identity);
+    }
+    Ok(found)
 }
 
 /// The envelopes of these numbers that are there. What cannot be read is left out: the check reports it.

@@ -138,6 +138,10 @@ impl<E: Engine> Store for Keeper<E> {
         Ok(status::readable_envelopes(&self.shared.engine, numbers))
     }
 
+    fn identities(&self, first: Identity, last: Identity, limit: usize) -> Result<Vec<Identity>, Error> {
+        status::identities(&self.shared.engine, first, last, limit)
+    }
+
     fn envelopes_for(&self, identity: Identity, limit: usize) -> Result<Vec<EnvelopeRecord>, Error> {
         let pairs = list(&self.shared.engine, &key::envelopes_for(identity), None, limit)?;
         let numbers = pairs.iter().filter_map(|(key, _)| key::last_long(key));

@@ -6,7 +6,12 @@ use super::stream::SendStream;
 use crate::error::{Code, Error};
 use crate::identity::Peer;
 use quinn::RecvStream;
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 /// An authenticated connection. Cheap to clone; closed when the last clone and the last stream are dropped.
 ///
@@ -33,6 +38,11 @@ impl Link {
     ) -> Result<Self, Error> {
         let peer = peer_of(&connection)?;
         Ok(Self(Arc::new(Inner { connection, alpn, peer, server_name, _place: place })))
+    }
+
+    /// The same connection, not held open by whoever has this.
+    pub fn downgrade(&self) -> WeakLink {
+        WeakLink(Arc::downgrade(&self.0))
     }
 
     /// Which protocol was negotiated.
@@ -113,6 +123,22 @@ impl Link {
     /// Counters of packets, losses and frames.
     pub fn statistics(&self) -> quinn::ConnectionStats {
         self.0.connection.stats()
+    }
+}
+
+/// A connection that may have ended: a [`Link`] as long as somebody else has one.
+#[derive(Clone)]
+pub struct WeakLink(Weak<Inner>);
+
+impl WeakLink {
+    /// The connection, where it is still in use.
+    pub fn upgrade(&self) -> Option<Link> {
+        self.0.upgrade().map(Link)
+    }
+
+    /// Whether both are the same connection.
+    pub fn is_same(&self, other: &WeakLink) -> bool {
+        Weak::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The answers of a node, for people and for programs.
 
 use control::{
-    AccountView, AttemptView, EnvelopeView, FindingView, LaneView, LegView, PeerView, RecipientView,
-    Response, StatusView,
+    AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, PeerView,
+    RecipientView, Response, StatusView,
 };
 
 use super::super::End;
@@ -14,6 +14,7 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
     match response {
         Response::Status(status) => each(std::slice::from_ref(&**status), status_lines, output)?,
         Response::Accounts { accounts } => each(accounts, account_lines, output)?,
+        Response::Devices { devices } => each(devices, |device| vec![device_line(device)], output)?,
         Response::Legs { legs } => each(legs, leg_lines, output)?,
         Response::Leg(leg) => each(std::slice::from_ref(&**leg), leg_lines, output)?,
         Response::Lanes { lanes } => each(lanes, lane_lines, output)?,
@@ -104,11 +105,18 @@ fn account_lines(account: &AccountView) -> Vec<String> {
         paint(STRONG, &clean(&account.name)),
         clean(&account.addresses.join(", "))
     )];
-    for device in &account.devices {
-        let key = device.public_key.get(..16).unwrap_or_default();
-        lines.push(format!("  {}  {}  {}", clean(&device.name), clean(key), time(device.enrolled_at_ms)));
-    }
+    lines.extend(account.devices.iter().map(|device| format!("  {}", device_line(device))));
     lines
+}
+
+fn device_line(device: &DeviceView) -> String {
+    let key = device.public_key.get(..16).unwrap_or(&device.public_key);
+    format!(
+        "{}  enrolled {}  {}",
+        paint(STRONG, &clean(key)),
+        time(device.enrolled_at_ms),
+        clean(&device.name)
+    )
 }
 
 fn leg_lines(leg: &LegView) -> Vec<String> {
@@ -209,11 +217,15 @@ fn attempt_line(attempt: &AttemptView) -> String {
 fn peer_lines(peer: &PeerView) -> Vec<String> {
     let direction = if peer.inbound { "from" } else { "to" };
     vec![format!(
-        "{}  {} {direction} {}  since {}",
+        "{}  {} {direction} {}  since {}, {} ms there and back, {} sent, {} received, {} packets lost",
         paint(STRONG, &clean(&peer.name)),
         clean(&peer.protocol),
         clean(&peer.address),
-        time(peer.since_ms)
+        time(peer.since_ms),
+        peer.round_trip_us as f64 / 1000.0,
+        size(peer.octets_sent),
+        size(peer.octets_received),
+        peer.packets_lost
     )]
 }
 

@@ -1,0 +1,106 @@
+//! Warnings beside a From address that is made to be taken for another.
+
+use message::HeaderBlock;
+use message::address::Address;
+use message::address::display::{Warning, warnings};
+
+use crate::Error;
+use crate::client::addresses_in;
+use crate::limits::CORRESPONDENTS_MAX;
+use crate::output::{Output, WAITING, clean, paint};
+
+/// The addresses that somebody knows: their own, and those from which mail came before. keeps: ADDR-14
+#[derive(Default)]
+pub(super) struct Correspondents(Vec<Address>);
+
+impl Correspondents {
+    /// Those that are known at first.
+    pub(super) fn new(own: Address) -> Correspondents {
+        Correspondents(vec![own])
+    }
+
+    /// What is to be said of who stands in From.
+    pub(super) fn warnings(&self, header: &HeaderBlock) -> Vec<String> {
+        let authors = authors(header);
+        authors
+            .iter()
+            .flat_map(|one| warnings(one, &self.0).into_iter().map(|found| words(one, found)))
+            .collect()
+    }
+
+    /// Who has written is known from now on; whoever looks like somebody who is known is not. The first of all are kept:
+    /// what comes later cannot drive them out.
+    pub(super) fn learn(&mut self, header: &HeaderBlock) {
+        for author in authors(header) {
+            let alike = |found: &Warning| matches!(found, Warning::LooksLike(_));
+            if self.0.len() < CORRESPONDENTS_MAX
+                && !self.0.contains(&author)
+                && !warnings(&author, &self.0).iter().any(alike)
+            {
+                self.0.push(author);
+            }
+        }
+    }
+}
+
+/// One line for each warning.
+pub(super) fn print(warnings: &[String], indent: &str, output: &mut Output) -> Result<(), Error> {
+    let line = |text: &String| format!("{indent}{}", paint(WAITING, &format!("Warning: {}", clean(text))));
+    warnings.iter().try_for_each(|text| output.line(&line(text)))
+}
+
+fn authors(header: &HeaderBlock) -> Vec<Address> {
+    let fields = header.fields().filter(|field| field.is("From"));
+    fields.flat_map(|field| addresses_in(&field.value()).0).collect()
+}
+
+fn words(address: &Address, warning: Warning) -> String {
+    let shown = address.to_unicode();
+    match warning {
+        Warning::LocalPartMixesScripts => {
+            format!("{shown}: letters of different scripts are mixed before the @")
+        }
+        Warning::LabelMixesScripts(label) => {
+            format!("{shown}: letters of different scripts are mixed in the domain, in {label}")
+        }
+        Warning::LooksLike(known) => {
+            format!("{shown} looks like {}, whom you know, and is another address", known.to_unicode())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use message::HeaderBuilder;
+
+    use super::*;
+
+    fn from(value: &str) -> HeaderBlock {
+        let mut header = HeaderBuilder::new();
+        header.push("From", value).unwrap();
+        header.finish().unwrap()
+    }
+
+    /// proves: ADDR-14
+    #[test]
+    fn a_look_alike_is_told_and_does_not_become_known() {
+        let mut known = Correspondents::new(Address::parse("alice@north.test").unwrap());
+        let bob = from("Bob <bob@south.test>");
+        assert_eq!(known.warnings(&bob), Vec::<String>::new());
+        known.learn(&bob);
+        // A Cyrillic o in the local part; the whole domain in Cyrillic letters that look Latin; a mix in one label.
+        for (other, told) in [
+            ("Bob <b\u{43e}b@south.test>", "looks like bob@south.test"),
+            ("alice@n\u{43e}rth.test", "mixed in the domain, in n\u{43e}rth"),
+            ("\u{430}lice@north.test", "looks like alice@north.test"),
+        ] {
+            for _ in 0..2 {
+                let warnings = known.warnings(&from(other));
+                assert!(warnings.iter().any(|text| text.contains(told)), "{other}: {warnings:?}");
+                known.learn(&from(other));
+            }
+        }
+        assert_eq!(known.warnings(&bob), Vec::<String>::new());
+        assert_eq!(known.warnings(&from("Eve <eve@east.test>, bob@south.test")), Vec::<String>::new());
+    }
+}
