@@ -4,6 +4,8 @@
 //! `scripts/bench --instructions` runs it, with `--record` it writes the file anew. It is for optimised builds and needs
 //! valgrind; elsewhere it says so and passes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::Command;

@@ -33,7 +33,7 @@ struct Line {
 /// What is done again and again.
 pub(super) enum Work {
     /// Messages are offered: those that were made before, and then new ones.
-    Letters { mould: Mould, prepared: Vec<Letter> },
+    Letters { mould: Box<Mould>, prepared: Vec<Letter> },
     /// Cookies are asked about.
     Polls { cookies: usize },
 }
@@ -101,7 +101,7 @@ impl Work {
         let prepared = (0..expected.min(PREPARED_LETTERS_MAX))
             .map(|number| mould.letter(number))
             .collect::<Result<_, Error>>()?;
-        Ok(Work::Letters { mould, prepared })
+        Ok(Work::Letters { mould: Box::new(mould), prepared })
     }
 
     /// Does it once; words where the answer is a bad one.
