@@ -65,7 +65,7 @@ pub(crate) async fn link(ours: &Ours, table: &mut Table) -> Result<(), Trouble> 
         for number in 0..4 {
             let before = if number == 0 { Duration::ZERO } else { elapsed() };
             let text = format!("{number} of {octets} over {}", relay.address);
-            let text = format!("{text:x<octets$}");
+            let text = format!("{text}{}", "x".repeat(octets - text.len()));
             let message = tests::letter("alice@north.test", &text);
             let seals = [tests::peer::seal(&message, "north.test", &key, Role::Submission)];
             let (offer, supply) = (

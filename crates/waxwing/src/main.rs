@@ -12,10 +12,6 @@ use std::sync::Arc;
 
 use cli::{Command, Hooks, Invocation};
 
-/// A message makes some hundred small allocations on several threads, and is freed on others.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let invocation = cli::parse();
     log_to_standard_error();
