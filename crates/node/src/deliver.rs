@@ -133,10 +133,10 @@ impl Node {
         }
         match domain_of(&claim.leg.lane) {
             Some(domain) if self.now_ms() >= claim.envelope.expires_at_ms => {
-                self.expire_claim(&claim, &domain, courier.as_ref(), &mut ledger).await;
+                self.expire_claim(&claim, &domain, &courier, &mut ledger).await;
             }
             Some(domain) => {
-                self.poll_waiting(&claim, &domain, courier.as_ref(), &mut ledger).await;
+                self.poll_waiting(&claim, &domain, &courier, &mut ledger).await;
                 self.offer_rest(&claim, &domain, courier.as_ref(), &mut ledger).await;
             }
             None => {
@@ -150,7 +150,13 @@ impl Node {
     /// that nothing there is open any more, so what it had accepted before is told as it is.
     ///
     /// keeps: STA-10
-    async fn expire_claim(&self, claim: &Claim, domain: &Domain, courier: &dyn Courier, ledger: &mut Ledger) {
+    async fn expire_claim(
+        &self,
+        claim: &Claim,
+        domain: &Domain,
+        courier: &Arc<dyn Courier>,
+        ledger: &mut Ledger,
+    ) {
         finish_all(claim, ledger, &Disposition::Expired);
         let places: Vec<(u32, Cookie)> = waiting(claim).collect();
         if places.is_empty() {
@@ -158,7 +164,7 @@ impl Node {
         }
         let cookies: Vec<Cookie> = places.iter().map(|(_, cookie)| *cookie).collect();
         courier.give_up(domain, &cookies).await;
-        let Ok(answers) = courier.inquire(domain, &cookies).await else { return };
+        let Ok(answers) = self.inner.polls.inquire(courier, domain, &cookies).await else { return };
         for ((place, _), answer) in places.iter().zip(answers) {
             if let Answered::Final(told @ (Disposition::Accepted | Disposition::Refused { .. })) = answer
                 && let Some((_, outcome)) = ledger.outcomes.iter_mut().find(|(known, _)| known == place)
@@ -169,13 +175,19 @@ impl Node {
     }
 
     /// Asks about the recipients for whom the next hop has given a cookie.
-    async fn poll_waiting(&self, claim: &Claim, domain: &Domain, courier: &dyn Courier, ledger: &mut Ledger) {
+    async fn poll_waiting(
+        &self,
+        claim: &Claim,
+        domain: &Domain,
+        courier: &Arc<dyn Courier>,
+        ledger: &mut Ledger,
+    ) {
         let places: Vec<(u32, Cookie)> = waiting(claim).collect();
         if places.is_empty() {
             return;
         }
         let cookies: Vec<Cookie> = places.iter().map(|(_, cookie)| *cookie).collect();
-        match courier.inquire(domain, &cookies).await {
+        match self.inner.polls.inquire(courier, domain, &cookies).await {
             Ok(answers) => {
                 ledger.reached = true;
                 for ((place, _), answer) in places.iter().zip(answers) {
@@ -190,11 +202,14 @@ impl Node {
         match answer {
             Answered::Final(disposition) => ledger.outcomes.push((place, Outcome::Final(disposition))),
             Answered::Pending { min_seconds, max_seconds } => ledger.poll_again(min_seconds, max_seconds),
-            // Offered again, the same offer gets the same answer, or the receiver asks for what it wants now.
-            Answered::Again | Answered::Unknown => {
+            // Offered again, the receiver asks for what it wants now.
+            Answered::Again => {
                 ledger.outcomes.push((place, Outcome::Again));
                 ledger.again = true;
             }
+            // Offered again, the same offer gets the same answer; but who knows nothing of its own cookies is not asked
+            // without a pause. keeps: EXC-18
+            Answered::Unknown => ledger.defer(place, 1),
         }
     }
 
@@ -418,14 +433,19 @@ impl Ledger {
                 self.outcomes.push((place, Outcome::Waiting(disposition)));
             }
             Disposition::Deferred { after_seconds, .. } => {
-                self.outcomes.push((place, Outcome::Again));
-                let after = u64::from(after_seconds).max(1);
-                self.deferred_seconds = Some(self.deferred_seconds.map_or(after, |before| before.max(after)));
+                self.defer(place, after_seconds);
             }
             // The gate to a recipient's own daemon is not built yet: the node is asked to take the mail itself.
-            Disposition::Redirected(_) => self.outcomes.push((place, Outcome::Again)),
+            Disposition::Redirected(_) => self.defer(place, 1),
             disposition => self.outcomes.push((place, Outcome::Final(disposition))),
         }
+    }
+
+    /// The recipient is offered again, no sooner than after so many seconds, and later each time.
+    fn defer(&mut self, place: u32, after_seconds: u32) {
+        self.outcomes.push((place, Outcome::Again));
+        let after = u64::from(after_seconds).max(1);
+        self.deferred_seconds = Some(self.deferred_seconds.map_or(after, |before| before.max(after)));
     }
 
     /// One poll serves all recipients of the leg: when all may be asked about, but not after one must be.

@@ -10,6 +10,7 @@ mod backoff;
 mod commit;
 mod deliver;
 mod event;
+mod gather;
 mod here;
 pub mod limits;
 mod maildir;
@@ -53,6 +54,7 @@ struct Inner {
     credentials: Credentials,
     queue: queue::Bell,
     hints: settled::Hints,
+    polls: Arc<gather::Gathering>,
     receptions: receiving::Receptions,
     mail: tokio::sync::watch::Sender<u64>,
 }
@@ -77,6 +79,7 @@ impl Node {
                 credentials: Credentials::default(),
                 queue: queue::Bell::default(),
                 hints: settled::Hints::default(),
+                polls: Arc::default(),
                 receptions: receiving::Receptions::default(),
                 mail: tokio::sync::watch::channel(0).0,
             }),

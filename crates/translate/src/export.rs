@@ -43,6 +43,9 @@ pub fn export(message: &Message, options: &ExportOptions) -> Result<Vec<u8>, Ref
     let boundary = boundary_stem(message)?;
     let exporter = Exporter { message, options, boundary };
     let mut written = Written::default();
+    // Room for all of it in base64, taken once: a vector that grows holds up to three times what is in it.
+    let octets = message.manifest().message_octets();
+    written.octets.reserve_exact(usize::try_from(octets / 8 * 11).unwrap_or(0).min(RESERVED_OCTETS_MAX));
     exporter.header(message.headers().message(), &mut written)?;
     let mut numbers = Numbers { part: 0, body: 0 };
     exporter.part(message.manifest().root(), &mut numbers, Place { last: true }, &mut written)?;
@@ -59,6 +62,9 @@ pub fn original(message: &Message) -> Option<&Bytes> {
         _ => None,
     }
 }
+
+/// Octets for which room is taken beforehand.
+const RESERVED_OCTETS_MAX: usize = 64 * 1024 * 1024;
 
 /// What was written so far.
 #[derive(Default)]
