@@ -111,6 +111,7 @@ pub fn find(entries: &[(Value, Value)], key: i64) -> Option<&Value> {
 pub fn keys_once(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().all(keys_once),
+        Value::Map(entries) if numbers_ascend(entries) => entries.iter().all(|(_, item)| keys_once(item)),
         Value::Map(entries) => {
             let mut keys: Vec<Vec<u8>> = entries.iter().map(|(key, _)| encode(key)).collect();
             keys.sort_unstable();
@@ -121,10 +122,21 @@ pub fn keys_once(value: &Value) -> bool {
     }
 }
 
+/// Whether the keys are unsigned numbers that ascend, as they do in all that is ours: then their encodings ascend, too, and
+/// need not be made.
+fn numbers_ascend(entries: &[(Value, Value)]) -> bool {
+    let mut last = -1;
+    entries.iter().all(|(key, _)| {
+        let number = key.as_integer().map_or(-1, i128::from);
+        std::mem::replace(&mut last, number) < number
+    })
+}
+
 /// Whether the keys of every map in the value ascend in the order of their encodings, none twice.
 fn keys_ascend(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().all(keys_ascend),
+        Value::Map(entries) if numbers_ascend(entries) => entries.iter().all(|(_, value)| keys_ascend(value)),
         Value::Map(entries) => {
             let encoded: Vec<Vec<u8>> = entries.iter().map(|(key, _)| encode(key)).collect();
             encoded.windows(2).all(|pair| pair[0] < pair[1])
