@@ -155,6 +155,7 @@ async fn every_rule_broken_by_a_server_costs_its_own_message_a_retry() {
     let server = serve(&scene.world, "hand.test", settings, scripts.clone());
     scene.others_are_served().await;
     let before = Held::now();
+    let began = std::time::Instant::now();
     let mut sent = Vec::new();
     for number in 0..scripts.len() {
         sent.push(scene.send(&format!("c{number}@hand.test")).await);
@@ -185,13 +186,16 @@ async fn every_rule_broken_by_a_server_costs_its_own_message_a_retry() {
 
     // Those that wait are watched: none of them has an end, and none is asked about without pause.
     tokio::time::sleep(WATCHED).await;
+    // On a busy machine more time has passed, and more may have been asked in it.
+    let times = began.elapsed().as_secs_f64() / WATCHED.as_secs_f64();
     for (number, identity) in sent.iter().enumerate() {
         let (case, seen) = &scripts[number];
         let Fate::Waits { requests_max } = case.fate else { continue };
         let found = scene.alice.dispositions(*identity).await;
         let seen = seen.lock().unwrap().clone();
         let pending = matches!(found[..], [Disposition::Pending { .. }]);
-        if !pending || seen.offers + seen.polls > requests_max || seen.offers == 0 {
+        let allowed = (requests_max as f64 * times.max(1.0)).ceil() as usize;
+        if !pending || seen.offers + seen.polls > allowed || seen.offers == 0 {
             broken.push(format!("{}, {}: {found:?}, {seen:?}", case.rule, case.what));
         }
     }
