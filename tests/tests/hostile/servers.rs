@@ -155,7 +155,7 @@ async fn every_rule_broken_by_a_server_costs_its_own_message_a_retry() {
     let server = serve(&scene.world, "hand.test", settings, scripts.clone());
     scene.others_are_served().await;
     let before = Held::now();
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let mut sent = Vec::new();
     for number in 0..scripts.len() {
         sent.push(scene.send(&format!("c{number}@hand.test")).await);
