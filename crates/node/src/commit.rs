@@ -93,7 +93,11 @@ impl Admission {
                 (Verdict::Defer { code, after_seconds }, _) => {
                     *intent = Intent::Answered(Disposition::Deferred { code, after_seconds }, "policy");
                 }
-                (Verdict::Hold, Intent::Mailbox { account }) => {
+                (Verdict::Pend { after_seconds }, _) => {
+                    let code = Code::SYSTEM_TROUBLE;
+                    *intent = Intent::Answered(Disposition::Deferred { code, after_seconds }, "policy");
+                }
+                (Verdict::Hold { .. }, Intent::Mailbox { account }) => {
                     *intent = Intent::Held { account: account.clone(), rule: decision.rule };
                 }
                 _ => {}

@@ -3,8 +3,8 @@
 //! Decisions are pure: the evidence was gathered before, by those who may ask the DNS and the store. A failure of the
 //! DNS never refuses: it defers.
 
-use message::Code;
 use message::address::{Address, Domain};
+use message::{Code, Selection};
 
 /// Seconds after which a deferred offer may be made again.
 const DEFER_SECONDS: u32 = 300;
@@ -47,9 +47,19 @@ pub enum Verdict {
         /// For people.
         text: String,
     },
-    /// The recipient is to decide.
-    Hold,
-    /// Not now.
+    /// This content first: then it is decided again, with what it shows.
+    Want(Selection),
+    /// The recipient is to decide, from this content.
+    Hold {
+        /// What is asked of the sender and kept; nothing more is fetched until the recipient has decided.
+        keep: Selection,
+    },
+    /// Later: the sender gets a cookie, asks no sooner than this, and is then asked to offer again.
+    Pend {
+        /// Seconds before which nothing is decided.
+        after_seconds: u32,
+    },
+    /// Not now, and nothing is kept.
     Defer {
         /// For programs.
         code: Code,
@@ -136,7 +146,7 @@ impl Rules {
                 &rule.name,
                 match rule.action {
                     Action::Accept => Verdict::Accept,
-                    Action::Hold => Verdict::Hold,
+                    Action::Hold => Verdict::Hold { keep: Selection::All },
                     Action::Refuse => Verdict::Refuse {
                         code: Code::NOT_AUTHORIZED,
                         text: format!("refused by rule {}", rule.name),
