@@ -1,0 +1,239 @@
+//! Answers the operator, on the control socket of a running node or for a store that no node runs on.
+
+mod accounts;
+mod queue;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use control::{
+    Answer, Failure, FailureKind, ListenerView, Operator, QueueView, Request, Response, StatusView, StoreView,
+};
+use message::Identity;
+use message::address::Address;
+use node::Node;
+use storage::Store;
+use tokio::sync::watch;
+use transport::Server;
+
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::peers::Peers;
+
+/// The operator's side of a running node.
+pub(crate) struct NodeOperator {
+    local: LocalOperator,
+    server: Server,
+    peers: Arc<Peers>,
+    domains: Vec<String>,
+    address: String,
+    stop: watch::Sender<bool>,
+    since_ms: u64,
+}
+
+/// What can be answered with the store alone.
+#[derive(Clone)]
+pub struct LocalOperator {
+    node: Node,
+    engine: String,
+    data: PathBuf,
+}
+
+type Answered = Result<Response, Failure>;
+
+impl NodeOperator {
+    pub(crate) fn new(
+        node: Node,
+        server: Server,
+        peers: Arc<Peers>,
+        config: &Config,
+        stop: watch::Sender<bool>,
+        since_ms: u64,
+    ) -> NodeOperator {
+        NodeOperator {
+            domains: node.settings().domains.keys().map(ToString::to_string).collect(),
+            local: LocalOperator::new(node, config),
+            server,
+            peers,
+            address: config.listen.address.to_string(),
+            stop,
+            since_ms,
+        }
+    }
+
+    fn status(&self) -> Answered {
+        let Response::Status(mut status) = self.local.status()? else {
+            return Err(Failure::new(FailureKind::Internal, "no status"));
+        };
+        status.uptime_ms = now_ms().saturating_sub(self.since_ms);
+        status.domains.clone_from(&self.domains);
+        status.listeners = ["exchange", "submission"]
+            .map(|service| ListenerView { address: self.address.clone(), service: service.to_owned() })
+            .to_vec();
+        status.connections = self.server.counts().open as u64;
+        Ok(Response::Status(status))
+    }
+}
+
+impl Operator for NodeOperator {
+    fn handle(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move {
+            let answer = match request {
+                Request::Status => self.status(),
+                Request::Peers => Ok(Response::Peers {
+                    peers: self.peers.views(&self.local.node, control::limits::LIST_MAX),
+                }),
+                Request::Shutdown => {
+                    let stop = self.stop.clone();
+                    tokio::spawn(async move {
+                        // The answer goes out first: the end of the node ends this connection.
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        // Nobody waits where the node ends already.
+                        let _ = stop.send(true);
+                    });
+                    Ok(Response::Done)
+                }
+                request => self.local.answer(request).await,
+            };
+            answer.unwrap_or_else(Response::Failure)
+        })
+    }
+}
+
+impl Operator for LocalOperator {
+    fn handle(&self, request: Request) -> Answer<'_> {
+        Box::pin(async move { self.answer(request).await.unwrap_or_else(Response::Failure) })
+    }
+}
+
+impl LocalOperator {
+    /// For a node that need not run.
+    pub fn new(node: Node, config: &Config) -> LocalOperator {
+        let engine = format!("{:?}", config.store.engine).to_lowercase();
+        LocalOperator { node, engine, data: config.data() }
+    }
+
+    /// Opens the store of a configuration on which no node runs.
+    ///
+    /// # Errors
+    /// [`crate::Error`] where the store cannot be opened, or a node has it.
+    pub fn open(config: &Config) -> Result<LocalOperator, crate::Error> {
+        let store = crate::running::open_store(config)?;
+        let resolver = Arc::new(dns::FixedZones::new());
+        let clock = Arc::new(crate::clock::SystemClock);
+        let node = Node::new(config.settings()?, store, resolver, clock, Arc::new(node::Quiet));
+        Ok(LocalOperator::new(node, config))
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        self.node.store()
+    }
+
+    async fn answer(&self, request: Request) -> Answered {
+        match request {
+            Request::Status => self.status(),
+            Request::Accounts { .. }
+            | Request::AccountAdd { .. }
+            | Request::AccountPassword { .. }
+            | Request::AccountAddressAdd { .. }
+            | Request::AccountAddressRemove { .. }
+            | Request::AccountRemove { .. }
+            | Request::AccountDevices { .. }
+            | Request::AccountDeviceRemove { .. } => self.accounts(request).await,
+            Request::StoreCheck | Request::StoreCompact => self.look_after(request).await,
+            Request::Peers | Request::Shutdown => {
+                Err(Failure::new(FailureKind::Unavailable, "no node runs here"))
+            }
+            Request::Trace { identity } => self.trace(&identity),
+            request => self.queue(request).await,
+        }
+    }
+
+    fn status(&self) -> Answered {
+        let numbers = self.store().statistics();
+        let next_due_ms = self.store().next_due(now_ms()).map_err(failure)?;
+        Ok(Response::Status(Box::new(StatusView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queue: QueueView {
+                waiting: numbers.legs,
+                active: numbers.claimed,
+                lanes: numbers.lanes,
+                quarantined: numbers.quarantined,
+                next_due_ms,
+            },
+            store: StoreView {
+                engine: self.engine.clone(),
+                commits: numbers.commits,
+                operations: numbers.operations,
+                free_octets: numbers.free_octets,
+                read_only: numbers
+                    .read_only
+                    .then(|| "a commit has failed; restart after the cause is mended".to_owned()),
+            },
+            ..StatusView::default()
+        })))
+    }
+
+    /// The message whose identity begins with these digits. keeps: CTL-5
+    fn identity(&self, digits: &str) -> Result<Identity, Failure> {
+        let hint = "`waxwing status` and `waxwing queue list` print the first digits";
+        let digits = digits_of(digits)?;
+        let bound = |fill: &str| {
+            let whole = format!("{digits}{}", fill.repeat(64 - digits.len()));
+            Identity::from_hex(&whole).map_err(|error| Failure::new(FailureKind::Invalid, error.to_string()))
+        };
+        let alike = control::limits::ALIKE_MAX;
+        let found = self.store().identities(bound("0")?, bound("f")?, alike).map_err(failure)?;
+        only(&digits, "message", found, ToString::to_string).map_err(|failure| failure.hint(hint))
+    }
+}
+
+/// The first digits of an identity or of a key, in lower case.
+fn digits_of(text: &str) -> Result<String, Failure> {
+    let least = control::limits::IDENTITY_DIGITS_MIN;
+    if (least..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let wrong = format!("{text:?} is not {least} or more of the first hexadecimal digits");
+    Err(Failure::new(FailureKind::Invalid, wrong))
+}
+
+/// The one that begins with the digits, of those that do.
+fn only<T>(digits: &str, what: &str, found: Vec<T>, word: impl Fn(&T) -> String) -> Result<T, Failure> {
+    let mut words: Vec<String> = found.iter().map(&word).collect();
+    match (found.into_iter().next(), words.len()) {
+        (Some(one), 1) => Ok(one),
+        (None, _) => Err(Failure::new(
+            FailureKind::NotFound,
+            format!("no {what} is known here that begins with {digits}"),
+        )),
+        (Some(_), count) => {
+            words.truncate(control::limits::ALIKE_MAX);
+            let more = if count >= control::limits::ALIKE_MAX { ", ..." } else { "" };
+            let text = format!("{digits} is ambiguous: {}{more}", words.join(", "));
+            Err(Failure::new(FailureKind::Conflict, text))
+        }
+    }
+}
+
+fn bounded(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX).min(control::limits::LIST_MAX)
+}
+
+fn address(text: &str) -> Result<Address, Failure> {
+    Address::parse(text).map_err(|error| Failure::new(FailureKind::Invalid, format!("{text:?}: {error}")))
+}
+
+fn failure(error: storage::Error) -> Failure {
+    let kind = match error.fault() {
+        storage::Fault::Caller => match error {
+            storage::Error::NotFound(_) => FailureKind::NotFound,
+            storage::Error::Taken(_) => FailureKind::Conflict,
+            _ => FailureKind::Invalid,
+        },
+        storage::Fault::Temporary => FailureKind::Unavailable,
+        storage::Fault::Peer | storage::Fault::Damage => FailureKind::Internal,
+    };
+    Failure::new(kind, error.to_string())
+}
