@@ -11,6 +11,7 @@
 mod client;
 mod error;
 mod framing;
+mod held;
 pub mod limits;
 mod request;
 mod response;
@@ -19,6 +20,7 @@ mod view;
 
 pub use client::Client;
 pub use error::Error;
+pub use held::{HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldSealView, HeldState, HeldView};
 pub use request::{Legs, Password, Request};
 pub use response::{Failure, FailureKind, Response};
 pub use server::{Answer, Operator, bind, serve};

@@ -117,6 +117,31 @@ pub enum Request {
         /// digits where no other message begins with them.
         identity: String,
     },
+    /// What is held until somebody decides, oldest first; answered by [`crate::Response::HeldList`].
+    HeldList {
+        /// Only what is held for this account.
+        account: Option<String>,
+        /// The place of the last one of the page before.
+        after: Option<crate::HeldPlace>,
+        /// How many at the most.
+        limit: u32,
+    },
+    /// One held message; answered by [`crate::Response::Held`].
+    HeldShow {
+        /// The message, as in [`Request::Trace`].
+        identity: String,
+        /// For which recipient; needed where it is held for several.
+        recipient: Option<String>,
+    },
+    /// Somebody has decided about a held message; answered by [`crate::Response::HeldDecided`].
+    HeldDecide {
+        /// The message, as in [`Request::Trace`].
+        identity: String,
+        /// For which recipient; needed where it is held for several.
+        recipient: Option<String>,
+        /// What was decided.
+        decision: crate::HeldDecision,
+    },
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].
     StoreCheck,
     /// The store gives back room on the disk; answered by [`crate::Response::Compacted`].

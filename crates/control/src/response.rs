@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, PeerView, StatusView};
+use crate::{
+    AccountView, DeviceView, EnvelopeView, FindingView, HeldDetailView, HeldView, LaneView, LegView,
+    PeerView, StatusView,
+};
 
 /// The answer to one [`crate::Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,20 @@ pub enum Response {
     Envelopes {
         /// The envelopes.
         envelopes: Vec<EnvelopeView>,
+    },
+    /// What is held.
+    HeldList {
+        /// For each message and recipient, the oldest first.
+        held: Vec<HeldView>,
+    },
+    /// One held message.
+    Held(Box<HeldDetailView>),
+    /// A decision was carried out.
+    HeldDecided {
+        /// What the recipient's disposition is now: `accepted`, `refused`, or `pending` where the rest is to be fetched.
+        disposition: String,
+        /// Octets that are still to be fetched.
+        octets_missing: u64,
     },
     /// What is wrong with the store.
     Findings {
