@@ -5,6 +5,7 @@ mod device;
 mod enrol;
 mod files;
 mod generate;
+mod held;
 mod lookalike;
 mod mail;
 mod message;

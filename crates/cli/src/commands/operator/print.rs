@@ -6,6 +6,7 @@ use control::{
 };
 
 use super::super::End;
+use super::super::held::print::{decided_line, detail_lines, held_lines};
 use crate::Error;
 use crate::output::{BAD, FAINT, GOOD, Output, STRONG, WAITING, clean, duration, paint, size, time};
 
@@ -19,6 +20,8 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Leg(leg) => each(std::slice::from_ref(&**leg), leg_lines, output)?,
         Response::Lanes { lanes } => each(lanes, lane_lines, output)?,
         Response::Envelopes { envelopes } => each(envelopes, envelope_lines, output)?,
+        Response::HeldList { held } => each(held, held_lines, output)?,
+        Response::Held(detail) => each(std::slice::from_ref(&**detail), detail_lines, output)?,
         Response::Peers { peers } => each(peers, peer_lines, output)?,
         Response::Findings { findings, more } => {
             if findings.is_empty() && !output.is_json() {
@@ -35,6 +38,9 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Changed { count } => output.line(&format!("{count} changed"))?,
         Response::Compacted { octets_before, octets_after } => {
             output.line(&format!("from {} to {}", size(*octets_before), size(*octets_after)))?;
+        }
+        Response::HeldDecided { disposition, octets_missing } => {
+            output.line(&decided_line(disposition, *octets_missing))?;
         }
         Response::Done => output.line(&paint(GOOD, "done"))?,
         // A failure was made an error before.
