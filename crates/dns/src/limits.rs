@@ -62,3 +62,13 @@ pub const ZONE_ANSWERS_WAITING_MAX: usize = 32;
 
 /// How long the signatures of a signed zone last after the server started: no quickstart runs for a year.
 pub const SIGNATURE_TIME: Duration = Duration::from_secs(365 * 86_400);
+
+/// Parents of a name that are asked for what they say about the names below them: from the second level down, as deep
+/// as names of hosts usually are. The same number is Exim's default.
+pub const CSA_PARENTS_MAX: usize = 5;
+
+/// Octets of one VBR record: the three types that are defined, with room for others.
+pub const VOUCH_OCTETS_MAX: usize = 256;
+
+/// Octets of the reason that a list gives: what an operator reads at a glance.
+pub const LIST_REASON_OCTETS_MAX: usize = 200;

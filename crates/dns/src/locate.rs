@@ -1,11 +1,9 @@
 //! Which hosts serve a domain, where they are, and by which keys they may be known.
 
-use std::future::{Future, poll_fn};
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::Poll;
 
 use crate::limits::{ADDRESSES_PER_TARGET_MAX, TARGETS_MAX};
+use crate::together::{Pending, all};
 use crate::{Answer, Error, Resolver, Security, Srv, Tlsa, name, srv};
 
 /// The UDP port of both protocols where nothing else is agreed. SRV records name a port always; this is what an
@@ -87,7 +85,7 @@ async fn service(
         return Ok(Location::NotHere);
     }
     let places = srv::order(records, random).into_iter().take(TARGETS_MAX);
-    let asked = places.map(|place| Box::pin(target(resolver, place, security)) as Pending<'_>).collect();
+    let asked = places.map(|place| Box::pin(target(resolver, place, security)) as Pending<'_, _>).collect();
     let mut targets = Vec::new();
     let mut failure = None;
     for outcome in all(asked).await {
@@ -147,26 +145,6 @@ fn interleaved(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
         next_is_six = !next_is_six;
         if next_is_six { six.pop().or_else(|| four.pop()) } else { four.pop().or_else(|| six.pop()) }
     })
-}
-
-type Pending<'a> = Pin<Box<dyn Future<Output = Result<Option<Target>, Error>> + Send + 'a>>;
-
-/// Waits for all at once and keeps their order; each is polled whenever one of them has news, which is cheap for
-/// the few that there are.
-async fn all(mut pending: Vec<Pending<'_>>) -> Vec<Result<Option<Target>, Error>> {
-    let mut done: Vec<Option<Result<Option<Target>, Error>>> = pending.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        for (future, slot) in pending.iter_mut().zip(&mut done) {
-            if slot.is_none()
-                && let Poll::Ready(outcome) = future.as_mut().poll(context)
-            {
-                *slot = Some(outcome);
-            }
-        }
-        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
