@@ -31,6 +31,8 @@ pub(crate) mod table {
     pub(crate) const MAIL: u8 = b'U';
     pub(crate) const MAIL_FOR: u8 = b'u';
     pub(crate) const EXPIRY: u8 = b'X';
+    pub(crate) const PEER: u8 = b'P';
+    pub(crate) const PENDING_OF: u8 = b'p';
     pub(crate) const META: u8 = b'Z';
 }
 
@@ -262,6 +264,15 @@ pub(crate) fn expiry_of_envelope(at_ms: u64, envelope: EnvelopeId) -> Vec<u8> {
 /// When a held recipient counts as expired.
 pub(crate) fn expiry_of_held(at_ms: u64, envelope: EnvelopeId, recipient: u32) -> Vec<u8> {
     Key::of(table::EXPIRY).long(at_ms).octets(b"W").long(envelope.0).short(recipient).done()
+}
+
+pub(crate) fn peer(domain: &str) -> Vec<u8> {
+    Key::of(table::PEER).name(domain).done()
+}
+
+/// How many deliveries of a peer are pending.
+pub(crate) fn pending_of(domain: &str) -> Vec<u8> {
+    Key::of(table::PENDING_OF).name(domain).done()
 }
 
 pub(crate) fn meta(name: &str) -> Vec<u8> {

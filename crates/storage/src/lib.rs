@@ -23,6 +23,7 @@ pub mod limits;
 mod mailbox;
 mod memory;
 mod part;
+mod peer;
 mod queue;
 mod record;
 mod schedule;
@@ -46,6 +47,7 @@ pub use keeper::{Keeper, Settings};
 pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
+pub use peer::PeerRecord;
 pub use queue::{
     Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled, Settlement,
 };

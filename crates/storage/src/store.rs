@@ -9,8 +9,8 @@ use message::{Cookie, Disposition, Extent, Identity};
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
     EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneSummary, LegId, LegRecord, MailUid,
-    MailboxEntry, NextHop, PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart, Statistics,
-    StoredMessage, Supply,
+    MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement, StagedPart,
+    Statistics, StoredMessage, Supply,
 };
 
 /// The answer of a verb that commits. When it is there, what it says is durable. A future that is dropped before does
@@ -233,6 +233,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes an account. Its mailbox stays until its entries are removed.
     fn remove_account(&self, name: &str) -> Wait<'_, ()>;
+
+    // Peers
+
+    /// Writes what is remembered of these peers, in place of what was; at most [`crate::limits::PEERS_PUT_MAX`].
+    fn put_peers(&self, peers: Vec<PeerRecord>) -> Wait<'_, ()>;
+
+    /// What is remembered of a peer.
+    fn peer(&self, domain: &Domain) -> Result<Option<PeerRecord>, Error>;
+
+    /// What is remembered of peers after the given one, in the order of their names.
+    fn peers(&self, after: Option<&Domain>, limit: usize) -> Result<Vec<PeerRecord>, Error>;
+
+    /// Forgets these peers; at most [`crate::limits::PEERS_PUT_MAX`].
+    fn remove_peers(&self, domains: Vec<Domain>) -> Wait<'_, ()>;
+
+    /// How many deliveries of a peer are pending: it holds their cookies, and they are not final. One look.
+    fn pending(&self, domain: &Domain) -> Result<u64, Error>;
 
     // Upkeep
 

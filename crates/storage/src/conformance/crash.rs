@@ -26,6 +26,10 @@ struct Verb {
 
 const STORY: &[Verb] = &[
     Verb { tell: |store| add_account(store, "ann"), repeatable: true },
+    Verb {
+        tell: |store| block_on(store.put_peers(vec![super::peer::record("peer.test", 1)])),
+        repeatable: true,
+    },
     Verb { tell: accept_for_three, repeatable: true },
     Verb { tell: accept_the_same_part, repeatable: true },
     Verb { tell: settle_one, repeatable: false },

@@ -11,6 +11,7 @@ mod engine;
 mod fault;
 mod fixture;
 mod kill;
+mod peer;
 mod queue;
 mod status;
 mod upkeep;
@@ -53,6 +54,8 @@ const TESTS: &[(&str, Test)] = &[
     ("the_journal_keeps_first_and_last", status::the_journal_keeps_first_and_last),
     ("envelopes_are_listed", status::envelopes_are_listed),
     ("accounts_are_found_by_their_ways", status::accounts_are_found_by_their_ways),
+    ("peers_are_remembered", peer::peers_are_remembered),
+    ("what_is_pending_is_counted_by_peer", peer::what_is_pending_is_counted_by_peer),
     ("retention_ends", upkeep::retention_ends),
     ("a_sound_store_has_no_findings", upkeep::a_sound_store_has_no_findings),
     ("everything_is_exported", upkeep::everything_is_exported),

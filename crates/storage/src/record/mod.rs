@@ -5,6 +5,7 @@
 
 mod envelope;
 mod local;
+mod peer;
 mod word;
 
 use ciborium::Value;

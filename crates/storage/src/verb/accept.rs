@@ -3,6 +3,7 @@
 use message::Disposition;
 
 use super::content::{load_message, store_message, stored};
+use super::peer::count_pending;
 use super::status::{close, load_envelope};
 use super::{check_name, cut, load};
 use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, OWNER_OCTETS_MAX, SEAL_NOTES_MAX};
@@ -197,6 +198,9 @@ fn add_recipient(
             polled_at_ms: None,
         };
         tx.put(key, record.encode())?;
+    }
+    if recipient.outcome.is_none() {
+        count_pending(tx, envelope, &recipient.told, true)?;
     }
     let key = key::once(&envelope.origin.holder(), envelope.offered_as, &intended.address.to_string());
     tx.put(key, OnceRecord { envelope: envelope.id, recipient: place }.encode())?;

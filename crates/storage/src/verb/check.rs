@@ -7,6 +7,7 @@ use std::path::Path;
 
 use message::{Digest, Identity};
 
+use super::check_peers::check_peers;
 use super::content::{load_message, stored};
 use super::load;
 use super::status::load_envelope;
@@ -25,12 +26,16 @@ use crate::{
 /// Pairs that are read at a time; with the largest values that is 4 MiB.
 const PAGE: usize = 64;
 /// How often the schedule is held against the store before a difference counts.
-const SCHEDULE_LOOKS: u32 = 8;
+pub(super) const SCHEDULE_LOOKS: u32 = 8;
 /// Octets of a file that are hashed at a time.
 const FILE_PAGE: usize = 256 * 1024;
 
 /// Goes through all pairs of a table.
-fn each(view: &dyn View, table: u8, take: &mut dyn FnMut(&Pair) -> Result<(), Error>) -> Result<(), Error> {
+pub(super) fn each(
+    view: &dyn View,
+    table: u8,
+    take: &mut dyn FnMut(&Pair) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut from = vec![table];
     let to = key::after_prefix(&from);
     loop {
@@ -42,13 +47,13 @@ fn each(view: &dyn View, table: u8, take: &mut dyn FnMut(&Pair) -> Result<(), Er
 }
 
 /// Where findings go, and the engine that they are about.
-struct Inspection<'a> {
-    view: &'a dyn View,
+pub(super) struct Inspection<'a> {
+    pub(super) view: &'a dyn View,
     report: &'a mut dyn FnMut(Finding),
 }
 
 impl Inspection<'_> {
-    fn say(&mut self, kind: FindingKind, key: String, detail: &str) {
+    pub(super) fn say(&mut self, kind: FindingKind, key: String, detail: &str) {
         (self.report)(Finding { kind, key, detail: detail.to_owned() });
     }
 
@@ -63,7 +68,7 @@ impl Inspection<'_> {
     }
 
     /// Reads a record of a table, or reports it.
-    fn decode<T: Record>(&mut self, (key, value): &Pair) -> Option<T> {
+    pub(super) fn decode<T: Record>(&mut self, (key, value): &Pair) -> Option<T> {
         let record = T::decode(value, key).ok();
         if record.is_none() {
             self.found(FindingKind::Damaged, key, "the record cannot be read");
@@ -101,13 +106,14 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         lines.iter().for_each(|line| inspection.say(FindingKind::Engine, String::new(), line));
         Ok(())
     };
-    let rounds: [Round; 8] = [
+    let rounds: [Round; 9] = [
         ("database", &engine),
         ("accounts", &check_accounts),
         ("messages", &check_messages),
         ("envelopes", &check_envelopes),
         ("queue", &check_legs),
         ("mailboxes", &check_mailboxes),
+        ("peers", &check_peers),
         ("files", &|inspection| check_files(shared, inspection)),
         ("order of the queue", &|inspection| check_schedule(shared, inspection)),
     ];

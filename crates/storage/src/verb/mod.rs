@@ -3,10 +3,12 @@
 pub(crate) mod accept;
 pub(crate) mod account;
 pub(crate) mod check;
+mod check_peers;
 pub(crate) mod content;
 pub(crate) mod expire;
 pub(crate) mod held;
 pub(crate) mod mailbox;
+pub(crate) mod peer;
 pub(crate) mod queue;
 pub(crate) mod settle;
 pub(crate) mod status;

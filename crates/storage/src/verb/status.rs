@@ -3,6 +3,7 @@
 use message::{Cookie, Disposition, Identity};
 
 use super::content::let_go;
+use super::peer::count_pending;
 use super::{cut, list, load};
 use crate::engine::View;
 use crate::limits::{ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, LIST_MAX};
@@ -84,6 +85,7 @@ pub(crate) fn finish(
     if recipient.outcome.is_some() {
         return Ok(None);
     }
+    let told = recipient.told.clone();
     if let Disposition::Pending { cookie, .. } = &recipient.told {
         let key = key::cookie(cookie);
         if let Some(mut record) = load::<CookieRecord>(tx, &key)? {
@@ -99,6 +101,7 @@ pub(crate) fn finish(
     if held {
         end_hold(tx, envelope.id, place)?;
     }
+    count_pending(tx, envelope, &told, false)?;
     Ok(next_hop.and_then(|next_hop| match next_hop {
         Disposition::Pending { cookie, .. } => Some(cookie),
         _ => None,

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use message::address::Address;
+use message::address::{Address, Domain};
 use message::{Cookie, Disposition, Extent, Identity};
 
 use super::settle::LegChange;
-use super::{accept, account, check, content, expire, held, list, load, mailbox, queue, settle, status};
+use super::{
+    accept, account, check, content, expire, held, list, load, mailbox, peer, queue, settle, status,
+};
 use crate::engine::Engine;
 use crate::files::lock;
 use crate::limits::LIST_MAX;
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
     EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneSummary, LegId, LegRecord,
-    MailUid, MailboxEntry, NextHop, PartReader, PartWriter, Receipt, Settled, Settlement, StagedPart,
-    Statistics, Store, StoredMessage, Supply, Wait, key,
+    MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement,
+    StagedPart, Statistics, Store, StoredMessage, Supply, Wait, key,
 };
 
 impl<E: Engine> Store for Keeper<E> {
@@ -223,6 +225,26 @@ impl<E: Engine> Store for Keeper<E> {
     fn remove_account(&self, name: &str) -> Wait<'_, ()> {
         let name = name.to_owned();
         self.submit(move |tx| account::remove_account(tx, &name))
+    }
+
+    fn put_peers(&self, peers: Vec<PeerRecord>) -> Wait<'_, ()> {
+        self.submit_growing(move |tx| peer::put_peers(tx, peers))
+    }
+
+    fn peer(&self, domain: &Domain) -> Result<Option<PeerRecord>, Error> {
+        peer::peer(&self.shared.engine, domain)
+    }
+
+    fn peers(&self, after: Option<&Domain>, limit: usize) -> Result<Vec<PeerRecord>, Error> {
+        peer::peers(&self.shared.engine, after, limit)
+    }
+
+    fn remove_peers(&self, domains: Vec<Domain>) -> Wait<'_, ()> {
+        self.submit(move |tx| peer::remove_peers(tx, &domains))
+    }
+
+    fn pending(&self, domain: &Domain) -> Result<u64, Error> {
+        peer::pending(&self.shared.engine, domain)
     }
 
     fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize> {
