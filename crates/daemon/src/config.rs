@@ -355,6 +355,7 @@ impl Config {
             poll_min_seconds: self.queue.poll_min_seconds,
             poll_max_seconds: self.queue.poll_max_seconds.max(self.queue.poll_min_seconds),
             hold_ms: self.queue.hours.saturating_mul(3_600_000),
+            rates: node::Rates::default(),
         })
     }
 }

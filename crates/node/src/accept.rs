@@ -50,8 +50,8 @@ pub(crate) type Failure = (Code, String);
 /// The way in, for one authenticated party.
 #[derive(Clone)]
 pub struct Intake {
-    node: Node,
-    origin: Origin,
+    pub(crate) node: Node,
+    pub(crate) origin: Origin,
 }
 
 /// What becomes of an offer at first sight.
@@ -145,6 +145,9 @@ impl Intake {
                 });
             }
             intents.push(intent);
+        }
+        if !offered.sign_only {
+            self.within_rates(&envelope, &mut intents);
         }
         let answers: Vec<Disposition> = intents
             .iter()

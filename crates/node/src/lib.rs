@@ -14,8 +14,10 @@ mod gather;
 mod here;
 pub mod limits;
 mod maildir;
+mod memory;
 mod outside;
 mod queue;
+mod rates;
 mod receiving;
 mod settings;
 mod settled;
@@ -34,8 +36,10 @@ pub use commit::{Committed, Sealed};
 pub use deliver::{Answered, Consignment, Courier, Report, Trouble, TryRecord};
 pub use event::{Event, Observer, Quiet};
 pub use maildir::Maildir;
+pub use memory::Deed;
 pub use outside::{Clock, Later};
 pub use queue::Dispatcher;
+pub use rates::{Over, Rates, Use};
 pub use settings::{DomainKey, Settings};
 
 /// Everything that a node stands on.
@@ -56,6 +60,8 @@ struct Inner {
     hints: settled::Hints,
     polls: Arc<gather::Gathering>,
     receptions: receiving::Receptions,
+    memory: memory::Memory,
+    buckets: rates::Buckets,
     mail: tokio::sync::watch::Sender<u64>,
 }
 
@@ -81,6 +87,8 @@ impl Node {
                 hints: settled::Hints::default(),
                 polls: Arc::default(),
                 receptions: receiving::Receptions::default(),
+                memory: memory::Memory::default(),
+                buckets: rates::Buckets::default(),
                 mail: tokio::sync::watch::channel(0).0,
             }),
         }

@@ -45,3 +45,38 @@ pub const HINTS_WAITING_MAX: usize = 100_000;
 pub const NEWS_WAITING_MAX: usize = 1_000;
 /// Connections of one peer domain that are told of settled cookies.
 pub const LISTENERS_PER_HOLDER_MAX: usize = 16;
+/// Peers whose counts are in memory at once: some 2 MiB. The store has the others.
+pub const PEERS_IN_MEMORY_MAX: usize = 10_000;
+/// Peers that are remembered in the store: some 10 MiB. Names are free, so what is kept of them must end somewhere; who
+/// comes when it is full is met as a stranger each time.
+pub const PEERS_KEPT_MAX: usize = 100_000;
+/// Milliseconds between two looks for peers of which nothing is left: a day, the step in which counts fade.
+pub const PEERS_SWEEP_MS: u64 = 24 * 3600 * 1000;
+/// Milliseconds after which a peer that was not met again may be forgotten: three half-lives.
+pub const PEERS_FADED_AFTER_MS: u64 = 90 * 24 * 3600 * 1000;
+/// Peers of which it is known at once what the DNS says: as many as have their counts in memory.
+pub const STANDINGS_MAX: usize = 10_000;
+/// Peers that are asked about at once: each makes up to 22 questions, and who shows a thousand names must not make this
+/// node's resolver busy for all others.
+pub const STANDINGS_ASKED_MAX: usize = 32;
+/// Services that vouch, and lists of each kind, that an operator may name: each is a question for each peer.
+pub const ACCREDITORS_MAX: usize = 8;
+/// Milliseconds for all questions about one peer together: a sender waits for the answer.
+pub const STANDING_MS_MAX: u64 = 3_000;
+/// The shortest time for which an answer about a peer is remembered, in milliseconds, and the time for one that failed.
+pub const STANDING_KEPT_MS_MIN: u64 = 60_000;
+/// The longest time for which an answer about a peer is remembered, in milliseconds: a day.
+pub const STANDING_KEPT_MS_MAX: u64 = 24 * 3600 * 1000;
+/// Milliseconds after which a list is tested again.
+pub const LIST_TESTED_MS: u64 = 12 * 3600 * 1000;
+/// Peers, domains and users whose rates are counted at once; those who come when it is full, and nobody has room to be
+/// told apart, share one count. Some 4 MiB.
+pub const RATES_MAX: usize = 20_000;
+/// Recipients for whom one peer may hold open cookies, where nothing else is set: each is some hundred octets here until
+/// somebody decides, for days.
+pub const PENDING_PER_PEER: u64 = 10_000;
+/// How often what one peer may do in a time, the peers below one registered domain may do together: enough for an
+/// organisation with several nodes, and names are free.
+pub const DOMAIN_FACTOR: u64 = 4;
+/// The longest time after which a sender is asked to come again because of its rate, in seconds.
+pub const RATE_AFTER_SECONDS_MAX: u32 = 3_600;

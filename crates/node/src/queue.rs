@@ -92,6 +92,11 @@ impl Node {
                 Ok(_) => {}
                 Err(error) => self.tell(Event::Trouble { what: format!("upkeep: {error}") }),
             }
+            for done in [self.sweep_memory().await, self.write_memory().await] {
+                if let Err(error) = done {
+                    self.tell(Event::Trouble { what: format!("what is remembered of peers: {error}") });
+                }
+            }
             self.inner.clock.sleep_until(self.now_ms() + UPKEEP_MS).await;
         }
     }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub poll_max_seconds: u32,
     /// How long a held message waits for a decision, in milliseconds.
     pub hold_ms: u64,
+    /// How much peers and users may bring.
+    pub rates: crate::Rates,
 }
 
 impl Settings {

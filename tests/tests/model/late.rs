@@ -130,5 +130,6 @@ fn settings() -> Settings {
         poll_min_seconds: 60,
         poll_max_seconds: 3600,
         hold_ms: HOLD_MS,
+        rates: node::Rates::default(),
     }
 }

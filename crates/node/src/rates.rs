@@ -1,0 +1,465 @@
+//! Rates and quotas: how much a peer, the peers of one domain together, and a user may bring in a time, and how much of a
+//! peer's may be pending.
+//!
+//! Each count is a bucket that fills evenly, as one number: the time at which it is full again (the generic cell rate
+//! algorithm). Nothing of it is kept: who is over a limit is asked to come again, never refused, so a restart that forgets
+//! costs little.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use message::address::Domain;
+use message::{Code, Disposition, Envelope};
+use storage::Origin;
+
+use crate::accept::ANSWERED_BEFORE;
+use crate::commit::Intent;
+use crate::limits::{DOMAIN_FACTOR, PENDING_PER_PEER, RATE_AFTER_SECONDS_MAX, RATES_MAX};
+use crate::{Event, Intake, Node};
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// How much may be brought in a time. Zero is no limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rates {
+    /// Messages that a peer may offer in a minute.
+    pub peer_messages_per_minute: u64,
+    /// Recipients that a peer may name in a minute.
+    pub peer_recipients_per_minute: u64,
+    /// Recipients of a peer about whom nobody has decided yet.
+    pub peer_pending: u64,
+    /// Messages that the peers below one registered domain may offer in a minute.
+    pub domain_messages_per_minute: u64,
+    /// Recipients that they may name in a minute.
+    pub domain_recipients_per_minute: u64,
+    /// Messages that a user may submit in an hour.
+    pub user_messages_per_hour: u64,
+    /// Recipients that a user may name in a day.
+    pub user_recipients_per_day: u64,
+    /// Whether a peer over its rate is put off at once. Where not, the rules see that it is over, and decide.
+    pub put_off: bool,
+}
+
+impl Default for Rates {
+    /// No limits but the bound on what is pending.
+    fn default() -> Self {
+        Rates {
+            peer_messages_per_minute: 0,
+            peer_recipients_per_minute: 0,
+            peer_pending: PENDING_PER_PEER,
+            domain_messages_per_minute: 0,
+            domain_recipients_per_minute: 0,
+            user_messages_per_hour: 0,
+            user_recipients_per_day: 0,
+            put_off: true,
+        }
+    }
+}
+
+impl Rates {
+    /// These limits for a peer, and [`DOMAIN_FACTOR`] times as much for the peers of one domain.
+    pub fn for_peers(messages_per_minute: u64, recipients_per_minute: u64) -> Rates {
+        Rates {
+            peer_messages_per_minute: messages_per_minute,
+            peer_recipients_per_minute: recipients_per_minute,
+            domain_messages_per_minute: messages_per_minute.saturating_mul(DOMAIN_FACTOR),
+            domain_recipients_per_minute: recipients_per_minute.saturating_mul(DOMAIN_FACTOR),
+            ..Rates::default()
+        }
+    }
+}
+
+/// What somebody is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Over {
+    /// The limit, as it is called in the configuration.
+    pub limit: &'static str,
+    /// What was counted, for the operator.
+    pub words: String,
+    /// For programs.
+    pub code: Code,
+    /// Seconds after which there will be room.
+    pub after_seconds: u32,
+}
+
+impl Over {
+    /// What who is over it is told. keeps: REP-12
+    pub(crate) fn answer(&self) -> Disposition {
+        Disposition::Deferred { code: self.code, after_seconds: self.after_seconds }
+    }
+}
+
+/// How much of one limit is used now, for display.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// The limit, as it is called in the configuration.
+    pub limit: &'static str,
+    /// What is used of it, in its unit.
+    pub used: u64,
+    /// How much may be.
+    pub of: u64,
+}
+
+/// Whose offers are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party<'a> {
+    /// Another node.
+    Peer(&'a Domain),
+    /// A user, by the name of the account.
+    User(&'a str),
+}
+
+/// One limit as it applies to one party.
+struct Limit {
+    name: &'static str,
+    subject: String,
+    most: u64,
+    window_ms: u64,
+    count: u64,
+    code: Code,
+}
+
+/// Which limit, and whom it is about.
+type Place = (&'static str, String);
+
+/// The counts.
+#[derive(Debug, Default)]
+pub(crate) struct Buckets(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// When each is full again, in microseconds.
+    full_at_us: HashMap<Place, u64>,
+    /// When those that say nothing any more were last removed.
+    swept_at_ms: u64,
+}
+
+impl Buckets {
+    /// Counts an offer for so many recipients, where it is within all limits; nothing is counted where it is over one.
+    /// keeps: REP-12, REP-13
+    pub(crate) fn take(
+        &self,
+        rates: &Rates,
+        party: Party<'_>,
+        recipients: u64,
+        now_ms: u64,
+    ) -> Result<(), Over> {
+        let limits = limits(rates, party, recipients);
+        if limits.is_empty() {
+            return Ok(());
+        }
+        let mut buckets = self.lock();
+        let mut filled = Vec::with_capacity(limits.len());
+        for limit in &limits {
+            let place = buckets.place(limit, now_ms);
+            let full_at_us = buckets.full_at_us.get(&place).copied().unwrap_or(0);
+            filled.push((place, after_taking(limit, full_at_us, now_ms)?));
+        }
+        buckets.full_at_us.extend(filled);
+        Ok(())
+    }
+
+    /// What is used of the limits of a party, for display.
+    pub(crate) fn used(&self, rates: &Rates, party: Party<'_>, now_ms: u64) -> Vec<Use> {
+        let buckets = self.lock();
+        let used = |limit: Limit| {
+            let full_at_us = buckets.full_at_us.get(&(limit.name, limit.subject)).copied().unwrap_or(0);
+            let window_us = limit.window_ms.saturating_mul(1000);
+            let behind_us = full_at_us.saturating_sub(now_ms.saturating_mul(1000)).min(window_us);
+            let used = u128::from(behind_us) * u128::from(limit.most) / u128::from(window_us.max(1));
+            Use { limit: limit.name, used: u64::try_from(used).unwrap_or(u64::MAX), of: limit.most }
+        };
+        limits(rates, party, 0).into_iter().map(used).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Intake {
+    /// Puts off every recipient who is not answered yet, where this party is over a limit and is to be put off; says what
+    /// it is over. Recipients who were refused at first sight count too: who guesses addresses is to be slowed down.
+    /// keeps: REP-12, SEC-6
+    pub(crate) fn within_rates(&self, envelope: &Envelope, intents: &mut [Intent]) -> Option<Over> {
+        let node = &self.node;
+        let party = match &self.origin {
+            Origin::Peer { domain } => Party::Peer(domain),
+            Origin::Submission { account } => Party::User(account),
+        };
+        let fresh = |intent: &&Intent| !matches!(intent.answered(), Some((_, ANSWERED_BEFORE)));
+        let count = intents.iter().filter(fresh).count() as u64;
+        if count == 0 {
+            return None;
+        }
+        let rates = &node.settings().rates;
+        let over = node.inner.buckets.take(rates, party, count, node.now_ms()).err()?;
+        if rates.put_off || matches!(party, Party::User(_)) {
+            let open =
+                intents.iter_mut().zip(&envelope.recipients).filter(|(intent, _)| intent.needs_content());
+            for (intent, recipient) in open {
+                *intent = Intent::Answered(over.answer(), over.limit);
+                node.tell(Event::Decided {
+                    identity: envelope.identity,
+                    recipient: recipient.clone(),
+                    disposition: over.answer(),
+                    rule: over.limit.to_owned(),
+                });
+            }
+        }
+        Some(over)
+    }
+}
+
+impl Node {
+    /// What a peer has used of its limits just now.
+    pub fn rates_of(&self, peer: &Domain) -> Vec<Use> {
+        let mut used = self.inner.buckets.used(&self.settings().rates, Party::Peer(peer), self.now_ms());
+        let of = self.settings().rates.peer_pending;
+        if of > 0 {
+            used.push(Use { limit: "peer-pending", used: self.store().pending(peer).unwrap_or(0), of });
+        }
+        used
+    }
+}
+
+impl Counts {
+    /// Where a limit is counted: its own place, or one shared by all for whom there is none. Places that say nothing any
+    /// more make room, at most once in a second: looking for them costs as much as there are. keeps: REP-13
+    fn place(&mut self, limit: &Limit, now_ms: u64) -> Place {
+        let own = (limit.name, limit.subject.clone());
+        if self.full_at_us.len() < RATES_MAX || self.full_at_us.contains_key(&own) {
+            return own;
+        }
+        if now_ms.abs_diff(self.swept_at_ms) >= 1_000 {
+            self.swept_at_ms = now_ms;
+            let now_us = now_ms.saturating_mul(1000);
+            // No window is longer than a day: what lies further ahead was counted by a clock that was wrong.
+            let latest_us = now_us.saturating_add(DAY_MS * 1000);
+            self.full_at_us.retain(|_, full_at_us| *full_at_us > now_us && *full_at_us <= latest_us);
+        }
+        if self.full_at_us.len() < RATES_MAX { own } else { (limit.name, String::new()) }
+    }
+}
+
+/// The registered domain that a name most likely belongs to: its last two labels, or the last three where the second
+/// level is a short word under a country, such as `co.uk`. A mistake only makes some share a count that is
+/// [`DOMAIN_FACTOR`] times as large. keeps: REP-13
+pub(crate) fn registered(domain: &Domain) -> &str {
+    let text = domain.as_str();
+    let ends: Vec<usize> = text.match_indices('.').map(|(at, _)| at).collect();
+    let Some(last) = ends.last() else { return text };
+    let top = text.len() - last - 1;
+    let second_at = ends.len().checked_sub(2).and_then(|place| ends.get(place)).map_or(0, |at| at + 1);
+    let is_word_under_country = top == 2 && last - second_at <= 3;
+    let labels_before = if is_word_under_country { 3 } else { 2 };
+    match ends.len().checked_sub(labels_before).and_then(|place| ends.get(place)) {
+        Some(at) => text.get(at + 1..).unwrap_or(text),
+        None => text,
+    }
+}
+
+/// Too many recipients (RFC 3463, section 3.6: X.5.3).
+const TOO_MANY_RECIPIENTS: Code = Code::new(4, 5, 3);
+/// Not authorized to bring more just now (RFC 3463, section 3.8: X.7.1).
+const TOO_MUCH: Code = Code::new(4, 7, 1);
+
+/// The limits that apply to a party; those that are not set are left out.
+fn limits(rates: &Rates, party: Party<'_>, recipients: u64) -> Vec<Limit> {
+    let limit = |name, subject: &str, most, window_ms, count, code| Limit {
+        name,
+        subject: subject.to_owned(),
+        most,
+        window_ms,
+        count,
+        code,
+    };
+    let mut all = match party {
+        Party::Peer(domain) => {
+            let (peer, owner) = (domain.as_str(), registered(domain));
+            vec![
+                limit(
+                    "peer-messages-per-minute",
+                    peer,
+                    rates.peer_messages_per_minute,
+                    MINUTE_MS,
+                    1,
+                    TOO_MUCH,
+                ),
+                limit(
+                    "peer-recipients-per-minute",
+                    peer,
+                    rates.peer_recipients_per_minute,
+                    MINUTE_MS,
+                    recipients,
+                    TOO_MANY_RECIPIENTS,
+                ),
+                limit(
+                    "domain-messages-per-minute",
+                    owner,
+                    rates.domain_messages_per_minute,
+                    MINUTE_MS,
+                    1,
+                    TOO_MUCH,
+                ),
+                limit(
+                    "domain-recipients-per-minute",
+                    owner,
+                    rates.domain_recipients_per_minute,
+                    MINUTE_MS,
+                    recipients,
+                    TOO_MANY_RECIPIENTS,
+                ),
+            ]
+        }
+        Party::User(account) => vec![
+            limit("user-messages-per-hour", account, rates.user_messages_per_hour, HOUR_MS, 1, TOO_MUCH),
+            limit(
+                "user-recipients-per-day",
+                account,
+                rates.user_recipients_per_day,
+                DAY_MS,
+                recipients,
+                TOO_MANY_RECIPIENTS,
+            ),
+        ],
+    };
+    all.retain(|limit| limit.most > 0);
+    all
+}
+
+/// When the bucket will be full again after this is taken out of it, in microseconds; or what is over.
+///
+/// A bucket holds what may come within one window. More at once than it holds is let through where it is full: else it
+/// could never come.
+fn after_taking(limit: &Limit, full_at_us: u64, now_ms: u64) -> Result<u64, Over> {
+    let (now_us, window_us) = (now_ms.saturating_mul(1000), limit.window_ms.saturating_mul(1000));
+    let cost_us = u128::from(limit.count) * u128::from(window_us) / u128::from(limit.most.max(1));
+    let cost_us = u64::try_from(cost_us).unwrap_or(u64::MAX).min(window_us);
+    let latest_us = now_us.saturating_add(window_us);
+    // No bucket is ever emptier than empty: what says so was counted by a clock that has been set back since.
+    let set_back = full_at_us > latest_us.saturating_add(MINUTE_MS * 1000);
+    let full_at_us = if set_back { now_us } else { full_at_us.clamp(now_us, latest_us) };
+    let full_at_us = full_at_us.saturating_add(cost_us);
+    if full_at_us <= latest_us {
+        return Ok(full_at_us);
+    }
+    let after_seconds = (full_at_us - latest_us).div_ceil(1_000_000);
+    Err(Over {
+        limit: limit.name,
+        words: format!("{} is over {} = {}", limit.subject, limit.name, limit.most),
+        code: limit.code,
+        after_seconds: u32::try_from(after_seconds).unwrap_or(u32::MAX).min(RATE_AFTER_SECONDS_MAX),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn domain(name: &str) -> Domain {
+        Domain::from_wire(name).unwrap()
+    }
+
+    /// Takes until the limit stops it; returns how often, and what stopped it.
+    fn fill(buckets: &Buckets, rates: &Rates, party: Party<'_>, recipients: u64, now_ms: u64) -> (u64, Over) {
+        let mut count = 0;
+        loop {
+            match buckets.take(rates, party, recipients, now_ms) {
+                Ok(()) => count += 1,
+                Err(over) => return (count, over),
+            }
+        }
+    }
+
+    /// proves: REP-12
+    #[test]
+    fn a_peer_brings_what_it_may_and_is_told_when_to_come_again() {
+        let (buckets, rates) = (Buckets::default(), Rates::for_peers(60, 600));
+        let (north, south) = (domain("north.test"), domain("south.test"));
+        let (count, over) = fill(&buckets, &rates, Party::Peer(&north), 1, NOW);
+        assert_eq!((count, over.limit, over.after_seconds), (60, "peer-messages-per-minute", 1));
+        assert_eq!(over.answer(), Disposition::Deferred { code: TOO_MUCH, after_seconds: 1 });
+        // Another peer has its own count.
+        assert_eq!(buckets.take(&rates, Party::Peer(&south), 1, NOW), Ok(()));
+        // After the time that was told there is room for one more, and after a minute for all.
+        assert_eq!(fill(&buckets, &rates, Party::Peer(&north), 1, NOW + 1_000).0, 1);
+        assert_eq!(fill(&buckets, &rates, Party::Peer(&north), 1, NOW + 120_000).0, 60);
+        // Recipients count by themselves; more than fit at once come when there is nothing else.
+        let (count, over) = fill(&buckets, &rates, Party::Peer(&south), 100, NOW + 120_000);
+        assert_eq!((count, over.limit, over.code), (6, "peer-recipients-per-minute", TOO_MANY_RECIPIENTS));
+        assert_eq!(fill(&buckets, &rates, Party::Peer(&south), 5_000, NOW + 240_000).0, 1);
+    }
+
+    /// proves: REP-12
+    #[test]
+    fn a_user_has_an_hour_for_messages_and_a_day_for_recipients() {
+        let rates = Rates { user_messages_per_hour: 10, user_recipients_per_day: 100, ..Rates::default() };
+        let buckets = Buckets::default();
+        let (count, over) = fill(&buckets, &rates, Party::User("ann"), 1, NOW);
+        assert_eq!((count, over.limit, over.after_seconds), (10, "user-messages-per-hour", 360));
+        let (count, over) = fill(&buckets, &rates, Party::User("bob"), 30, NOW);
+        assert_eq!((count, over.limit), (3, "user-recipients-per-day"));
+        assert_eq!(over.after_seconds, RATE_AFTER_SECONDS_MAX, "nobody is sent away for most of a day");
+        let used = buckets.used(&rates, Party::User("bob"), NOW);
+        let numbers: Vec<_> = used.iter().map(|used| (used.used, used.of)).collect();
+        assert_eq!(numbers, [(3, 10), (90, 100)]);
+        assert_eq!(
+            fill(&buckets, &Rates { user_messages_per_hour: 1, ..rates }, Party::User("eve"), 1, NOW).0,
+            1
+        );
+        assert_eq!(buckets.take(&Rates::default(), Party::User("eve"), 1_000_000, NOW), Ok(()));
+    }
+
+    /// proves: REP-13
+    #[test]
+    fn a_thousand_names_of_one_domain_share_a_count() {
+        let (buckets, rates) = (Buckets::default(), Rates::for_peers(60, 0));
+        let taken = (0..1_000).filter(|number| {
+            let name = domain(&format!("h{number}.evil.test"));
+            buckets.take(&rates, Party::Peer(&name), 1, NOW).is_ok()
+        });
+        assert_eq!(taken.count() as u64, 60 * DOMAIN_FACTOR);
+        let check = |name: &str, expected: &str| assert_eq!(registered(&domain(name)), expected, "{name}");
+        check("north.test", "north.test");
+        check("a.b.c.north.test", "north.test");
+        check("mx.example.co.uk", "example.co.uk");
+        check("example.co.uk", "example.co.uk");
+        check("mx.sub.example.com.au", "example.com.au");
+        check("mx.example.de", "example.de");
+        check("mx.ibm.com", "ibm.com");
+    }
+
+    /// proves: REP-13
+    #[test]
+    fn clocks_that_jump_lock_nobody_out_and_the_table_ends() {
+        let (buckets, rates) = (Buckets::default(), Rates::for_peers(60, 0));
+        let north = domain("north.test");
+        fill(&buckets, &rates, Party::Peer(&north), 1, NOW + 365 * DAY_MS);
+        assert_eq!(fill(&buckets, &rates, Party::Peer(&north), 1, NOW).0, 60);
+        assert_eq!(
+            fill(&buckets, &rates, Party::Peer(&north), 1, NOW - 1).0,
+            0,
+            "a second gives nothing away"
+        );
+        assert_eq!(fill(&buckets, &rates, Party::Peer(&north), 1, NOW + 60_000).0, 60);
+
+        let one = Rates { peer_messages_per_minute: 1, ..Rates::default() };
+        let buckets = Buckets::default();
+        let taken = |now_ms: u64| {
+            let name = |number: usize| domain(&format!("n{number}-{now_ms}.test"));
+            (0..RATES_MAX + 100)
+                .filter(|n| buckets.take(&one, Party::Peer(&name(*n)), 1, now_ms).is_ok())
+                .count()
+        };
+        // Those for whom there is no place share one, which is one message a minute.
+        assert_eq!(taken(NOW), RATES_MAX + 1);
+        assert!(buckets.lock().full_at_us.len() <= RATES_MAX + 1);
+        // After a minute nothing of that says anything any more.
+        assert_eq!(taken(NOW + 120_000), RATES_MAX + 1);
+    }
+}
