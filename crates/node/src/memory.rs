@@ -190,7 +190,7 @@ impl Table {
 
     /// The records that have changed, no more than are written at once, and whether there are others. New ones are left
     /// out where the store has as many as it may.
-    fn to_write(&mut self) -> (Vec<PeerRecord>, bool) {
+    fn to_write(&self) -> (Vec<PeerRecord>, bool) {
         // Until the store was counted nobody knows whether there is room.
         let mut room = self.kept.map_or(0, |kept| PEERS_KEPT_MAX.saturating_sub(kept));
         let mut some = Vec::new();

@@ -1,0 +1,8 @@
+//! What a node finds out about peers, remembers of them and lets them do: one node on virtual time, and peers that offer.
+
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod rates;
+#[cfg(test)]
+mod scene;

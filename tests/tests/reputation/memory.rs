@@ -1,0 +1,39 @@
+//! What is remembered of peers.
+
+use node::Deed;
+
+use super::scene::{Scene, domain};
+
+/// proves: REP-9
+#[tokio::test(start_paused = true)]
+async fn counts_are_written_together_and_outlive_the_node() {
+    let scene = Scene::new(|_| {}).await;
+    let upkeep = tokio::spawn({
+        let node = scene.node.clone();
+        async move { node.upkeep().await }
+    });
+    scene.pass_seconds(1).await;
+    let before = scene.store.statistics().operations;
+    for _ in 0..100 {
+        scene.node.remember(&domain("north.test"), Deed::Accepted);
+        scene.node.remember(&domain("south.test"), Deed::Complaint);
+    }
+    assert_eq!(scene.store.statistics().operations, before, "counting writes nothing");
+    assert_eq!(scene.store.peer(&domain("north.test")), Ok(None));
+    assert_eq!(scene.node.remembered(&domain("north.test")).unwrap().unwrap().accepted, 100_000);
+    scene.pass_seconds(61).await;
+    let written = scene.store.peer(&domain("north.test")).unwrap().unwrap();
+    assert_eq!((written.accepted, written.complaints), (100_000, 0));
+    let listed = scene.node.all_remembered(None, 10).await.unwrap();
+    assert_eq!(
+        listed.iter().map(|peer| peer.domain.as_str()).collect::<Vec<_>>(),
+        ["north.test", "south.test"]
+    );
+    // What is forgotten does not come back with the next writing.
+    scene.node.remember(&domain("south.test"), Deed::Accepted);
+    assert_eq!(scene.node.forget_peer(&domain("south.test")).await, Ok(true));
+    assert_eq!(scene.node.forget_peer(&domain("south.test")).await, Ok(false));
+    scene.node.write_memory().await.unwrap();
+    assert_eq!(scene.store.peers(None, 10).unwrap().len(), 1);
+    upkeep.abort();
+}

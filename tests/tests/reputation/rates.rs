@@ -1,0 +1,57 @@
+//! Rates and quotas.
+
+use message::{Code, Disposition};
+use node::Rates;
+
+use super::scene::{Scene, domain};
+
+const BOB: &[&str] = &["bob@here.test"];
+
+/// proves: REP-12
+#[tokio::test(start_paused = true)]
+async fn who_is_over_a_rate_is_put_off_and_comes_again() {
+    let scene = Scene::new(|settings| settings.rates = Rates::for_peers(3, 0)).await;
+    for number in 0..3 {
+        assert_eq!(scene.offer("north.test", &number.to_string(), BOB).await, [Disposition::Accepted]);
+    }
+    // 4.7.1 of RFC 3463: not authorized, now. At three a minute there is room for another after 20 seconds.
+    let put_off = Disposition::Deferred { code: Code::new(4, 7, 1), after_seconds: 20 };
+    assert_eq!(scene.offer("north.test", "3", BOB).await, [put_off]);
+    assert_eq!(scene.offer("south.test", "3", BOB).await, [Disposition::Accepted], "others are served");
+    // What was answered is answered again as it was.
+    assert_eq!(scene.offer("north.test", "2", BOB).await, [Disposition::Accepted]);
+    scene.pass_seconds(20).await;
+    assert_eq!(scene.offer("north.test", "3", BOB).await, [Disposition::Accepted]);
+    let used = scene.node.rates_of(&domain("north.test"));
+    assert_eq!((used[0].limit, used[0].used, used[0].of), ("peer-messages-per-minute", 3, 3));
+}
+
+/// proves: REP-12
+#[tokio::test(start_paused = true)]
+async fn who_guesses_addresses_is_slowed_down() {
+    let scene = Scene::new(|settings| settings.rates = Rates::for_peers(0, 10)).await;
+    let guesses: Vec<String> = (0..10).map(|number| format!("guess{number}@here.test")).collect();
+    let guesses: Vec<&str> = guesses.iter().map(String::as_str).collect();
+    let answers = scene.offer("north.test", "guess", &guesses).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Disposition::Refused { .. })), "{answers:?}");
+    let answers = scene.offer("north.test", "more", BOB).await;
+    assert!(
+        matches!(answers[0], Disposition::Deferred { code, .. } if code == Code::new(4, 5, 3)),
+        "{answers:?}"
+    );
+}
+
+/// proves: REP-12
+#[tokio::test(start_paused = true)]
+async fn a_user_over_its_quota_is_put_off() {
+    let scene = Scene::new(|settings| settings.rates.user_messages_per_hour = 2).await;
+    for number in 0..2 {
+        let answers = scene.submit(&number.to_string(), &["ann@far.test"]).await;
+        assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
+    }
+    let answers = scene.submit("2", &["ann@far.test"]).await;
+    assert!(matches!(answers[0], Disposition::Deferred { after_seconds: 1800, .. }), "{answers:?}");
+    scene.pass_seconds(1800).await;
+    let answers = scene.submit("2", &["ann@far.test"]).await;
+    assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
+}
