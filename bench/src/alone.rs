@@ -176,5 +176,6 @@ fn acceptance(number: u64) -> Result<Acceptance, Trouble> {
         expires_at_ms: THEN_MS,
         release_at_ms: Some(THEN_MS),
         recipients: (0..RECIPIENTS).map(recipient).collect::<Result<_, _>>()?,
+        again: Vec::new(),
     })
 }

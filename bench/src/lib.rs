@@ -197,6 +197,7 @@ fn accept(key: &SecretKey, count: u64) -> Result<Path, Trouble> {
                 effect: Effect::Mailbox { account: "bob".to_owned(), seals: Vec::new() },
                 answer: Disposition::Accepted,
             }],
+            again: Vec::new(),
         });
     }
     Ok(Box::new(move || {

@@ -122,6 +122,7 @@ fn acceptance(number: u64, store: &dyn Store) -> Acceptance {
         expires_at_ms: BEGIN_MS + 5 * 86_400_000,
         release_at_ms: Some(BEGIN_MS + number * STEP_MS),
         recipients,
+        again: Vec::new(),
     }
 }
 

@@ -63,6 +63,7 @@ impl Node {
                 expires_at_ms: envelope.expires_at_ms,
                 release_at_ms: None,
                 recipients,
+                again: Vec::new(),
             })
             .await?;
         for recipient in delivered {

@@ -87,15 +87,8 @@ pub enum Effect {
         /// Along which lane.
         lane: Lane,
     },
-    /// Kept until someone decides; the answer must be `Pending`.
-    Pend {
-        /// The local account that decides, where it is a user's decision.
-        account: Option<String>,
-        /// What is asked of the sender at the next poll, where something is.
-        wanted: Option<Selection>,
-        /// Why it is held, for people.
-        reason: String,
-    },
+    /// Kept until someone decides, or until the sender offers it again; the answer must be `Pending`.
+    Pend(Pend),
     /// Recorded as refused, so that the same offer gets the same answer. Final.
     Refuse {
         /// Why, for programs.
@@ -103,6 +96,48 @@ pub enum Effect {
         /// Why, for people.
         text: String,
     },
+}
+
+/// Why and how long a recipient is pending here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pend {
+    /// The local account that decides, where it is a user's decision.
+    pub account: Option<String>,
+    /// What it waits for.
+    pub stage: Stage,
+    /// What is asked of the sender at the next poll, where something is.
+    pub wanted: Option<Selection>,
+    /// Why it is held, for people.
+    pub reason: String,
+    /// What was found about the seals when it was held; at most [`crate::limits::SEAL_NOTES_MAX`].
+    pub seals: Vec<SealNote>,
+}
+
+/// What a pending recipient waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Somebody is to decide.
+    Undecided,
+    /// It was accepted, and waits for the rest of the message.
+    Accepted,
+    /// Nobody decides: it is judged anew when it is offered again, which the sender is asked for from this time on.
+    Later {
+        /// In Unix milliseconds.
+        at_ms: u64,
+    },
+}
+
+/// A recipient that was pending and is judged anew, because its sender has offered the message again as it was asked to.
+///
+/// keeps: STA-7
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// The envelope in which it is pending.
+    pub envelope: EnvelopeId,
+    /// The place of the recipient in it.
+    pub recipient: u32,
+    /// What happens now. What it is pending under stays the same cookie until it is settled.
+    pub effect: Effect,
 }
 
 /// One recipient of an acceptance.
@@ -138,18 +173,22 @@ pub struct Acceptance {
     pub expires_at_ms: u64,
     /// Not sent before this time, in Unix milliseconds: sending later, and the window for undo.
     pub release_at_ms: Option<u64>,
-    /// For whom, each once, at most [`message::limits::RECIPIENTS_MAX`].
+    /// For whom, each once, at most [`message::limits::RECIPIENTS_MAX`]; may be empty only where `again` is not.
     pub recipients: Vec<Intended>,
+    /// Those that were pending. One that is not pending any more is left as it is.
+    pub again: Vec<Again>,
 }
 
 /// What an acceptance has become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The envelope; where every recipient had been answered before, the one of the first of them.
+    /// The envelope; where every recipient had been answered or pended before, the one of the first of them.
     pub envelope: EnvelopeId,
     /// The truth for each recipient now, in the order given: for one that the same peer had offered before it is what
     /// became of that offer, and nothing was done a second time.
     pub answers: Vec<Disposition>,
+    /// What became of those that were pending, in the order given.
+    pub again: Vec<Disposition>,
     /// The lanes that have new legs, each once.
     pub lanes: Vec<Lane>,
 }

@@ -3,7 +3,7 @@
 use message::address::Address;
 use message::{Code, Cookie, Disposition, Hop, Identity, Selection};
 
-use crate::{EnvelopeId, Lane, LegId, NewMessage, Origin, SealNote};
+use crate::{EnvelopeId, Lane, LegId, NewMessage, Origin, SealNote, Stage};
 
 /// One acceptance and what has become of it. It outlives the message by the time of retention.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +139,15 @@ pub struct HeldRecord {
     pub origin: Origin,
     /// Why it is held, for people.
     pub reason: String,
+    /// What it waits for.
+    pub stage: Stage,
     /// What is asked of the sender at the next poll.
     pub wanted: Option<Selection>,
+    /// What was found about the seals when it was held.
+    pub seals: Vec<SealNote>,
+    /// The leaves that came with this delivery, where the manifest and the headers did: what another sender has brought
+    /// of the same message is not among them, and must not be made use of for this one.
+    pub here: Option<Vec<usize>>,
     /// Since when, in Unix milliseconds.
     pub since_ms: u64,
     /// Until when, in Unix milliseconds: then it counts as expired.
@@ -180,6 +187,12 @@ pub enum Ruling {
         expires_at_ms: u64,
         /// What of the message came just now.
         message: Option<NewMessage>,
+    },
+    /// Accepted, and the rest is still to come: the sender is asked for it at the next poll, and what it offers then is
+    /// delivered.
+    Accept {
+        /// What is asked for.
+        wanted: Selection,
     },
     /// Still held; at the next poll the sender is asked for this. `None` takes an earlier wish back.
     Want(Option<Selection>),

@@ -336,6 +336,7 @@ mod tests {
             expires_at_ms: NOW,
             release_at_ms,
             recipients: vec![to],
+            again: Vec::new(),
         }))
     }
 

@@ -34,7 +34,8 @@ mod verb;
 mod writer;
 
 pub use acceptance::{
-    Acceptance, Content, Effect, Intended, NewMessage, Origin, Receipt, StoredMessage, Supply,
+    Acceptance, Again, Content, Effect, Intended, NewMessage, Origin, Pend, Receipt, Stage, StoredMessage,
+    Supply,
 };
 pub use account::{AccountRecord, DeviceRecord};
 pub use engine::{Batch, Engine, Pair, View, guarded};

@@ -91,6 +91,22 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<HeldRecord>, Error>;
 
+    /// The held recipients of one message, those of the oldest envelope first.
+    fn held_for(&self, identity: Identity, limit: usize) -> Result<Vec<HeldRecord>, Error>;
+
+    /// How many recipients are held for an account; counted up to `most`.
+    fn held_count(&self, account: &str, most: usize) -> Result<usize, Error>;
+
+    /// The recipient of an earlier offer of this holder that is pending still, where the holder is asked now to offer it
+    /// again; `None` where it is not asked.
+    fn wanted_again(
+        &self,
+        holder: &str,
+        offered_as: Identity,
+        recipient: &Address,
+        now_ms: u64,
+    ) -> Result<Option<HeldRecord>, Error>;
+
     /// Carries out a decision about one held recipient and returns its disposition now.
     ///
     /// # Errors

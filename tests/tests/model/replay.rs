@@ -11,7 +11,7 @@ use message::{Code, Cookie, Disposition, Identity};
 use stateright::Model;
 use storage::{
     Acceptance, AccountRecord, Content, CookieAnswer, Decision, Effect, Intended, Keeper, Lane, Memory,
-    NewMessage, Origin, Outcome, Pause, Ruling, Settings, Settlement, Store,
+    NewMessage, Origin, Outcome, Pause, Pend, Ruling, Settings, Settlement, Stage, Store,
 };
 use waxwing_tests::letter;
 use waxwing_tests::torture::Random;
@@ -277,6 +277,7 @@ impl Real {
             expires_at_ms: NOW + HOLD_MS,
             release_at_ms: None,
             recipients,
+            again: Vec::new(),
         };
         block_on(store.accept(acceptance)).unwrap().answers
     }
@@ -294,7 +295,13 @@ impl Real {
             }
             Verdict::Hold => {
                 let reason = "first contact".to_owned();
-                let hold = Effect::Pend { account: Some(account(recipient)), wanted: None, reason };
+                let hold = Effect::Pend(Pend {
+                    account: Some(account(recipient)),
+                    stage: Stage::Undecided,
+                    wanted: None,
+                    reason,
+                    seals: Vec::new(),
+                });
                 (hold, pending(place, recipient))
             }
             Verdict::Queue => (Effect::Queue { lane: lane() }, pending(place, recipient)),

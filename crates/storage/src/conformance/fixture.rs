@@ -13,8 +13,8 @@ use message::{
 };
 
 use crate::{
-    Acceptance, AccountRecord, Content, Effect, Error, Intended, Lane, NewMessage, Origin, Receipt,
-    StagedPart, Store,
+    Acceptance, AccountRecord, Content, Effect, Error, Intended, Lane, NewMessage, Origin, Pend, Receipt,
+    Stage, StagedPart, Store,
 };
 
 /// The time at which the tests begin, in Unix milliseconds.
@@ -141,11 +141,13 @@ pub(super) fn to_queue(to: &str, along: &str, cookie: u8) -> Intended {
 pub(super) fn to_hold(to: &str, account: &str, cookie: u8) -> Intended {
     Intended {
         address: address(to),
-        effect: Effect::Pend {
+        effect: Effect::Pend(Pend {
             account: Some(account.to_owned()),
+            stage: Stage::Undecided,
             wanted: Some(message::Selection::Headers),
             reason: "first contact".to_owned(),
-        },
+            seals: Vec::new(),
+        }),
         answer: pending(cookie),
     }
 }
@@ -161,6 +163,7 @@ pub(super) fn acceptance(content: Content, origin: Origin, recipients: Vec<Inten
         expires_at_ms: NOW + 5 * 24 * 3600 * 1000,
         release_at_ms: None,
         recipients,
+        again: Vec::new(),
     }
 }
 

@@ -6,10 +6,10 @@ use message::{Cookie, Disposition, Selection};
 
 use super::word::{
     address, code, disposition, hop, identity, origin, read_address, read_code, read_disposition, read_hop,
-    read_identity, read_origin, read_selection, read_text, selection,
+    read_identity, read_origin, read_seal_note, read_selection, read_text, seal_note, selection,
 };
 use super::{Fields, Record, flag, list, read_list};
-use crate::{Attempt, EnvelopeId, EnvelopeRecord, Lane, LegId, LegRecord, RecipientRecord};
+use crate::{Attempt, EnvelopeId, EnvelopeRecord, Lane, LegId, LegRecord, RecipientRecord, SealNote, Stage};
 
 fn small(value: &Value) -> Option<u32> {
     as_uint(value).and_then(|number| u32::try_from(number).ok())
@@ -154,6 +154,8 @@ pub(crate) struct CookieRecord {
     pub(crate) until: u64,
     pub(crate) outcome: Option<Disposition>,
     pub(crate) wanted: Option<Selection>,
+    /// From when on it is wanted, in Unix milliseconds.
+    pub(crate) wanted_at_ms: u64,
     /// When it becomes unknown, in Unix milliseconds: set when it is settled.
     pub(crate) forgotten_at_ms: Option<u64>,
     pub(crate) polled_at_ms: Option<u64>,
@@ -173,6 +175,7 @@ impl Record for CookieRecord {
             (9, self.wanted.as_ref().map(selection)),
             (10, self.forgotten_at_ms.map(uint)),
             (11, self.polled_at_ms.map(uint)),
+            (12, (self.wanted_at_ms > 0).then(|| uint(self.wanted_at_ms))),
         ]
     }
 
@@ -189,6 +192,7 @@ impl Record for CookieRecord {
             wanted: fields.optional(9, read_selection)?,
             forgotten_at_ms: fields.optional(10, as_uint)?,
             polled_at_ms: fields.optional(11, as_uint)?,
+            wanted_at_ms: fields.optional(12, as_uint)?.unwrap_or(0),
         })
     }
 }
@@ -201,6 +205,25 @@ pub(crate) struct Held {
     pub(crate) wanted: Option<Selection>,
     pub(crate) since_ms: u64,
     pub(crate) until_ms: u64,
+    pub(crate) stage: Stage,
+    pub(crate) seals: Vec<SealNote>,
+    /// The leaves that came with this delivery; `None` where not even the manifest did.
+    pub(crate) here: Option<Vec<u32>>,
+}
+
+impl Held {
+    /// Whether the sender is asked now to offer it again.
+    pub(crate) fn is_wanted(&self, now_ms: u64) -> bool {
+        self.wanted.is_some() && self.wanted_at_ms() <= now_ms && now_ms < self.until_ms
+    }
+
+    /// From when on the sender is asked for what is wanted.
+    pub(crate) fn wanted_at_ms(&self) -> u64 {
+        match self.stage {
+            Stage::Later { at_ms } => at_ms,
+            Stage::Undecided | Stage::Accepted => 0,
+        }
+    }
 }
 
 impl Record for Held {
@@ -211,6 +234,9 @@ impl Record for Held {
             (3, self.wanted.as_ref().map(selection)),
             (4, Some(uint(self.since_ms))),
             (5, Some(uint(self.until_ms))),
+            (6, stage(self.stage)),
+            (7, (!self.seals.is_empty()).then(|| list(&self.seals, seal_note))),
+            (8, self.here.as_ref().map(|here| list(here, |part| uint((*part).into())))),
         ]
     }
 
@@ -221,7 +247,29 @@ impl Record for Held {
             wanted: fields.optional(3, read_selection)?,
             since_ms: fields.uint(4)?,
             until_ms: fields.uint(5)?,
+            stage: fields.optional(6, read_stage)?.unwrap_or(Stage::Undecided),
+            seals: fields
+                .optional(7, |value| read_list(value.as_array()?, read_seal_note))?
+                .unwrap_or_default(),
+            here: fields.optional(8, |value| read_list(value.as_array()?, small))?,
         })
+    }
+}
+
+/// A recipient about whom is to be decided has no field for it.
+fn stage(stage: Stage) -> Option<Value> {
+    match stage {
+        Stage::Undecided => None,
+        Stage::Accepted => Some(Value::Array(vec![uint(1)])),
+        Stage::Later { at_ms } => Some(Value::Array(vec![uint(2), uint(at_ms)])),
+    }
+}
+
+fn read_stage(value: &Value) -> Option<Stage> {
+    match value.as_array()?.as_slice() {
+        [kind] if as_uint(kind) == Some(1) => Some(Stage::Accepted),
+        [kind, at] if as_uint(kind) == Some(2) => Some(Stage::Later { at_ms: as_uint(at)? }),
+        _ => None,
     }
 }
 
@@ -280,6 +328,13 @@ mod tests {
             wanted: Some(Selection::Parts(vec![(1, 0), (2, 9)])),
             since_ms: 5,
             until_ms: 6,
+            stage: Stage::Later { at_ms: 7 },
+            seals: vec![SealNote {
+                issuer: "a.test".into(),
+                role: message::Role::Submission,
+                verified: true,
+            }],
+            here: Some(vec![1, 2]),
         });
         check(CookieRecord {
             cookie: Cookie::from_bytes([7; 32]),
@@ -291,6 +346,7 @@ mod tests {
             until: 9,
             outcome: Some(Disposition::Expired),
             wanted: None,
+            wanted_at_ms: 8,
             forgotten_at_ms: Some(1),
             polled_at_ms: None,
         });

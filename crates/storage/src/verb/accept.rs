@@ -10,8 +10,8 @@ use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, OWNER_OCTETS_MAX, SEAL_NOTES_MAX};
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{QueueChange, Transaction};
 use crate::{
-    Acceptance, Content, Effect, EnvelopeId, EnvelopeRecord, Error, Intended, Lane, LegId, LegRecord,
-    MailUid, MailboxEntry, Origin, Receipt, RecipientRecord, SealNote, key,
+    Acceptance, Again, Content, Effect, EnvelopeId, EnvelopeRecord, Error, Intended, Lane, LegId, LegRecord,
+    MailUid, MailboxEntry, Origin, Pend, Receipt, RecipientRecord, SealNote, key,
 };
 
 /// Accepts a message.
@@ -21,36 +21,67 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
     check(&acceptance)?;
     let identity = acceptance.content.identity();
     let (earlier, fresh) = split_offered_before(tx, &acceptance)?;
-    if fresh.is_empty() {
-        let envelope = earlier.iter().flatten().next().map(|(envelope, _)| *envelope);
-        let answers = earlier.into_iter().flatten().map(|(_, answer)| answer).collect();
-        let envelope = envelope.ok_or(Error::Invalid("an acceptance needs a recipient"))?;
-        return Ok(Receipt { envelope, answers, lanes: Vec::new() });
-    }
-    let id = EnvelopeId(tx.allocate()?);
-    let Acceptance { content, recipients, origin, trace, now_ms, .. } = acceptance;
-    let mut envelope = EnvelopeRecord {
-        id,
-        identity,
-        offered_as: acceptance.offered_as,
-        octets: acceptance.octets,
-        origin,
-        trace,
-        received_at_ms: now_ms,
-        expires_at_ms: acceptance.expires_at_ms,
-        release_at_ms: acceptance.release_at_ms,
-        closed_at_ms: None,
-        attempts: 0,
-        recipients: Vec::new(),
-    };
+    let Acceptance { content, recipients, again: all_again, now_ms, expires_at_ms, .. } = acceptance;
     let fresh: Vec<&Intended> = fresh.into_iter().map(|place| &recipients[place]).collect();
-    keep_content(tx, content, &fresh)?;
+    let again = still_pending(tx, identity, &all_again)?;
+    let here: Option<Vec<u32>> = match &content {
+        Content::New(message) => Some(message.parts.iter().map(|(part, _)| *part as u32).collect()),
+        Content::Stored(_) | Content::Offered { .. } => None,
+    };
+    let effects: Vec<&Effect> =
+        fresh.iter().map(|one| &one.effect).chain(again.iter().map(|one| &one.effect)).collect();
+    keep_content(tx, content, &effects)?;
     let mut lanes = Vec::new();
-    for intended in &fresh {
-        add_recipient(tx, &mut envelope, intended, &mut lanes)?;
+    let mut opened = None;
+    let mut told = Vec::new();
+    if !fresh.is_empty() {
+        let mut envelope = EnvelopeRecord {
+            id: EnvelopeId(tx.allocate()?),
+            identity,
+            offered_as: acceptance.offered_as,
+            octets: acceptance.octets,
+            origin: acceptance.origin,
+            trace: acceptance.trace,
+            received_at_ms: now_ms,
+            expires_at_ms,
+            release_at_ms: acceptance.release_at_ms,
+            closed_at_ms: None,
+            attempts: 0,
+            recipients: Vec::new(),
+        };
+        open_envelope(tx, &mut envelope, &fresh, here.as_deref(), &mut lanes)?;
+        opened = Some(envelope.id);
+        told = envelope.recipients.into_iter().map(|recipient| recipient.told).collect();
     }
-    for (lane, places) in &lanes {
-        add_leg(tx, &mut envelope, lane, places.clone(), now_ms)?;
+    for one in again {
+        super::held::judge_again(tx, one, here.as_deref(), (expires_at_ms, now_ms), &mut lanes)?;
+    }
+    let again = all_again.iter().map(|one| current(tx, one)).collect::<Result<_, _>>()?;
+    let first = earlier.iter().flatten().map(|(envelope, _)| *envelope);
+    let known = first.chain(all_again.iter().map(|one| one.envelope)).next();
+    let mut told = told.into_iter();
+    let answers = earlier
+        .into_iter()
+        .filter_map(|earlier| earlier.map(|(_, answer)| answer).or_else(|| told.next()))
+        .collect();
+    let envelope = opened.or(known).ok_or(Error::Invalid("an acceptance needs a recipient"))?;
+    Ok(Receipt { envelope, answers, again, lanes: lanes.into_iter().map(|(lane, _)| lane).collect() })
+}
+
+/// Opens an envelope for recipients that were not offered before.
+fn open_envelope(
+    tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
+    fresh: &[&Intended],
+    here: Option<&[u32]>,
+    lanes: &mut Vec<(Lane, Vec<u32>)>,
+) -> Result<(), Error> {
+    let (id, identity, now_ms) = (envelope.id, envelope.identity, envelope.received_at_ms);
+    for intended in fresh {
+        add_recipient(tx, envelope, intended, here, lanes)?;
+    }
+    for (lane, places) in &*lanes {
+        add_leg(tx, envelope, lane, places.clone(), now_ms)?;
     }
     tx.mark(key::envelope_for(identity, id));
     if let Origin::Submission { account } = &envelope.origin {
@@ -58,17 +89,37 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
     }
     if envelope.recipients.iter().all(|recipient| recipient.outcome.is_some()) {
         // Nothing waits: whoever has the message in a mailbox holds it, and the envelope never has to.
-        close(tx, &mut envelope, now_ms)?;
+        close(tx, envelope, now_ms)?;
     } else {
         tx.mark(key::hold_of_envelope(identity, id));
     }
-    tx.put_new_chunked(&key::envelope(id), &envelope.encode())?;
-    let mut told = envelope.recipients.into_iter().map(|recipient| recipient.told);
-    let answers = earlier
-        .into_iter()
-        .filter_map(|earlier| earlier.map(|(_, answer)| answer).or_else(|| told.next()))
-        .collect();
-    Ok(Receipt { envelope: id, answers, lanes: lanes.into_iter().map(|(lane, _)| lane).collect() })
+    tx.put_new_chunked(&key::envelope(id), &envelope.encode()).map(drop)
+}
+
+/// Those of the recipients to be judged anew that are pending still: others were decided about meanwhile.
+fn still_pending<'a>(
+    tx: &Transaction,
+    identity: message::Identity,
+    again: &'a [Again],
+) -> Result<Vec<&'a Again>, Error> {
+    let mut pending = Vec::new();
+    for one in again {
+        let envelope = envelope_of(tx, one.envelope)?;
+        if envelope.identity != identity {
+            return Err(Error::Invalid("another message is pending there"));
+        }
+        if envelope.recipients.get(one.recipient as usize).is_some_and(|recipient| recipient.held) {
+            pending.push(one);
+        }
+    }
+    Ok(pending)
+}
+
+/// What a recipient that was pending is answered now.
+fn current(tx: &Transaction, again: &Again) -> Result<Disposition, Error> {
+    let envelope = envelope_of(tx, again.envelope)?;
+    let recipient = envelope.recipients.get(again.recipient as usize);
+    Ok(recipient.ok_or(Error::NotFound("recipient"))?.answer().clone())
 }
 
 /// Checks what does not depend on the store.
@@ -82,14 +133,15 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
     check_name(&acceptance.origin.holder(), OWNER_OCTETS_MAX)?;
     let mut addresses: Vec<_> = acceptance.recipients.iter().map(|intended| &intended.address).collect();
     addresses.sort();
-    if addresses.is_empty() || addresses.windows(2).any(|pair| pair[0] == pair[1]) {
+    let nobody = addresses.is_empty() && acceptance.again.is_empty();
+    if nobody || addresses.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(Error::Invalid("an acceptance needs recipients, each once"));
     }
     for intended in &acceptance.recipients {
         let fits = match (&intended.effect, &intended.answer) {
-            (Effect::Mailbox { seals, .. }, Disposition::Accepted) => seals.len() <= SEAL_NOTES_MAX,
+            (Effect::Mailbox { .. }, Disposition::Accepted) => true,
             (Effect::Queue { .. }, Disposition::Accepted | Disposition::Pending { .. })
-            | (Effect::Pend { .. }, Disposition::Pending { .. }) => true,
+            | (Effect::Pend(_), Disposition::Pending { .. }) => true,
             (Effect::Refuse { code, text }, Disposition::Refused { code: told, text: words }) => {
                 code == told && text == words
             }
@@ -98,10 +150,14 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
         if !fits {
             return Err(Error::Invalid("the answer to a recipient does not fit what happens for it"));
         }
-        if let Effect::Mailbox { account, .. } | Effect::Pend { account: Some(account), .. } =
-            &intended.effect
-        {
+    }
+    let again = acceptance.again.iter().map(|again| &again.effect);
+    for effect in acceptance.recipients.iter().map(|intended| &intended.effect).chain(again) {
+        if let Effect::Mailbox { account, .. } | Effect::Pend(Pend { account: Some(account), .. }) = effect {
             check_name(account, ACCOUNT_NAME_OCTETS_MAX)?;
+        }
+        if let Effect::Pend(Pend { seals, .. }) | Effect::Mailbox { seals, .. } = effect {
+            bound("seal notes", seals.len(), SEAL_NOTES_MAX)?;
         }
     }
     Ok(())
@@ -126,8 +182,8 @@ fn split_offered_before(tx: &Transaction, acceptance: &Acceptance) -> Result<Off
 }
 
 /// Keeps the content and checks that there is enough of it for the effects.
-fn keep_content(tx: &mut Transaction, content: Content, fresh: &[&Intended]) -> Result<(), Error> {
-    if fresh.iter().all(|intended| matches!(intended.effect, Effect::Refuse { .. })) {
+fn keep_content(tx: &mut Transaction, content: Content, effects: &[&Effect]) -> Result<(), Error> {
+    if effects.iter().all(|effect| matches!(effect, Effect::Refuse { .. })) {
         return Ok(());
     }
     let complete = match content {
@@ -140,9 +196,8 @@ fn keep_content(tx: &mut Transaction, content: Content, fresh: &[&Intended]) -> 
             load_message(tx, identity)?.is_some_and(|record| stored(record).is_complete())
         }
     };
-    let needed =
-        |intended: &&Intended| matches!(intended.effect, Effect::Mailbox { .. } | Effect::Queue { .. });
-    if !complete && fresh.iter().any(needed) { Err(Error::Incomplete) } else { Ok(()) }
+    let needed = |effect: &&Effect| matches!(effect, Effect::Mailbox { .. } | Effect::Queue { .. });
+    if !complete && effects.iter().any(needed) { Err(Error::Incomplete) } else { Ok(()) }
 }
 
 /// Carries out what is to happen for one recipient; those to be queued are gathered by lane.
@@ -150,6 +205,7 @@ fn add_recipient(
     tx: &mut Transaction,
     envelope: &mut EnvelopeRecord,
     intended: &Intended,
+    here: Option<&[u32]>,
     lanes: &mut Vec<(Lane, Vec<u32>)>,
 ) -> Result<(), Error> {
     let place = envelope.recipients.len() as u32;
@@ -162,7 +218,7 @@ fn add_recipient(
         next_hop: None,
         held: false,
     };
-    let mut asked = None;
+    let mut asked = (None, 0);
     match &intended.effect {
         Effect::Mailbox { account, seals } => {
             put_mail(tx, envelope, &intended.address, account, seals.clone(), now_ms)?;
@@ -172,10 +228,11 @@ fn add_recipient(
             Some((_, places)) => places.push(place),
             None => lanes.push((lane.clone(), vec![place])),
         },
-        Effect::Pend { account, wanted, reason } => {
-            hold_recipient(tx, envelope, place, &intended.answer, account.clone(), wanted.clone(), reason)?;
+        Effect::Pend(pend) => {
+            let held = held_of(pend, &intended.answer, now_ms, here);
+            asked = (held.wanted.clone(), held.wanted_at_ms());
+            hold_recipient(tx, envelope.id, place, held)?;
             recipient.held = true;
-            asked = wanted.clone();
         }
         Effect::Refuse { code, text } => recipient.outcome = Some(Disposition::refused(*code, text)),
     }
@@ -193,7 +250,8 @@ fn add_recipient(
             max_seconds: *max_seconds,
             until: *until,
             outcome: None,
-            wanted: asked,
+            wanted: asked.0,
+            wanted_at_ms: asked.1,
             forgotten_at_ms: None,
             polled_at_ms: None,
         };
@@ -208,26 +266,35 @@ fn add_recipient(
     Ok(())
 }
 
-/// Records that someone has to decide about a recipient.
-fn hold_recipient(
-    tx: &mut Transaction,
-    envelope: &EnvelopeRecord,
-    place: u32,
-    answer: &Disposition,
-    account: Option<String>,
-    wanted: Option<message::Selection>,
-    reason: &str,
-) -> Result<(), Error> {
-    let Disposition::Pending { until, .. } = answer else { return Ok(()) };
-    let mut reason = reason.to_owned();
+/// What is kept of a recipient that is pending with this answer.
+fn held_of(pend: &Pend, answer: &Disposition, now_ms: u64, here: Option<&[u32]>) -> Held {
+    let until = if let Disposition::Pending { until, .. } = answer { *until } else { 0 };
+    let mut reason = pend.reason.clone();
     cut(&mut reason);
-    let until_ms = until.saturating_mul(1000);
-    if let Some(account) = &account {
-        tx.mark(key::held_of(account, envelope.id, place));
+    Held {
+        account: pend.account.clone(),
+        reason,
+        wanted: pend.wanted.clone(),
+        since_ms: now_ms,
+        until_ms: until.saturating_mul(1000),
+        stage: pend.stage,
+        seals: pend.seals.clone(),
+        here: here.map(<[u32]>::to_vec),
     }
-    tx.mark(key::expiry_of_held(until_ms, envelope.id, place));
-    let held = Held { account, reason, wanted, since_ms: envelope.received_at_ms, until_ms };
-    tx.put(key::held(envelope.id, place), held.encode())
+}
+
+/// Records that a recipient is pending.
+pub(crate) fn hold_recipient(
+    tx: &mut Transaction,
+    envelope: EnvelopeId,
+    place: u32,
+    held: Held,
+) -> Result<(), Error> {
+    if let Some(account) = &held.account {
+        tx.mark(key::held_of(account, envelope, place));
+    }
+    tx.mark(key::expiry_of_held(held.until_ms, envelope, place));
+    tx.put(key::held(envelope, place), held.encode())
 }
 
 /// Puts a message into a mailbox, once however many addresses lead there.

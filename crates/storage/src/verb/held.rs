@@ -1,16 +1,20 @@
 //! Held recipients: the list of them, more content for them, and decisions.
 
-use message::{Disposition, Selection};
+use message::address::Address;
+use message::{Disposition, Identity, Selection};
 
-use super::accept::{add_leg, envelope_of, put_mail};
+use super::accept::{add_leg, envelope_of, hold_recipient, put_mail};
 use super::content::{load_message, store_message, stored};
 use super::status::{close_if_final, end_hold, finish, load_envelope, save_envelope};
-use super::{list, load};
+use super::{cut, list, load};
 use crate::engine::View;
 use crate::limits::LIST_MAX;
-use crate::record::{CookieRecord, Held, Record};
+use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::Transaction;
-use crate::{Decision, EnvelopeId, EnvelopeRecord, Error, HeldRecord, NewMessage, Ruling, Supply, key};
+use crate::{
+    Again, Decision, Effect, EnvelopeId, EnvelopeRecord, Error, HeldRecord, Lane, NewMessage, Pend, Ruling,
+    Stage, Supply, key,
+};
 
 /// Held recipients after the given place.
 pub(crate) fn held(
@@ -34,20 +38,133 @@ pub(crate) fn held(
             continue;
         };
         let Some(recipient) = envelope.recipients.get(place as usize) else { continue };
-        found.push(HeldRecord {
-            envelope: id,
-            recipient: place,
-            identity: envelope.identity,
-            address: recipient.address.clone(),
-            account: held.account,
-            origin: envelope.origin.clone(),
-            reason: held.reason,
-            wanted: held.wanted,
-            since_ms: held.since_ms,
-            until_ms: held.until_ms,
-        });
+        found.push(held_record(&envelope, place, &recipient.address, held));
     }
     Ok(found)
+}
+
+fn held_record(envelope: &EnvelopeRecord, place: u32, address: &Address, held: Held) -> HeldRecord {
+    HeldRecord {
+        envelope: envelope.id,
+        recipient: place,
+        identity: envelope.identity,
+        address: address.clone(),
+        account: held.account,
+        origin: envelope.origin.clone(),
+        reason: held.reason,
+        stage: held.stage,
+        wanted: held.wanted,
+        seals: held.seals,
+        here: held.here.map(|here| here.into_iter().map(|part| part as usize).collect()),
+        since_ms: held.since_ms,
+        until_ms: held.until_ms,
+    }
+}
+
+/// The held recipients of one message, the oldest envelope first.
+pub(crate) fn held_for(view: &dyn View, identity: Identity, limit: usize) -> Result<Vec<HeldRecord>, Error> {
+    let mut found = Vec::new();
+    for (key, _) in list(view, &key::envelopes_for(identity), None, LIST_MAX)? {
+        // What cannot be read is left out: the check reports it.
+        let Some(Ok(Some(envelope))) =
+            key::last_long(&key).map(|number| load_envelope(view, EnvelopeId(number)))
+        else {
+            continue;
+        };
+        for (place, recipient) in envelope.recipients.iter().enumerate().filter(|(_, one)| one.held) {
+            let place = place as u32;
+            if let Ok(Some(held)) = load::<Held>(view, &key::held(envelope.id, place))
+                && found.len() < limit.min(LIST_MAX)
+            {
+                found.push(held_record(&envelope, place, &recipient.address, held));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// How many recipients are held for an account, as far as this many.
+pub(crate) fn held_count(view: &dyn View, account: &str, most: usize) -> Result<usize, Error> {
+    let prefix = key::helds_of(account);
+    Ok(view.range(&prefix, &key::after_prefix(&prefix), most)?.len())
+}
+
+/// The recipient of an earlier offer that is pending, where its sender is asked now to offer it again.
+pub(crate) fn wanted_again(view: &dyn View, once: &[u8], now_ms: u64) -> Result<Option<HeldRecord>, Error> {
+    let Some(once) = load::<OnceRecord>(view, once)? else { return Ok(None) };
+    let Some(envelope) = load_envelope(view, once.envelope)? else { return Ok(None) };
+    let Some(recipient) = envelope.recipients.get(once.recipient as usize).filter(|one| one.held) else {
+        return Ok(None);
+    };
+    let held = load::<Held>(view, &key::held(envelope.id, once.recipient))?;
+    let held = held.filter(|held| held.is_wanted(now_ms));
+    Ok(held.map(|held| held_record(&envelope, once.recipient, &recipient.address, held)))
+}
+
+/// Carries out what was decided about a recipient that was pending, when its sender has offered the message again.
+pub(crate) fn judge_again(
+    tx: &mut Transaction,
+    again: &Again,
+    here: Option<&[u32]>,
+    (expires_at_ms, now_ms): (u64, u64),
+    lanes: &mut Vec<(Lane, Vec<u32>)>,
+) -> Result<(), Error> {
+    let mut envelope = envelope_of(tx, again.envelope)?;
+    let place = again.recipient;
+    let recipient = envelope.recipients.get(place as usize).ok_or(Error::NotFound("held recipient"))?;
+    let address = recipient.address.clone();
+    match &again.effect {
+        Effect::Mailbox { account, seals } => {
+            put_mail(tx, &envelope, &address, account, seals.clone(), now_ms)?;
+            finish(tx, &mut envelope, place, Disposition::Accepted)?;
+        }
+        Effect::Refuse { code, text } => {
+            finish(tx, &mut envelope, place, Disposition::refused(*code, text))?;
+        }
+        Effect::Queue { lane } => {
+            queue_held(tx, &mut envelope, place, lane, expires_at_ms, now_ms)?;
+            lanes.push((lane.clone(), Vec::new()));
+        }
+        Effect::Pend(pend) => pend_again(tx, &envelope, place, pend, here)?,
+    }
+    close_if_final(tx, &mut envelope, now_ms)?;
+    save_envelope(tx, &envelope)
+}
+
+/// A recipient stays pending, for another reason, for another time or with more of the message.
+fn pend_again(
+    tx: &mut Transaction,
+    envelope: &EnvelopeRecord,
+    place: u32,
+    pend: &Pend,
+    here: Option<&[u32]>,
+) -> Result<(), Error> {
+    let before =
+        load::<Held>(tx, &key::held(envelope.id, place))?.ok_or(Error::NotFound("held recipient"))?;
+    if let Some(account) = &before.account {
+        tx.remove(key::held_of(account, envelope.id, place));
+    }
+    let mut reason = pend.reason.clone();
+    cut(&mut reason);
+    let mut held = Held {
+        account: pend.account.clone(),
+        reason,
+        stage: pend.stage,
+        seals: pend.seals.clone(),
+        ..before
+    };
+    add_here(&mut held, here);
+    hold_recipient(tx, envelope.id, place, held)?;
+    set_wanted(tx, envelope, place, pend.wanted.clone())
+}
+
+/// Notes the leaves that came for this recipient.
+fn add_here(held: &mut Held, here: Option<&[u32]>) {
+    let Some(came) = here else { return };
+    let known = held.here.get_or_insert_default();
+    known.extend(came);
+    known.sort_unstable();
+    known.dedup();
 }
 
 /// Adds content to a message that is held.
@@ -56,8 +173,14 @@ pub(crate) fn supply(tx: &mut Transaction, supply: Supply) -> Result<(), Error> 
     if envelope.closed_at_ms.is_some() {
         return Err(Error::NotFound("held recipient"));
     }
+    let here: Vec<u32> = supply.message.parts.iter().map(|(part, _)| *part as u32).collect();
     add_content(tx, &envelope, supply.message)?;
     for place in 0..envelope.recipients.len() as u32 {
+        let key = key::held(envelope.id, place);
+        if let Some(mut held) = load::<Held>(tx, &key)? {
+            add_here(&mut held, Some(&here));
+            tx.put(key, held.encode())?;
+        }
         set_wanted(tx, &envelope, place, None)?;
     }
     Ok(())
@@ -80,12 +203,14 @@ fn set_wanted(
     let key = key::held(envelope.id, place);
     let Some(mut held) = load::<Held>(tx, &key)? else { return Ok(()) };
     held.wanted = wanted.clone();
+    let wanted_at_ms = held.wanted_at_ms();
     tx.put(key, held.encode())?;
     let told = envelope.recipients.get(place as usize).map(|recipient| &recipient.told);
     if let Some(Disposition::Pending { cookie, .. }) = told {
         let key = key::cookie(cookie);
         if let Some(mut record) = load::<CookieRecord>(tx, &key)? {
             record.wanted = wanted;
+            record.wanted_at_ms = wanted_at_ms;
             tx.put(key, record.encode())?;
         }
     }
@@ -99,6 +224,13 @@ pub(crate) fn decide(tx: &mut Transaction, decision: Decision) -> Result<Disposi
     let recipient = envelope.recipients.get(place as usize).filter(|recipient| recipient.held);
     let address = recipient.ok_or(Error::NotFound("held recipient"))?.address.clone();
     match ruling {
+        Ruling::Accept { wanted } => {
+            let key = key::held(envelope.id, place);
+            let mut held = load::<Held>(tx, &key)?.ok_or(Error::NotFound("held recipient"))?;
+            held.stage = Stage::Accepted;
+            tx.put(key, held.encode())?;
+            set_wanted(tx, &envelope, place, Some(wanted))?;
+        }
         Ruling::Want(selection) => set_wanted(tx, &envelope, place, selection)?,
         Ruling::Refuse { code, text } => {
             finish(tx, &mut envelope, place, Disposition::refused(code, &text))?;
@@ -110,19 +242,31 @@ pub(crate) fn decide(tx: &mut Transaction, decision: Decision) -> Result<Disposi
         }
         Ruling::Queue { lane, expires_at_ms, message } => {
             complete(tx, &envelope, message)?;
-            set_wanted(tx, &envelope, place, None)?;
-            end_hold(tx, envelope.id, place)?;
-            envelope.expires_at_ms = expires_at_ms;
-            if let Some(recipient) = envelope.recipients.get_mut(place as usize) {
-                recipient.held = false;
-            }
-            add_leg(tx, &mut envelope, &lane, vec![place], now_ms)?;
+            queue_held(tx, &mut envelope, place, &lane, expires_at_ms, now_ms)?;
         }
     }
     close_if_final(tx, &mut envelope, now_ms)?;
     save_envelope(tx, &envelope)?;
     let recipient = envelope.recipients.get(place as usize);
     recipient.map(|recipient| recipient.current().clone()).ok_or(Error::NotFound("held recipient"))
+}
+
+/// A recipient that was held is queued; its cookie stays open.
+fn queue_held(
+    tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
+    place: u32,
+    lane: &Lane,
+    expires_at_ms: u64,
+    now_ms: u64,
+) -> Result<(), Error> {
+    set_wanted(tx, envelope, place, None)?;
+    end_hold(tx, envelope.id, place)?;
+    envelope.expires_at_ms = expires_at_ms;
+    if let Some(recipient) = envelope.recipients.get_mut(place as usize) {
+        recipient.held = false;
+    }
+    add_leg(tx, envelope, lane, vec![place], now_ms)
 }
 
 /// Adds what came and checks that the message is whole.

@@ -223,10 +223,20 @@ fn cookie_answer(record: CookieRecord, now_ms: u64) -> CookieAnswer {
     if record.forgotten_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
         return CookieAnswer::Unknown;
     }
+    let left_seconds = record.wanted_at_ms.saturating_sub(now_ms).div_ceil(1000);
     match (record.outcome, record.wanted) {
         (Some(outcome), _) => CookieAnswer::Final(outcome),
-        (None, Some(selection)) => {
+        (None, Some(selection)) if left_seconds == 0 => {
             CookieAnswer::Want { selection, envelope: record.envelope, recipient: record.recipient }
+        }
+        // What is wanted only later is asked about then.
+        (None, Some(_)) => {
+            let min_seconds = u32::try_from(left_seconds).unwrap_or(record.max_seconds);
+            CookieAnswer::Pending {
+                min_seconds,
+                max_seconds: record.max_seconds.max(min_seconds),
+                until: record.until,
+            }
         }
         (None, None) => CookieAnswer::Pending {
             min_seconds: record.min_seconds,

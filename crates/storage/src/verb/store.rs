@@ -62,6 +62,25 @@ impl<E: Engine> Store for Keeper<E> {
         held::held(&self.shared.engine, account, after, limit)
     }
 
+    fn held_for(&self, identity: Identity, limit: usize) -> Result<Vec<HeldRecord>, Error> {
+        held::held_for(&self.shared.engine, identity, limit)
+    }
+
+    fn held_count(&self, account: &str, most: usize) -> Result<usize, Error> {
+        held::held_count(&self.shared.engine, account, most)
+    }
+
+    fn wanted_again(
+        &self,
+        holder: &str,
+        offered_as: Identity,
+        recipient: &Address,
+        now_ms: u64,
+    ) -> Result<Option<HeldRecord>, Error> {
+        let once = key::once(holder, offered_as, &recipient.to_string());
+        held::wanted_again(&self.shared.engine, &once, now_ms)
+    }
+
     fn decide(&self, decision: Decision) -> Wait<'_, Disposition> {
         self.submit_growing(move |tx| held::decide(tx, decision))
     }
