@@ -274,7 +274,8 @@ impl Receiving {
                 Next::Want(selection) => return Ok(Step::Want(selection)),
                 Next::Commit => return self.commit().await,
             },
-            AnsweringEvent::Slice { .. } | AnsweringEvent::Asked(_) | AnsweringEvent::Offered(_) => {}
+            AnsweringEvent::Slice { part, slice, .. } => admission.slice(part, &slice)?,
+            AnsweringEvent::Asked(_) | AnsweringEvent::Offered(_) => {}
         }
         Ok(Step::Continue)
     }
@@ -297,8 +298,9 @@ impl Receiving {
                 Ok(Step::Answer(Outcome { dispositions, sealed }))
             }
             Admitted::Admission(admission) => {
+                let known = admission.known_manifest().cloned();
                 self.admission = Some(admission);
-                Ok(Step::Continue)
+                Ok(known.map_or(Step::Continue, |manifest| Step::Know(Box::new(manifest))))
             }
         }
     }

@@ -103,7 +103,8 @@ impl ExchangeCourier {
         };
         let pace = Pace::start(&self.limits);
         let link = reached.lease.link();
-        let outcome = transport::offer(link, pace, offer, supply, &reached.settings, &source, observe).await;
+        let settings = if consignment.again { reached.settings.asking_first() } else { reached.settings };
+        let outcome = transport::offer(link, pace, offer, supply, &settings, &source, observe).await;
         match outcome {
             Ok(outcome) => {
                 record(tried, &reached.host, "offer", None, "answered");

@@ -1,11 +1,10 @@
-//! Accept: one offer, from its envelope to the point where everything it needs is here.
+//! Accept: one offer, and what its envelope alone answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use message::address::Address;
-use message::{Code, Disposition, Envelope, Extent, Headers, Identity, Manifest, Seal, Selection};
-use storage::{Origin, StagedPart};
+use message::{Code, Disposition, Envelope, Headers, Identity, Manifest, Seal, Selection};
+use storage::{Decision, HeldRecord, Origin, Ruling, Stage, StagedPart};
 
 use crate::account::fold;
 use crate::commit::Intent;
@@ -14,7 +13,7 @@ use crate::verify::Verified;
 use crate::{Event, Node};
 
 /// Seconds after which an offer that we had no room for may be made again.
-const DEFER_SECONDS: u32 = 60;
+pub(crate) const DEFER_SECONDS: u32 = 60;
 /// The rule of a recipient about whom this offer was answered before.
 pub(crate) const ANSWERED_BEFORE: &str = "answered-before";
 
@@ -84,14 +83,24 @@ pub struct Admission {
     pub(crate) offered: Offered,
     pub(crate) known_as: Identity,
     pub(crate) intents: Vec<Intent>,
+    /// What was pending of each recipient, where its sender offers it again as it was asked to.
+    pub(crate) again: Vec<Option<HeldRecord>>,
+    /// Who was decided about by the rules.
+    pub(crate) decided: Vec<bool>,
+    /// What the rules have asked for and have got.
+    pub(crate) got: Vec<Selection>,
+    /// What a rule wants just now, and what the sender is asked for therefore.
+    pub(crate) asking: Option<(Selection, Selection)>,
+    /// Leaves that came with an earlier offer of the same delivery, and are in the store.
+    pub(crate) kept: BTreeSet<usize>,
     pub(crate) manifest: Option<Manifest>,
     pub(crate) headers: Option<Headers>,
     pub(crate) seals: Vec<Seal>,
     pub(crate) verified: Option<Verified>,
     pub(crate) parts: BTreeMap<usize, StagedPart>,
-    writing: BTreeMap<usize, Reception>,
+    pub(crate) writing: BTreeMap<usize, Reception>,
     /// The part that is being received, and how many of the octets that come are here already.
-    current: Option<(usize, u64)>,
+    pub(crate) current: Option<(usize, u64)>,
 }
 
 impl Node {
@@ -121,11 +130,18 @@ impl Intake {
         node.inner.clock.random(&mut fresh);
         let known_as = offered.known_as(&self.origin, envelope.identity, fresh);
         let (mut intents, mut known) = (Vec::with_capacity(envelope.recipients.len()), None);
+        let mut again = Vec::with_capacity(envelope.recipients.len());
         for recipient in &envelope.recipients {
             let holder = self.origin.holder();
             let before = node.store().offered_before(&holder, known_as, recipient).map_err(trouble)?;
+            let pending = matches!(before, Some((_, Disposition::Pending { .. })));
+            let wanted = if pending && !offered.sign_only { self.wanted(known_as, recipient)? } else { None };
             let intent = match before {
                 _ if offered.sign_only => Intent::Route,
+                _ if wanted.is_some() => {
+                    let intent = self.first_sight(&envelope, recipient, looping)?;
+                    self.settle_at_sight(wanted.as_ref(), intent).await?
+                }
                 Some((envelope, disposition)) => {
                     known = Some(envelope);
                     Intent::Answered(disposition, ANSWERED_BEFORE)
@@ -144,6 +160,7 @@ impl Intake {
                     rule: rule.to_owned(),
                 });
             }
+            again.push(wanted.filter(|_| intent.needs_content()));
             intents.push(intent);
         }
         if !offered.sign_only {
@@ -161,13 +178,18 @@ impl Intake {
                 .map(|envelope| envelope.identity);
             return Ok(Admitted::Answered { dispositions: answers, known });
         }
-        Ok(Admitted::Admission(Box::new(Admission {
+        let mut admission = Admission {
             node: node.clone(),
             origin: self.origin.clone(),
             envelope,
             offered,
             known_as,
+            decided: vec![false; intents.len()],
             intents,
+            again,
+            got: Vec::new(),
+            asking: None,
+            kept: BTreeSet::new(),
             manifest: None,
             headers: None,
             seals: Vec::new(),
@@ -175,7 +197,36 @@ impl Intake {
             parts: BTreeMap::new(),
             writing: BTreeMap::new(),
             current: None,
-        })))
+        };
+        admission.go_on()?;
+        Ok(Admitted::Admission(Box::new(admission)))
+    }
+
+    /// The earlier offer for this recipient, where its sender was asked to make it again. keeps: STA-7
+    fn wanted(&self, known_as: Identity, recipient: &Address) -> Result<Option<HeldRecord>, Failure> {
+        let (holder, now_ms) = (self.origin.holder(), self.node.now_ms());
+        self.node.store().wanted_again(&holder, known_as, recipient, now_ms).map_err(trouble)
+    }
+
+    /// What was pending and is answered by the envelope alone now, such as that the account is gone, is settled so.
+    async fn settle_at_sight(&self, held: Option<&HeldRecord>, intent: Intent) -> Result<Intent, Failure> {
+        let (Some(held), Intent::Answered(Disposition::Refused { code, text }, rule)) = (held, &intent)
+        else {
+            return Ok(intent);
+        };
+        let ruling = Ruling::Refuse { code: *code, text: text.clone() };
+        let now_ms = self.node.now_ms();
+        let decision = Decision { envelope: held.envelope, recipient: held.recipient, ruling, now_ms };
+        match self.node.store().decide(decision).await {
+            Ok(disposition) => Ok(Intent::Answered(disposition, rule)),
+            // Somebody was quicker; the next offer or poll says what was decided.
+            Err(storage::Error::NotFound(_)) => {
+                let disposition =
+                    Disposition::Deferred { code: Code::SYSTEM_TROUBLE, after_seconds: DEFER_SECONDS };
+                Ok(Intent::Answered(disposition, ANSWERED_BEFORE))
+            }
+            Err(error) => Err(trouble(error)),
+        }
     }
 
     /// What the envelope alone says about one recipient.
@@ -220,166 +271,37 @@ impl Intake {
 }
 
 impl Admission {
-    /// The identity that was offered.
-    pub fn identity(&self) -> Identity {
-        self.envelope.identity
-    }
-
-    /// The manifest has come; it is that of the identity.
+    /// Goes on where an earlier offer of the same delivery has stopped: what came with it and is kept need not come again.
+    /// What only others have brought of the same message is not made use of.
     ///
-    /// # Errors
-    /// A code and a text where a part is larger than is taken.
-    pub fn manifest(&mut self, manifest: Manifest) -> Result<(), Failure> {
-        let most = self.node.settings().part_octets_max;
-        if manifest.leaves().any(|(_, part, _)| part.octets > most) {
-            return Err((Code::MESSAGE_TOO_LARGE, format!("a part is larger than {most} octets")));
-        }
-        self.manifest = Some(manifest);
-        Ok(())
-    }
-
-    /// The seals have come.
-    pub fn seals(&mut self, seals: Vec<Seal>) {
-        self.seals = seals;
-    }
-
-    /// The header blocks have come; they are those of the manifest.
-    pub fn headers(&mut self, headers: Headers) {
-        self.headers = Some(headers);
-    }
-
-    /// The body of a leaf begins at this octet.
-    ///
-    /// # Errors
-    /// A code and a text where it cannot be taken.
-    pub async fn body_start(&mut self, part: usize, from: u64) -> Result<(), Failure> {
-        let extent = self.extent(part)?;
-        let twin = self.parts.values().any(|staged| staged.extent() == extent);
-        if twin || self.parts.contains_key(&part) {
-            self.current = Some((part, u64::MAX));
+    /// keeps: EXC-11
+    fn go_on(&mut self) -> Result<(), Failure> {
+        let here: BTreeSet<usize> =
+            self.again.iter().flatten().filter_map(|held| held.here.as_ref()).flatten().copied().collect();
+        if !self.again.iter().flatten().any(|held| held.here.is_some()) {
             return Ok(());
         }
-        if !self.writing.contains_key(&part) {
-            let writer = self.node.receive(self.origin.holder(), extent).await?;
-            self.writing.insert(part, writer);
-        }
-        let here = self.writing.get(&part).map_or(0, Reception::offset);
-        let skip = here
-            .checked_sub(from)
-            .ok_or((Code::INVALID_ARGUMENTS, "a body that begins after what is here".to_owned()))?;
-        self.current = Some((part, skip));
-        Ok(())
-    }
-
-    /// Octets of that body.
-    ///
-    /// # Errors
-    /// A code and a text where they cannot be kept.
-    pub fn body(&mut self, octets: &Bytes) -> Result<(), Failure> {
-        let Some((part, skip)) = &mut self.current else { return Ok(()) };
-        let passed = usize::try_from(*skip).unwrap_or(usize::MAX).min(octets.len());
-        if *skip != u64::MAX {
-            *skip -= passed as u64;
-        }
-        match self.writing.get_mut(part) {
-            Some(writer) if passed < octets.len() => writer.write(&octets[passed..]),
-            _ => Ok(()),
-        }
-    }
-
-    /// That body has ended.
-    ///
-    /// # Errors
-    /// A code and a text where it is not what the manifest says, or cannot be made durable.
-    pub async fn body_end(&mut self, part: usize) -> Result<(), Failure> {
-        self.current = None;
-        if let Some(writer) = self.writing.remove(&part) {
-            self.finish(part, writer).await?;
-        }
-        Ok(())
-    }
-
-    /// What was wanted is here: what now? Seals are verified and recipients decided about as soon as that is possible.
-    ///
-    /// # Errors
-    /// A code and a text where the offer cannot be taken at all.
-    pub async fn supplied(&mut self) -> Result<Next, Failure> {
-        if self.manifest.is_none() || self.headers.is_none() {
-            return Ok(Next::Want(Selection::Headers));
-        }
-        if self.verified.is_none() {
-            self.decide().await?;
-        }
-        if self.offered.sign_only || !self.intents.iter().any(Intent::needs_content) {
-            return Ok(Next::Commit);
-        }
-        let missing = self.missing().await?;
-        if missing.is_empty() {
-            return Ok(Next::Commit);
-        }
-        self.node
-            .tell(Event::Asked { identity: self.identity(), selection: Selection::Parts(missing.clone()) });
-        Ok(Next::Want(Selection::Parts(missing)))
-    }
-
-    /// The leaves that are still to come, each from the octet on that is not here.
-    /// keeps: EXC-11
-    async fn missing(&mut self) -> Result<Vec<(usize, u64)>, Failure> {
-        let leaves: Vec<(usize, Extent)> = self
-            .manifest
-            .iter()
-            .flat_map(Manifest::leaves)
-            .filter(|(number, part, _)| part.octets > 0 && !self.parts.contains_key(number))
-            .map(|(number, part, digest)| (number, Extent { octets: part.octets, digest }))
-            .collect();
-        let (owner, mut missing) = (self.origin.holder(), Vec::new());
-        for (number, extent) in leaves {
-            // The same leaf twice in one message is received once.
-            if let Some(twin) =
-                self.parts.values().find(|staged| staged.extent() == extent).map(StagedPart::twin)
-            {
-                self.parts.insert(number, twin);
-                continue;
-            }
-            if self.writing.iter().any(|(other, writer)| *other != number && writer.extent() == extent) {
-                continue;
-            }
-            if let Some(part) = self.node.store().known(&owner, extent).map_err(trouble)? {
-                self.parts.insert(number, part);
-                continue;
-            }
-            if !self.writing.contains_key(&number) {
-                let writer = self.node.receive(self.origin.holder(), extent).await?;
-                self.writing.insert(number, writer);
-            }
-            match self.writing.get(&number).map_or(0, Reception::offset) {
-                here if here < extent.octets => missing.push((number, here)),
-                _ => {
-                    if let Some(writer) = self.writing.remove(&number) {
-                        self.finish(number, writer).await?;
-                    }
-                }
-            }
-        }
-        Ok(missing)
-    }
-
-    fn extent(&self, part: usize) -> Result<Extent, Failure> {
-        let entry = self.manifest.as_ref().and_then(|manifest| manifest.part(part));
-        match entry.and_then(|entry| entry.leaf().map(|digest| Extent { octets: entry.octets, digest })) {
-            Some(extent) => Ok(extent),
-            None => Err((Code::INVALID_ARGUMENTS, "no leaf has this number".to_owned())),
-        }
-    }
-
-    async fn finish(&mut self, part: usize, reception: Reception) -> Result<(), Failure> {
-        let writer = reception.into_writer()?;
-        let staged = match writer.extent().octets {
-            small if small <= storage::limits::INLINE_OCTETS_MAX => writer.finish().map_err(trouble)?,
-            _ => self.node.blocking(move || writer.finish()).await.map_err(trouble)?,
+        let Some(message) = self.node.store().message(self.identity()).map_err(trouble)? else {
+            return Ok(());
         };
-        self.parts.insert(part, staged);
+        if message.headers.is_none() {
+            return Ok(());
+        }
+        self.kept = here.into_iter().filter(|part| !message.missing.contains(part)).collect();
+        self.manifest = Some(message.manifest);
+        self.headers = message.headers;
+        self.seals = message.seals;
         Ok(())
+    }
+
+    /// The manifest, where it is here already when the offer comes.
+    pub fn known_manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// Whether a person has accepted this recipient's copy before.
+    pub(crate) fn was_accepted(&self, place: usize) -> bool {
+        self.again[place].as_ref().is_some_and(|held| held.stage == Stage::Accepted)
     }
 }
 

@@ -1,15 +1,14 @@
-//! Decide and commit: one durable transaction for all recipients, then the answer.
+//! Commit: one durable transaction for all recipients, then the answer.
 
 use bytes::Bytes;
-use message::address::Address;
-use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal};
-use policy::{Evidence, Verdict};
-use storage::{Acceptance, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin};
+use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal, Selection};
+use storage::{
+    Acceptance, Again, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin, Pend, Stage,
+};
 
 use crate::accept::{ANSWERED_BEFORE, Admission, Failure, deferred, trouble};
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
-use crate::submit;
 use crate::{Event, Node};
 
 /// What is to become of one recipient.
@@ -19,8 +18,10 @@ pub(crate) enum Intent {
     Answered(Disposition, &'static str),
     /// Into the mailbox of this account.
     Mailbox { account: String },
-    /// Held for this account, by this rule.
-    Held { account: String, rule: String },
+    /// Held for this account with this content, by this rule, for this reason.
+    Held { account: String, keep: Selection, rule: String, reason: String },
+    /// Judged anew when it is offered again after so many seconds, by this rule, for this reason.
+    Later { account: Option<String>, after_seconds: u32, rule: String, reason: String },
     /// On to another node.
     Route,
     /// Into a mailbox here, but only once the time for undoing it has passed.
@@ -61,58 +62,6 @@ pub struct Sealed {
 }
 
 impl Admission {
-    /// Verifies the seals and decides about every recipient that is not answered yet.
-    pub(crate) async fn decide(&mut self) -> Result<(), Failure> {
-        let Some(manifest) = &self.manifest else { return Ok(()) };
-        let node = self.node.clone();
-        let open: Vec<usize> =
-            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
-        if let (Origin::Submission { account }, Some(headers)) = (&self.origin, &self.headers)
-            && let Err((code, text)) = node.check_from(account, headers)
-        {
-            refuse_all(&mut self.intents, code, &text)?;
-        }
-        let from = self.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
-        let from = from.as_ref().map(Address::domain);
-        let verified = node.verify(manifest, from, &self.seals, &self.origin).await;
-        let peer = match &self.origin {
-            Origin::Peer { domain } => Some(domain),
-            Origin::Submission { .. } => None,
-        };
-        for (recipient, intent) in self.envelope.recipients.iter().zip(&mut self.intents) {
-            if !intent.needs_content() {
-                continue;
-            }
-            let evidence =
-                Evidence { peer, recipient, octets: self.envelope.octets, seals: verified.evidence };
-            let decision = node.settings().rules.decide(&evidence);
-            match (decision.verdict, &*intent) {
-                (Verdict::Refuse { code, text }, _) => {
-                    *intent = Intent::Answered(Disposition::refused(code, &text), "policy");
-                }
-                (Verdict::Defer { code, after_seconds }, _) => {
-                    *intent = Intent::Answered(Disposition::Deferred { code, after_seconds }, "policy");
-                }
-                (Verdict::Pend { after_seconds }, _) => {
-                    let code = Code::SYSTEM_TROUBLE;
-                    *intent = Intent::Answered(Disposition::Deferred { code, after_seconds }, "policy");
-                }
-                (Verdict::Hold { .. }, Intent::Mailbox { account }) => {
-                    *intent = Intent::Held { account: account.clone(), rule: decision.rule };
-                }
-                _ => {}
-            }
-        }
-        self.verified = Some(verified);
-        for place in open {
-            if let Some((disposition, rule)) = self.intents[place].answered() {
-                let (identity, recipient) = (self.identity(), self.envelope.recipients[place].clone());
-                node.tell(Event::Decided { identity, recipient, disposition, rule: rule.to_owned() });
-            }
-        }
-        Ok(())
-    }
-
     /// Makes everything durable in one transaction and says what became of each recipient.
     ///
     /// keeps: EXC-15, EXC-16, SUB-9, SUB-10, SUB-11
@@ -121,10 +70,10 @@ impl Admission {
     /// A code and a text where the message cannot be taken at all.
     pub async fn commit(mut self) -> Result<Committed, Failure> {
         let (Some(manifest), Some(headers)) = (self.manifest.take(), self.headers.take()) else {
-            return Err((Code::INVALID_COMMAND, "the message is not here".to_owned()));
+            return self.commit_unseen().await;
         };
         let submitted = matches!(self.origin, Origin::Submission { .. });
-        if !self.intents.iter().any(Intent::needs_content) {
+        if !self.needs_record() {
             let unsealed = Sealed { identity: manifest.identity(), header: Bytes::new(), seals: Vec::new() };
             return Ok(Committed { answers: self.answers(), sealed: submitted.then_some(unsealed) });
         }
@@ -149,11 +98,36 @@ impl Admission {
             return Ok(Committed { answers, sealed });
         }
         let octets = manifest.message_octets();
+        // Nobody judges or reads what is pending for its time alone: nothing of it is kept.
+        if self.intents.iter().all(|intent| matches!(intent, Intent::Answered(..) | Intent::Later { .. })) {
+            let (answers, _) = self.store(identity, octets, Content::Offered { identity }).await?;
+            return Ok(Committed { answers, sealed: None });
+        }
         let parts = std::mem::take(&mut self.parts).into_iter().collect();
         let message = NewMessage { manifest, headers: Some(headers), seals, parts };
-        let (answers, envelope) = self.store(identity, octets, message).await?;
+        let (answers, envelope) = self.store(identity, octets, Content::New(message)).await?;
         let sealed = sealed.map(|sealed| self.as_kept(sealed, envelope)).transpose()?;
         Ok(Committed { answers, sealed })
+    }
+
+    /// Whether anything is to be written: what is to be done for somebody, or how what was pending is settled.
+    fn needs_record(&self) -> bool {
+        self.intents.iter().any(Intent::needs_content) || self.again.iter().any(Option::is_some)
+    }
+
+    /// Nothing but the envelope is needed for what was decided.
+    async fn commit_unseen(self) -> Result<Committed, Failure> {
+        let keeps =
+            |intent: &Intent| matches!(intent, Intent::Mailbox { .. } | Intent::Route | Intent::RouteHere);
+        if self.intents.iter().any(keeps) {
+            return Err((Code::INVALID_COMMAND, "the message is not here".to_owned()));
+        }
+        if !self.needs_record() {
+            return Ok(Committed { answers: self.answers(), sealed: None });
+        }
+        let (identity, octets) = (self.identity(), self.envelope.octets);
+        let (answers, _) = self.store(identity, octets, Content::Offered { identity }).await?;
+        Ok(Committed { answers, sealed: None })
     }
 
     /// The message as it is kept: a submission is completed and sealed, a relayed one gets the relay's seal.
@@ -186,15 +160,21 @@ impl Admission {
         &self,
         identity: Identity,
         octets: u64,
-        message: NewMessage,
+        content: Content,
     ) -> Result<(Vec<Disposition>, Option<EnvelopeId>), Failure> {
         let (node, now_ms) = (&self.node, self.node.now_ms());
         let settings = node.settings();
-        let wanted: Vec<usize> = (0..self.intents.len()).filter(|place| self.is_kept(*place)).collect();
+        let again = self.again_of(now_ms)?;
+        let wanted: Vec<usize> = (0..self.intents.len())
+            .filter(|place| self.again[*place].is_none() && self.is_kept(*place))
+            .collect();
         let recipients = wanted
             .iter()
             .map(|place| self.intended(*place, now_ms))
             .collect::<Result<Vec<Intended>, Failure>>()?;
+        if recipients.is_empty() && again.is_empty() {
+            return Ok((self.answers(), None));
+        }
         let mut answers = self.answers();
         let mut trace = self.envelope.trace.clone();
         // keeps: EXC-20
@@ -202,7 +182,7 @@ impl Admission {
         // keeps: SUB-12
         let release = self.offered.release_after_seconds.min(RELEASE_SECONDS_MAX);
         let acceptance = Acceptance {
-            content: Content::New(message),
+            content,
             offered_as: self.known_as,
             octets,
             origin: self.origin.clone(),
@@ -213,6 +193,7 @@ impl Admission {
                 .saturating_add(settings.queue_ms),
             release_at_ms: (release > 0).then(|| now_ms.saturating_add(release.saturating_mul(1000))),
             recipients,
+            again: again.iter().map(|(_, one)| one.clone()).collect(),
         };
         let receipt = match node.store().accept(acceptance).await {
             Ok(receipt) => receipt,
@@ -221,6 +202,10 @@ impl Admission {
         };
         node.tell(Event::Committed { identity, envelope: receipt.envelope.0 });
         for (place, answer) in wanted.iter().zip(receipt.answers) {
+            self.tell_decided(identity, *place, &answer);
+            answers[*place] = answer;
+        }
+        for ((place, _), answer) in again.iter().zip(receipt.again) {
             self.tell_decided(identity, *place, &answer);
             answers[*place] = answer;
         }
@@ -270,7 +255,7 @@ impl Admission {
         let rule = match &self.intents[place] {
             // That was told when it was decided.
             Intent::Answered(..) => return,
-            Intent::Held { rule, .. } => rule.clone(),
+            Intent::Held { rule, .. } | Intent::Later { rule, .. } => rule.clone(),
             Intent::Mailbox { .. } => "mailbox".to_owned(),
             _ => "queue".to_owned(),
         };
@@ -286,19 +271,66 @@ impl Admission {
         }
     }
 
+    /// What the store is told about those that were pending and are judged anew. Who is put off stays as it is.
+    fn again_of(&self, now_ms: u64) -> Result<Vec<(usize, Again)>, Failure> {
+        let mut all = Vec::new();
+        for (place, held) in self.again.iter().enumerate() {
+            let Some(held) = held else { continue };
+            let effect = match &self.intents[place] {
+                Intent::Held { .. } | Intent::Later { .. } => self.pend(place, now_ms)?,
+                Intent::Answered(Disposition::Deferred { .. }, _) => continue,
+                _ => self.intended(place, now_ms)?.effect,
+            };
+            all.push((place, Again { envelope: held.envelope, recipient: held.recipient, effect }));
+        }
+        Ok(all)
+    }
+
+    /// How a recipient is pending.
+    fn pend(&self, place: usize, now_ms: u64) -> Result<Effect, Failure> {
+        let seals = self.seal_notes();
+        Ok(Effect::Pend(match &self.intents[place] {
+            Intent::Held { account, reason, .. } => Pend {
+                account: Some(account.clone()),
+                stage: Stage::Undecided,
+                wanted: None,
+                reason: reason.clone(),
+                seals,
+            },
+            Intent::Later { account, after_seconds, reason, .. } => Pend {
+                account: account.clone(),
+                stage: Stage::Later { at_ms: now_ms.saturating_add(u64::from(*after_seconds) * 1_000) },
+                wanted: Some(Selection::Headers),
+                reason: reason.clone(),
+                seals,
+            },
+            _ => return Err((Code::SYSTEM_TROUBLE, "it is not pending".to_owned())),
+        }))
+    }
+
+    /// What was found about the seals, to be shown.
+    fn seal_notes(&self) -> Vec<storage::SealNote> {
+        self.verified.as_ref().map(|verified| verified.notes.clone()).unwrap_or_default()
+    }
+
     /// What the store is told about one recipient.
     fn intended(&self, place: usize, now_ms: u64) -> Result<Intended, Failure> {
         let (node, address) = (&self.node, self.envelope.recipients[place].clone());
         let pending = |for_ms: u64| node.pending(now_ms.saturating_add(for_ms));
-        let seals = || self.verified.as_ref().map(|verified| verified.notes.clone()).unwrap_or_default();
         let (effect, answer) = match &self.intents[place] {
-            Intent::Mailbox { account } => {
-                (Effect::Mailbox { account: account.clone(), seals: seals() }, Disposition::Accepted)
-            }
-            Intent::Held { account, rule } => {
-                let reason = format!("rule {rule}");
-                let effect = Effect::Pend { account: Some(account.clone()), wanted: None, reason };
-                (effect, pending(node.settings().hold_ms))
+            Intent::Mailbox { account } => (
+                Effect::Mailbox { account: account.clone(), seals: self.seal_notes() },
+                Disposition::Accepted,
+            ),
+            Intent::Held { .. } => (self.pend(place, now_ms)?, pending(node.settings().hold_ms)),
+            Intent::Later { after_seconds, .. } => {
+                let until_ms = u64::from(*after_seconds) * 1_000 + node.settings().hold_ms;
+                let mut answer = pending(until_ms);
+                if let Disposition::Pending { min_seconds, max_seconds, .. } = &mut answer {
+                    *min_seconds = *after_seconds;
+                    *max_seconds = (*max_seconds).max(*after_seconds);
+                }
+                (self.pend(place, now_ms)?, answer)
             }
             Intent::RouteHere => {
                 let lane = Lane::new(LOCAL_LANE).map_err(trouble)?;
@@ -316,19 +348,6 @@ impl Admission {
         };
         Ok(Intended { address, effect, answer })
     }
-}
-
-/// Refuses every recipient that is not answered yet. What is no word about the message is a failure of the offer.
-///
-/// keeps: SUB-6
-fn refuse_all(intents: &mut [Intent], code: Code, text: &str) -> Result<(), Failure> {
-    if code.class != 5 {
-        return Err((code, text.to_owned()));
-    }
-    for intent in intents.iter_mut().filter(|intent| intent.needs_content()) {
-        *intent = Intent::Answered(Disposition::refused(code, text), "from");
-    }
-    Ok(())
 }
 
 impl Node {

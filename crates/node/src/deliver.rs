@@ -16,6 +16,8 @@ pub struct Consignment {
     pub domain: Domain,
     /// For whom, and which way it came.
     pub envelope: Envelope,
+    /// Whether the domain has asked for it again: then nothing goes unasked, because it says what is missing there.
+    pub again: bool,
     /// What it consists of.
     pub message: StoredMessage,
     /// Where its bodies are.
@@ -101,8 +103,8 @@ struct Ledger {
     poll_seconds: Option<(u32, u32)>,
     /// Seconds after which to offer again at the soonest, where the next hop had no room.
     deferred_seconds: Option<u64>,
-    /// Whether the next hop asks for the message again.
-    again: bool,
+    /// The recipients for whom the next hop asks for the message again.
+    again: Vec<u32>,
     failed: Option<String>,
     /// Whether it failed because the next hop was not reached, or was lost: then hearing of it ends the pause.
     unreached: bool,
@@ -119,7 +121,7 @@ impl Node {
             attempts: Vec::new(),
             poll_seconds: None,
             deferred_seconds: None,
-            again: false,
+            again: Vec::new(),
             failed: None,
             unreached: false,
             throttled: false,
@@ -205,7 +207,7 @@ impl Node {
             // Offered again, the receiver asks for what it wants now.
             Answered::Again => {
                 ledger.outcomes.push((place, Outcome::Again));
-                ledger.again = true;
+                ledger.again.push(place);
             }
             // Offered again, the same offer gets the same answer; but who knows nothing of its own cookies is not asked
             // without a pause. keeps: EXC-18
@@ -220,7 +222,11 @@ impl Node {
             .recipients
             .iter()
             .copied()
-            .filter(|place| recipient(claim, *place).is_some_and(|one| one.next_hop.is_none()))
+            .filter(|place| {
+                let open = recipient(claim, *place).is_some_and(|one| one.next_hop.is_none());
+                // What is asked for again is offered in the same turn. keeps: STA-7
+                open || ledger.again.contains(place)
+            })
             .collect();
         if rest.is_empty() {
             return;
@@ -242,6 +248,7 @@ impl Node {
         };
         let consignment = Consignment {
             domain: domain.clone(),
+            again: rest.iter().all(|place| ledger.again.contains(place)),
             envelope: Envelope {
                 identity,
                 octets: message.manifest.message_octets(),
@@ -342,7 +349,8 @@ impl Node {
         let pauses_ms = [
             failed.then_some(backoff_ms),
             ledger.throttled.then_some(1_000),
-            ledger.again.then_some(0),
+            // Where the offer came to nothing, that has a pause of its own.
+            (!ledger.again.is_empty()).then_some(0),
             deferred_ms,
             poll_ms,
         ];

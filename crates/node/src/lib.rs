@@ -8,6 +8,8 @@ mod accept;
 mod account;
 mod backoff;
 mod commit;
+mod content;
+mod decide;
 mod deliver;
 mod event;
 mod gather;

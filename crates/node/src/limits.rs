@@ -80,3 +80,12 @@ pub const PENDING_PER_PEER: u64 = 10_000;
 pub const DOMAIN_FACTOR: u64 = 4;
 /// The longest time after which a sender is asked to come again because of its rate, in seconds.
 pub const RATE_AFTER_SECONDS_MAX: u32 = 3_600;
+/// Octets of manifest, seals, headers and text together up to which the text of a held message is fetched: with a hand-shake
+/// a stranger's message of any size stays below 64 KiB.
+pub const HELD_OCTETS_MAX: u64 = 48 * 1024;
+/// Octets of a message up to which its text is asked for before its manifest is known: then nobody knows how large it is.
+pub const TEXT_UNSEEN_OCTETS_MAX: u64 = 256 * 1024;
+/// Messages that are held for one account: more than anybody decides about before they expire.
+pub const HELD_PER_ACCOUNT_MAX: usize = 1_000;
+/// Seconds after which a message is offered again for which there was no room among those that are held.
+pub const HELD_FULL_SECONDS: u32 = 3_600;

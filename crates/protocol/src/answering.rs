@@ -166,6 +166,22 @@ impl Answering {
         }
     }
 
+    /// Gives the machine the manifest of the message that is offered, where the receiver has it from an earlier offer:
+    /// single parts can be asked for then. Only after [`AnsweringEvent::Offered`].
+    ///
+    /// # Errors
+    /// [`Error::OutOfOrder`] where no offer is under way; [`Error::Content`] where it is the manifest of another message.
+    pub fn know(&mut self, manifest: Manifest) -> Result<(), Error> {
+        let (State::AwaitContent { offer, .. } | State::AwaitDecision { offer }) = &self.state else {
+            return Err(Error::OutOfOrder("a manifest belongs to an offer"));
+        };
+        if manifest.identity() != offer.envelope.identity {
+            return Err(message::Error::Digest("the manifest").into());
+        }
+        self.manifest = Some(manifest);
+        Ok(())
+    }
+
     /// Asks for content. Only after [`AnsweringEvent::Supplied`].
     ///
     /// # Errors

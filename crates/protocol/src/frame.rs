@@ -80,6 +80,14 @@ pub struct Settings {
     pub recipients_max: u64,
 }
 
+impl Settings {
+    /// The same for an offer with which nothing goes unasked, as one that was asked for again. keeps: EXC-3
+    #[must_use]
+    pub fn asking_first(self) -> Settings {
+        Settings { eager_octets: 0, ..self }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {

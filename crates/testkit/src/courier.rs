@@ -130,6 +130,7 @@ impl SimulatedCourier {
         let offer = Offer { envelope, eager: Eager::Nothing, submission: None };
         let source = self.scene.doors.source(consignment.store.clone(), consignment.envelope.identity);
         let settings = self.scene.sites[taker].protocol;
+        let settings = if consignment.again { settings.asking_first() } else { settings };
         let outcome = drive::offer(&mut pipe, offer, supply, &settings, source.as_ref()).await;
         let Outcome { dispositions, .. } = outcome.map_err(trouble)?;
         for disposition in &dispositions {

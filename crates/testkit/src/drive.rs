@@ -164,6 +164,7 @@ async fn try_answer(
                     let offer = offer.get_or_insert_with(|| session.offer());
                     match offer.handle(event).await.map_err(End::Refused)? {
                         Step::Continue => {}
+                        Step::Know(manifest) => machine.know(*manifest).map_err(End::Protocol)?,
                         Step::Want(selection) => machine.want(now(pipe), selection).map_err(End::Protocol)?,
                         Step::Answer(outcome) => {
                             while machine.poll().is_some() {}

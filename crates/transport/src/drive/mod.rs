@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use message::{Code as Status, Cookie, Selection};
+use message::{Code as Status, Cookie, Manifest, Selection};
 use protocol::{AnsweringEvent, ContentHead, Failure, Frame, Outcome, Supply};
 use tokio::sync::mpsc;
 
@@ -66,6 +66,8 @@ pub trait OfferSession: Send {
 pub enum Step {
     /// Reads on.
     Continue,
+    /// Reads on, and parts can be asked for by this manifest, which is here from an earlier offer.
+    Know(Box<Manifest>),
     /// Asks for content; only after [`AnsweringEvent::Supplied`].
     Want(Selection),
     /// Answers.

@@ -117,6 +117,7 @@ impl Stream {
                         let offer = offer.get_or_insert_with(|| session.offer());
                         match offer.handle(event).await.map_err(End::Refused)? {
                             Step::Continue => {}
+                            Step::Know(manifest) => machine.know(*manifest)?,
                             Step::Want(selection) => machine.want(NO_CLOCK, selection)?,
                             Step::Answer(outcome) => {
                                 while machine.poll().is_some() {}

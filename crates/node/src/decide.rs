@@ -1,0 +1,139 @@
+//! Decide: what the rules say about each recipient, with what has come of the message so far.
+
+use message::address::Address;
+use message::{Code, Disposition, Selection};
+use policy::{Decision, Evidence, Verdict};
+use storage::Origin;
+
+use crate::Event;
+use crate::accept::{Admission, DEFER_SECONDS, Failure, trouble};
+use crate::commit::Intent;
+use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX};
+use crate::submit;
+
+impl Admission {
+    /// Verifies the seals where they are here, and decides about every recipient that is not decided about yet. What a
+    /// rule wants to see first is given back; then this is to be called again.
+    ///
+    /// keeps: POL-7
+    pub(crate) async fn decide(&mut self) -> Result<Option<Selection>, Failure> {
+        if self.manifest.is_none() || self.headers.is_none() {
+            return Ok(Some(Selection::Headers));
+        }
+        if self.verified.is_none() {
+            self.look_at_seals().await?;
+        }
+        for place in 0..self.intents.len() {
+            if self.decided[place] || !self.intents[place].needs_content() {
+                continue;
+            }
+            let decision = self.judge(place);
+            if let Verdict::Want(wanted) = &decision.verdict
+                && !self.was_accepted(place)
+            {
+                if !self.got.contains(wanted) {
+                    return Ok(Some(wanted.clone()));
+                }
+                // A rule that is not content with what it has got must not keep the offer for ever.
+                let code = Code::SYSTEM_TROUBLE;
+                self.put_off(place, code, DEFER_SECONDS);
+            } else {
+                self.carry_out(place, decision)?;
+            }
+            self.decided[place] = true;
+            self.tell_answered(place);
+        }
+        Ok(None)
+    }
+
+    async fn look_at_seals(&mut self) -> Result<(), Failure> {
+        let Some(manifest) = &self.manifest else { return Ok(()) };
+        let node = self.node.clone();
+        if let (Origin::Submission { account }, Some(headers)) = (&self.origin, &self.headers)
+            && let Err((code, text)) = node.check_from(account, headers)
+        {
+            let open: Vec<usize> =
+                (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
+            refuse_all(&mut self.intents, code, &text)?;
+            open.into_iter().for_each(|place| self.tell_answered(place));
+        }
+        let from = self.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
+        let from = from.as_ref().map(Address::domain);
+        self.verified = Some(node.verify(manifest, from, &self.seals, &self.origin).await);
+        Ok(())
+    }
+
+    /// What the rules say about one recipient.
+    fn judge(&self, place: usize) -> Decision {
+        let peer = match &self.origin {
+            Origin::Peer { domain } => Some(domain),
+            Origin::Submission { .. } => None,
+        };
+        let seals =
+            self.verified.as_ref().map_or(policy::SealEvidence::Unknown, |verified| verified.evidence);
+        let recipient = &self.envelope.recipients[place];
+        self.node.settings().rules.decide(&Evidence { peer, recipient, octets: self.envelope.octets, seals })
+    }
+
+    /// What the decision makes of a recipient. Whom a person has accepted already is not held again; a refusal stands,
+    /// and so do the seals.
+    fn carry_out(&mut self, place: usize, decision: Decision) -> Result<(), Failure> {
+        let accepted = self.was_accepted(place);
+        let reason = format!("rule {}", decision.rule);
+        match (decision.verdict, self.intents[place].clone()) {
+            (Verdict::Refuse { code, text }, _) => {
+                self.intents[place] = Intent::Answered(Disposition::refused(code, &text), "policy");
+            }
+            (Verdict::Defer { code, after_seconds }, _) => self.put_off(place, code, after_seconds),
+            _ if accepted => {}
+            (Verdict::Pend { after_seconds }, intent) => {
+                let account = match (intent, &self.origin) {
+                    (Intent::Mailbox { account }, Origin::Peer { .. }) => Some(account),
+                    (_, Origin::Peer { .. }) => None,
+                    // A user's program is not asked to come again.
+                    (_, Origin::Submission { .. }) => return Ok(()),
+                };
+                self.intents[place] = Intent::Later { account, after_seconds, rule: decision.rule, reason };
+            }
+            (Verdict::Hold { keep }, Intent::Mailbox { account }) => {
+                if self.again[place].is_none() && self.is_full(&account)? {
+                    self.put_off(place, Code::MAILBOX_FULL, HELD_FULL_SECONDS);
+                } else {
+                    self.intents[place] = Intent::Held { account, keep, rule: decision.rule, reason };
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether so much is held for an account that nothing more is. keeps: STA-14
+    fn is_full(&self, account: &str) -> Result<bool, Failure> {
+        let held = self.node.store().held_count(account, HELD_PER_ACCOUNT_MAX).map_err(trouble)?;
+        Ok(held >= HELD_PER_ACCOUNT_MAX)
+    }
+
+    fn put_off(&mut self, place: usize, code: Code, after_seconds: u32) {
+        self.intents[place] = Intent::Answered(Disposition::Deferred { code, after_seconds }, "policy");
+    }
+
+    fn tell_answered(&self, place: usize) {
+        if let Some((disposition, rule)) = self.intents[place].answered() {
+            let (identity, recipient) = (self.identity(), self.envelope.recipients[place].clone());
+            self.node.tell(Event::Decided { identity, recipient, disposition, rule: rule.to_owned() });
+        }
+    }
+}
+
+/// Refuses every recipient that is not answered yet. What is no word about the message is a failure of the offer.
+///
+/// keeps: SUB-6
+fn refuse_all(intents: &mut [Intent], code: Code, text: &str) -> Result<(), Failure> {
+    if code.class != 5 {
+        return Err((code, text.to_owned()));
+    }
+    for intent in intents.iter_mut().filter(|intent| intent.needs_content()) {
+        *intent = Intent::Answered(Disposition::refused(code, text), "from");
+    }
+    Ok(())
+}
