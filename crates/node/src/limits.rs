@@ -89,3 +89,7 @@ pub const TEXT_UNSEEN_OCTETS_MAX: u64 = 256 * 1024;
 pub const HELD_PER_ACCOUNT_MAX: usize = 1_000;
 /// Seconds after which a message is offered again for which there was no room among those that are held.
 pub const HELD_FULL_SECONDS: u32 = 3_600;
+/// Octets of a held text that are shown: more is read once it was accepted.
+pub const HELD_TEXT_SHOWN_MAX: u64 = 64 * 1024;
+/// Parts that the answer to a poll names: answers for a thousand cookies fit in a frame.
+pub const WANTED_PARTS_MAX: usize = 4;

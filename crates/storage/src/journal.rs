@@ -131,6 +131,8 @@ pub struct HeldRecord {
     pub recipient: u32,
     /// Which message; what is here of it can be read with [`crate::Store::message`].
     pub identity: Identity,
+    /// Octets of the message, as it was offered.
+    pub octets: u64,
     /// For whom.
     pub address: Address,
     /// The local account that decides, where it is a user's decision.

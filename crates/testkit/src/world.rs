@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use message::address::Domain;
 use message::{Digest, Identity};
-use node::Node;
+use node::{Choice, Node};
 use protocol::Protocol;
-use storage::Store;
+use storage::{Stage, Store};
 use tokio::task::JoinSet;
 use transport::{Session, Source};
 
@@ -218,10 +218,11 @@ impl World {
         let scene = self.scene.clone();
         let Some((node, _)) = scene.sites[site].node() else { return };
         let work = async move {
-            let Ok(held) = node.held(None) else { return };
-            for one in held {
+            let Ok(held) = node.store().held(None, None, storage::limits::LIST_MAX) else { return };
+            let choice = if accept { Choice::ACCEPT } else { Choice::REFUSE };
+            for one in held.iter().filter(|one| one.stage == Stage::Undecided) {
                 // Whoever is too late is told so; nothing follows from it.
-                let _ = node.decide_held(one.identity, &one.address, accept).await;
+                let _ = node.decide_held(None, one.identity, &one.address, choice).await;
             }
         };
         scene.sites[site].spawn(&scene, work);

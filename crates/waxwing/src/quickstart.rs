@@ -235,7 +235,7 @@ fn letter(file: Option<&Path>, from: &Address) -> Result<Message, Failure> {
 async fn decide_for_carol(demo: &Demo, identity: Identity, carol: &Address) -> Result<(), Failure> {
     let node = demo.south.running.node();
     loop {
-        let held = node.held(None).map_err(|(_, text)| text)?;
+        let held = node.store().held(None, None, 10).map_err(|error| error.to_string())?;
         if held.iter().any(|held| held.identity == identity && held.address == *carol) {
             break;
         }
@@ -243,7 +243,7 @@ async fn decide_for_carol(demo: &Demo, identity: Identity, carol: &Address) -> R
     }
     // Long enough to see it pending.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    node.decide_held(identity, carol, true).await.map_err(|(_, text)| text)?;
+    node.decide_held(None, identity, carol, node::Choice::ACCEPT).await.map_err(|(_, text)| text)?;
     Ok(())
 }
 

@@ -54,7 +54,7 @@ async fn an_answer_is_for_whom_the_cookie_was_given() {
     let node = world.node("south.test");
     for settled in [false, true] {
         if settled {
-            node.decide_held(identity, &carol, true).await.unwrap();
+            node.decide_held(None, identity, &carol, node::Choice::ACCEPT).await.unwrap();
         }
         // Foreign, never issued and past its time: the same answer, octet for octet.
         let foreign = poll(&other, &[given]).await;
@@ -111,13 +111,13 @@ async fn giving_up_withdraws_what_is_not_final() {
         matches!(poll(&hand, &[given]).await[..], [CookieAnswer::Pending { .. }]),
         "it was not the other's"
     );
-    assert_eq!(node.held(None).unwrap().len(), 1);
+    assert_eq!(node.store().held(None, None, 10).unwrap().len(), 1);
 
     assert_eq!(hand.ask(&Frame::GiveUp(vec![never, given])).await, Ok(Frame::Done));
     assert_eq!(poll(&hand, &[given]).await, [CookieAnswer::Final(Disposition::Withdrawn)]);
-    assert_eq!(node.held(None).unwrap(), []);
+    assert_eq!(node.store().held(None, None, 10).unwrap(), []);
     let carol = Address::parse(CAROL).unwrap();
-    let (code, _) = node.decide_held(identity, &carol, true).await.unwrap_err();
+    let (code, _) = node.decide_held(None, identity, &carol, node::Choice::ACCEPT).await.unwrap_err();
     assert_eq!(code, Code::INVALID_ARGUMENTS);
     assert_eq!(node.store().mailbox("carol", None, 10).unwrap(), []);
 
@@ -126,7 +126,7 @@ async fn giving_up_withdraws_what_is_not_final() {
     let outcome = hand.offer(&message, &[CAROL]).await.unwrap();
     let second = cookie(&outcome.dispositions[0]);
     assert_ne!(second, given, "each delivery has a cookie of its own");
-    node.decide_held(message.identity(), &carol, true).await.unwrap();
+    node.decide_held(None, message.identity(), &carol, node::Choice::ACCEPT).await.unwrap();
     assert_eq!(hand.ask(&Frame::GiveUp(vec![second])).await, Ok(Frame::Done));
     assert_eq!(poll(&hand, &[second]).await, [CookieAnswer::Final(Disposition::Accepted)]);
     assert_eq!(node.store().mailbox("carol", None, 10).unwrap().len(), 1);
@@ -152,7 +152,7 @@ async fn what_settles_is_told_unasked_on_live_connections() {
         world.events(domain).find("waits for the next hop", pending).await;
     }
     let carol = Address::parse(CAROL).unwrap();
-    world.node("south.test").decide_held(identity, &carol, false).await.unwrap();
+    world.node("south.test").decide_held(None, identity, &carol, node::Choice::REFUSE).await.unwrap();
     let settled = world.events("north.test").settled(identity, CAROL).await;
     let refused = matches!(settled, Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED);
     assert!(refused, "{settled:?}");

@@ -25,7 +25,8 @@ async fn until_written(maildir: &Path, count: usize) -> Vec<PathBuf> {
 pub(crate) async fn decide(world: &World, domain: &str, identity: Identity, recipient: &str, accept: bool) {
     held(world, domain, identity, recipient).await;
     let recipient = message::address::Address::parse(recipient).unwrap();
-    world.node(domain).decide_held(identity, &recipient, accept).await.unwrap();
+    let choice = if accept { node::Choice::ACCEPT } else { node::Choice::REFUSE };
+    world.node(domain).decide_held(None, identity, &recipient, choice).await.unwrap();
 }
 
 /// Waits until a message is held for a recipient at a node; what it was answered.

@@ -58,7 +58,11 @@ async fn the_same_offer_gets_the_same_answer() {
 
     // What is asked again is the answer as it stands now.
     let carol = Address::parse(CAROL).unwrap();
-    world.node("south.test").decide_held(message.identity(), &carol, true).await.unwrap();
+    world
+        .node("south.test")
+        .decide_held(None, message.identity(), &carol, node::Choice::ACCEPT)
+        .await
+        .unwrap();
     assert_eq!(hand.offer(&message, &to).await.unwrap().dispositions[2], Disposition::Accepted);
     // Upkeep of almost ten days later takes nothing of it away.
     let node = world.node("south.test");
@@ -111,7 +115,7 @@ async fn the_same_offer_at_the_same_time_delivers_once() {
         answers.dedup();
         assert_eq!(answers.len(), 1, "{octets}: {answers:#?}");
         check_delivered_once(&world, &message, &["bob"]);
-        let held = world.node("south.test").held(Some("carol")).unwrap();
+        let held = world.node("south.test").store().held(Some("carol"), None, 10).unwrap();
         assert_eq!(held.iter().filter(|held| held.identity == message.identity()).count(), 1);
     }
 }

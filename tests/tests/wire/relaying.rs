@@ -87,7 +87,7 @@ async fn giving_up_travels_on() {
     alice.session.give_up(vec![cookie(&submitted.outcomes[0].1)]).await.unwrap();
     assert_eq!(alice.dispositions(identity).await, [Disposition::Withdrawn]);
     let south = world.node("south.test");
-    assert!(until(|| south.held(None).unwrap().is_empty()).await, "it is held still");
+    assert!(until(|| south.store().held(None, None, 10).unwrap().is_empty()).await, "it is held still");
     let record = south.store().envelopes_for(identity, 10).unwrap().remove(0);
     assert_eq!(record.recipients[0].outcome, Some(Disposition::Withdrawn));
     assert!(carol.session.mailbox(0, 10).await.unwrap().is_empty());

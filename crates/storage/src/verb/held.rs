@@ -48,6 +48,7 @@ fn held_record(envelope: &EnvelopeRecord, place: u32, address: &Address, held: H
         envelope: envelope.id,
         recipient: place,
         identity: envelope.identity,
+        octets: envelope.octets,
         address: address.clone(),
         account: held.account,
         origin: envelope.origin.clone(),
