@@ -180,7 +180,7 @@ impl Admission {
         }
     }
 
-    /// The leaves that a selection stands for. keeps: POL-8
+    /// The leaves that a selection stands for.
     fn leaves_of(&self, selection: &Selection) -> BTreeSet<usize> {
         let Some(manifest) = &self.manifest else { return BTreeSet::new() };
         let leaves = || manifest.leaves().map(|(number, ..)| number);

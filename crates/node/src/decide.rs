@@ -14,8 +14,6 @@ use crate::submit;
 impl Admission {
     /// Verifies the seals where they are here, and decides about every recipient that is not decided about yet. What a
     /// rule wants to see first is given back; then this is to be called again.
-    ///
-    /// keeps: POL-7
     pub(crate) async fn decide(&mut self) -> Result<Option<Selection>, Failure> {
         if self.manifest.is_none() || self.headers.is_none() {
             return Ok(Some(Selection::Headers));
@@ -107,7 +105,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Whether so much is held for an account that nothing more is. keeps: STA-14
+    /// Whether so much is held for an account that nothing more is.
     fn is_full(&self, account: &str) -> Result<bool, Failure> {
         let held = self.node.store().held_count(account, HELD_PER_ACCOUNT_MAX).map_err(trouble)?;
         Ok(held >= HELD_PER_ACCOUNT_MAX)

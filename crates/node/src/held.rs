@@ -101,7 +101,7 @@ impl Node {
             .collect()
     }
 
-    /// What can be shown of what is held. keeps: STA-15
+    /// What can be shown of what is held.
     ///
     /// # Errors
     /// A code and a text where nothing of it is held for that account and recipient, or the store cannot be read.
@@ -168,7 +168,7 @@ impl Node {
     /// # Errors
     /// A code and a text where nothing of it is held for them, or the store cannot be written.
     ///
-    /// keeps: STA-15, STA-16
+    ///, STA-16
     pub async fn decide_held(
         &self,
         account: Option<&str>,
