@@ -22,7 +22,7 @@ pub struct HeldView {
     pub recipient: String,
     /// The account whose decision it is.
     pub account: Option<String>,
-    /// Who brought it: an account or a peer, as `account:NAME` or `peer:DOMAIN`.
+    /// Who brought it: the domain of a peer, or `account:NAME`.
     pub origin: String,
     /// What `From` says, where the headers are here. Only the seals say whether it is true.
     pub from: Option<String>,

@@ -167,7 +167,6 @@ impl Node {
     ///
     /// # Errors
     /// A code and a text where nothing of it is held for them, or the store cannot be written.
-    ///
     pub async fn decide_held(
         &self,
         account: Option<&str>,

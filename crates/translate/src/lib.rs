@@ -14,6 +14,7 @@ mod field;
 mod import;
 pub mod limits;
 mod multipart;
+mod name;
 mod outcome;
 mod parameter;
 mod phrase;
@@ -23,6 +24,7 @@ mod word;
 pub use export::{ExportOptions, export, original};
 pub use field::LEGACY_FIELD;
 pub use import::{ImportOptions, Imported, import};
+pub use name::file_name;
 pub use outcome::{Note, NoteKind, Reason, Refusal};
 
 /// The type of a leaf that is a whole `multipart/signed` in its legacy form: its `Content-` fields, an empty line and

@@ -5,6 +5,7 @@ use message::address::Address;
 use message::{Disposition, Headers, Manifest, Part, Seal};
 use protocol::{SealWords, StatusRecord};
 use serde::Serialize;
+use translate::file_name;
 
 use crate::Error;
 use crate::output::{BAD, FAINT, GOOD, Output, STRONG, WAITING, clean, paint, size, time};
@@ -155,27 +156,6 @@ pub(super) fn walk(
     for child in part.children() {
         walk(child, depth + 1, number, visit);
     }
-}
-
-/// The name that a part's sender gave it, for display alone.
-pub(super) fn file_name(block: &message::HeaderBlock) -> Option<String> {
-    let disposition = block.only("Content-Disposition")?;
-    let rest = disposition.split_once("filename=")?.1;
-    let Some(quoted) = rest.strip_prefix('"') else {
-        return Some(rest.split(';').next().unwrap_or_default().trim().to_owned());
-    };
-    let (mut name, mut escaped) = (String::new(), false);
-    for c in quoted.chars() {
-        match c {
-            '"' if !escaped => break,
-            '\\' if !escaped => escaped = true,
-            other => {
-                escaped = false;
-                name.push(other);
-            }
-        }
-    }
-    Some(name)
 }
 
 /// One seal, as it claims to be.

@@ -1,6 +1,7 @@
 //! Answers the operator, on the control socket of a running node or for a store that no node runs on.
 
 mod accounts;
+mod held;
 mod queue;
 mod upkeep;
 
@@ -144,6 +145,9 @@ impl LocalOperator {
             Request::StoreCheck | Request::StoreCompact => self.look_after(request).await,
             Request::Peers | Request::Shutdown => {
                 Err(Failure::new(FailureKind::Unavailable, "no node runs here"))
+            }
+            Request::HeldList { .. } | Request::HeldShow { .. } | Request::HeldDecide { .. } => {
+                self.held(request).await
             }
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,

@@ -1,0 +1,169 @@
+//! Held mail: what it looks like to an operator, and what is decided over the control socket.
+
+use control::{
+    Failure, FailureKind, HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldSealView, HeldState,
+    HeldView, Request, Response,
+};
+use message::address::Address;
+use message::{Code, Identity, Part};
+use node::{Choice, HeldContent, HeldMail};
+use policy::SealEvidence;
+use storage::{EnvelopeId, SealNote, Stage};
+
+use super::{Answered, LocalOperator, address, bounded};
+
+impl LocalOperator {
+    pub(super) async fn held(&self, request: Request) -> Answered {
+        match request {
+            Request::HeldList { account, after, limit } => {
+                let after = after.map(|place| (EnvelopeId(place.envelope), place.recipient));
+                let held = self.node.held(account.as_deref(), after, bounded(limit)).map_err(refused)?;
+                Ok(Response::HeldList { held: held.iter().map(held_view).collect() })
+            }
+            Request::HeldShow { identity, recipient } => {
+                let (identity, recipient) = self.held_named(&identity, recipient.as_deref())?;
+                let content = self.node.held_content(None, identity, &recipient).await.map_err(refused)?;
+                Ok(Response::Held(Box::new(detail_view(&content))))
+            }
+            Request::HeldDecide { identity, recipient, decision } => {
+                let choice = choice(decision)?;
+                let (identity, recipient) = self.held_named(&identity, recipient.as_deref())?;
+                let decided =
+                    self.node.decide_held(None, identity, &recipient, choice).await.map_err(refused)?;
+                Ok(Response::HeldDecided {
+                    disposition: decided.disposition.word().to_owned(),
+                    octets_missing: decided.octets_missing,
+                })
+            }
+            _ => Err(Failure::new(FailureKind::Invalid, "this cannot be asked here")),
+        }
+    }
+
+    /// The message and the recipient that are meant: who is held is named where there are several.
+    fn held_named(&self, digits: &str, recipient: Option<&str>) -> Result<(Identity, Address), Failure> {
+        let identity = self.identity(digits)?;
+        if let Some(recipient) = recipient {
+            return Ok((identity, address(recipient)?));
+        }
+        let held = self.store().held_for(identity, control::limits::LIST_MAX).map_err(super::failure)?;
+        let mut recipients: Vec<Address> = held.into_iter().map(|held| held.address).collect();
+        recipients.sort();
+        recipients.dedup();
+        match recipients.as_slice() {
+            [one] => Ok((identity, one.clone())),
+            [] => Err(Failure::new(FailureKind::NotFound, "nothing of this message is held")),
+            several => {
+                let names: Vec<String> =
+                    several.iter().take(control::limits::ALIKE_MAX).map(ToString::to_string).collect();
+                let text = format!("it is held for several: {}", names.join(", "));
+                Err(Failure::new(FailureKind::Conflict, text).hint("say for whom with --to"))
+            }
+        }
+    }
+}
+
+fn choice(decision: HeldDecision) -> Result<Choice, Failure> {
+    Ok(match decision {
+        HeldDecision::Accept { trust } => Choice::Accept { trust },
+        HeldDecision::Block => Choice::Block,
+        HeldDecision::Refuse { code: None } => Choice::REFUSE,
+        HeldDecision::Refuse { code: Some(text) } => {
+            let code = Code::parse(&text).ok().filter(|code| code.class == 5);
+            let wrong =
+                || Failure::new(FailureKind::Invalid, format!("{text:?} is no status code of class 5"));
+            Choice::Refuse { code: code.ok_or_else(wrong)? }
+        }
+    })
+}
+
+fn held_view(mail: &HeldMail) -> HeldView {
+    let record = &mail.record;
+    HeldView {
+        place: HeldPlace { envelope: record.envelope.0, recipient: record.recipient },
+        identity: record.identity.to_string(),
+        recipient: record.address.to_string(),
+        account: record.account.clone(),
+        origin: record.origin.holder(),
+        from: mail.from.clone(),
+        subject: mail.subject.clone(),
+        date: mail.date.clone(),
+        reason: record.reason.clone(),
+        seals: record.seals.iter().map(seal_view).collect(),
+        octets_here: record.octets.saturating_sub(mail.octets_missing),
+        octets: record.octets,
+        octets_missing: mail.octets_missing,
+        since_ms: record.since_ms,
+        until_ms: record.until_ms,
+        state: match record.stage {
+            Stage::Undecided => HeldState::Undecided,
+            Stage::Accepted => HeldState::Fetching,
+            Stage::Later { .. } => HeldState::Later,
+        },
+    }
+}
+
+fn seal_view(note: &SealNote) -> HeldSealView {
+    HeldSealView { issuer: note.issuer.clone(), role: note.role.word().to_owned(), verified: note.verified }
+}
+
+/// What can be shown of a held message, and how it was checked.
+fn detail_view(content: &HeldContent) -> HeldDetailView {
+    let headers = content.message.as_ref().and_then(|message| message.headers.as_ref());
+    let fields = headers.into_iter().flat_map(|headers| headers.message().fields());
+    let mut parts = Vec::new();
+    if let Some(message) = &content.message {
+        let name = |number: usize| {
+            let block = message.headers.as_ref().and_then(|headers| headers.parts().get(number));
+            block.and_then(translate::file_name)
+        };
+        walk(message.manifest.root(), 0, &mut |level, part: &Part| {
+            let number = parts.len();
+            let here = part.leaf().is_none() || !message.missing.contains(&number);
+            parts.push(HeldPartView {
+                number,
+                level,
+                media_type: Some(part.media_type.clone()),
+                name: name(number),
+                octets: part.octets,
+                here,
+            });
+        });
+    }
+    let (sealed, words) = match (&content.message, content.sealed) {
+        (None, _) => (false, "only the envelope is here: nothing of it can be checked"),
+        (_, SealEvidence::Verified) => (true, "the manifest, by the seals of the sender"),
+        (_, SealEvidence::Broken) => (false, "a seal of the sender does not hold for the manifest"),
+        (_, SealEvidence::Missing) => (false, "no seal by which the sender answers for it"),
+        (_, SealEvidence::Unknown) => (false, "the key of a seal cannot be had just now"),
+    };
+    let checked = match &content.message {
+        None => words.to_owned(),
+        Some(_) => format!("a part of the message; what is here, by the digests in the manifest; {words}"),
+    };
+    let mut held = held_view(&content.mail);
+    held.seals = content.seals.iter().map(seal_view).collect();
+    HeldDetailView {
+        held,
+        checked,
+        sealed,
+        headers: fields.map(|field| (field.name.to_owned(), field.value().trim().to_owned())).collect(),
+        text: content.text.as_ref().map(|text| String::from_utf8_lossy(text).into_owned()),
+        text_is_cut: content.text_is_cut,
+        parts,
+    }
+}
+
+fn walk(part: &Part, level: usize, visit: &mut impl FnMut(usize, &Part)) {
+    visit(level, part);
+    part.children().iter().for_each(|child| walk(child, level + 1, visit));
+}
+
+/// What the node says to a user is what it says to an operator.
+fn refused((code, text): (Code, String)) -> Failure {
+    let kind = match code {
+        Code::INVALID_ARGUMENTS => FailureKind::NotFound,
+        code if code.class == 5 => FailureKind::Invalid,
+        _ => FailureKind::Unavailable,
+    };
+    Failure::new(kind, text)
+}
