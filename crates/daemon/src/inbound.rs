@@ -144,7 +144,11 @@ impl UserSession {
         }
         let account = self.account()?;
         match request {
-            Frame::Status(query) => self.status(&account, query).map(Reply::Frame),
+            Frame::Status(query) => {
+                let records = self.status(&account, query)?;
+                self.node.store().durable().await.map_err(store_failure)?;
+                Ok(Reply::Frame(records))
+            }
             Frame::Mailbox { after, limit } => {
                 let after = (after > 0).then_some(MailUid(after));
                 let limit = usize::try_from(limit).unwrap_or(0).min(protocol::limits::LIST_MAX);
@@ -234,7 +238,7 @@ impl Session for UserSession {
 async fn holder_request(node: &Node, holder: &str, request: Frame) -> Result<Frame, Failure> {
     match request {
         Frame::Poll(cookies) => {
-            let answers = node.poll(holder, &cookies).map_err(failure)?;
+            let answers = node.poll(holder, &cookies).await.map_err(failure)?;
             Ok(Frame::Answers(answers.into_iter().map(cookie_answer).collect()))
         }
         Frame::GiveUp(cookies) => {

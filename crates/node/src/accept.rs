@@ -111,12 +111,11 @@ impl Node {
 }
 
 impl Intake {
-    /// Looks at an offer: what can be answered without content is answered.
+    /// Looks at an offer: what can be answered without content is answered. What costs little comes first: records of
+    /// the same offer, then bounds; seals and the DNS come last. keeps: SEC-6
     ///
     /// # Errors
     /// A code and a text where the store cannot be read.
-    /// What costs little comes first: records of the same offer, then bounds; seals and the DNS come last. keeps: SEC-6
-    ///
     pub async fn admit(&self, envelope: Envelope, offered: Offered) -> Result<Admitted, Failure> {
         let node = &self.node;
         node.tell(Event::Offered {
@@ -162,6 +161,10 @@ impl Intake {
             }
             again.push(wanted.filter(|_| intent.needs_content()));
             intents.push(intent);
+        }
+        if known.is_some() {
+            // keeps: STO-23
+            node.store().durable().await.map_err(trouble)?;
         }
         if !offered.sign_only {
             self.within_rates(&envelope, &mut intents);

@@ -329,7 +329,6 @@ impl Node {
 
     /// Ends the claim in the store, and tells.
     /// Final dispositions travel back along the cookies, as records and never as mail. keeps: EXC-23, STA-13
-    ///
     async fn settle_claim(&self, claim: &Claim, ledger: Ledger, identity: Identity) {
         let settings = self.settings();
         let now_ms = self.now_ms();

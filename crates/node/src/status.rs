@@ -12,9 +12,13 @@ impl Node {
     /// # Errors
     /// A code and a text where the store cannot be read.
     ///
-    /// keeps: STA-3
-    pub fn poll(&self, holder: &str, cookies: &[Cookie]) -> Result<Vec<CookieAnswer>, Failure> {
-        self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)
+    /// keeps: STA-3, STO-23
+    pub async fn poll(&self, holder: &str, cookies: &[Cookie]) -> Result<Vec<CookieAnswer>, Failure> {
+        let answers = self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)?;
+        if answers.iter().any(|answer| matches!(answer, CookieAnswer::Final(_))) {
+            self.store().durable().await.map_err(trouble)?;
+        }
+        Ok(answers)
     }
 
     /// The holder has stopped caring: nothing more is sent for it, and the next hops are told by the queue.

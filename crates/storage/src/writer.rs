@@ -268,7 +268,7 @@ mod tests {
     use crate::conformance::block_on;
     use crate::engine::{Pair, View};
     use crate::files::Files;
-    use crate::{Keeper, Memory, Settings, Wait};
+    use crate::{Keeper, Memory, Settings, Store, Wait};
 
     /// An engine whose commits wait until they are let through, or are made to fail.
     struct Gated {
@@ -301,6 +301,66 @@ mod tests {
         fn compact(&self) -> Result<(), Error> {
             Ok(())
         }
+    }
+
+    /// An engine whose readers see what is not durable yet.
+    struct Showing(Gated);
+
+    impl View for Showing {
+        fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            self.0.value(key)
+        }
+
+        fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.0.range(from, to, limit)
+        }
+    }
+
+    impl Engine for Showing {
+        fn apply(&self, batch: &Batch) -> Result<(), Error> {
+            self.0.memory.apply(batch)?;
+            self.0.apply(batch)
+        }
+
+        fn check(&self) -> Result<Vec<String>, Error> {
+            Ok(Vec::new())
+        }
+
+        fn compact(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// What is read while it is committed is answered when that commit is over, and as it went.
+    fn check_shown(commit: Result<(), Error>) {
+        let (asked, commits) = channel();
+        let (gate, opened) = channel();
+        gate.send(Ok(())).unwrap();
+        let gated = Gated { memory: Memory::new(), asked: Mutex::new(asked), gate: Mutex::new(opened) };
+        let files = Files::in_memory(crate::MemoryFiles::default());
+        let keeper = Keeper::open_with(Showing(gated), files, Settings::default()).unwrap();
+        commits.recv().unwrap();
+        // Nothing is being committed: nobody waits.
+        assert_eq!(block_on(keeper.durable()), Ok(()));
+        let mut change = keeper.submit(|tx| tx.allocate());
+        begun(&mut change);
+        commits.recv().unwrap();
+        let shown = crate::transaction::read_number(&keeper.shared.engine, &crate::key::meta("number"));
+        assert_eq!(shown, Ok(Some(1)));
+        let mut durable = keeper.durable();
+        begun(&mut durable);
+        gate.send(commit.clone()).unwrap();
+        assert_eq!(block_on(change).is_ok(), commit.is_ok());
+        assert_eq!(block_on(durable).is_ok(), commit.is_ok());
+        // It stays so: what was shown then may never have become durable.
+        assert_eq!(block_on(keeper.durable()).is_ok(), commit.is_ok());
+    }
+
+    /// proves: STO-23
+    #[test]
+    fn what_is_shown_before_it_is_durable_is_waited_for() {
+        check_shown(Ok(()));
+        check_shown(Err(Error::Io("no disk".to_owned())));
     }
 
     fn begun<T>(future: &mut Wait<'_, T>) {

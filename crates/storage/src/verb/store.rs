@@ -1,6 +1,7 @@
 //! [`Store`] for [`Keeper`]: each verb goes to the writer or reads the engine.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use message::address::{Address, Domain};
 use message::{Cookie, Disposition, Extent, Identity};
@@ -264,6 +265,16 @@ impl<E: Engine> Store for Keeper<E> {
 
     fn pending(&self, domain: &Domain) -> Result<u64, Error> {
         peer::pending(&self.shared.engine, domain)
+    }
+
+    /// keeps: STO-23
+    fn durable(&self) -> Wait<'_, ()> {
+        // What was read before was seen by this load, too: the flag is set before the engine has anything.
+        match self.shared.applying.load(Ordering::SeqCst) {
+            false => Box::pin(std::future::ready(Ok(()))),
+            // It is answered after the commits before it.
+            true => self.submit(|_| Ok(())),
+        }
     }
 
     fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize> {
