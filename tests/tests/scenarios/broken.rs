@@ -82,16 +82,19 @@ impl Session for AnswersAnybody {
     }
 
     fn ask(&self, request: Frame) -> Later<'_, Reply> {
-        let Frame::Poll(cookies) = &request else { return self.0.ask(request) };
-        let mut answers = vec![CookieAnswer::Unknown; cookies.len()];
-        for holder in (0..6).map(|place| format!("d{place}.test")) {
-            for (answer, found) in answers.iter_mut().zip(self.1.poll(&holder, cookies).unwrap_or_default()) {
-                if let storage::CookieAnswer::Final(disposition) = found {
-                    *answer = CookieAnswer::Final(disposition);
+        let Frame::Poll(cookies) = request else { return self.0.ask(request) };
+        Box::pin(async move {
+            let mut answers = vec![CookieAnswer::Unknown; cookies.len()];
+            for holder in (0..6).map(|place| format!("d{place}.test")) {
+                let found = self.1.poll(&holder, &cookies).await.unwrap_or_default();
+                for (answer, found) in answers.iter_mut().zip(found) {
+                    if let storage::CookieAnswer::Final(disposition) = found {
+                        *answer = CookieAnswer::Final(disposition);
+                    }
                 }
             }
-        }
-        Box::pin(async move { Reply::Frame(Frame::Answers(answers)) })
+            Reply::Frame(Frame::Answers(answers))
+        })
     }
 }
 

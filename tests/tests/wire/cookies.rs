@@ -68,7 +68,7 @@ async fn an_answer_is_for_whom_the_cookie_was_given() {
     let expired = node.store().poll("hand.test", &[given], node.now_ms() + TEN_DAYS_MS + HOUR_MS).unwrap();
     assert_eq!(expired, [storage::CookieAnswer::Unknown]);
     // A user's cookies are not a peer's either.
-    assert_eq!(node.poll("account:carol", &[given]).unwrap(), [storage::CookieAnswer::Unknown]);
+    assert_eq!(node.poll("account:carol", &[given]).await.unwrap(), [storage::CookieAnswer::Unknown]);
 }
 
 /// proves: STA-6
