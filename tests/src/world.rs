@@ -93,9 +93,13 @@ impl Site {
         self
     }
 
-    /// This node has a rule for one recipient.
+    /// This node has a rule for one recipient, such as `hold all`.
     pub fn rule(mut self, name: &str, to: &str, action: &str) -> Site {
-        writeln!(self.more, "[[rule]]\nname = {name:?}\nto = {to:?}\naction = {action:?}").unwrap();
+        let action = match action.split_once(' ') {
+            Some((verb, selection)) => format!("{verb} = {selection:?}"),
+            None => format!("{action} = true"),
+        };
+        writeln!(self.more, "[[rules]]\nname = {name:?}\nto = {to:?}\n{action}").unwrap();
         self
     }
 

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use message::address::{Address, Domain};
-use policy::{Action, Rule, Rules};
+use message::address::Domain;
 use serde::{Deserialize, Serialize};
 
+use crate::rules::{PolicyConfig, RuleConfig, resolve};
+use crate::suggestion::with_suggestion;
 use crate::{Error, files};
 
 /// The configuration of one node as it stands in its file.
@@ -38,8 +39,11 @@ pub struct Config {
     /// Who may relay where. Nobody relays unless an entry says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "relay")]
     pub relays: Vec<Relay>,
+    /// What is done where no rule decides.
+    #[serde(default)]
+    pub policy: PolicyConfig,
     /// Rules about offers; the first that matches decides.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "rule")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleConfig>,
     /// Bounds.
     #[serde(default)]
@@ -125,34 +129,6 @@ pub struct Relay {
     pub from: String,
     /// To which domain.
     pub to: String,
-}
-
-/// One rule about offers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RuleConfig {
-    /// Its name, shown wherever it has decided.
-    pub name: String,
-    /// For this recipient only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// From this peer only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// What it asks for.
-    pub action: ActionConfig,
-}
-
-/// What a rule asks for.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ActionConfig {
-    /// Taken.
-    Accept,
-    /// Kept until the recipient decides.
-    Hold,
-    /// Refused.
-    Refuse,
 }
 
 /// Bounds on what is taken.
@@ -262,7 +238,8 @@ impl Config {
             }
             other => other,
         })?;
-        let mut config: Config = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let mut config: Config =
+            toml::from_str(&text).map_err(|error| wrong(with_suggestion(&error.to_string())))?;
         config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         if config.domains.is_empty() {
             return Err(wrong("a node serves at least one domain: add [[domains]]".to_owned()));
@@ -340,14 +317,13 @@ impl Config {
             .iter()
             .map(|relay| Ok((domain(&relay.from)?, domain(&relay.to)?)))
             .collect::<Result<_, Error>>()?;
-        let rules = self.rules.iter().map(rule).collect::<Result<_, Error>>()?;
         let first =
             self.domains.first().ok_or(Error::Other("a node serves at least one domain".to_owned()))?;
         Ok(node::Settings {
             domain: domain(&first.name)?,
             domains,
             relays,
-            rules: Rules { octets_max: self.limits.message_octets, rules },
+            rules: resolve(self.limits.message_octets, &self.policy, &self.rules)?,
             part_octets_max: self.limits.part_octets,
             queue_ms: self.queue.hours.saturating_mul(3_600_000),
             retry_first_ms: self.queue.retry_first_seconds.max(1).saturating_mul(1000),
@@ -362,22 +338,6 @@ impl Config {
 
 pub(crate) fn domain(name: &str) -> Result<Domain, Error> {
     Domain::parse(name).map_err(|error| Error::Other(format!("{name:?} is not a domain: {error}")))
-}
-
-fn rule(entry: &RuleConfig) -> Result<Rule, Error> {
-    let address = |text: &String| {
-        Address::parse(text).map_err(|error| Error::Other(format!("{text:?} is not an address: {error}")))
-    };
-    Ok(Rule {
-        name: entry.name.clone(),
-        to: entry.to.as_ref().map(address).transpose()?,
-        from: entry.from.as_deref().map(domain).transpose()?,
-        action: match entry.action {
-            ActionConfig::Accept => Action::Accept,
-            ActionConfig::Hold => Action::Hold,
-            ActionConfig::Refuse => Action::Refuse,
-        },
-    })
 }
 
 #[cfg(test)]
@@ -410,9 +370,10 @@ mod tests {
         check(&domains.replace("north.test", "north"), "is not a domain");
         check(&domains.replace("\"key\"", "\"nothing\""), "No such file");
         check(
-            &format!("{domains}[[rule]]\nname = \"r\"\nto = \"x\"\naction = \"hold\"\n"),
+            &format!("{domains}[[rules]]\nname = \"r\"\nto = \"x\"\nhold = \"text\"\n"),
             "is not an address",
         );
+        check(&format!("{domains}[policy]\nfrist-contact = \"accept\"\n"), "did you mean `first-contact`?");
     }
 
     /// proves: CLI-12

@@ -14,10 +14,10 @@ use message::SecretKey;
 use node::Observer;
 use transport::HostKey;
 
-use crate::config::ActionConfig;
 use crate::config::{
-    Config, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, RuleConfig, StoreConfig, Tls,
+    Config, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig, Tls,
 };
+use crate::rules::{OneOrMany, PolicyConfig, RuleConfig, SelectionConfig};
 use crate::{Error, Running, files, init};
 
 /// The selector of the keys of both domains.
@@ -155,9 +155,9 @@ fn lay_out(folder: &Path, domain: &'static str) -> Result<Site, Error> {
 fn configuration(own: &Site, other: &Site, dns: SocketAddr, address: SocketAddr) -> Config {
     let hold = RuleConfig {
         name: "carol-decides".to_owned(),
-        to: Some("carol@south.test".to_owned()),
-        from: None,
-        action: ActionConfig::Hold,
+        to: Some(OneOrMany::One("carol@south.test".to_owned())),
+        hold: Some(SelectionConfig::Word("all".to_owned())),
+        ..RuleConfig::default()
     };
     Config {
         folder: own.folder.clone(),
@@ -172,6 +172,7 @@ fn configuration(own: &Site, other: &Site, dns: SocketAddr, address: SocketAddr)
         dns: Dns { server: Some(dns), validate: Some(false) },
         peers: [(other.domain.to_owned(), HEXLOWER.encode(&other.pin))].into(),
         relays: Vec::new(),
+        policy: PolicyConfig::default(),
         rules: if own.domain == "south.test" { vec![hold] } else { Vec::new() },
         limits: LimitsConfig::default(),
         // People who try things out do not want to wait a minute for an answer.

@@ -155,7 +155,7 @@ mod tests {
                 line.strip_prefix("# ")
                     .filter(|line| line.contains(" = ") && !line.contains("north.test\""))
                     .filter(|line| {
-                        !["south", "server", "name", "from", "to", "action", "validate"]
+                        !["south", "server", "name", "from", "to", "larger-than", "hold", "validate"]
                             .iter()
                             .any(|word| line.trim_start_matches('"').starts_with(word))
                     })

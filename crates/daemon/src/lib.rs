@@ -18,8 +18,10 @@ mod operator;
 mod outbound;
 mod peers;
 mod published;
+mod rules;
 mod running;
 mod source;
+mod suggestion;
 mod view;
 
 pub use config::{Config, EngineConfig};

@@ -2,12 +2,13 @@
 
 use message::address::Address;
 use message::{Code, Disposition, Selection};
-use policy::{Decision, Evidence, Verdict};
+use policy::{Decision, Verdict};
 use storage::Origin;
 
 use crate::Event;
 use crate::accept::{Admission, DEFER_SECONDS, Failure, trouble};
 use crate::commit::Intent;
+use crate::evidence::{Facts, Shown};
 use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX};
 use crate::submit;
 
@@ -25,7 +26,7 @@ impl Admission {
             if self.decided[place] || !self.intents[place].needs_content() {
                 continue;
             }
-            let decision = self.judge(place);
+            let decision = self.judge(place)?;
             if let Verdict::Want(wanted) = &decision.verdict
                 && !self.was_accepted(place)
             {
@@ -62,22 +63,29 @@ impl Admission {
     }
 
     /// What the rules say about one recipient.
-    fn judge(&self, place: usize) -> Decision {
-        let peer = match &self.origin {
-            Origin::Peer { domain } => Some(domain),
-            Origin::Submission { .. } => None,
+    fn judge(&self, place: usize) -> Result<Decision, Failure> {
+        let shown = match (&self.manifest, &self.headers, &self.verified) {
+            (Some(manifest), Some(headers), Some(verified)) => Some(Shown { manifest, headers, verified }),
+            _ => None,
         };
-        let seals =
-            self.verified.as_ref().map_or(policy::SealEvidence::Unknown, |verified| verified.evidence);
-        let recipient = &self.envelope.recipients[place];
-        self.node.settings().rules.decide(&Evidence { peer, recipient, octets: self.envelope.octets, seals })
+        let facts = Facts {
+            origin: &self.origin,
+            octets: self.envelope.octets,
+            standing: policy::Standing::default(),
+            rate: policy::Rate::default(),
+            supplied: &self.got,
+            shown,
+        };
+        let since_ms = self.again[place].as_ref().map(|held| held.since_ms);
+        let evidence = self.node.evidence(&facts, &self.envelope.recipients[place], since_ms)?;
+        Ok(self.node.settings().rules.decide(&evidence))
     }
 
     /// What the decision makes of a recipient. Whom a person has accepted already is not held again; a refusal stands,
     /// and so do the seals.
     fn carry_out(&mut self, place: usize, decision: Decision) -> Result<(), Failure> {
         let accepted = self.was_accepted(place);
-        let reason = format!("rule {}", decision.rule);
+        let reason = format!("rule {}: {}", decision.rule, decision.evidence);
         match (decision.verdict, self.intents[place].clone()) {
             (Verdict::Refuse { code, text }, _) => {
                 self.intents[place] = Intent::Answered(Disposition::refused(code, &text), "policy");

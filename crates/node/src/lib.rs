@@ -12,6 +12,7 @@ mod content;
 mod decide;
 mod deliver;
 mod event;
+mod evidence;
 mod gather;
 mod held;
 mod here;

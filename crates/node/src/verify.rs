@@ -18,6 +18,16 @@ pub(crate) struct Verified {
     pub(crate) evidence: SealEvidence,
 }
 
+impl Verified {
+    /// Each seal and what was found, for people.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let word = |verified| if verified { "verified" } else { "not verified" };
+        let note =
+            |note: &SealNote| format!("{} by {} {}", note.role.word(), note.issuer, word(note.verified));
+        self.notes.iter().map(note).collect()
+    }
+}
+
 /// Why a key is not at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NoKey {

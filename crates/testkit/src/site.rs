@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dns::waxkey::{DomainKey as PublicDomainKey, KeyRecord};
 use dns::{FixedZones, Record};
-use message::SecretKey;
 use message::address::{Address, Domain};
+use message::{SecretKey, Selection};
 use node::{DomainKey, Event, Node, Observer, Settings};
 use storage::{AccountRecord, DeviceRecord, Store};
 use tokio::task::JoinSet;
@@ -63,15 +63,15 @@ impl Site {
     }
 
     fn new(place: usize, plan: &SitePlan, plans: &[SitePlan], keys: &[SecretKey], random: Random) -> Site {
-        let held = policy::Rule {
-            name: "carol".to_owned(),
-            to: Some(Address::from_wire(&format!("carol@{}", plan.domain)).unwrap()),
-            from: None,
-            action: policy::Action::Hold,
-        };
+        let carol = Address::from_wire(&format!("carol@{}", plan.domain)).unwrap();
+        let to_carol = vec![policy::Condition::To(vec![policy::Party::Address(carol)])];
         let settings = Settings {
             relays: plan.relays.clone(),
-            rules: policy::Rules { octets_max: 1 << 20, rules: vec![held] },
+            rules: policy::Rules::accepting(1 << 20).with(
+                "carol",
+                to_carol,
+                policy::Action::Hold(Selection::All),
+            ),
             queue_ms: plan.queue_ms,
             poll_min_seconds: plan.poll_min_seconds,
             hold_ms: 4 * 3_600_000,
@@ -222,7 +222,7 @@ pub fn settings(domain: &str, key: &SecretKey) -> Settings {
         domain: domain.clone(),
         domains: [(domain, key)].into(),
         relays: Vec::new(),
-        rules: policy::Rules { octets_max: 1 << 20, rules: Vec::new() },
+        rules: policy::Rules::accepting(1 << 20),
         part_octets_max: 1 << 20,
         queue_ms: 24 * 3_600_000,
         retry_first_ms: 60_000,

@@ -98,7 +98,8 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn set() -> Scene {
         let _alone = alone().await;
-        let south = Site::new(NODE).rule("hold-carol", CAROL, "hold").limits("message-octets = 4000000\n");
+        let south =
+            Site::new(NODE).rule("hold-carol", CAROL, "hold all").limits("message-octets = 4000000\n");
         let sites = [Site::new("hand.test"), Site::new("good.test"), Site::new("thief.test"), south];
         let mut world = World::new(&sites).await;
         world.start(NODE).await;

@@ -122,7 +122,7 @@ fn settings() -> Settings {
         domain: domain(0),
         domains: Default::default(),
         relays: Vec::new(),
-        rules: policy::Rules { octets_max: 1 << 30, rules: Vec::new() },
+        rules: policy::Rules::accepting(1 << 30),
         part_octets_max: 1 << 30,
         queue_ms: HOLD_MS,
         retry_first_ms: 1_000,

@@ -18,7 +18,7 @@ const TEN_DAYS_MS: u64 = 10 * 24 * HOUR_MS;
 
 /// A node that holds everything for Carol, and one message that is held.
 async fn held(text: &str) -> (World, Peer, Cookie, message::Identity) {
-    let south = Site::new("south.test").rule("hold-carol", CAROL, "hold");
+    let south = Site::new("south.test").rule("hold-carol", CAROL, "hold all");
     let mut world = World::new(&[Site::new("hand.test"), Site::new("other.test"), south]).await;
     world.start("south.test").await;
     let carol = Address::parse(CAROL).unwrap();
@@ -139,7 +139,7 @@ async fn giving_up_withdraws_what_is_not_final() {
 async fn what_settles_is_told_unasked_on_live_connections() {
     let north = Site::new("north.test").via("south.test", "hub.test").queue(SELDOM);
     let hub = Site::new("hub.test").relay("north.test", "south.test").queue(SELDOM);
-    let south = Site::new("south.test").rule("hold-carol", CAROL, "hold").queue(SELDOM);
+    let south = Site::new("south.test").rule("hold-carol", CAROL, "hold all").queue(SELDOM);
     let world = World::started(&[north, hub, south]).await;
     let _carol = world.user(CAROL).await;
     let mut alice = world.user("alice@north.test").await;

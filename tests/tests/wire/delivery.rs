@@ -49,10 +49,10 @@ pub(crate) async fn held(world: &World, domain: &str, identity: Identity, recipi
 /// proves: EXC-5, EXC-15, EXC-16, SUB-8, SUB-13, STA-13
 #[tokio::test]
 async fn each_recipient_has_an_answer_of_its_own() {
-    let south = Site::new("south.test").rule("hold-carol", "carol@south.test", "hold").rule(
+    let south = Site::new("south.test").rule("hold-carol", "carol@south.test", "hold all").rule(
         "hold-dave",
         "dave@south.test",
-        "hold",
+        "hold all",
     );
     let mut world = World::started(&[Site::new("north.test"), south]).await;
     let mut alice = world.user("alice@north.test").await;
@@ -139,7 +139,7 @@ async fn check_maildir(maildir: &Path, count: usize) {
 /// proves: SUB-11
 #[tokio::test]
 async fn a_local_user_is_answered_at_once() {
-    let site = Site::new("north.test").rule("hold-carol", "carol@north.test", "hold");
+    let site = Site::new("north.test").rule("hold-carol", "carol@north.test", "hold all");
     let world = World::started(&[site]).await;
     let mut alice = world.user("alice@north.test").await;
     let mut bob = world.user("bob@north.test").await;

@@ -21,7 +21,7 @@ type Pieces = Vec<(Piece, Bytes)>;
 
 /// A node with Bob, and with Carol for whom everything is held; peers are driven by hand.
 async fn south(limits: &str) -> World {
-    let south = Site::new("south.test").rule("hold-carol", CAROL, "hold").limits(limits);
+    let south = Site::new("south.test").rule("hold-carol", CAROL, "hold all").limits(limits);
     let mut world =
         World::new(&[Site::new("hand.test"), Site::new("other.test"), Site::new("late.test"), south]).await;
     world.start("south.test").await;

@@ -16,7 +16,7 @@ async fn the_final_answer_travels_back_along_the_cookies() {
     let world = World::started(&[
         Site::new("north.test").via("south.test", "relay.test"),
         Site::new("relay.test").relay("north.test", "south.test"),
-        Site::new("south.test").rule("hold-carol", "carol@south.test", "hold"),
+        Site::new("south.test").rule("hold-carol", "carol@south.test", "hold all"),
     ])
     .await;
     let mut alice = world.user("alice@north.test").await;
@@ -66,7 +66,7 @@ async fn giving_up_travels_on() {
     let world = World::started(&[
         Site::new("north.test").via("south.test", "relay.test"),
         Site::new("relay.test").relay("north.test", "south.test"),
-        Site::new("south.test").rule("hold-carol", "carol@south.test", "hold"),
+        Site::new("south.test").rule("hold-carol", "carol@south.test", "hold all"),
     ])
     .await;
     let mut alice = world.user("alice@north.test").await;

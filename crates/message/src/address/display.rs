@@ -41,8 +41,8 @@ pub fn warnings<'a>(address: &Address, known: impl IntoIterator<Item = &'a Addre
     found
 }
 
-/// Labels are judged one by one: `пример.com` mixes nothing that matters.
-fn mixed_scripts(address: &Address) -> Vec<Warning> {
+/// Where an address mixes scripts. Labels are judged one by one: `пример.com` mixes nothing that matters.
+pub fn mixed_scripts(address: &Address) -> Vec<Warning> {
     let mut found = Vec::new();
     if !address.local().as_str().is_single_script() {
         found.push(Warning::LocalPartMixesScripts);
