@@ -129,12 +129,12 @@ impl Rules {
     /// Where something only shows in content that has not come, the verdict is [`Verdict::Want`]; it is asked again with
     /// that content among what was supplied.
     ///
-    /// keeps: EXC-17, EXC-25, POL-1, POL-2, POL-3
+    /// keeps: EXC-17, EXC-25, POL-1, POL-2, POL-3, POL-7
     pub fn decide(&self, evidence: &Evidence) -> Decision {
         self.walk(evidence, &mut |_, _| {})
     }
 
-    /// Decides, and says what was asked on the way.
+    /// Decides, and says what was asked on the way. keeps: POL-8
     pub fn explain(&self, evidence: &Evidence) -> Explanation {
         let mut steps = Vec::new();
         let decision = self.walk(evidence, &mut |rule, tried| {
