@@ -121,7 +121,7 @@ fn offer(message: &Message) -> Result<Offer, Trouble> {
         recipients: vec![Address::parse("bob@south.test")?],
         trace: vec![Hop { by: Domain::parse("north.test")?, at: NOW_MS / 1000 }],
     };
-    Ok(Offer { envelope, eager: Eager::Nothing, submission: None })
+    Ok(Offer { envelope, eager: Eager::Nothing, submission: None, way: protocol::Way::Plain })
 }
 
 fn supply(message: &Message, seal: &Seal) -> Supply {

@@ -170,7 +170,7 @@ fn offer(message: &Message) -> Result<Offer, Box<dyn Error>> {
         trace: Vec::new(),
     };
     // What goes unasked is worked out by the machine from the settings of the receiver: here nothing.
-    Ok(Offer { envelope, eager: Eager::Nothing, submission: None })
+    Ok(Offer { envelope, eager: Eager::Nothing, submission: None, way: protocol::Way::Plain })
 }
 
 /// A message with one part of 300,000 octets.

@@ -71,7 +71,7 @@ pub(crate) fn conversation(octets: &[u8]) {
         trace: Vec::new(),
     };
     let identity = message.identity();
-    let offer = Offer { envelope, eager: Eager::Nothing, submission: None };
+    let offer = Offer { envelope, eager: Eager::Nothing, submission: None, way: protocol::Way::Plain };
     let protocol = if first & 8 == 0 { Protocol::Exchange } else { Protocol::Submission };
     let mut talk = Talk {
         answering: Answering::with_settings(0, protocol, settings),

@@ -435,6 +435,12 @@ RECORD = {1: 9, 2: IDENTITY, 3: NOW * 1000, 4: NOW * 1000 + 10000,
           5: [["bo@south.test", DISPOSITIONS["accepted"]], ["cy@south.test", DISPOSITIONS["pending"]]],
           6: [[NOW * 1000 + 5, "mx.south.test", "connect", None, "no answer"],
               [NOW * 1000 + 9, "mx.south.test", "outcome", "2.0.0", ""]]}
+# 17-doorstep.md: the expiry, and a keyed digest of what the ticket is for.
+TICKET_KEY = b"\x55" * 32
+SENDER_KEY_DIGEST = b"\x66" * 32
+TICKET_EXPIRY = NOW + 300
+TICKET_FOR = ["waxwing ticket 1", "bo@south.test", IDENTITY, "north.test", SENDER_KEY_DIGEST, TICKET_EXPIRY]
+TICKET = TICKET_EXPIRY.to_bytes(8, "big") + blake3(cbor(TICKET_FOR), key=TICKET_KEY).digest()
 FRAMES = {
     "settings": {0: 1, 1: 65536, 2: 2**30, 3: 100},
     "offer": OFFER,
@@ -464,6 +470,12 @@ FRAMES = {
     "devices": {0: 22},
     "device list": {0: 23, 1: [[b"\x44" * 32, "Ada's phone", NOW * 1000]]},
     "remove device": {0: 24, 1: b"\x44" * 32},
+    "offer at a doorstep": {**OFFER, 4: ["bo@south.test"], 8: TICKET},
+    "offer after a redirect": {**OFFER, 9: True},
+    "doorstep": {0: 28, 1: 7626},
+    "doorstep lease": {0: 29, 1: 300, 2: "2a00:1450::7", 3: TICKET_KEY},
+    "doorstep took": {0: 30, 1: [[IDENTITY, "bo@south.test", "north.test"]]},
+    "doorstep end": {0: 31},
 }
 
 
@@ -537,6 +549,16 @@ BAD_FRAMES = [
     ("FRM-5", "a code of two numbers", one([1, "5.7", ""])),
     ("FRM-5", "a recipient without domain", offer_with(4, ["bo"])),
     ("FRM-5", "a domain in upper case", offer_with(4, ["bo@South.test"])),
+    ("FRM-4", "a ticket of 257 octets", offer_with(8, b"x" * 257)),
+    ("FRM-4", "a ticket in text", offer_with(8, "x")),
+    ("FRM-4", "a ticket where the redirect has failed", cbor({**OFFER, 8: TICKET, 9: True})),
+    ("FRM-4", "a redirect that has failed by a number", offer_with(9, 1)),
+    ("FRM-4", "a doorstep at port 65536", cbor({0: 28, 1: 65536})),
+    ("FRM-4", "a lease at a name", cbor({0: 29, 1: 300, 2: "mx.test", 3: TICKET_KEY})),
+    ("FRM-4", "a ticket key of 31 octets", cbor({0: 29, 1: 300, 2: "192.0.2.1", 3: TICKET_KEY[:31]})),
+    ("FRM-4", "a report of nothing", cbor({0: 30, 1: []})),
+    ("FRM-4", "a report of 101 deliveries", cbor({0: 30, 1: [[IDENTITY, "bo@south.test", "north.test"]] * 101})),
+    ("FRM-5", "a report of a delivery from no domain", cbor({0: 30, 1: [[IDENTITY, "bo@south.test", "north"]]})),
     ("FRM-5", "a hop by no domain", offer_with(5, [["relay", 1]])),
 ]
 TOLERATED = [
@@ -563,6 +585,10 @@ def main():
         "cases": SEALS,
         "weak": WEAK,
         "list": cbor([AUTHOR, SUBMISSION]).hex(),
+    })
+    write("ticket.json", {
+        "key": TICKET_KEY.hex(), "recipient": "bo@south.test", "identity": IDENTITY.hex(), "domain": "north.test",
+        "key_digest": SENDER_KEY_DIGEST.hex(), "expiry": TICKET_EXPIRY, "ticket": TICKET.hex(),
     })
     write("frames.json", {
         "frames": [{"name": name, "octets": framed(cbor(value)).hex()} for name, value in FRAMES.items()],

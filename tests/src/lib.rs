@@ -6,6 +6,7 @@
 pub mod events;
 pub mod large;
 pub mod peer;
+pub mod porch;
 pub mod relay;
 pub mod simulation;
 pub mod torture;
@@ -14,6 +15,7 @@ pub mod world;
 
 pub use events::Events;
 pub use peer::{Memory, Peer, RawStream};
+pub use porch::Porch;
 pub use relay::DelayingRelay;
 pub use testkit::letter::{letter, letter_with};
 pub use user::User;

@@ -151,7 +151,7 @@ pub fn offer(message: &Message, seals: &[Seal], to: &[&str]) -> Offer {
         recipients: to.iter().map(|text| Address::parse(text).unwrap()).collect(),
         trace: Vec::<Hop>::new(),
     };
-    Offer { envelope, eager: Eager::Nothing, submission: None }
+    Offer { envelope, eager: Eager::Nothing, submission: None, way: protocol::Way::Plain }
 }
 
 /// What can be sent of a message at once.

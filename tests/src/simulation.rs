@@ -17,11 +17,11 @@ pub struct HouseDoors;
 
 impl Doors for HouseDoors {
     fn peer(&self, node: Node, domain: Domain) -> Arc<dyn Session> {
-        daemon::peer_session(node, domain)
+        daemon::peer_session(node, domain, None)
     }
 
     fn user(&self, node: Node, device: [u8; 32]) -> Arc<dyn Session> {
-        daemon::user_session(node, Some(device), "a simulated network".to_owned())
+        daemon::user_session(node, Some(device), std::net::Ipv4Addr::new(5, 9, 0, 1).into())
     }
 
     fn source(&self, store: Arc<dyn Store>, identity: Identity) -> Arc<dyn Source> {

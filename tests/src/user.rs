@@ -20,6 +20,8 @@ pub struct User {
     pub account: String,
     /// The conversation with the user's node.
     pub session: Session,
+    /// The key of the device.
+    pub device: SecretKey,
 }
 
 impl World {
@@ -30,19 +32,27 @@ impl World {
         let (domain, password) = (address.domain().as_str().to_owned(), format!("password of {account}"));
         let own = std::slice::from_ref(&address);
         self.node(&domain).put_account(&account, own, Some(password.clone())).await.unwrap();
-        let mut session = self.session(&domain).await.unwrap();
+        let mut seed = [0; 32];
+        random(&mut seed);
+        let device = SecretKey::from_seed(&seed);
+        let mut session = self.session_of(&domain, &device).await.unwrap();
         let enrol = Enrol { account: account.clone(), password, device: "a test".to_owned() };
         session.enrol(enrol).await.unwrap();
-        User { address, account, session }
+        User { address, account, session, device }
     }
 
     /// A conversation with a node by a device that nobody knows yet.
     pub async fn session(&self, domain: &str) -> Result<Session, cli::Error> {
         let mut seed = [0; 32];
         random(&mut seed);
+        self.session_of(domain, &SecretKey::from_seed(&seed)).await
+    }
+
+    /// A conversation with a node by a device.
+    pub async fn session_of(&self, domain: &str, device: &SecretKey) -> Result<Session, cli::Error> {
         let trust = Trust::Pinned(self.host_key(domain).key_digest());
         let node = self.address(domain).to_string().parse().unwrap();
-        Session::connect(&node, &trust, &SecretKey::from_seed(&seed)).await
+        Session::connect(&node, &trust, device).await
     }
 }
 

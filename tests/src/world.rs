@@ -186,11 +186,14 @@ impl World {
         self.until_free(domain).await;
     }
 
-    /// Waits until nobody listens at the address of a node: an endpoint lets go of its socket in a task of its own.
+    /// Waits until nobody listens at the address of a node.
     pub async fn until_free(&self, domain: &str) {
-        let address = self.address(domain);
-        let free = until(|| UdpSocket::bind(address).is_ok()).await;
-        assert!(free, "somebody still listens in the place of {domain}");
+        self.until_bindable(self.address(domain)).await;
+    }
+
+    /// Waits until nobody listens at an address: an endpoint lets go of its socket in a task of its own.
+    pub async fn until_bindable(&self, address: SocketAddr) {
+        assert!(until(|| UdpSocket::bind(address).is_ok()).await, "somebody still listens at {address}");
     }
 
     fn take(&mut self, domain: &str) -> Running {

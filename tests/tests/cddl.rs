@@ -15,11 +15,14 @@ use cddl::validator::{Validator, cbor::CBORValidator};
 use serde_json::Value as Json;
 
 /// What CDDL cannot say, and where it is said instead.
-const IN_WORDS: [(&str, &str); 26] = [
+const IN_WORDS: [(&str, &str); 29] = [
     ("frame: octets after the map", "FRM-2; CDDL is about one item"),
     ("frame: nested deeper than 36", "FRM-2"),
     ("frame: a key twice", "FRM-3; no map of CDDL's data model has one"),
     ("frame: an offer with a recipient twice", "FRM-4"),
+    ("frame: a lease at a name", "FRM-4: the form of the address of a host"),
+    ("frame: a report of a delivery from no domain", "02-addresses.md"),
+    ("frame: a ticket where the redirect has failed", "DOOR-1"),
     ("frame: content of a body without its part", "FRM-4: which keys go with which piece"),
     ("frame: redirected to a name", "FRM-4: the form of the address of a host"),
     ("frame: a control character", "FRM-5"),
@@ -69,7 +72,9 @@ const CODES: [&str; 5] = [
 ];
 
 /// What is no fault: these keys may be left out, and the octets of a seal are bounded where seals are listed.
-const NO_FAULTS: [(&str, &[&str]); 11] = [
+const NO_FAULTS: [(&str, &[&str]); 13] = [
+    ("frame: offer at a doorstep", &["8 left out"]),
+    ("frame: offer after a redirect", &["9 left out"]),
     ("frame: offer of a submission", &["7 left out", "7/1 left out"]),
     ("frame: offer of a submission to be sent", &["7 left out"]),
     ("frame: content: headers, the last", &["5 left out"]),

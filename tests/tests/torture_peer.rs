@@ -87,7 +87,7 @@ fn offer(to: &Address, identity: Identity) -> Offer {
         recipients: vec![to.clone()],
         trace: Vec::new(),
     };
-    Offer { envelope, eager: Eager::Nothing, submission: None }
+    Offer { envelope, eager: Eager::Nothing, submission: None, way: protocol::Way::Plain }
 }
 
 #[tokio::test]

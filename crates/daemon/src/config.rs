@@ -332,6 +332,7 @@ impl Config {
             poll_max_seconds: self.queue.poll_max_seconds.max(self.queue.poll_min_seconds),
             hold_ms: self.queue.hours.saturating_mul(3_600_000),
             rates: node::Rates::default(),
+            loopback_doorsteps: self.listen.address.ip().is_loopback(),
         })
     }
 }

@@ -1,12 +1,13 @@
 //! The adapter from `transport` to `node` on the way in: who the peer is, its offers and its requests.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use message::address::Domain;
 use message::{Code, Cookie, Disposition, Envelope};
-use node::{Admission, Admitted, Intake, Next, Node, Offered};
-use protocol::{AnsweringEvent, Failure, Frame, Offer, Outcome, StatusQuery};
+use node::{Admission, Admitted, Intake, Next, Node, Offered, TakenAtDoorstep};
+use protocol::{AnsweringEvent, Failure, Frame, Offer, Outcome, StatusQuery, Way};
 use storage::{EnvelopeId, MailUid, Origin};
 use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Roots, Session, Step};
 
@@ -39,13 +40,18 @@ impl Handler for Door {
                         text: "no domain is proved by the certificate shown".to_owned(),
                     })?;
                     self.peers.note(link, Who::Domain(domain.to_string()), true);
-                    peer_session(self.node.clone(), domain)
+                    peer_session(self.node.clone(), domain, link.peer().map(Peer::key_digest))
                 }
                 Alpn::Submission => {
                     let device = link.peer().and_then(Peer::ed25519_public_key);
                     self.peers.note(link, Who::Device(device), true);
-                    let network = network_of(link.remote_address().ip());
-                    user_session(self.node.clone(), device, network)
+                    user_session(self.node.clone(), device, link.remote_address().ip())
+                }
+                Alpn::Doorstep => {
+                    return Err(Failure {
+                        code: Code::INVALID_COMMAND,
+                        text: "this is no doorstep".to_owned(),
+                    });
                 }
             };
             Ok(session)
@@ -82,27 +88,33 @@ impl Door {
     }
 }
 
-/// How a node answers a peer that was authenticated as this domain, whatever carries it.
-pub fn peer_session(node: Node, domain: Domain) -> Arc<dyn Session> {
-    Arc::new(PeerSession { node, domain })
+/// How a node answers a peer that was authenticated as this domain, whatever carries it. Only one that has shown a key, by
+/// its digest, can be redirected.
+pub fn peer_session(node: Node, domain: Domain, key_digest: Option<[u8; 32]>) -> Arc<dyn Session> {
+    Arc::new(PeerSession { node, domain, key_digest })
 }
 
-/// How a node answers a user's program that has shown this device key, whatever carries it. `network` is where the
-/// program is, for the count of wrong passwords.
-pub fn user_session(node: Node, device: Option<[u8; 32]>, network: String) -> Arc<dyn Session> {
-    Arc::new(UserSession { node, device, network })
+/// How a node answers a user's program that has shown this device key, whatever carries it. `seen_at` is where the
+/// program is: for the count of wrong passwords, and for redirects to it.
+pub fn user_session(node: Node, device: Option<[u8; 32]>, seen_at: IpAddr) -> Arc<dyn Session> {
+    Arc::new(UserSession { node, device, seen_at })
 }
 
 /// A peer: another node.
 struct PeerSession {
     node: Node,
     domain: Domain,
+    key_digest: Option<[u8; 32]>,
 }
 
 impl Session for PeerSession {
     fn offer(&self) -> Box<dyn OfferSession> {
         let origin = Origin::Peer { domain: self.domain.clone() };
-        Box::new(Receiving { intake: self.node.intake(origin), admission: None })
+        let intake = self.node.intake(origin);
+        Box::new(Receiving::by(match self.key_digest {
+            Some(key_digest) => intake.with_key(key_digest),
+            None => intake,
+        }))
     }
 
     fn ask(&self, request: Frame) -> Later<'_, Reply> {
@@ -118,7 +130,7 @@ impl Session for PeerSession {
 struct UserSession {
     node: Node,
     device: Option<[u8; 32]>,
-    network: String,
+    seen_at: IpAddr,
 }
 
 impl UserSession {
@@ -138,8 +150,8 @@ impl UserSession {
                 code: Code::AUTHENTICATION_FAILED,
                 text: "a device shows its key as its certificate".to_owned(),
             })?;
-            let done =
-                self.node.enrol(&self.network, &enrol.account, enrol.password, &enrol.device, device).await;
+            let network = network_of(self.seen_at);
+            let done = self.node.enrol(&network, &enrol.account, enrol.password, &enrol.device, device).await;
             return done.map(|()| Reply::Frame(Frame::Done)).map_err(failure);
         }
         let account = self.account()?;
@@ -161,6 +173,9 @@ impl UserSession {
                 let devices = self.node.devices(&account).map_err(failure)?;
                 Ok(Reply::Frame(Frame::DeviceList(devices.into_iter().map(device).collect())))
             }
+            Frame::Doorstep { .. } | Frame::DoorstepTook(_) | Frame::DoorstepEnd => {
+                self.doorstep(&account, request).await
+            }
             Frame::RemoveDevice(key) => {
                 self.node.remove_device(&account, &key).await.map_err(failure)?;
                 Ok(Reply::Frame(Frame::Done))
@@ -169,6 +184,36 @@ impl UserSession {
                 holder_request(&self.node, &format!("account:{account}"), request).await.map(Reply::Frame)
             }
         }
+    }
+
+    /// What the doorstep of an account says.
+    async fn doorstep(&self, account: &str, request: Frame) -> Result<Reply, Failure> {
+        let Some(device) = self.device else { return Ok(Reply::Frame(Frame::Done)) };
+        match request {
+            Frame::Doorstep { port } => {
+                let key_digest = transport::ed25519_key_digest(&device);
+                let at = std::net::SocketAddr::new(self.seen_at, port);
+                let lease = self.node.open_doorstep(account, device, key_digest, at).map_err(failure)?;
+                return Ok(Reply::Frame(Frame::DoorstepLease(protocol::DoorstepLease {
+                    seconds: lease.seconds,
+                    address: lease.address.to_string(),
+                    ticket_key: lease.ticket_key,
+                })));
+            }
+            Frame::DoorstepTook(taken) => {
+                let taken = taken
+                    .into_iter()
+                    .map(|one| TakenAtDoorstep {
+                        identity: one.identity,
+                        recipient: one.recipient,
+                        by: one.by,
+                    })
+                    .collect();
+                self.node.taken_at_doorstep(account, taken).await.map_err(failure)?;
+            }
+            _ => self.node.close_doorstep(account, &device),
+        }
+        Ok(Reply::Frame(Frame::Done))
     }
 
     fn status(&self, account: &str, query: StatusQuery) -> Result<Frame, Failure> {
@@ -223,7 +268,7 @@ impl Session for UserSession {
         match self.account() {
             Ok(account) => {
                 let intake = self.node.intake(Origin::Submission { account });
-                Box::new(Receiving { intake, admission: None })
+                Box::new(Receiving::by(intake))
             }
             Err(failure) => Box::new(Refusing(failure)),
         }
@@ -250,7 +295,7 @@ async fn holder_request(node: &Node, holder: &str, request: Frame) -> Result<Fra
 }
 
 /// One offer on its way in.
-struct Receiving {
+pub(crate) struct Receiving {
     intake: Intake,
     admission: Option<Box<Admission>>,
 }
@@ -262,6 +307,11 @@ impl OfferSession for Receiving {
 }
 
 impl Receiving {
+    /// One that comes in this way.
+    pub(crate) fn by(intake: Intake) -> Receiving {
+        Receiving { intake, admission: None }
+    }
+
     async fn step(&mut self, event: AnsweringEvent) -> Result<Step, (Code, String)> {
         if let AnsweringEvent::Offered(offer) = event {
             return self.offered(*offer).await;
@@ -285,13 +335,15 @@ impl Receiving {
     }
 
     async fn offered(&mut self, offer: Offer) -> Result<Step, (Code, String)> {
-        let Offer { envelope, submission, .. } = offer;
+        let Offer { envelope, submission, way, .. } = offer;
         let envelope: Envelope = envelope;
-        let offered = submission.map_or_else(Offered::default, |options| Offered {
+        let options = submission.unwrap_or_default();
+        let offered = Offered {
             sign_only: options.sign_only,
             release_after_seconds: options.release_after_seconds,
             token: options.token,
-        });
+            redirect_failed: way == Way::RedirectFailed,
+        };
         match self.intake.admit(envelope, offered).await? {
             Admitted::Answered { dispositions, known } => {
                 let sealed = known.map(|identity| protocol::Sealed {
@@ -355,7 +407,7 @@ fn network_of(address: std::net::IpAddr) -> String {
 }
 
 /// Every offer of a party that may not offer.
-struct Refusing(Failure);
+pub(crate) struct Refusing(pub(crate) Failure);
 
 impl OfferSession for Refusing {
     fn handle(&mut self, _: AnsweringEvent) -> Later<'_, Result<Step, Failure>> {
@@ -376,6 +428,6 @@ fn store_failure(error: storage::Error) -> Failure {
     Failure { code: Code::SYSTEM_TROUBLE, text: "the store cannot be read now".to_owned() }
 }
 
-fn reply(answer: Result<Frame, Failure>) -> Reply {
+pub(crate) fn reply(answer: Result<Frame, Failure>) -> Reply {
     Reply::Frame(answer.unwrap_or_else(Frame::Failure))
 }

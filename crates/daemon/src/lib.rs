@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod damaged;
 mod demo;
+mod doorstep;
 mod error;
 mod export;
 mod files;
@@ -27,6 +28,10 @@ mod view;
 pub use config::{Config, EngineConfig};
 pub use damaged::DamagedStore;
 pub use demo::{Demo, DemoNode, Layout, Site};
+pub use doorstep::{
+    DOORSTEP_ACCOUNT, Doorstep, DoorstepNews, DoorstepPlan, NodeLocation, OnNews, OnTaken, Sender,
+    doorstep_session,
+};
 pub use error::Error;
 pub use export::{Summary, export};
 pub use inbound::{peer_session, user_session};

@@ -1,15 +1,15 @@
 //! The adapter from `node` to `transport` on the way out: finds the peer, offers the message, asks about cookies.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use dns::locate::{Location, Target, exchange_of};
 use dns::{Persistence, Security};
 use message::address::Domain;
-use message::{Code, Cookie};
+use message::{Code, Cookie, Redirect};
 use node::{Answered, Consignment, Courier, Later, Report, Trouble, TryRecord};
-use protocol::{CookieAnswer, Frame, Item, Offer, OfferingEvent, Reader, Settings};
+use protocol::{CookieAnswer, Frame, Item, Offer, OfferingEvent, Reader, Settings, Way};
 use transport::{Alpn, AskError, Expectation, Fault, Lease, Limits, Pace, Pool, Roots, Route};
 
 use crate::clock;
@@ -40,6 +40,19 @@ impl Courier for ExchangeCourier {
         Box::pin(async move {
             let mut tried = Vec::new();
             let result = self.try_deliver(consignment, step, &mut tried).await;
+            Report { result, tried }
+        })
+    }
+
+    fn deliver_to_doorstep<'a>(
+        &'a self,
+        consignment: &'a Consignment,
+        redirect: &'a Redirect,
+        step: Tell<'a>,
+    ) -> Later<'a, Report> {
+        Box::pin(async move {
+            let mut tried = Vec::new();
+            let result = self.try_doorstep(consignment, redirect, step, &mut tried).await;
             Report { result, tried }
         })
     }
@@ -82,6 +95,49 @@ impl ExchangeCourier {
         tried: &mut Vec<TryRecord>,
     ) -> Result<Vec<message::Disposition>, Trouble> {
         let reached = self.reach(&consignment.domain, step, tried).await?;
+        let way = if consignment.redirect_failed { Way::RedirectFailed } else { Way::Plain };
+        self.offer(consignment, &reached, (way, "offer"), step, tried).await
+    }
+
+    /// Goes to the address of a redirect and to no other, and takes nobody there but the device with that key.
+    ///
+    /// keeps: EXC-19, DOOR-2
+    async fn try_doorstep(
+        &self,
+        consignment: &Consignment,
+        redirect: &Redirect,
+        step: Tell<'_>,
+        tried: &mut Vec<TryRecord>,
+    ) -> Result<Vec<message::Disposition>, Trouble> {
+        let address: IpAddr = redirect.address.parse().map_err(|_| {
+            Trouble::Temporary(Code::NOT_AUTHORIZED, "a redirect to what is no address".to_owned())
+        })?;
+        let at = SocketAddr::new(address, redirect.port);
+        let route = Route {
+            host: address.to_string(),
+            port: redirect.port,
+            addresses: vec![at],
+            alpn: Alpn::Doorstep,
+            expectation: Expectation::Pinned { digests: vec![redirect.key_digest] },
+        };
+        let host = at.to_string();
+        let (lease, settings) = self.lease(&route).await.inspect_err(|trouble| {
+            step("connect", &words(trouble));
+            note(tried, &host, "doorstep", trouble);
+        })?;
+        let reached = Reached { lease, host, settings };
+        let way = Way::Ticket(redirect.ticket.clone());
+        self.offer(consignment, &reached, (way, "doorstep"), step, tried).await
+    }
+
+    async fn offer(
+        &self,
+        consignment: &Consignment,
+        reached: &Reached,
+        (way, name): (Way, &str),
+        step: Tell<'_>,
+        tried: &mut Vec<TryRecord>,
+    ) -> Result<Vec<message::Disposition>, Trouble> {
         let identity = consignment.envelope.identity;
         let Some(supply) = supply(&consignment.message) else {
             return Err(Trouble::Permanent(Code::SYSTEM_TROUBLE, "the message is not whole".to_owned()));
@@ -90,6 +146,7 @@ impl ExchangeCourier {
             envelope: consignment.envelope.clone(),
             eager: protocol::Eager::Nothing,
             submission: None,
+            way,
         };
         let source = StoreSource::new(consignment.store.clone(), identity);
         step(
@@ -107,12 +164,12 @@ impl ExchangeCourier {
         let outcome = transport::offer(link, pace, offer, supply, &settings, &source, observe).await;
         match outcome {
             Ok(outcome) => {
-                record(tried, &reached.host, "offer", None, "answered");
+                record(tried, &reached.host, name, None, "answered");
                 Ok(outcome.dispositions)
             }
             Err(error) => {
                 let trouble = trouble(&error);
-                note(tried, &reached.host, "offer", &trouble);
+                note(tried, &reached.host, name, &trouble);
                 Err(trouble)
             }
         }
@@ -183,7 +240,11 @@ impl ExchangeCourier {
             alpn: Alpn::Exchange,
             expectation: self.expectation(domain, target)?,
         };
-        let lease = self.pool.lease(&route).await.map_err(|error| transport_trouble(&error))?;
+        self.lease(&route).await
+    }
+
+    async fn lease(&self, route: &Route) -> Result<(Lease, Settings), Trouble> {
+        let lease = self.pool.lease(route).await.map_err(|error| transport_trouble(&error))?;
         let octets = lease.settings().await.map_err(|error| transport_trouble(&error))?;
         let mut reader = Reader::new();
         reader.push(&octets);

@@ -65,6 +65,7 @@ fn view(known: &Known, link: &Link, node: &Node) -> PeerView {
         protocol: match link.alpn() {
             Alpn::Exchange => "exchange".to_owned(),
             Alpn::Submission => "submission".to_owned(),
+            Alpn::Doorstep => "doorstep".to_owned(),
         },
         inbound: known.inbound,
         since_ms: known.since_ms,

@@ -219,7 +219,7 @@ pub(crate) fn roots(path: &Path) -> Result<Option<Roots>, Error> {
 }
 
 /// Writes what arrives into the Maildirs, for as long as the node runs.
-async fn follow_mail(node: Node, maildir: Maildir) {
+pub(crate) async fn follow_mail(node: Node, maildir: Maildir) {
     let mut arrived = node.mail_arrived();
     loop {
         let (store, maildir) = (node.store().clone(), maildir.clone());

@@ -25,6 +25,7 @@ mod parse;
 mod seal;
 mod selection;
 pub mod slice;
+mod ticket;
 
 pub use compose::{Draft, DraftContent, DraftPart, Headers, Message};
 pub use digest::{Digest, DigestWriter, Identity};
@@ -39,3 +40,4 @@ pub use manifest::{Extent, Manifest, Part, PartContent, Segment};
 pub use parse::{Event, Parser};
 pub use seal::{Claims, Role, Seal, VerifiedSeal};
 pub use selection::Selection;
+pub use ticket::TicketFor;

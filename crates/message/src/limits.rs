@@ -35,6 +35,11 @@ pub const REFUSAL_TEXT_OCTETS_MAX: usize = 512;
 /// Depth of nested CBOR in anything this crate decodes: the manifest needs two levels per part.
 pub const CBOR_DEPTH_MAX: usize = 2 * DEPTH_MAX + 4;
 
+/// Seconds for which a ticket to a doorstep is good: a sender goes there at once.
+pub const TICKET_SECONDS_MAX: u64 = 300;
+/// Seconds by which the clocks of a node and its user's machine may differ before tickets are taken for wrong ones.
+pub const TICKET_CLOCK_SECONDS: u64 = 60;
+
 /// The bounds that a node may lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -26,6 +26,8 @@ pub struct Offered {
     pub release_after_seconds: u64,
     /// What stands for this one submission.
     pub token: Option<[u8; 16]>,
+    /// The peer was redirected and has not got through: it is not redirected again.
+    pub redirect_failed: bool,
 }
 
 impl Offered {
@@ -51,6 +53,16 @@ pub(crate) type Failure = (Code, String);
 pub struct Intake {
     pub(crate) node: Node,
     pub(crate) origin: Origin,
+    pub(crate) door: Door,
+}
+
+/// By which door a party comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// That of a node, which decides. A peer that has shown a key with this digest can be redirected.
+    Node { key_digest: Option<[u8; 32]> },
+    /// That of a user's own daemon, to which the node has sent what it would accept: all of it is for this account.
+    Doorstep { account: String },
 }
 
 /// What becomes of an offer at first sight.
@@ -82,6 +94,7 @@ pub struct Admission {
     pub(crate) envelope: Envelope,
     pub(crate) offered: Offered,
     pub(crate) known_as: Identity,
+    pub(crate) door: Door,
     pub(crate) intents: Vec<Intent>,
     /// What was pending of each recipient, where its sender offers it again as it was asked to.
     pub(crate) again: Vec<Option<HeldRecord>>,
@@ -106,11 +119,23 @@ pub struct Admission {
 impl Node {
     /// The way in for a peer or a user, who was authenticated before.
     pub fn intake(&self, origin: Origin) -> Intake {
-        Intake { node: self.clone(), origin }
+        Intake { node: self.clone(), origin, door: Door::Node { key_digest: None } }
+    }
+
+    /// The way in at a user's own daemon, for a peer whose ticket was checked before: its node has decided, and what it
+    /// brings is for this account, whatever the address.
+    pub fn doorstep_intake(&self, domain: message::address::Domain, account: &str) -> Intake {
+        let door = Door::Doorstep { account: account.to_owned() };
+        Intake { node: self.clone(), origin: Origin::Peer { domain }, door }
     }
 }
 
 impl Intake {
+    /// The same for a peer that has shown a key with this digest: it can be redirected to a doorstep.
+    pub fn with_key(self, key_digest: [u8; 32]) -> Intake {
+        Intake { door: Door::Node { key_digest: Some(key_digest) }, ..self }
+    }
+
     /// Looks at an offer: what can be answered without content is answered. What costs little comes first: records of
     /// the same offer, then bounds; seals and the DNS come last. keeps: SEC-6
     ///
@@ -166,7 +191,8 @@ impl Intake {
             // keeps: STO-23
             node.store().durable().await.map_err(trouble)?;
         }
-        if !offered.sign_only {
+        // What comes to a doorstep its node has counted before.
+        if !offered.sign_only && matches!(self.door, Door::Node { .. }) {
             self.within_rates(&envelope, &mut intents);
         }
         let answers: Vec<Disposition> = intents
@@ -188,6 +214,7 @@ impl Intake {
             offered,
             known_as,
             decided: vec![false; intents.len()],
+            door: self.door.clone(),
             intents,
             again,
             got: Vec::new(),
@@ -250,6 +277,9 @@ impl Intake {
         }
         if envelope.octets > settings.rules.octets_max {
             return refuse(Code::MESSAGE_TOO_LARGE, "the message is larger than is taken here", "size");
+        }
+        if let Door::Doorstep { account } = &self.door {
+            return Ok(Intent::Mailbox { account: account.clone() });
         }
         if settings.is_local(recipient.domain()) {
             let account = node.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?;

@@ -6,7 +6,7 @@ use policy::{Decision, Verdict};
 use storage::Origin;
 
 use crate::Event;
-use crate::accept::{Admission, DEFER_SECONDS, Failure, trouble};
+use crate::accept::{Admission, DEFER_SECONDS, Door, Failure, trouble};
 use crate::commit::Intent;
 use crate::evidence::{Facts, Shown};
 use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX};
@@ -23,7 +23,9 @@ impl Admission {
             self.look_at_seals().await?;
         }
         for place in 0..self.intents.len() {
-            if self.decided[place] || !self.intents[place].needs_content() {
+            // At a doorstep the node has decided before. keeps: DOOR-8
+            let elsewhere = matches!(self.door, Door::Doorstep { .. });
+            if elsewhere || self.decided[place] || !self.intents[place].needs_content() {
                 continue;
             }
             let decision = self.judge(place)?;
@@ -108,9 +110,28 @@ impl Admission {
                     self.intents[place] = Intent::Held { account, keep, rule: decision.rule, reason };
                 }
             }
+            (Verdict::Accept, Intent::Mailbox { account }) => self.redirect(place, &account),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Sends a peer that can be redirected to the doorstep of the recipient, where there is one. Who has a cookie of this
+    /// node for the delivery is not sent away: what comes of the cookie is settled here.
+    ///
+    /// keeps: DOOR-8
+    fn redirect(&mut self, place: usize, account: &str) {
+        let (Origin::Peer { domain }, Door::Node { key_digest: Some(key) }) = (&self.origin, &self.door)
+        else {
+            return;
+        };
+        if self.offered.redirect_failed || self.again[place].is_some() {
+            return;
+        }
+        let recipient = &self.envelope.recipients[place];
+        if let Some(redirect) = self.node.redirect_for(account, recipient, self.identity(), (domain, key)) {
+            self.intents[place] = Intent::Answered(Disposition::Redirected(redirect), "doorstep");
+        }
     }
 
     /// Whether so much is held for an account that nothing more is.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use message::address::Domain;
-use message::{Code, Cookie, Disposition, Envelope, Identity};
+use message::{Code, Cookie, Disposition, Envelope, Identity, Redirect};
 use storage::{Attempt, Claim, Outcome, Pause, Settlement, Store, StoredMessage};
 
 use crate::here::LOCAL_LANE;
@@ -22,6 +22,8 @@ pub struct Consignment {
     pub message: StoredMessage,
     /// Where its bodies are.
     pub store: Arc<dyn Store>,
+    /// Whether a redirect has failed: the node is to take it itself.
+    pub redirect_failed: bool,
 }
 
 /// One thing that was tried.
@@ -83,6 +85,18 @@ pub trait Courier: Send + Sync + 'static {
         consignment: &'a Consignment,
         step: &'a (dyn Fn(&str, &str) + Send + Sync),
     ) -> Later<'a, Report>;
+
+    /// Delivers to a recipient's own daemon, to which its node has redirected: there alone, to that key alone. The
+    /// envelope has that one recipient, and the address was checked before. Who knows no such way lets the node take it.
+    fn deliver_to_doorstep<'a>(
+        &'a self,
+        _: &'a Consignment,
+        _: &'a Redirect,
+        _: &'a (dyn Fn(&str, &str) + Send + Sync),
+    ) -> Later<'a, Report> {
+        let trouble = Trouble::Temporary(Code::NO_ROUTE, "no way leads to doorsteps from here".to_owned());
+        Box::pin(std::future::ready(Report { result: Err(trouble), tried: Vec::new() }))
+    }
 
     /// Asks what became of cookies that a domain has given us.
     fn inquire<'a>(
@@ -261,6 +275,7 @@ impl Node {
             },
             message,
             store: self.store().clone(),
+            redirect_failed: false,
         };
         self.tell(Event::Trying { identity, domain: domain.clone() });
         let step = |step: &str, detail: &str| {
@@ -268,6 +283,7 @@ impl Node {
         };
         let began_ms = self.now_ms();
         let report = courier.deliver(&consignment, &step).await;
+        let report = self.follow_redirects(consignment, courier, &step, report).await;
         self.journal(claim, began_ms, &report, ledger);
         match report.result {
             Ok(dispositions) => {
@@ -442,7 +458,7 @@ impl Ledger {
             Disposition::Deferred { after_seconds, .. } => {
                 self.defer(place, after_seconds);
             }
-            // The gate to a recipient's own daemon is not built yet: the node is asked to take the mail itself.
+            // There is one hop: whoever redirects again where that has failed is asked again later. keeps: DOOR-9
             Disposition::Redirected(_) => self.defer(place, 1),
             disposition => self.outcomes.push((place, Outcome::Final(disposition))),
         }

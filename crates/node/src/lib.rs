@@ -11,6 +11,7 @@ mod commit;
 mod content;
 mod decide;
 mod deliver;
+mod doorstep;
 mod event;
 mod evidence;
 mod gather;
@@ -23,10 +24,12 @@ mod outside;
 mod queue;
 mod rates;
 mod receiving;
+mod redirect;
 mod settings;
 mod settled;
 mod status;
 mod submit;
+mod tickets;
 mod verify;
 
 use std::sync::Arc;
@@ -38,6 +41,7 @@ pub use account::Credentials;
 pub use backoff::delay_ms;
 pub use commit::{Committed, Sealed};
 pub use deliver::{Answered, Consignment, Courier, Report, Trouble, TryRecord};
+pub use doorstep::{DoorstepLease, TakenAtDoorstep, may_redirect_to};
 pub use event::{Event, Observer, Quiet};
 pub use held::{Choice, Decided, HeldContent, HeldMail};
 pub use maildir::Maildir;
@@ -46,6 +50,7 @@ pub use outside::{Clock, Later};
 pub use queue::Dispatcher;
 pub use rates::{Over, Rates, Use};
 pub use settings::{DomainKey, Settings};
+pub use tickets::Tickets;
 
 /// Everything that a node stands on.
 #[derive(Clone)]
@@ -64,6 +69,7 @@ struct Inner {
     queue: queue::Bell,
     hints: settled::Hints,
     polls: Arc<gather::Gathering>,
+    doorsteps: doorstep::Doorsteps,
     receptions: receiving::Receptions,
     memory: memory::Memory,
     buckets: rates::Buckets,
@@ -91,6 +97,7 @@ impl Node {
                 queue: queue::Bell::default(),
                 hints: settled::Hints::default(),
                 polls: Arc::default(),
+                doorsteps: doorstep::Doorsteps::default(),
                 receptions: receiving::Receptions::default(),
                 memory: memory::Memory::default(),
                 buckets: rates::Buckets::default(),

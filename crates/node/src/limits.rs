@@ -43,6 +43,18 @@ pub const TAKE_OVER_AFTER_MS: u64 = 2_000;
 pub const HINTS_WAITING_MAX: usize = 100_000;
 /// Settled cookies that wait to be told on one connection; what does not fit is found out by polling.
 pub const NEWS_WAITING_MAX: usize = 1_000;
+/// Doorsteps of one account: a machine at home, one at work, and two that were replaced of late.
+pub const DOORSTEPS_PER_ACCOUNT_MAX: usize = 4;
+/// Doorsteps of all accounts: some 3 MiB.
+pub const DOORSTEPS_MAX: usize = 10_000;
+/// Seconds for which mail is redirected without being asked again: how long senders go to a machine that is gone.
+pub const DOORSTEP_LEASE_SECONDS: u32 = 300;
+/// Keys of tickets that a doorstep knows at once: one, and those from before restarts of its node.
+pub const TICKET_KEYS_MAX: usize = 8;
+/// Names in a sender's certificate that are held against a ticket; more than any that sends mail has.
+pub const TICKET_NAMES_MAX: usize = 100;
+/// Milliseconds for all redirects of one offer: as long as a ticket is good.
+pub const REDIRECTS_MS_MAX: u64 = 300_000;
 /// Connections of one peer domain that are told of settled cookies.
 pub const LISTENERS_PER_HOLDER_MAX: usize = 16;
 /// Peers whose counts are in memory at once: some 2 MiB. The store has the others.

@@ -41,6 +41,8 @@ pub struct Settings {
     pub hold_ms: u64,
     /// How much peers and users may bring.
     pub rates: crate::Rates,
+    /// Whether doorsteps may be on loopback: only where this node itself is, as in a test.
+    pub loopback_doorsteps: bool,
 }
 
 impl Settings {

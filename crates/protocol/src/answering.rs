@@ -8,7 +8,7 @@ use message::{Headers, Manifest, Seal, Selection};
 use crate::due::Due;
 use crate::limits::{STALL_MS, WANTS_MAX};
 use crate::{
-    ContentHead, Eager, Error, Failure, Frame, Item, Offer, Outcome, Piece, Protocol, Reader, Settings,
+    ContentHead, Eager, Error, Failure, Frame, Item, Offer, Outcome, Piece, Protocol, Reader, Settings, Way,
     encode,
 };
 
@@ -257,9 +257,7 @@ impl Answering {
         let submission = self.protocol == Protocol::Submission;
         match frame {
             Frame::Offer(offer) => {
-                if offer.submission.is_some() != submission {
-                    return Err(Error::OutOfOrder("an offer of the other protocol"));
-                }
+                self.check_way(&offer)?;
                 let settings = self.settings.unwrap_or(UNBOUNDED);
                 if offer.envelope.recipients.len() as u64 > settings.recipients_max {
                     return Err(Error::Bound { what: "recipients", bound: settings.recipients_max });
@@ -282,19 +280,37 @@ impl Answering {
                 };
                 Ok(())
             }
-            Frame::Poll(_) | Frame::GiveUp(_) => self.asked(frame),
+            Frame::Poll(_) | Frame::GiveUp(_) if self.protocol != Protocol::Doorstep => self.asked(frame),
             Frame::Enrol(_)
             | Frame::Status(_)
             | Frame::Mailbox { .. }
             | Frame::Fetch { .. }
             | Frame::Devices
             | Frame::RemoveDevice(_)
+            | Frame::Doorstep { .. }
+            | Frame::DoorstepTook(_)
+            | Frame::DoorstepEnd
                 if submission =>
             {
                 self.asked(frame)
             }
             _ => Err(Error::OutOfOrder("a stream does not begin with this frame")),
         }
+    }
+
+    /// Whether an offer may come in this protocol. At a doorstep there is one recipient: a ticket is for one.
+    ///
+    /// keeps: FRM-7, DOOR-1
+    fn check_way(&self, offer: &Offer) -> Result<(), Error> {
+        let fits = match (self.protocol, &offer.way) {
+            (Protocol::Submission, Way::Plain) => offer.submission.is_some(),
+            (Protocol::Exchange, Way::Plain | Way::RedirectFailed) => offer.submission.is_none(),
+            (Protocol::Doorstep, Way::Ticket(_)) => {
+                offer.submission.is_none() && offer.envelope.recipients.len() == 1
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(Error::OutOfOrder("an offer of another protocol")) }
     }
 
     fn asked(&mut self, frame: Frame) -> Result<(), Error> {

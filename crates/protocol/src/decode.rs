@@ -10,6 +10,7 @@ use crate::Error;
 use crate::frame::*;
 use crate::limits::{
     COOKIES_MAX, DEVICES_MAX, LIST_MAX, NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, RANGE_OCTETS_MAX,
+    TICKET_OCTETS_MAX,
 };
 use crate::registry::{answer, disposition, eager, frame, piece, selection};
 
@@ -70,6 +71,20 @@ pub(crate) fn decode(octets: &[u8]) -> Result<Frame> {
         frame::DEVICES => Frame::Devices,
         frame::DEVICE_LIST => Frame::DeviceList(list(fields.required(1)?, DEVICES_MAX, read_device)?),
         frame::REMOVE_DEVICE => Frame::RemoveDevice(read_32(fields.required(1)?)?),
+        frame::DOORSTEP => Frame::Doorstep { port: read_port(fields.required(1)?)? },
+        frame::DOORSTEP_LEASE => Frame::DoorstepLease(DoorstepLease {
+            seconds: read_u32(fields.required(1)?)?,
+            address: read_host_address(fields.required(2)?)?,
+            ticket_key: read_32(fields.required(3)?)?,
+        }),
+        frame::DOORSTEP_TOOK => {
+            let taken = list(fields.required(1)?, LIST_MAX, read_taken)?;
+            if taken.is_empty() {
+                return Err(Error::Malformed("a report of nothing"));
+            }
+            Frame::DoorstepTook(taken)
+        }
+        frame::DOORSTEP_END => Frame::DoorstepEnd,
         _ => return Err(Error::Malformed("its type is not known")),
     })
 }
@@ -134,7 +149,13 @@ fn read_offer(fields: &Fields<'_>) -> Result<Offer> {
             })
         }
     };
-    Ok(Offer { envelope, eager, submission })
+    let way = match (fields.optional(8), fields.flag(9)?) {
+        (None, false) => Way::Plain,
+        (None, true) => Way::RedirectFailed,
+        (Some(ticket), false) => Way::Ticket(octets(ticket, TICKET_OCTETS_MAX)?.to_vec()),
+        (Some(_), true) => return Err(Error::Malformed("a ticket where the redirect has failed")),
+    };
+    Ok(Offer { envelope, eager, submission, way })
 }
 
 fn read_content(fields: &Fields<'_>) -> Result<ContentHead> {
@@ -211,9 +232,9 @@ fn read_disposition(value: &Value) -> Result<Disposition> {
         (disposition::REDIRECTED, [address, port, key, ticket, not_after]) => {
             Disposition::Redirected(Redirect {
                 address: read_host_address(address)?,
-                port: u16::try_from(read_uint(port)?).map_err(|_| Error::Malformed("not a port"))?,
+                port: read_port(port)?,
                 key_digest: read_32(key)?,
-                ticket: octets(ticket, 256)?.to_vec(),
+                ticket: octets(ticket, TICKET_OCTETS_MAX)?.to_vec(),
                 not_after: read_uint(not_after)?,
             })
         }
@@ -282,6 +303,17 @@ fn read_status(value: &Value) -> Result<StatusRecord> {
             _ => Err(Error::Malformed("an attempt has five fields")),
         })?,
     })
+}
+
+fn read_taken(value: &Value) -> Result<Taken> {
+    match array(value)? {
+        [identity, recipient, by] => Ok(Taken {
+            identity: read_identity(identity)?,
+            recipient: read_address(recipient)?,
+            by: read_domain(by)?,
+        }),
+        _ => Err(Error::Malformed("what was taken has three members")),
+    }
 }
 
 fn read_device(value: &Value) -> Result<Device> {
@@ -394,6 +426,14 @@ fn read_address(value: &Value) -> Result<Address> {
     value.as_text().and_then(|text| Address::from_wire(text).ok()).ok_or(Error::Malformed("not an address"))
 }
 
+fn read_domain(value: &Value) -> Result<Domain> {
+    value.as_text().and_then(|text| Domain::from_wire(text).ok()).ok_or(Error::Malformed("not a domain"))
+}
+
+fn read_port(value: &Value) -> Result<u16> {
+    u16::try_from(read_uint(value)?).map_err(|_| Error::Malformed("not a port"))
+}
+
 /// An IPv4 or IPv6 address in text form, kept as it was written.
 fn read_host_address(value: &Value) -> Result<String> {
     let text = read_text(value, 64)?;
@@ -405,13 +445,7 @@ fn read_host_address(value: &Value) -> Result<String> {
 
 fn read_hop(value: &Value) -> Result<Hop> {
     match array(value)? {
-        [by, at] => Ok(Hop {
-            by: by
-                .as_text()
-                .and_then(|text| Domain::from_wire(text).ok())
-                .ok_or(Error::Malformed("not a domain"))?,
-            at: read_uint(at)?,
-        }),
+        [by, at] => Ok(Hop { by: read_domain(by)?, at: read_uint(at)? }),
         _ => Err(Error::Malformed("a hop is a domain and a time")),
     }
 }

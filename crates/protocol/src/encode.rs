@@ -148,6 +148,20 @@ fn frame_value(frame: &Frame) -> Value {
             vec![(1, Some(Value::Array(devices.iter().map(device_value).collect())))],
         ),
         Frame::RemoveDevice(key) => typed(frame::REMOVE_DEVICE, vec![(1, Some(bytes(key)))]),
+        Frame::Doorstep { port } => typed(frame::DOORSTEP, vec![(1, Some(uint((*port).into())))]),
+        Frame::DoorstepLease(lease) => typed(
+            frame::DOORSTEP_LEASE,
+            vec![
+                (1, Some(uint(lease.seconds.into()))),
+                (2, Some(text(&lease.address))),
+                (3, Some(bytes(&lease.ticket_key))),
+            ],
+        ),
+        Frame::DoorstepTook(taken) => typed(
+            frame::DOORSTEP_TOOK,
+            vec![(1, Some(Value::Array(taken.iter().map(taken_value).collect())))],
+        ),
+        Frame::DoorstepEnd => typed(frame::DOORSTEP_END, Vec::new()),
     }
 }
 
@@ -182,6 +196,14 @@ fn offer_entries(offer: &Offer) -> Vec<(i64, Option<Value>)> {
             })),
         ),
         (7, submission),
+        (
+            8,
+            match &offer.way {
+                Way::Ticket(ticket) => Some(bytes(ticket)),
+                _ => None,
+            },
+        ),
+        (9, matches!(offer.way, Way::RedirectFailed).then_some(Value::Bool(true))),
     ]
 }
 
@@ -277,6 +299,14 @@ fn sealed_value(sealed: &Sealed) -> Value {
 
 fn cookies_value(cookies: &[message::Cookie]) -> Value {
     Value::Array(cookies.iter().map(|cookie| bytes(cookie.as_bytes())).collect())
+}
+
+fn taken_value(taken: &Taken) -> Value {
+    Value::Array(vec![
+        bytes(taken.identity.as_bytes()),
+        text(&taken.recipient.to_string()),
+        text(taken.by.as_str()),
+    ])
 }
 
 fn device_value(device: &Device) -> Value {

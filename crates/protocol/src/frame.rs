@@ -1,6 +1,6 @@
 //! The frames, as the house knows them. How they are written stands in `encode`, how they are read in `decode`.
 
-use message::address::Address;
+use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Envelope, Identity, Selection};
 
 /// Everything one party can say to the other.
@@ -56,6 +56,46 @@ pub enum Frame {
     DeviceList(Vec<Device>),
     /// The device with this public key is removed from the account.
     RemoveDevice([u8; 32]),
+    /// The device asks that mail for its account is redirected to it, at the address it is seen from.
+    Doorstep {
+        /// The UDP port at which it listens.
+        port: u16,
+    },
+    /// For how long that is done, and by what the device knows the tickets.
+    DoorstepLease(DoorstepLease),
+    /// What the device has taken, so that the node does not take it as well; 1 to 100.
+    DoorstepTook(Vec<Taken>),
+    /// Mail is not redirected to this device any more.
+    DoorstepEnd,
+}
+
+/// For how long a node redirects to a device.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DoorstepLease {
+    /// For so many seconds from now.
+    pub seconds: u32,
+    /// The address to which it redirects, IPv4 or IPv6, in text form.
+    pub address: String,
+    /// The key of the tickets that the node writes for this device.
+    pub ticket_key: [u8; 32],
+}
+
+/// Without the key. keeps: SEC-4
+impl std::fmt::Debug for DoorstepLease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DoorstepLease {{ seconds: {}, address: {:?} }}", self.seconds, self.address)
+    }
+}
+
+/// One message that a doorstep has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Which.
+    pub identity: Identity,
+    /// For whom.
+    pub recipient: Address,
+    /// From which peer.
+    pub by: Domain,
 }
 
 /// A device that is enrolled.
@@ -107,6 +147,20 @@ pub struct Offer {
     pub eager: Eager,
     /// What a user asks of its node; only in submission.
     pub submission: Option<SubmissionOptions>,
+    /// How the offer stands to a redirect.
+    pub way: Way,
+}
+
+/// How an offer stands to a redirect to the recipient's own daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Way {
+    /// Not at all.
+    #[default]
+    Plain,
+    /// The sender was redirected and has not got through: it is not redirected again.
+    RedirectFailed,
+    /// The sender was redirected to here, with this ticket.
+    Ticket(Vec<u8>),
 }
 
 /// What content comes unasked with an offer.

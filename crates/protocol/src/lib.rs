@@ -27,20 +27,22 @@ pub use asking::{Asking, AskingEvent, AskingOutput};
 pub use encode::{encode, fits};
 pub use error::Error;
 pub use frame::{
-    ContentHead, CookieAnswer, Device, Eager, Enrol, Failure, Frame, MailboxEntry, Offer, Outcome, Piece,
-    SealWords, Sealed, Settings, StatusAttempt, StatusQuery, StatusRecipient, StatusRecord,
-    SubmissionOptions,
+    ContentHead, CookieAnswer, Device, DoorstepLease, Eager, Enrol, Failure, Frame, MailboxEntry, Offer,
+    Outcome, Piece, SealWords, Sealed, Settings, StatusAttempt, StatusQuery, StatusRecipient, StatusRecord,
+    SubmissionOptions, Taken, Way,
 };
 pub use offering::{Offering, OfferingEvent, OfferingOutput, Supply, slice_content};
 pub use reader::{Item, Reader};
 
-/// Which of the two protocols a connection speaks; decided by ALPN.
+/// Which of the protocols a connection speaks; decided by ALPN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// A user's program to its own node, `waxwing-sub/1`.
     Submission,
     /// Node to node, `waxwing/1`.
     Exchange,
+    /// Node to the recipient's own daemon, `waxwing-door/1`.
+    Doorstep,
 }
 
 impl Protocol {
@@ -49,11 +51,14 @@ impl Protocol {
         match self {
             Protocol::Submission => b"waxwing-sub/1",
             Protocol::Exchange => b"waxwing/1",
+            Protocol::Doorstep => b"waxwing-door/1",
         }
     }
 
     /// The protocol of an ALPN name.
     pub fn from_alpn(name: &[u8]) -> Option<Protocol> {
-        [Protocol::Submission, Protocol::Exchange].into_iter().find(|protocol| protocol.alpn() == name)
+        [Protocol::Submission, Protocol::Exchange, Protocol::Doorstep]
+            .into_iter()
+            .find(|protocol| protocol.alpn() == name)
     }
 }

@@ -22,5 +22,7 @@ pub const NAME_OCTETS_MAX: usize = 254;
 pub const EAGER_OCTETS_DEFAULT: u64 = 64 * 1024;
 /// Milliseconds in which a transaction must move on.
 pub const STALL_MS: u64 = 30_000;
+/// Octets of a ticket: room for other kinds than the one of 40 octets.
+pub const TICKET_OCTETS_MAX: usize = 256;
 /// Devices in one list: as many as an account may have.
 pub const DEVICES_MAX: usize = 32;

@@ -42,6 +42,14 @@ pub mod frame {
     pub const DEVICE_LIST: u64 = 23;
     /// A device is removed.
     pub const REMOVE_DEVICE: u64 = 24;
+    /// A device asks for redirects to itself.
+    pub const DOORSTEP: u64 = 28;
+    /// For how long they are made.
+    pub const DOORSTEP_LEASE: u64 = 29;
+    /// What a device has taken.
+    pub const DOORSTEP_TOOK: u64 = 30;
+    /// A device wants no more redirects.
+    pub const DOORSTEP_END: u64 = 31;
 }
 
 /// What a content frame carries.

@@ -34,7 +34,12 @@ fn offer() -> Offer {
         },
         eager: Eager::All,
         submission: None,
+        way: Way::Plain,
     }
+}
+
+fn ticket() -> Vec<u8> {
+    data_encoding::HEXLOWER.decode(text(&vectors("ticket.json"), "ticket").as_bytes()).expect("a ticket")
 }
 
 fn submission(sign_only: bool, release_after_seconds: u64) -> Offer {
@@ -101,6 +106,12 @@ fn meaning(name: &str) -> Option<Frame> {
             Frame::Settings(Settings { eager_octets: 65_536, part_octets_max: 1 << 30, recipients_max: 100 })
         }
         "offer" => Frame::Offer(Box::new(offer())),
+        "offer at a doorstep" => {
+            let mut offer = Offer { way: Way::Ticket(ticket()), ..offer() };
+            offer.envelope.recipients.truncate(1);
+            Frame::Offer(Box::new(offer))
+        }
+        "offer after a redirect" => Frame::Offer(Box::new(Offer { way: Way::RedirectFailed, ..offer() })),
         "offer of a submission" => Frame::Offer(Box::new(submission(true, 10))),
         "offer of a submission to be sent" => Frame::Offer(Box::new(submission(false, 0))),
         "content: manifest" => content(Piece::Manifest, 131, false),
@@ -146,6 +157,18 @@ fn meaning(name: &str) -> Option<Frame> {
             enrolled_at_ms: NOW * 1_000,
         }]),
         "remove device" => Frame::RemoveDevice([0x44; 32]),
+        "doorstep" => Frame::Doorstep { port: 7_626 },
+        "doorstep lease" => Frame::DoorstepLease(DoorstepLease {
+            seconds: 300,
+            address: "2a00:1450::7".into(),
+            ticket_key: [0x55; 32],
+        }),
+        "doorstep took" => Frame::DoorstepTook(vec![Taken {
+            identity: identity(),
+            recipient: address("bo@south.test"),
+            by: Domain::from_wire("north.test").expect("a domain"),
+        }]),
+        "doorstep end" => Frame::DoorstepEnd,
         name => match name.split_once(": ")? {
             ("want", name) => Frame::Want(selection(name)),
             ("outcome", name) => outcome(vec![disposition(name)], None),

@@ -55,7 +55,7 @@ pub enum Content {
     New(NewMessage),
     /// The store holds it.
     Stored(Identity),
-    /// Nothing came but the offer: only for recipients that are pended.
+    /// Nothing came but the offer: only for recipients that are pended, refused or served elsewhere.
     Offered {
         /// Which message.
         identity: Identity,
@@ -89,6 +89,8 @@ pub enum Effect {
     },
     /// Kept until someone decides, or until the sender offers it again; the answer must be `Pending`.
     Pend(Pend),
+    /// Recorded as accepted: a daemon of the recipient's own has taken it, and nothing of it is kept here. Final.
+    Elsewhere,
     /// Recorded as refused, so that the same offer gets the same answer. Final.
     Refuse {
         /// Why, for programs.
@@ -147,7 +149,7 @@ pub struct Intended {
     pub address: Address,
     /// What is to happen.
     pub effect: Effect,
-    /// What the offerer is told. For [`Effect::Mailbox`] and [`Effect::Refuse`] it must be `Accepted` or `Refused`; for
+    /// What the offerer is told. For [`Effect::Mailbox`] and [`Effect::Elsewhere`] it must be `Accepted`, for [`Effect::Refuse`] `Refused`; for
     /// [`Effect::Pend`] `Pending` with a fresh cookie; for [`Effect::Queue`] `Pending` with a fresh cookie or `Accepted`.
     /// The cookie is recorded for the holder [`Origin::holder`].
     pub answer: Disposition,

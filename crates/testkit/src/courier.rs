@@ -127,7 +127,7 @@ impl SimulatedCourier {
             seals: message.seals.iter().map(|seal| seal.octets().clone()).collect(),
         };
         let envelope = consignment.envelope.clone();
-        let offer = Offer { envelope, eager: Eager::Nothing, submission: None };
+        let offer = Offer { envelope, eager: Eager::Nothing, submission: None, way: protocol::Way::Plain };
         let source = self.scene.doors.source(consignment.store.clone(), consignment.envelope.identity);
         let settings = self.scene.sites[taker].protocol;
         let settings = if consignment.again { settings.asking_first() } else { settings };

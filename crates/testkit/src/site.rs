@@ -231,6 +231,7 @@ pub fn settings(domain: &str, key: &SecretKey) -> Settings {
         poll_max_seconds: 1_800,
         hold_ms: 12 * 3_600_000,
         rates: node::Rates::default(),
+        loopback_doorsteps: false,
     }
 }
 

@@ -88,7 +88,8 @@ async fn hand_over(
         recipients: writing.recipients.clone(),
         trace: Vec::new(),
     };
-    let offer = Offer { envelope, eager: Eager::Nothing, submission: Some(options) };
+    let offer =
+        Offer { envelope, eager: Eager::Nothing, submission: Some(options), way: protocol::Way::Plain };
     let supply = protocol::Supply {
         manifest: message.manifest().clone(),
         headers: message.headers().octets(),

@@ -33,6 +33,11 @@ pub fn key_digest(certificate: &CertificateDer<'_>) -> Result<[u8; 32], Error> {
     Ok(Sha256::digest(public_key_info(certificate)?).into())
 }
 
+/// The same digest of an Ed25519 public key, as a device shows it.
+pub fn ed25519_key_digest(public_key: &[u8; 32]) -> [u8; 32] {
+    Sha256::digest([&ED25519_INFO_PREFIX[..], public_key].concat()).into()
+}
+
 /// Which kind of key to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {

@@ -23,7 +23,7 @@ pub use endpoint::{
 };
 pub use endpoint::{DEFAULT_PORT, ServerIdentity, Service, Socket};
 pub use error::{Code, Error, Fault};
-pub use identity::{HostKey, KeyKind, Peer, key_digest};
+pub use identity::{HostKey, KeyKind, Peer, ed25519_key_digest, key_digest};
 pub use limits::{Limits, Pace};
 pub use pool::{Lease, Pool, Route};
 pub use tls::{Expectation, Roots};

@@ -131,5 +131,6 @@ fn settings() -> Settings {
         poll_max_seconds: 3600,
         hold_ms: HOLD_MS,
         rates: node::Rates::default(),
+        loopback_doorsteps: false,
     }
 }

@@ -29,7 +29,7 @@ struct Door(Node);
 
 impl Handler for Door {
     fn meet<'a>(&'a self, _: &'a Link) -> Later<'a, Result<Arc<dyn Session>, protocol::Failure>> {
-        let session = daemon::peer_session(self.0.clone(), Domain::from_wire(ALICES).unwrap());
+        let session = daemon::peer_session(self.0.clone(), Domain::from_wire(ALICES).unwrap(), None);
         Box::pin(async move { Ok(session) })
     }
 }

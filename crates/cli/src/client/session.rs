@@ -269,7 +269,7 @@ impl Session {
             trace: Vec::new(),
         };
         envelope.check()?;
-        Ok(Offer { envelope, eager: Eager::Nothing, submission: Some(options) })
+        Ok(Offer { envelope, eager: Eager::Nothing, submission: Some(options), way: protocol::Way::Plain })
     }
 }
 

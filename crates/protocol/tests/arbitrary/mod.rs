@@ -112,10 +112,16 @@ fn offer() -> impl Strategy<Value = Offer> {
         },
     );
     let eager = prop::sample::select(vec![Eager::Nothing, Eager::Headers, Eager::All]);
-    (envelope, eager, option::of(options)).prop_map(|(envelope, eager, submission)| Offer {
+    let way = prop_oneof![
+        Just(Way::Plain),
+        Just(Way::RedirectFailed),
+        vec(any::<u8>(), 0..257).prop_map(Way::Ticket),
+    ];
+    (envelope, eager, option::of(options), way).prop_map(|(envelope, eager, submission, way)| Offer {
         envelope,
         eager,
         submission,
+        way,
     })
 }
 
@@ -177,6 +183,25 @@ fn mailbox_entry() -> impl Strategy<Value = MailboxEntry> {
     )
 }
 
+fn doorstep() -> impl Strategy<Value = Frame> {
+    let lease = (any::<u32>(), any::<std::net::IpAddr>(), any::<[u8; 32]>()).prop_map(
+        |(seconds, address, ticket_key)| {
+            Frame::DoorstepLease(DoorstepLease { seconds, address: address.to_string(), ticket_key })
+        },
+    );
+    let taken = (identity(), address(), "[a-z]{1,10}\\.test").prop_map(|(identity, recipient, by)| Taken {
+        identity,
+        recipient,
+        by: Domain::from_wire(&by).expect("a domain"),
+    });
+    prop_oneof![
+        any::<u16>().prop_map(|port| Frame::Doorstep { port }),
+        lease,
+        vec(taken, 1..101).prop_map(Frame::DoorstepTook),
+        Just(Frame::DoorstepEnd),
+    ]
+}
+
 /// Any frame.
 pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
     let settings = (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
@@ -206,6 +231,7 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         settings,
         requests,
+        doorstep(),
         offer().prop_map(|offer| Frame::Offer(Box::new(offer))),
         content_head().prop_map(Frame::Content),
         selection().prop_map(Frame::Want),

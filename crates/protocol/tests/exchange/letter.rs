@@ -57,6 +57,7 @@ pub(crate) fn offer() -> Offer {
         },
         eager: Eager::Nothing,
         submission: None,
+        way: waxwing_protocol::Way::Plain,
     }
 }
 

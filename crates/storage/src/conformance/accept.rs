@@ -158,3 +158,30 @@ pub(super) fn a_mailbox_has_each_message_once(open: &Open) {
     assert_eq!(store.mailbox("ann", Some(entries[0].uid), 10).unwrap(), []);
     assert_eq!(block_on(store.remove_mail("eve", entries[0].uid)), Err(Error::NotFound("mailbox entry")));
 }
+
+/// proves: STO-10
+pub(super) fn what_is_elsewhere_is_recorded_without_content(open: &Open) {
+    let message = letter("elsewhere", &[octets(1, 100)]);
+    let identity = message.identity();
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    let elsewhere = || crate::Intended {
+        address: address("ann@here.test"),
+        effect: Effect::Elsewhere,
+        answer: Disposition::Accepted,
+    };
+    let offered = || acceptance(Content::Offered { identity }, peer(), vec![elsewhere()]);
+    block_on(store.accept(offered())).unwrap();
+    assert!(store.message(identity).unwrap().is_none());
+    // The message itself comes too late, and the same is told again: nothing is put anywhere.
+    let receipt = accept(&*store, &message, peer(), vec![to_mailbox("ann@here.test", "ann")]).unwrap();
+    assert_eq!(receipt.answers, [Disposition::Accepted]);
+    block_on(store.accept(offered())).unwrap();
+    assert_eq!(store.mailbox("ann", None, 10).unwrap(), []);
+    assert_eq!(
+        store.answered(&domain("peer.test"), identity, &address("ann@here.test")).unwrap(),
+        Some(Disposition::Accepted)
+    );
+    drop(store);
+    assert_eq!(findings(&*open()), Vec::<String>::new());
+}

@@ -42,6 +42,7 @@ const TESTS: &[(&str, Test)] = &[
     ("what_does_not_belong_together_is_refused", accept::what_does_not_belong_together_is_refused),
     ("held_mail_is_completed_and_delivered", accept::held_mail_is_completed_and_delivered),
     ("a_mailbox_has_each_message_once", accept::a_mailbox_has_each_message_once),
+    ("what_is_elsewhere_is_recorded_without_content", accept::what_is_elsewhere_is_recorded_without_content),
     ("the_final_answer_travels_back", queue::the_final_answer_travels_back),
     ("a_stale_fence_changes_nothing", queue::a_stale_fence_changes_nothing),
     ("lanes_are_served_in_turn", queue::lanes_are_served_in_turn),

@@ -141,6 +141,7 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
         let fits = match (&intended.effect, &intended.answer) {
             (Effect::Mailbox { .. }, Disposition::Accepted) => true,
             (Effect::Queue { .. }, Disposition::Accepted | Disposition::Pending { .. })
+            | (Effect::Elsewhere, Disposition::Accepted)
             | (Effect::Pend(_), Disposition::Pending { .. }) => true,
             (Effect::Refuse { code, text }, Disposition::Refused { code: told, text: words }) => {
                 code == told && text == words
@@ -183,7 +184,7 @@ fn split_offered_before(tx: &Transaction, acceptance: &Acceptance) -> Result<Off
 
 /// Keeps the content and checks that there is enough of it for the effects.
 fn keep_content(tx: &mut Transaction, content: Content, effects: &[&Effect]) -> Result<(), Error> {
-    if effects.iter().all(|effect| matches!(effect, Effect::Refuse { .. })) {
+    if effects.iter().all(|effect| matches!(effect, Effect::Refuse { .. } | Effect::Elsewhere)) {
         return Ok(());
     }
     let complete = match content {
@@ -234,6 +235,7 @@ fn add_recipient(
             hold_recipient(tx, envelope.id, place, held)?;
             recipient.held = true;
         }
+        Effect::Elsewhere => recipient.outcome = Some(Disposition::Accepted),
         Effect::Refuse { code, text } => recipient.outcome = Some(Disposition::refused(*code, text)),
     }
     if let Disposition::Pending { cookie, min_seconds, max_seconds, until } = &intended.answer {

@@ -119,6 +119,7 @@ pub(crate) fn judge_again(
             put_mail(tx, &envelope, &address, account, seals.clone(), now_ms)?;
             finish(tx, &mut envelope, place, Disposition::Accepted)?;
         }
+        Effect::Elsewhere => drop(finish(tx, &mut envelope, place, Disposition::Accepted)?),
         Effect::Refuse { code, text } => {
             finish(tx, &mut envelope, place, Disposition::refused(*code, text))?;
         }

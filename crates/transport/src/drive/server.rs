@@ -43,6 +43,7 @@ async fn connection(accepted: Accepted, limits: Arc<Limits>, handler: Arc<dyn Ha
     let protocol = match link.alpn() {
         Alpn::Submission => Protocol::Submission,
         Alpn::Exchange => Protocol::Exchange,
+        Alpn::Doorstep => Protocol::Doorstep,
     };
     if let Some(news) = session.news() {
         tokio::spawn(pushed::tell(link.clone(), limits.clone(), news));

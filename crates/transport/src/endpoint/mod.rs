@@ -30,6 +30,8 @@ pub enum Alpn {
     Submission,
     /// `waxwing/1`: node to node.
     Exchange,
+    /// `waxwing-door/1`: node to the recipient's own daemon.
+    Doorstep,
 }
 
 impl Alpn {
@@ -38,12 +40,13 @@ impl Alpn {
         match self {
             Alpn::Submission => b"waxwing-sub/1",
             Alpn::Exchange => b"waxwing/1",
+            Alpn::Doorstep => b"waxwing-door/1",
         }
     }
 
     /// The protocol of this name.
     pub fn from_name(name: &[u8]) -> Option<Self> {
-        [Alpn::Submission, Alpn::Exchange].into_iter().find(|alpn| alpn.name() == name)
+        [Alpn::Submission, Alpn::Exchange, Alpn::Doorstep].into_iter().find(|alpn| alpn.name() == name)
     }
 }
 

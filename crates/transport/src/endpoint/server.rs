@@ -131,8 +131,13 @@ impl Server {
     /// Closes every connection with [`Code::GoingAway`], and waits until the peers have had time to hear of
     /// it.
     pub async fn close(&self, reason: &str) {
-        self.endpoint.close(Code::GoingAway.into(), reason.as_bytes());
+        self.hang_up(reason);
         self.endpoint.wait_idle().await;
+    }
+
+    /// Closes every connection with [`Code::GoingAway`] and waits for nobody.
+    pub fn hang_up(&self, reason: &str) {
+        self.endpoint.close(Code::GoingAway.into(), reason.as_bytes());
     }
 }
 

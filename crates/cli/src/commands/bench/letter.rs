@@ -100,7 +100,7 @@ impl Mould {
             token: Some(token(&self.run, number)),
             ..SubmissionOptions::default()
         });
-        Offer { envelope, eager: Eager::Nothing, submission }
+        Offer { envelope, eager: Eager::Nothing, submission, way: protocol::Way::Plain }
     }
 
     fn text(&self, number: u64) -> Text {
