@@ -218,7 +218,7 @@ fn node_settings(plan: &DoorstepPlan) -> node::Settings {
         domain: plan.domain.clone(),
         domains: std::collections::BTreeMap::new(),
         relays: Vec::new(),
-        rules: policy::Rules { octets_max: u64::MAX, rules: Vec::new() },
+        rules: policy::Rules::accepting(u64::MAX),
         part_octets_max: message::limits::PART_OCTETS_DEFAULT,
         queue_ms: 0,
         retry_first_ms: 1_000,
