@@ -13,14 +13,17 @@ mod error;
 mod framing;
 mod held;
 pub mod limits;
+mod mail;
 mod request;
 mod response;
 mod server;
 mod view;
+mod watch;
 
 pub use client::Client;
 pub use error::Error;
 pub use held::{HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldSealView, HeldState, HeldView};
+pub use mail::{MailDetailView, MailView, PartView, SealView, SentView};
 pub use request::{Legs, Password, Request};
 pub use response::{Failure, FailureKind, Response};
 pub use server::{Answer, Operator, bind, serve};
@@ -28,3 +31,4 @@ pub use view::{
     AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, ListenerView,
     PeerView, QueueView, RecipientView, StatusView, StoreView,
 };
+pub use watch::{AGES_MS, AlertView, DomainView, FlowView, LaneAgesView};

@@ -148,6 +148,88 @@ pub enum Request {
     StoreCompact,
     /// The connections that are open; answered by [`crate::Response::Peers`].
     Peers,
+    /// Whether somebody may speak for an account; answered by [`crate::Response::LoggedIn`], with the same failure after
+    /// the same work for a wrong password and an account that does not exist.
+    Login {
+        /// The account, by its name or by one of its addresses.
+        account: String,
+        /// The password.
+        password: Password,
+        /// From where it is tried, for the count of failures.
+        network: String,
+    },
+    /// The mailbox of an account, the newest first; answered by [`crate::Response::Mails`].
+    MailList {
+        /// The account.
+        account: String,
+        /// The last number of the page before.
+        before: Option<u64>,
+        /// How many at the most.
+        limit: u32,
+    },
+    /// One message of a mailbox; answered by [`crate::Response::Mail`].
+    MailShow {
+        /// The account.
+        account: String,
+        /// Its number in the mailbox.
+        number: u64,
+    },
+    /// Octets of one part; answered by [`crate::Response::Piece`].
+    MailPart {
+        /// The account.
+        account: String,
+        /// The number of the message in the mailbox.
+        number: u64,
+        /// The number of the part.
+        part: u32,
+        /// From this octet on.
+        offset: u64,
+    },
+    /// A message is marked as read or not; answered by [`crate::Response::Done`].
+    MailSeen {
+        /// The account.
+        account: String,
+        /// Its number in the mailbox.
+        number: u64,
+        /// Whether it was read.
+        seen: bool,
+    },
+    /// What an account has sent and what became of it, the newest first; answered by [`crate::Response::Sent`].
+    Sent {
+        /// The account.
+        account: String,
+        /// The last number of the page before.
+        before: Option<u64>,
+        /// How many at the most.
+        limit: u32,
+    },
+    /// One message that an account has sent, with its attempts; answered by [`crate::Response::Sent`].
+    SentShow {
+        /// The account.
+        account: String,
+        /// The number of its envelope.
+        envelope: u64,
+    },
+    /// What waits, by lane and age, the fullest lanes first; answered by [`crate::Response::Ages`].
+    QueueAges {
+        /// How many lanes at the most.
+        limit: u32,
+    },
+    /// The domains that are served, with what to publish; answered by [`crate::Response::Domains`].
+    Domains,
+    /// What needs somebody to act; answered by [`crate::Response::Alerts`].
+    Alerts,
+    /// What has happened since; waits for it where nothing has. Answered by [`crate::Response::Flow`].
+    Watch {
+        /// Only what concerns this account.
+        account: Option<String>,
+        /// The last number that was seen; absent for what is remembered, without waiting.
+        after: Option<u64>,
+        /// Seconds to wait at the most, no more than [`crate::limits::WATCH_SECONDS_MAX`].
+        seconds: u32,
+    },
+    /// A link by which an operator enters the console, once and soon; answered by [`crate::Response::Link`].
+    ConsoleLink,
     /// The node ends in good order; answered by [`crate::Response::Done`] before it does.
     Shutdown,
 }

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountView, DeviceView, EnvelopeView, FindingView, HeldDetailView, HeldView, LaneView, LegView,
-    PeerView, StatusView,
+    AccountView, DeviceView, EnvelopeView, FindingView, HeldDetailView, HeldView, LaneView, LegView, PeerView, StatusView, AlertView, DomainView, FlowView, LaneAgesView, MailDetailView, MailView, SentView,
 };
 
 /// The answer to one [`crate::Request`].
@@ -77,6 +76,70 @@ pub enum Response {
     Peers {
         /// The connections.
         peers: Vec<PeerView>,
+    },
+    /// The password is that of this account.
+    LoggedIn {
+        /// Its name.
+        account: String,
+        /// Its addresses, its own first.
+        addresses: Vec<String>,
+    },
+    /// A page of a mailbox.
+    Mails {
+        /// The messages, the newest first.
+        mails: Vec<MailView>,
+    },
+    /// One message.
+    Mail(Box<MailDetailView>),
+    /// Some octets of a part.
+    Piece {
+        /// Octets of the whole part.
+        octets: u64,
+        /// The octets from where they were asked for, at most [`crate::limits::PIECE_OCTETS_MAX`]; none at the end. In
+        /// base64 (RFC 4648 section 4).
+        base64: String,
+    },
+    /// A page of what an account has sent.
+    Sent {
+        /// The messages, the newest first.
+        sent: Vec<SentView>,
+    },
+    /// What waits, by lane and age.
+    Ages {
+        /// The lanes, the fullest first.
+        lanes: Vec<LaneAgesView>,
+        /// Lanes beyond those, whatever waits for them.
+        lanes_more: u64,
+    },
+    /// The domains that are served.
+    Domains {
+        /// The domains.
+        domains: Vec<DomainView>,
+        /// The name of the host.
+        host: String,
+        /// The digest of the host's key, by which others pin it.
+        pin: String,
+        /// What to publish for the host.
+        records: Vec<String>,
+    },
+    /// What needs somebody to act, the urgent first.
+    Alerts {
+        /// The alerts.
+        alerts: Vec<AlertView>,
+    },
+    /// What has happened.
+    Flow {
+        /// The events, the oldest first.
+        events: Vec<FlowView>,
+        /// The number to ask after next.
+        last: u64,
+    },
+    /// A link into the console.
+    Link {
+        /// The link. It is a secret until it was used.
+        url: String,
+        /// Seconds for which it is good.
+        seconds: u64,
     },
     /// It was done, and there is nothing to tell.
     Done,

@@ -156,6 +156,25 @@ impl Node {
         device: &str,
         public_key: [u8; 32],
     ) -> Result<(), Failure> {
+        let record = self.authenticate(network, account, password).await?;
+        let device = DeviceRecord { public_key, name: device.to_owned(), enrolled_at_ms: self.now_ms() };
+        let put = self.store().put_device(&record.name, device).await;
+        put.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+    }
+
+    /// The account for whose owner somebody takes themselves, by password; `network` is where they are, for the count of
+    /// failures.
+    ///
+    /// # Errors
+    /// The same answer after the same work for a wrong password and an unknown account.
+    ///
+    /// keeps: SUB-3
+    pub async fn authenticate(
+        &self,
+        network: &str,
+        account: &str,
+        password: String,
+    ) -> Result<AccountRecord, Failure> {
         let refused = || (Code::AUTHENTICATION_FAILED, "account and password do not match".to_owned());
         let keys = [format!("account:{account}"), format!("network:{network}")];
         if self.inner.credentials.is_barred(&keys, self.now_ms()) {
@@ -169,9 +188,7 @@ impl Node {
             self.inner.credentials.note_failure(keys, self.now_ms());
             return Err(refused());
         };
-        let device = DeviceRecord { public_key, name: device.to_owned(), enrolled_at_ms: self.now_ms() };
-        let put = self.store().put_device(&record.name, device).await;
-        put.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+        Ok(record)
     }
 
     /// The devices that are enrolled for an account.

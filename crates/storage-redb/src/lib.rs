@@ -91,6 +91,16 @@ fn read(database: &Database, from: &[u8], to: &[u8], limit: usize) -> Result<Vec
     Ok(pairs)
 }
 
+fn read_back(database: &Database, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, redb::Error> {
+    let table = database.begin_read()?.open_table(PAIRS)?;
+    let mut pairs = Vec::new();
+    for pair in table.range::<&[u8]>(from..to)?.rev().take(limit) {
+        let (key, value) = pair?;
+        pairs.push((key.value().to_vec(), value.value().to_vec()));
+    }
+    Ok(pairs)
+}
+
 /// Opens the store of a node in this directory: the database in `store.redb`, the files of large parts beside it.
 ///
 /// # Errors
@@ -147,6 +157,13 @@ impl View for Redb {
             return Ok(Vec::new());
         }
         self.shared(|database| read(database, from, to, limit))
+    }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        self.shared(|database| read_back(database, from, to, limit))
     }
 }
 

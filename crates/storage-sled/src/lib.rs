@@ -130,6 +130,14 @@ impl View for Sled {
         let pairs = self.tree.range(from..to).take(limit);
         pairs.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failure)).collect()
     }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let pairs = self.tree.range(from..to).rev().take(limit);
+        pairs.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failure)).collect()
+    }
 }
 
 impl Engine for Sled {

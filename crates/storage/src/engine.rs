@@ -20,6 +20,12 @@ pub trait View {
     /// # Errors
     /// As [`View::value`].
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error>;
+
+    /// The last pairs with `from <= key < to`, the greatest key first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`View::value`].
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error>;
 }
 
 /// An ordered key-value engine: keys of at most [`crate::limits::KEY_OCTETS_MAX`] octets, values of at most

@@ -9,6 +9,7 @@
 
 mod acceptance;
 mod account;
+mod ages;
 #[cfg(any(test, feature = "conformance"))]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a suite of tests: it fails by panicking")]
 pub mod conformance;
@@ -50,7 +51,8 @@ pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
 pub use peer::PeerRecord;
 pub use queue::{
-    Claim, EnvelopeId, Lane, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled, Settlement,
+    Claim, EnvelopeId, Lane, LaneAges, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled,
+    Settlement,
 };
 pub use store::{Store, Wait};
 pub use upkeep::{Exported, Finding, FindingKind, Statistics};

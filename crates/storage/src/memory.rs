@@ -42,6 +42,15 @@ impl View for Memory {
         let range = pairs.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
         Ok(range.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
+        let range = pairs.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        Ok(range.rev().take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
 }
 
 impl Engine for Memory {

@@ -162,6 +162,16 @@ pub struct Settled {
     pub closed: bool,
 }
 
+/// What waits for one lane, by age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneAges {
+    /// The lane at a glance.
+    pub summary: LaneSummary,
+    /// How many legs are younger than each of the bounds that were asked for, and no younger than the one before, to
+    /// the minute; the older ones last.
+    pub counts: Vec<u64>,
+}
+
 /// One lane at a glance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneSummary {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use crate::ages::{self, Ages};
 use crate::engine::View;
 use crate::transaction::QueueChange;
 use crate::{Error, Lane, LegId, key};
@@ -37,6 +38,7 @@ struct LaneState {
     held: u64,
     head: Option<(u64, LegId)>,
     turn: Option<u64>,
+    ages: Ages,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Schedule {
         let mut schedule = Schedule { fence, ..Schedule::default() };
         let mut from = vec![key::table::LANE_DUE];
         let to = key::after_prefix(&from);
+        let mut legs = Vec::new();
         loop {
             let page = view.range(&from, &to, BUILD_PAGE)?;
             let Some((last, _)) = page.last() else { break };
@@ -79,6 +82,9 @@ impl Schedule {
             for (key, _) in &page {
                 // What is no such key stays for the check to report.
                 if let Some((lane, due_ms, leg)) = read_lane_due(key) {
+                    // The keys are in the order of the lanes: one that is not known yet is the last.
+                    let known = schedule.lanes.contains_key(&lane);
+                    legs.push((leg, schedule.lanes.len() - usize::from(known)));
                     let state = schedule.lanes.entry(lane).or_default();
                     state.legs += 1;
                     state.held += u64::from(due_ms == u64::MAX);
@@ -87,6 +93,12 @@ impl Schedule {
                     }
                 }
             }
+        }
+        legs.sort_unstable_by_key(|(leg, _)| *leg);
+        let mut counted = vec![Ages::default(); schedule.lanes.len()];
+        ages::count(view, &legs, &mut counted)?;
+        for (state, ages) in schedule.lanes.values_mut().zip(counted) {
+            state.ages = ages;
         }
         let waiting = schedule.lanes.iter().filter_map(|(lane, state)| Some((state.head?.0, lane.clone())));
         schedule.waiting = waiting.collect();
@@ -211,6 +223,25 @@ impl Schedule {
         lanes.take(limit).map(|(lane, state)| (lane.clone(), state.numbers())).collect()
     }
 
+    /// The fullest lanes, each with the counts of its legs by age, and how many lanes there are beyond those.
+    pub(crate) fn ages(
+        &self,
+        now_ms: u64,
+        bounds_ms: &[u64],
+        limit: usize,
+    ) -> (Vec<(Lane, LaneNumbers, Vec<u64>)>, u64) {
+        let mut fullest: Vec<(&Lane, &LaneState)> = self.lanes.iter().collect();
+        fullest.sort_by_key(|(_, state)| std::cmp::Reverse(state.legs));
+        let more = fullest.len().saturating_sub(limit) as u64;
+        let shown = fullest.into_iter().take(limit);
+        (
+            shown
+                .map(|(lane, state)| (lane.clone(), state.numbers(), state.ages.below(now_ms, bounds_ms)))
+                .collect(),
+            more,
+        )
+    }
+
     /// Legs, lanes, claimed legs, quarantined legs.
     pub(crate) fn counts(&self) -> [u64; 4] {
         let legs = self.lanes.values().map(|state| state.legs).sum();
@@ -220,8 +251,10 @@ impl Schedule {
     /// Takes in what a commit has changed.
     pub(crate) fn apply(&mut self, view: &dyn View, change: QueueChange) {
         match change {
-            QueueChange::Added { lane, leg, due_ms } => {
-                self.lanes.entry(lane.clone()).or_default().legs += 1;
+            QueueChange::Added { lane, leg, due_ms, created_at_ms } => {
+                let state = self.lanes.entry(lane.clone()).or_default();
+                state.legs += 1;
+                state.ages.add(created_at_ms);
                 self.bring_forward(&lane, (due_ms, leg));
             }
             QueueChange::Moved { lane, leg, due_ms, held_before, held } => {
@@ -237,11 +270,12 @@ impl Schedule {
                     self.bring_forward(&lane, (due_ms, leg));
                 }
             }
-            QueueChange::Removed { lane, leg, held } => {
+            QueueChange::Removed { lane, leg, held, created_at_ms } => {
                 self.end_lease(leg);
                 if let Some(state) = self.lanes.get_mut(&lane) {
                     state.legs = state.legs.saturating_sub(1);
                     state.held = state.held.saturating_sub(held.into());
+                    state.ages.remove(created_at_ms);
                 }
                 self.reconsider(view, &lane, leg);
                 if self.lanes.get(&lane).is_some_and(|state| state.legs == 0) {

@@ -8,8 +8,7 @@ use message::{Cookie, Disposition, Extent, Identity};
 
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
-    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneSummary, LegId, LegRecord, MailUid,
-    MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement, StagedPart,
+    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement, StagedPart, LaneAges,
     Statistics, StoredMessage, Supply,
 };
 
@@ -154,6 +153,10 @@ pub trait Store: Send + Sync + 'static {
     /// Lanes that have legs, in the order of their names, those after the given one.
     fn lanes(&self, after: Option<&Lane>, limit: usize) -> Result<Vec<LaneSummary>, Error>;
 
+    /// The fullest lanes, at most `limit`, with their legs counted by age, and how many lanes there are beyond those.
+    /// The work is in proportion to the lanes and to the minutes in which their legs were made, not to the legs.
+    fn ages(&self, now_ms: u64, bounds_ms: &[u64], limit: usize) -> Result<(Vec<LaneAges>, u64), Error>;
+
     /// The submitter gives up: recipients of the envelope that are not final become withdrawn. Returns the next hops
     /// that should be told.
     ///
@@ -202,6 +205,14 @@ pub trait Store: Send + Sync + 'static {
         &self,
         account: &str,
         after: Option<MailUid>,
+        limit: usize,
+    ) -> Result<Vec<MailboxEntry>, Error>;
+
+    /// Entries of a mailbox before the given one, the newest first.
+    fn mailbox_before(
+        &self,
+        account: &str,
+        before: Option<MailUid>,
         limit: usize,
     ) -> Result<Vec<MailboxEntry>, Error>;
 

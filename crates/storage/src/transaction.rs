@@ -31,6 +31,7 @@ pub(crate) enum QueueChange {
         lane: Lane,
         leg: LegId,
         due_ms: u64,
+        created_at_ms: u64,
     },
     Moved {
         lane: Lane,
@@ -43,6 +44,7 @@ pub(crate) enum QueueChange {
         lane: Lane,
         leg: LegId,
         held: bool,
+        created_at_ms: u64,
     },
     /// The lease of the leg ends, by a settlement.
     Unclaimed(LegId),
@@ -176,6 +178,14 @@ impl View for Transaction<'_> {
             };
         }
         Ok(pairs.into_iter().take(limit).collect())
+    }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        // No verb that writes reads backwards, so that all of the range may be read.
+        let mut pairs = self.range(from, to, usize::MAX)?;
+        pairs.reverse();
+        pairs.truncate(limit);
+        Ok(pairs)
     }
 }
 

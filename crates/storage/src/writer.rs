@@ -285,6 +285,10 @@ mod tests {
         fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
             self.memory.range(from, to, limit)
         }
+
+        fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.memory.range_back(from, to, limit)
+        }
     }
 
     impl Engine for Gated {

@@ -207,6 +207,16 @@ impl View for DiskEngine {
         let range = state.pairs.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
         Ok(range.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        let state = self.state()?;
+        state.readable()?;
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let range = state.pairs.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        Ok(range.rev().take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
 }
 
 impl Engine for DiskEngine {

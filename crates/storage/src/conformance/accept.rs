@@ -156,6 +156,15 @@ pub(super) fn a_mailbox_has_each_message_once(open: &Open) {
     block_on(store.mark_seen("ann", entries[0].uid, true)).unwrap();
     assert!(store.mailbox("ann", None, 10).unwrap()[0].seen);
     assert_eq!(store.mailbox("ann", Some(entries[0].uid), 10).unwrap(), []);
+    let second = letter("another", &[octets(2, 100)]);
+    accept(&*store, &second, peer(), vec![to_mailbox("ann@here.test", "ann")]).unwrap();
+    let newest = store.mailbox_before("ann", None, 10).unwrap();
+    assert_eq!(
+        newest.iter().map(|entry| entry.identity).collect::<Vec<_>>(),
+        [second.identity(), message.identity()]
+    );
+    assert_eq!(store.mailbox_before("ann", Some(newest[0].uid), 10).unwrap(), newest[1..]);
+    assert_eq!(store.mailbox_before("ann", None, 1).unwrap(), newest[..1]);
     assert_eq!(block_on(store.remove_mail("eve", entries[0].uid)), Err(Error::NotFound("mailbox entry")));
 }
 

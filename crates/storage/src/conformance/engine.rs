@@ -21,6 +21,13 @@ pub fn run_engine<E: Engine>(open: &dyn Fn() -> E) {
     assert!(keys(&engine, b"a", b"z", 0).is_empty());
     assert!(keys(&engine, b"c", b"b", 10).is_empty());
     assert!(keys(&engine, b"b", b"b", 10).is_empty());
+    let back = |from: &[u8], to: &[u8], limit| {
+        let pairs = engine.range_back(from, to, limit).unwrap();
+        pairs.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    assert_eq!(back(b"b", b"c", 10), [&b"ba"[..], b"b\0", b"b"], "the end does not belong to it");
+    assert_eq!(back(b"a", b"z", 2), [&b"c"[..], b"ba"]);
+    assert!(back(b"c", b"b", 10).is_empty());
     let mut batch = Batch::default();
     batch.put(b"a".to_vec(), b"changed".to_vec());
     batch.remove(b"b".to_vec());

@@ -80,6 +80,10 @@ impl<E: Engine> View for FaultyEngine<E> {
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
         self.engine.range(from, to, limit)
     }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        self.engine.range_back(from, to, limit)
+    }
 }
 
 impl<E: Engine> Engine for FaultyEngine<E> {
@@ -123,6 +127,12 @@ impl View for Counter {
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
         let pairs = self.engine.range(from, to, limit)?;
+        self.reads.fetch_add(1 + pairs.len() as u64, Ordering::SeqCst);
+        Ok(pairs)
+    }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        let pairs = self.engine.range_back(from, to, limit)?;
         self.reads.fetch_add(1 + pairs.len() as u64, Ordering::SeqCst);
         Ok(pairs)
     }

@@ -46,6 +46,7 @@ const TESTS: &[(&str, Test)] = &[
     ("the_final_answer_travels_back", queue::the_final_answer_travels_back),
     ("a_stale_fence_changes_nothing", queue::a_stale_fence_changes_nothing),
     ("lanes_are_served_in_turn", queue::lanes_are_served_in_turn),
+    ("legs_are_counted_by_age", queue::legs_are_counted_by_age),
     ("a_claim_costs_what_it_takes", queue::a_claim_costs_what_it_takes),
     ("legs_are_held_released_and_removed", queue::legs_are_held_released_and_removed),
     ("what_waits_for_an_answer_is_not_hastened", queue::what_waits_for_an_answer_is_not_hastened),

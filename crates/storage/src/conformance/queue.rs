@@ -4,7 +4,10 @@ use message::{Code, Cookie, Disposition};
 
 use super::Open;
 use super::fixture::*;
-use crate::{Attempt, Claim, CookieAnswer, Error, Lane, NextHop, Outcome, Pause, Settled, Settlement, Store};
+use crate::{
+    Acceptance, Attempt, Claim, Content, CookieAnswer, Error, Lane, NextHop, Outcome, Pause, Settled,
+    Settlement, Store,
+};
 
 const LEASE: u64 = 60_000;
 
@@ -126,6 +129,32 @@ pub(super) fn lanes_are_served_in_turn(open: &Open) {
     assert_eq!((summaries[0].oldest_ms, summaries[0].next_due_ms), (Some(NOW), None));
     let after = store.lanes(Some(&lane("crowded")), 1).unwrap();
     assert_eq!(after[0].lane, lane("quiet"));
+}
+
+/// What was counted as it came is counted the same when the store is opened again.
+pub(super) fn legs_are_counted_by_age(open: &Open) {
+    let mut store = open();
+    for number in 1..=30_u8 {
+        let message = letter(&format!("aged {number}"), &[octets(number, 10)]);
+        let to = to_queue("a@far.test", if number % 3 == 0 { "third" } else { "others" }, number);
+        // Ten in one minute, then one in each of the minutes after.
+        let minutes = u64::from(number.saturating_sub(10));
+        let content = Content::New(staged(&*store, &user().holder(), &message).unwrap());
+        let made = Acceptance { now_ms: NOW + minutes * 60_000, ..acceptance(content, user(), vec![to]) };
+        block_on(store.accept(made)).unwrap();
+    }
+    let gone = store.legs(None, None, 1).unwrap()[0].id;
+    block_on(store.remove(gone, NOW)).unwrap();
+    for _ in 0..2 {
+        let ages = |limit| store.ages(NOW + 20 * 60_000, &[300_000, 1_140_000], limit).unwrap();
+        let (lanes, more) = ages(10);
+        let counts: Vec<_> = lanes.iter().map(|one| (one.summary.lane.as_str(), &one.counts[..])).collect();
+        // Younger than five minutes are the last five, 26 to 30; older than 19 minutes the first eleven, of which one is gone.
+        assert_eq!(counts, [("others", &[3, 9, 7][..]), ("third", &[2, 5, 3][..])]);
+        assert_eq!((ages(1).0.len(), ages(1).1, more), (1, 1, 0));
+        drop(store);
+        store = open();
+    }
 }
 
 /// A long queue that is not due costs a claim nothing that grows with it: see the counting test of each engine for

@@ -362,7 +362,12 @@ pub(crate) fn add_leg(
     };
     tx.mark(key::lane_due(lane, leg.due_ms, id));
     tx.mark(key::lane_leg(lane, id));
-    tx.effects.queue.push(QueueChange::Added { lane: lane.clone(), leg: id, due_ms: leg.due_ms });
+    tx.effects.queue.push(QueueChange::Added {
+        lane: lane.clone(),
+        leg: id,
+        due_ms: leg.due_ms,
+        created_at_ms: now_ms,
+    });
     tx.put(key::leg(id), leg.encode())
 }
 

@@ -3,6 +3,7 @@
 use super::content::let_go;
 use super::{list, load};
 use crate::engine::View;
+use crate::limits::LIST_MAX;
 use crate::record::Record;
 use crate::transaction::Transaction;
 use crate::{Error, MailUid, MailboxEntry, key};
@@ -16,6 +17,19 @@ pub(crate) fn mailbox(
     limit: usize,
 ) -> Result<Vec<MailboxEntry>, Error> {
     let pairs = list(view, &key::mails(account), after.map(|mail| key::mail(account, mail)), limit)?;
+    Ok(pairs.iter().filter_map(|(key, value)| MailboxEntry::decode(value, key).ok()).collect())
+}
+
+/// Entries before the given one, the newest first.
+pub(crate) fn mailbox_before(
+    view: &dyn View,
+    account: &str,
+    before: Option<MailUid>,
+    limit: usize,
+) -> Result<Vec<MailboxEntry>, Error> {
+    let prefix = key::mails(account);
+    let to = before.map_or_else(|| key::after_prefix(&prefix), |mail| key::mail(account, mail));
+    let pairs = view.range_back(&prefix, &to, limit.min(LIST_MAX))?;
     Ok(pairs.iter().filter_map(|(key, value)| MailboxEntry::decode(value, key).ok()).collect())
 }
 

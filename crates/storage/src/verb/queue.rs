@@ -6,9 +6,9 @@ use super::{list, load};
 use crate::engine::View;
 use crate::limits::{CLAIM_MAX, LIST_MAX};
 use crate::record::Record;
-use crate::schedule::{Lanes, Schedule};
+use crate::schedule::{LaneNumbers, Lanes, Schedule};
 use crate::transaction::Transaction;
-use crate::{Claim, Error, Lane, LaneSummary, LegId, LegRecord, key};
+use crate::{Claim, Error, Lane, LaneAges, LaneSummary, LegId, LegRecord, key};
 
 /// Takes legs that are due. What cannot be read is put aside and does not stop the others.
 ///
@@ -94,6 +94,17 @@ pub(crate) fn lanes(view: &dyn View, lanes: Lanes) -> Result<Vec<LaneSummary>, E
         });
     }
     Ok(summaries)
+}
+
+/// The fullest lanes by age.
+pub(crate) fn ages(
+    view: &dyn View,
+    lanes: Vec<(Lane, LaneNumbers, Vec<u64>)>,
+) -> Result<Vec<LaneAges>, Error> {
+    let (counts, lanes): (Vec<_>, Lanes) =
+        lanes.into_iter().map(|(lane, numbers, counts)| (counts, (lane, numbers))).unzip();
+    let summaries = self::lanes(view, lanes)?;
+    Ok(summaries.into_iter().zip(counts).map(|(summary, counts)| LaneAges { summary, counts }).collect())
 }
 
 /// Makes the legs of a lane due now: those that wait for a later time, are not held and are released. A leg in which

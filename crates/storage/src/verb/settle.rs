@@ -98,7 +98,12 @@ fn remove_leg(tx: &mut Transaction, leg: &LegRecord) {
     tx.remove(key::leg(leg.id));
     tx.remove(key::lane_leg(&leg.lane, leg.id));
     tx.remove(key::lane_due(&leg.lane, place_of(leg), leg.id));
-    let change = QueueChange::Removed { lane: leg.lane.clone(), leg: leg.id, held: leg.held };
+    let change = QueueChange::Removed {
+        lane: leg.lane.clone(),
+        leg: leg.id,
+        held: leg.held,
+        created_at_ms: leg.created_at_ms,
+    };
     tx.effects.queue.push(change);
 }
 

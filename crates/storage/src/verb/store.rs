@@ -15,8 +15,7 @@ use crate::files::lock;
 use crate::limits::LIST_MAX;
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
-    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneSummary, LegId, LegRecord,
-    MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement,
+    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement, LaneAges,
     StagedPart, Statistics, Store, StoredMessage, Supply, Wait, key,
 };
 
@@ -139,6 +138,11 @@ impl<E: Engine> Store for Keeper<E> {
         queue::lanes(&self.shared.engine, lanes)
     }
 
+    fn ages(&self, now_ms: u64, bounds_ms: &[u64], limit: usize) -> Result<(Vec<LaneAges>, u64), Error> {
+        let (lanes, more) = lock(&self.shared.schedule).ages(now_ms, bounds_ms, limit.min(LIST_MAX));
+        Ok((queue::ages(&self.shared.engine, lanes)?, more))
+    }
+
     fn withdraw(&self, envelope: EnvelopeId, account: &str, now_ms: u64) -> Wait<'_, Vec<NextHop>> {
         let account = account.to_owned();
         self.submit(move |tx| settle::withdraw(tx, envelope, &account, now_ms))
@@ -196,6 +200,15 @@ impl<E: Engine> Store for Keeper<E> {
         limit: usize,
     ) -> Result<Vec<MailboxEntry>, Error> {
         mailbox::mailbox(&self.shared.engine, account, after, limit)
+    }
+
+    fn mailbox_before(
+        &self,
+        account: &str,
+        before: Option<MailUid>,
+        limit: usize,
+    ) -> Result<Vec<MailboxEntry>, Error> {
+        mailbox::mailbox_before(&self.shared.engine, account, before, limit)
     }
 
     fn mail_of(&self, account: &str, identity: Identity) -> Result<Option<MailboxEntry>, Error> {

@@ -42,7 +42,21 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::HeldDecided { disposition, octets_missing } => {
             output.line(&decided_line(disposition, *octets_missing))?;
         }
+        Response::Link { url, seconds } => {
+            output.line(url)?;
+            output.line(&paint(FAINT, &format!("good once, within {}", duration(seconds * 1000))))?;
+        }
         Response::Done => output.line(&paint(GOOD, "done"))?,
+        // Only the console asks for these.
+        Response::LoggedIn { .. }
+        | Response::Mails { .. }
+        | Response::Mail(_)
+        | Response::Piece { .. }
+        | Response::Sent { .. }
+        | Response::Ages { .. }
+        | Response::Domains { .. }
+        | Response::Alerts { .. }
+        | Response::Flow { .. } => output.object(response)?,
         // A failure was made an error before.
         Response::Failure(failure) => output.line(&clean(&failure.text))?,
     }
