@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountView, DeviceView, EnvelopeView, FindingView, HeldDetailView, HeldView, LaneView, LegView, PeerView, StatusView, AlertView, DomainView, FlowView, LaneAgesView, MailDetailView, MailView, SentView,
+    AccountView, AlertView, DeviceView, DomainView, EnvelopeView, FindingView, FlowView, HeldDetailView,
+    HeldView, LaneAgesView, LaneView, LegView, MailDetailView, MailView, PeerView, SentView, StatusView,
 };
 
 /// The answer to one [`crate::Request`].

@@ -57,6 +57,9 @@ pub struct Config {
     /// Mailboxes.
     #[serde(default)]
     pub mailbox: MailboxConfig,
+    /// The console.
+    #[serde(default)]
+    pub console: ConsoleConfig,
 }
 
 /// One domain that is served.
@@ -221,6 +224,34 @@ impl Default for MailboxConfig {
     }
 }
 
+/// The console: web pages for users and operators.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct ConsoleConfig {
+    /// Whether it is served.
+    pub enabled: bool,
+    /// Where; TCP.
+    pub listen: SocketAddr,
+    /// Whether it may listen elsewhere than on loopback: it speaks HTTP, so something has to do TLS before it.
+    pub beyond_loopback: bool,
+    /// Accounts whose users are operators, too.
+    pub operators: Vec<String>,
+    /// The names, each with its port where that is not 443, under which something that does TLS shows it.
+    pub hosts: Vec<String>,
+}
+
+impl Default for ConsoleConfig {
+    fn default() -> Self {
+        ConsoleConfig {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], console::DEFAULT_PORT)),
+            beyond_loopback: false,
+            operators: Vec::new(),
+            hosts: Vec::new(),
+        }
+    }
+}
+
 fn default_data() -> PathBuf {
     "data".into()
 }
@@ -243,6 +274,13 @@ impl Config {
         config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         if config.domains.is_empty() {
             return Err(wrong("a node serves at least one domain: add [[domains]]".to_owned()));
+        }
+        let at = config.console.listen;
+        if config.console.enabled && !at.ip().is_loopback() && !config.console.beyond_loopback {
+            return Err(wrong(format!(
+                "[console] listens on {at}, which others reach, and speaks HTTP: say 127.0.0.1, or put something that does \
+                 TLS before it and say beyond-loopback = true"
+            )));
         }
         config.settings().map(|_| config).map_err(|error| match error {
             Error::Other(reason) => wrong(reason),

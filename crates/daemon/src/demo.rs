@@ -15,7 +15,7 @@ use node::Observer;
 use transport::HostKey;
 
 use crate::config::{
-    Config, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig, Tls,
+    Config, ConsoleConfig, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig, Tls,
 };
 use crate::rules::{OneOrMany, PolicyConfig, RuleConfig, SelectionConfig};
 use crate::{Error, Running, files, init};
@@ -77,8 +77,10 @@ impl Layout {
         let dns_address = address_of(&folder.join("dns.address"))?;
         for (own, other) in [(&north, &south), (&south, &north)] {
             if !own.config_file.exists() {
-                let text = configuration(own, other, dns_address, address_of(&own.folder.join("address"))?)
-                    .to_text()?;
+                let text = {
+                    let address = address_of(&own.folder.join("address"))?;
+                    configuration(own, other, dns_address, address, console_address()?).to_text()?
+                };
                 files::write_public(
                     &own.config_file,
                     &format!("# Written by `waxwing quickstart`.\n\n{text}"),
@@ -152,7 +154,13 @@ fn lay_out(folder: &Path, domain: &'static str) -> Result<Site, Error> {
     Ok(Site { domain, folder, config_file, pin: host.key_digest(), key })
 }
 
-fn configuration(own: &Site, other: &Site, dns: SocketAddr, address: SocketAddr) -> Config {
+fn configuration(
+    own: &Site,
+    other: &Site,
+    dns: SocketAddr,
+    address: SocketAddr,
+    console: SocketAddr,
+) -> Config {
     let hold = RuleConfig {
         name: "carol-decides".to_owned(),
         to: Some(OneOrMany::One("carol@south.test".to_owned())),
@@ -179,6 +187,11 @@ fn configuration(own: &Site, other: &Site, dns: SocketAddr, address: SocketAddr)
         queue: QueueConfig { retry_first_seconds: 2, poll_min_seconds: 1, ..QueueConfig::default() },
         store: StoreConfig::default(),
         mailbox: MailboxConfig::default(),
+        console: ConsoleConfig {
+            listen: console,
+            operators: vec!["alice".to_owned(), "bob".to_owned()],
+            ..ConsoleConfig::default()
+        },
     }
 }
 
@@ -197,6 +210,13 @@ fn zone(laid: &Site, config: &Config) -> String {
          _waxwing-sub._udp SRV 0 0 {port} host\n\
          {SELECTOR}._waxkey TXT \"{key}\"\n"
     )
+}
+
+/// A free address for the console.
+fn console_address() -> Result<SocketAddr, Error> {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| Error::Other(format!("no port for the console: {error}")))
 }
 
 /// The address in a file; one with a port that is free now is written there at first.

@@ -6,12 +6,14 @@
 
 mod clock;
 mod config;
+mod console;
 mod damaged;
 mod demo;
 mod doorstep;
 mod error;
 mod export;
 mod files;
+mod flow;
 mod inbound;
 mod init;
 mod keys;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use control::{Operator, Request, Response};
 use dns::{HickoryResolver, Resolver};
 use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
@@ -12,11 +13,13 @@ use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Servi
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
+use crate::flow::Flow;
 use crate::inbound::Door;
-use crate::operator::NodeOperator;
+use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
-use crate::{Error, files};
+use crate::published::Published;
+use crate::{Error, console, files};
 
 /// A node that runs. Dropping it ends it at once; [`Running::stop`] ends it in good order.
 pub struct Running {
@@ -25,6 +28,8 @@ pub struct Running {
     tasks: JoinSet<()>,
     shutdown: tokio::sync::watch::Receiver<bool>,
     socket: PathBuf,
+    console_address: Option<String>,
+    operator: Arc<NodeOperator>,
 }
 
 impl Running {
@@ -36,8 +41,9 @@ impl Running {
         let store = open_store(config)?;
         let resolver = resolver(config)?;
         let settings = config.settings()?;
+        let flow = Arc::new(Flow::before(observer));
         let domain = settings.domain.clone();
-        let node = Node::new(settings, store, resolver.clone(), Arc::new(SystemClock), observer);
+        let node = Node::new(settings, store, resolver.clone(), Arc::new(SystemClock), flow.clone());
         let pins = Arc::new(config.pins()?);
         let roots = roots(&config.path(&config.tls.roots))?;
         let key = config.host_key()?;
@@ -59,6 +65,14 @@ impl Running {
             settings: protocol_settings(config),
             peers: peers.clone(),
         };
+        let watching = Watching {
+            flow,
+            published: Published::of(config)?,
+            resolver: resolver.clone(),
+            console: None,
+            free_octets_floor: config.store.free_octets,
+            found: std::sync::Mutex::default(),
+        };
         let courier = ExchangeCourier {
             resolver,
             pool: Pool::with_listener(client, Arc::new(node.settled_listener())),
@@ -71,19 +85,33 @@ impl Running {
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
         let (stop, shutdown) = tokio::sync::watch::channel(false);
-        let operator = NodeOperator::new(node.clone(), server.clone(), peers, config, stop, now_ms());
+        let console = console::Door::open(config).await;
+        let watching = Watching { console: console.as_ref().map(console::Door::links), ..watching };
+        let console_address = console.as_ref().map(|door| door.links().1);
+        let operator = Arc::new(NodeOperator::new(
+            node.clone(),
+            server.clone(),
+            peers,
+            config,
+            stop,
+            now_ms(),
+            watching,
+        ));
 
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));
         tasks.spawn(node.dispatcher(Arc::new(courier)).run());
-        tasks.spawn(control::serve(listener, Arc::new(operator)));
+        tasks.spawn(control::serve(listener, operator.clone()));
+        if let Some(door) = console {
+            tasks.spawn(door.serve(operator.clone()));
+        }
         let upkeep = node.clone();
         tasks.spawn(async move { upkeep.upkeep().await });
         if config.mailbox.maildir {
             let maildir = Maildir::new(&config.data().join("maildir"), domain.as_str());
             tasks.spawn(follow_mail(node.clone(), maildir));
         }
-        Ok(Running { node, server, tasks, shutdown, socket })
+        Ok(Running { node, server, tasks, shutdown, socket, console_address, operator })
     }
 
     /// The node itself.
@@ -97,6 +125,19 @@ impl Running {
     /// [`Error::Transport`] where the socket does not say.
     pub fn address(&self) -> Result<std::net::SocketAddr, Error> {
         Ok(self.server.local_address()?)
+    }
+
+    /// Where the console is, address and port; absent where it is off or its port is taken.
+    pub fn console_address(&self) -> Option<&str> {
+        self.console_address.as_deref()
+    }
+
+    /// A link by which an operator enters the console, once and soon.
+    pub async fn console_link(&self) -> Option<String> {
+        match self.operator.handle(Request::ConsoleLink).await {
+            Response::Link { url, .. } => Some(url),
+            _ => None,
+        }
     }
 
     /// Waits until an operator has asked the node to end.

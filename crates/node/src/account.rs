@@ -215,6 +215,15 @@ impl Node {
         }
     }
 
+    /// The name of the account that an address leads to.
+    ///
+    /// # Errors
+    /// A code and a text where the store cannot be read.
+    pub fn account_of(&self, address: &Address) -> Result<Option<String>, Failure> {
+        let found = self.store().account_of_address(&fold(address).to_string()).map_err(trouble)?;
+        Ok(found.map(|account| account.name))
+    }
+
     /// The account for which this device was enrolled.
     ///
     /// # Errors

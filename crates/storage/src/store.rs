@@ -8,8 +8,9 @@ use message::{Cookie, Disposition, Extent, Identity};
 
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
-    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement, StagedPart, LaneAges,
-    Statistics, StoredMessage, Supply,
+    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneAges, LaneSummary, LegId, LegRecord,
+    MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement,
+    StagedPart, Statistics, StoredMessage, Supply,
 };
 
 /// The answer of a verb that commits. When it is there, what it says is durable. A future that is dropped before does

@@ -67,7 +67,7 @@ impl LocalOperator {
         Ok(Response::Done)
     }
 
-    fn account(&self, name: &str) -> Result<storage::AccountRecord, Failure> {
+    pub(super) fn account(&self, name: &str) -> Result<storage::AccountRecord, Failure> {
         self.store()
             .account(name)
             .map_err(failure)?

@@ -25,7 +25,8 @@ impl LocalOperator {
                     .store()
                     .mailbox_before(&account, before.map(MailUid), bounded(limit))
                     .map_err(failure)?;
-                let mails = entries.iter().map(|entry| Ok(self.listed(entry)?.0)).collect::<Result<_, _>>()?;
+                let mails =
+                    entries.iter().map(|entry| Ok(self.listed(entry)?.0)).collect::<Result<_, _>>()?;
                 Ok(Response::Mails { mails })
             }
             Request::MailShow { account, number } => self.show(&account, number),
@@ -140,8 +141,7 @@ impl LocalOperator {
 
     fn piece(&self, identity: Identity, part: u32, offset: u64) -> Answered {
         let missing = || Failure::new(FailureKind::NotFound, "this part is not here");
-        let reader =
-            self.store().open_part(identity, part as usize).map_err(failure)?.ok_or_else(missing)?;
+        let reader = self.store().open_part(identity, part as usize).map_err(failure)?.ok_or_else(missing)?;
         let left = reader.octets().saturating_sub(offset).min(u64::from(PIECE_OCTETS_MAX));
         let read = read_all(&reader, offset, usize::try_from(left).unwrap_or(0))?;
         Ok(Response::Piece { octets: reader.octets(), base64: BASE64.encode(&read) })

@@ -2,8 +2,10 @@
 
 mod accounts;
 mod held;
+mod mail;
 mod queue;
 mod upkeep;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +17,13 @@ use message::Identity;
 use message::address::Address;
 use node::Node;
 use storage::Store;
-use tokio::sync::watch;
 use transport::Server;
 
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::peers::Peers;
+
+pub(crate) use self::watch::Watching;
 
 /// The operator's side of a running node.
 pub(crate) struct NodeOperator {
@@ -29,8 +32,9 @@ pub(crate) struct NodeOperator {
     peers: Arc<Peers>,
     domains: Vec<String>,
     address: String,
-    stop: watch::Sender<bool>,
+    stop: tokio::sync::watch::Sender<bool>,
     since_ms: u64,
+    watching: Watching,
 }
 
 /// What can be answered with the store alone.
@@ -49,8 +53,9 @@ impl NodeOperator {
         server: Server,
         peers: Arc<Peers>,
         config: &Config,
-        stop: watch::Sender<bool>,
+        stop: tokio::sync::watch::Sender<bool>,
         since_ms: u64,
+        watching: Watching,
     ) -> NodeOperator {
         NodeOperator {
             domains: node.settings().domains.keys().map(ToString::to_string).collect(),
@@ -60,6 +65,7 @@ impl NodeOperator {
             address: config.listen.address.to_string(),
             stop,
             since_ms,
+            watching,
         }
     }
 
@@ -95,6 +101,11 @@ impl Operator for NodeOperator {
                     });
                     Ok(Response::Done)
                 }
+                Request::QueueAges { .. }
+                | Request::Domains
+                | Request::Alerts
+                | Request::Watch { .. }
+                | Request::ConsoleLink => self.watching.answer(&self.local, request).await,
                 request => self.local.answer(request).await,
             };
             answer.unwrap_or_else(Response::Failure)
@@ -143,12 +154,23 @@ impl LocalOperator {
             | Request::AccountDevices { .. }
             | Request::AccountDeviceRemove { .. } => self.accounts(request).await,
             Request::StoreCheck | Request::StoreCompact => self.look_after(request).await,
-            Request::Peers | Request::Shutdown => {
-                Err(Failure::new(FailureKind::Unavailable, "no node runs here"))
-            }
             Request::HeldList { .. } | Request::HeldShow { .. } | Request::HeldDecide { .. } => {
                 self.held(request).await
             }
+            Request::Login { .. }
+            | Request::MailList { .. }
+            | Request::MailShow { .. }
+            | Request::MailPart { .. }
+            | Request::MailSeen { .. }
+            | Request::Sent { .. }
+            | Request::SentShow { .. } => self.mail(request).await,
+            Request::QueueAges { .. }
+            | Request::Domains
+            | Request::Alerts
+            | Request::Watch { .. }
+            | Request::ConsoleLink
+            | Request::Peers
+            | Request::Shutdown => Err(Failure::new(FailureKind::Unavailable, "no node runs here")),
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
         }

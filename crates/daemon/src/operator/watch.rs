@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use console::Links;
 use control::limits::LINK_SECONDS;
-use control::{AGES_MS, AlertView, DomainView, Failure, FailureKind, FlowView, LaneAgesView, Request, Response};
+use control::{
+    AGES_MS, AlertView, DomainView, Failure, FailureKind, FlowView, LaneAgesView, Request, Response,
+};
 use data_encoding::HEXLOWER;
 use dns::Resolver;
 use dns::waxkey::KeyRecord;
@@ -135,7 +137,9 @@ impl Watching {
             let hint = "Find the cause in the log (a full or a broken disk), mend it, and restart the node.";
             tell(true, "read-only", "The store takes no more mail: a commit has failed.".to_owned(), hint);
         }
-        if let Some(free) = numbers.free_octets.filter(|free| *free < self.free_octets_floor.saturating_mul(4)) {
+        if let Some(free) =
+            numbers.free_octets.filter(|free| *free < self.free_octets_floor.saturating_mul(4))
+        {
             let urgent = free < self.free_octets_floor;
             let text = format!("{} MiB are free on the disk of the store.", free >> 20);
             let hint = if urgent {
@@ -155,7 +159,12 @@ impl Watching {
             local.node.settings().domains.iter().zip(found).filter(|(_, found)| *found == Some(false))
         {
             let text = format!("The key of {domain} is not in the DNS under {}.", own.selector);
-            tell(true, "key", text, "Publish the record that the page on domains shows: without it no seal counts.");
+            tell(
+                true,
+                "key",
+                text,
+                "Publish the record that the page on domains shows: without it no seal counts.",
+            );
         }
         let (lanes, _) = local.store().ages(now_ms(), &[], ALERT_LANES_MAX).map_err(failure)?;
         alerts.extend(lanes.iter().filter_map(|one| lane_alert(one, now_ms())).take(LANE_ALERTS_MAX));
@@ -180,8 +189,14 @@ fn lane_alert(one: &LaneAges, now_ms: u64) -> Option<AlertView> {
     (age_ms >= late_ms).then(|| AlertView {
         kind: "lane".to_owned(),
         urgent: age_ms >= urgent_ms,
-        text: format!("{} messages for {} wait, the oldest for {} h: {error}", lane.legs, lane.lane, age_ms / 3_600_000),
-        hint: "Look at the last attempts. If the other side is down, there is nothing to do but wait.".to_owned(),
+        text: format!(
+            "{} messages for {} wait, the oldest for {} h: {error}",
+            lane.legs,
+            lane.lane,
+            age_ms / 3_600_000
+        ),
+        hint: "Look at the last attempts. If the other side is down, there is nothing to do but wait."
+            .to_owned(),
         lane: Some(lane.lane.to_string()),
     })
 }

@@ -15,8 +15,9 @@ use crate::files::lock;
 use crate::limits::LIST_MAX;
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
-    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneSummary, LegId, LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement, LaneAges,
-    StagedPart, Statistics, Store, StoredMessage, Supply, Wait, key,
+    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary, LegId,
+    LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled,
+    Settlement, StagedPart, Statistics, Store, StoredMessage, Supply, Wait, key,
 };
 
 impl<E: Engine> Store for Keeper<E> {

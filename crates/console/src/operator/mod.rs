@@ -1,0 +1,9 @@
+//! The pages of an operator: what waits, what happens, who is there, and what needs somebody to act.
+
+mod flow;
+mod node;
+mod queue;
+
+pub(crate) use flow::{flow, trace};
+pub(crate) use node::{accounts, alerts, domains, peers};
+pub(crate) use queue::{change, lane, leg, queue};

@@ -1,0 +1,230 @@
+//! The pages of a user: who one is, what is held, what came, what was sent.
+
+mod held;
+mod mail;
+pub(crate) mod sent;
+
+use askama::Template;
+use axum::extract::{FromRequestParts, Path, Query, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use control::{FailureKind, Password};
+use serde::Deserialize;
+
+use crate::app::{Shared, Somebody, first_page};
+use crate::error::Error;
+use crate::guard::{self, Posted, Sent};
+use crate::page::{self, Chrome};
+use crate::words;
+
+pub(crate) use held::{decide as held_decide, list as held_list, show as held_show};
+pub(crate) use mail::{
+    html as mail_html, list as mail_list, part as mail_part, seen as mail_seen, show as mail_show,
+};
+pub(crate) use sent::{list as sent_list, show as sent_show};
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    chrome: Chrome,
+    wrong: Option<String>,
+    account: String,
+    to: String,
+}
+
+#[derive(Template)]
+#[template(path = "enter.html")]
+struct EnterPage {
+    chrome: Chrome,
+}
+
+/// Where to go on after logging in.
+#[derive(Deserialize)]
+pub(crate) struct To {
+    to: Option<String>,
+}
+
+/// `/`.
+pub(crate) async fn home(Somebody(session): Somebody) -> Redirect {
+    first_page(&session)
+}
+
+/// The form to log in with; whoever is logged in goes on.
+pub(crate) async fn login_page(
+    State(app): State<Shared>,
+    Query(To { to }): Query<To>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (mut parts, _) = request.into_parts();
+    if let Ok(Somebody(session)) = Somebody::from_request_parts(&mut parts, &app).await {
+        return Ok(first_page(&session).into_response());
+    }
+    let page = LoginPage {
+        chrome: Chrome::nobody("Log in"),
+        wrong: None,
+        account: String::new(),
+        to: to.unwrap_or_default(),
+    };
+    Ok(page::html(&page)?.into_response())
+}
+
+/// Somebody shows a password.
+pub(crate) async fn login(State(app): State<Shared>, request: Request) -> Result<Response, Error> {
+    let (parts, body) = request.into_parts();
+    let (network, headers) = (guard::network(&app, &parts), parts.headers.clone());
+    let Sent(fields) =
+        <Sent as axum::extract::FromRequest<Shared>>::from_request(Request::from_parts(parts, body), &app)
+            .await?;
+    let (account, to) = (fields.one("account")?.trim(), fields.find("to").unwrap_or_default());
+    let password = Password::new(fields.one("password")?);
+    let asked = control::Request::Login { account: account.to_owned(), password, network };
+    match app.ask(asked).await {
+        Ok(control::Response::LoggedIn { account, .. }) => {
+            let operator = app.settings.operators.contains(&account);
+            let name = app.sessions.open(Some(account), operator, app.outside.as_ref());
+            let to = if guard::is_our_page(to) { to } else { "/" };
+            Ok(with_cookie(&app, &headers, Some(&name), Redirect::to(to)))
+        }
+        Ok(_) => Err(Error::Answer),
+        Err(Error::Node(failure)) => {
+            let text = match failure.kind {
+                FailureKind::Invalid => "Account and password do not match.".to_owned(),
+                _ => format!("Nobody can be let in now: {}.", words::line(&failure.text)),
+            };
+            let page = LoginPage {
+                chrome: Chrome::nobody("Log in"),
+                wrong: Some(text),
+                account: account.to_owned(),
+                to: to.to_owned(),
+            };
+            Ok((axum::http::StatusCode::FORBIDDEN, page::html(&page)?).into_response())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the session.
+pub(crate) async fn logout(
+    State(app): State<Shared>,
+    headers: HeaderMap,
+    Posted(..): Posted,
+) -> Result<Response, Error> {
+    if let Some(name) = guard::cookie(&headers, &app.cookie_name()) {
+        app.sessions.close(name);
+    }
+    Ok(with_cookie(&app, &headers, None, Redirect::to("/login")))
+}
+
+/// What an operator's link leads to. It is used by the button only: mail programs and browsers look at links beforehand.
+pub(crate) async fn enter_page(Path(_token): Path<String>) -> Result<Html<String>, Error> {
+    page::html(&EnterPage { chrome: Chrome::nobody("Enter") })
+}
+
+/// An operator enters by a link.
+pub(crate) async fn enter(
+    State(app): State<Shared>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Result<Response, Error> {
+    if !app.links.take(&token, app.now_ms()) {
+        return Err(Error::UsedLink);
+    }
+    let name = app.sessions.open(None, true, app.outside.as_ref());
+    Ok(with_cookie(&app, &headers, Some(&name), Redirect::to("/queue")))
+}
+
+fn with_cookie(app: &Shared, headers: &HeaderMap, value: Option<&str>, to: Redirect) -> Response {
+    ([(header::SET_COOKIE, guard::set_cookie(app, headers, value))], to).into_response()
+}
+
+/// What is to be thought of the seals of a message: a word for its looks, a few words, and a sentence.
+pub(crate) struct Sealed {
+    pub(crate) kind: &'static str,
+    pub(crate) brief: String,
+    pub(crate) sentence: String,
+}
+
+/// Says who answers for a message. `seals` are issuer, role and whether the seal was verified.
+pub(crate) fn sealed<'a>(
+    seals: impl Iterator<Item = (&'a str, &'a str, bool)>,
+    origin: &str,
+    author: &str,
+) -> Sealed {
+    let (mut said, mut kind) = (Vec::new(), "none");
+    let mut brief = "no seal".to_owned();
+    let mut broken = false;
+    for (issuer, role, verified) in seals {
+        let shown = words::line(issuer);
+        if !verified {
+            broken = true;
+            said.push(format!("the {} seal by {shown} is NOT good", words::line(role)));
+            continue;
+        }
+        match role {
+            "author" if issuer.eq_ignore_ascii_case(author) => {
+                said.insert(0, format!("sealed by {shown} in person"));
+                (kind, brief) = ("person", format!("sealed by {shown}"));
+            }
+            "author" => said.push(format!("sealed by {shown}, who is not in From")),
+            "submission" => {
+                let own =
+                    author.rsplit_once('@').is_some_and(|(_, domain)| domain.eq_ignore_ascii_case(issuer));
+                said.push(format!(
+                    "submitted by {shown}{}",
+                    if own { "" } else { ", which is not the domain in From" }
+                ));
+                if kind == "none" && own {
+                    (kind, brief) = ("domain", format!("by {shown}"));
+                }
+            }
+            "forwarder" => said.push(format!("forwarded by {shown}")),
+            "list" => said.push(format!("from the list {shown}")),
+            "gateway" => said.push(format!("came from the old world by {shown}")),
+            "vouch" => said.push(format!("{shown} vouches for it")),
+            other => said.push(format!("{} seal by {shown}", words::line(other))),
+        }
+    }
+    if broken {
+        (kind, brief) = ("broken", "a seal is not good".to_owned());
+    }
+    if said.is_empty() {
+        let by = origin.strip_prefix("peer:").unwrap_or(origin);
+        let own = by
+            .strip_prefix("account:")
+            .map(|account| format!("handed in by {} of this node", words::line(account)));
+        said.push(own.unwrap_or_else(|| format!("nobody has sealed it; {} brought it", words::line(by))));
+    }
+    let mut sentence = said.join("; ");
+    if let Some(first) = sentence.get(..1).map(str::to_uppercase) {
+        sentence.replace_range(..1, &first);
+    }
+    Sealed { kind, brief, sentence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seals_are_said_in_words() {
+        let check = |seals: &[(&str, &str, bool)], kind: &str, sentence: &str| {
+            let found = sealed(seals.iter().copied(), "peer:north.test", "alice@north.test");
+            assert_eq!((found.kind, found.sentence.as_str()), (kind, sentence));
+        };
+        let person = ("alice@north.test", "author", true);
+        let domain = ("north.test", "submission", true);
+        check(&[domain, person], "person", "Sealed by alice@north.test in person; submitted by north.test");
+        check(&[domain], "domain", "Submitted by north.test");
+        check(&[], "none", "Nobody has sealed it; north.test brought it");
+        check(
+            &[domain, ("alice@north.test", "author", false)],
+            "broken",
+            "Submitted by north.test; the author seal by alice@north.test is NOT good",
+        );
+        check(
+            &[("eve.test", "submission", true)],
+            "none",
+            "Submitted by eve.test, which is not the domain in From",
+        );
+    }
+}
