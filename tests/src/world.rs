@@ -37,6 +37,7 @@ pub struct Site {
     takes_no_mail: bool,
     queue: String,
     limits: String,
+    console: String,
     more: String,
 }
 
@@ -53,6 +54,7 @@ impl Site {
             takes_no_mail: false,
             queue: "retry-first-seconds = 1\npoll-min-seconds = 1\n".to_owned(),
             limits: String::new(),
+            console: "enabled = false\n".to_owned(),
             more: String::new(),
         }
     }
@@ -106,6 +108,12 @@ impl Site {
     /// Lines of the section `[queue]`, in place of those that make it fast.
     pub fn queue(mut self, lines: &str) -> Site {
         self.queue = lines.to_owned();
+        self
+    }
+
+    /// This node has a console at some port, of which these accounts are operators.
+    pub fn console(mut self, operators: &[&str]) -> Site {
+        self.console = format!("listen = \"127.0.0.1:0\"\noperators = {operators:?}\n");
         self
     }
 
@@ -351,9 +359,9 @@ fn configuration(places: &BTreeMap<&'static str, Place>, domain: &str, dns: Sock
         .collect();
     format!(
         "[[domains]]\nname = {domain:?}\nselector = {SELECTOR:?}\nkey = \"domain.key\"\n\
-         [listen]\naddress = \"{address}\"\n[tls]\nroots = \"none.pem\"\n\
+         [console]\n{}[listen]\naddress = \"{address}\"\n[tls]\nroots = \"none.pem\"\n\
          [dns]\nserver = \"{dns}\"\nvalidate = false\n[peers]\n{peers}\
          [queue]\n{}[limits]\n{}\n{}",
-        site.queue, site.limits, site.more
+        site.console, site.queue, site.limits, site.more
     )
 }

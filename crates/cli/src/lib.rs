@@ -17,10 +17,11 @@ mod roots;
 
 pub use args::{
     AccountAddressCommand, AccountCommand, BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad,
-    BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, DeviceCommand,
-    EnrolArgs, GiveUpArgs, Global, InitArgs, Invocation, LegChoice, MailCommand, MailExportArgs,
-    MailListArgs, MailReadArgs, MailSelection, MessageCommand, Moment, NodeAddress, NodeConfig, QueueCommand,
-    QuickstartArgs, SendArgs, ServeArgs, SignArgs, StatusArgs, StoreCommand, TraceArgs,
+    BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, ConsoleCommand,
+    DeviceCommand, EnrolArgs, GiveUpArgs, Global, InitArgs, Invocation, LegChoice, MailCommand,
+    MailExportArgs, MailListArgs, MailReadArgs, MailSelection, MessageCommand, Moment, NodeAddress,
+    NodeConfig, QueueCommand, QuickstartArgs, SendArgs, ServeArgs, SignArgs, StatusArgs, StoreCommand,
+    TraceArgs,
 };
 
 pub use commands::{PeerIdentity, read_password};

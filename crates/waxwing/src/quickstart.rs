@@ -27,6 +27,9 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 /// Octets of the letter that is read back into memory.
 const READ_BACK_OCTETS_MAX: u64 = 64 * 1024 * 1024;
 
+/// Where the password of a user's account is, beside the profile.
+const PASSWORD_FILE: &str = "password";
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A user of the quickstart: an account at a node, and a device that is enrolled there.
@@ -62,7 +65,7 @@ pub(crate) async fn run(args: &QuickstartArgs, json: bool) -> ExitCode {
         }
     };
     if !args.once {
-        invite(&folder, json);
+        invite(&demo, &folder, json);
         // Where signals cannot be heard, the terminal's own end ends us.
         let _ = tokio::signal::ctrl_c().await;
     }
@@ -188,6 +191,7 @@ async fn user(node: &DemoNode, address: &str, folder: &Path) -> Result<User, Fai
         device: "quickstart".to_owned(),
     };
     let password = password()?;
+    keep_secret(&folder, PASSWORD_FILE, &password)?;
     node.running
         .node()
         .put_account(&account, std::slice::from_ref(&address), Some(password.clone()))
@@ -198,6 +202,21 @@ async fn user(node: &DemoNode, address: &str, folder: &Path) -> Result<User, Fai
     let mut session = Session::connect(&profile.node, &profile.trust, &key).await?;
     session.enrol(Enrol { account, password, device: profile.device.clone() }).await?;
     Ok(User { address, session })
+}
+
+/// Writes a file that only its owner may read.
+fn keep_secret(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::create_dir_all(folder)?;
+    let mut options = std::fs::OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(folder.join(name))?
+        .write_all(text.as_bytes())
 }
 
 fn password() -> Result<String, Failure> {
@@ -288,7 +307,7 @@ fn words(recipients: &[Address]) -> String {
 }
 
 /// What to try next.
-fn invite(folder: &Path, json: bool) {
+fn invite(demo: &Demo, folder: &Path, json: bool) {
     let profile = |name: &str| folder.join("profiles").join(name).display().to_string();
     let commands = [
         format!(
@@ -299,13 +318,30 @@ fn invite(folder: &Path, json: bool) {
         format!("waxwing --profile {} mail list", profile("bob")),
         format!("waxwing --socket {} node --peers", folder.join("north.test/data/control.sock").display()),
     ];
+    let logins = logins(demo, folder);
     if json {
-        println!("{}", json!({ "event": "ready", "commands": commands }));
+        println!("{}", json!({ "event": "ready", "commands": commands, "consoles": logins }));
         return;
+    }
+    println!("\nThe consoles, for a browser on this machine:\n");
+    for (address, account, password) in &logins {
+        println!("  http://{address}  account {account}, password {password}");
     }
     println!("\nBoth nodes stay up until you press Ctrl-C. In another terminal, try:\n");
     for command in &commands {
         println!("  {command}");
     }
     println!();
+}
+
+/// Where the consoles are, with an account and its password for each.
+fn logins(demo: &Demo, folder: &Path) -> Vec<(String, &'static str, String)> {
+    [(&demo.north, "alice"), (&demo.south, "bob"), (&demo.south, "carol")]
+        .into_iter()
+        .filter_map(|(node, account)| {
+            let address = node.running.console_address()?.to_owned();
+            let password = std::fs::read_to_string(folder.join("profiles").join(account).join(PASSWORD_FILE));
+            Some((address, account, password.ok()?))
+        })
+        .collect()
 }

@@ -13,8 +13,8 @@ pub use bench::{
     BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad, BenchPeer, BenchPollArgs, BenchSubmitArgs,
 };
 pub use operator::{
-    AccountAddressCommand, AccountCommand, ConfigCommand, InitArgs, LegChoice, NodeConfig, QueueCommand,
-    QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
+    AccountAddressCommand, AccountCommand, ConfigCommand, ConsoleCommand, InitArgs, LegChoice, NodeConfig,
+    QueueCommand, QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
 };
 pub use user::{
     Compose, DeviceCommand, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs,
@@ -101,10 +101,17 @@ pub enum Command {
     /// Run a node
     ///
     /// Reads the configuration, opens the store, listens, and carries mail until it is told to end (SIGTERM, Ctrl-C
-    /// or `waxwing shutdown`).
+    /// or `waxwing shutdown`). Its console, web pages for users and operators, is at http://127.0.0.1:7680 unless the
+    /// configuration says otherwise.
     #[command(after_help = "Example:\n  waxwing config check --config /etc/waxwing/waxwing.toml\n  \
         waxwing serve --config /etc/waxwing/waxwing.toml")]
     Serve(ServeArgs),
+    /// The console: web pages for users and operators, served by the node
+    ///
+    /// The node shows it on loopback, at http://127.0.0.1:7680 unless its configuration says otherwise. Users log in with
+    /// their account; operators with an account that [console] names, or with a link.
+    #[command(subcommand, after_help = "Example:\n  waxwing console link")]
+    Console(ConsoleCommand),
     /// Enrol this device with your node
     ///
     /// Makes a device key if there is none, and asks your node once, with your password, to know it. From then on the

@@ -28,6 +28,13 @@ pub struct ServeArgs {
     pub config: PathBuf,
 }
 
+/// `console`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConsoleCommand {
+    /// Print a link by which an operator enters, good once and for five minutes
+    Link,
+}
+
 /// The configuration of a node that does not run, to work on its store.
 #[derive(Debug, Clone, Default, Args)]
 pub struct NodeConfig {

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use control::{Client, Legs, Operator, Request, Response};
 
 use super::{End, read_password};
-use crate::args::{AccountAddressCommand, AccountCommand, LegChoice, QueueCommand, StoreCommand};
+use crate::args::{
+    AccountAddressCommand, AccountCommand, ConsoleCommand, LegChoice, QueueCommand, StoreCommand,
+};
 use crate::output::Output;
 use crate::{Command, Error, Global};
 
@@ -97,6 +99,7 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Node { peers: false } => vec![Request::Status],
         Command::Node { peers: true } => vec![Request::Status, Request::Peers],
         Command::Shutdown => vec![Request::Shutdown],
+        Command::Console(ConsoleCommand::Link) => vec![Request::ConsoleLink],
         Command::Store(StoreCommand::Check { .. }) => vec![Request::StoreCheck],
         Command::Store(StoreCommand::Compact { .. }) => vec![Request::StoreCompact],
         _ => return Err(Error::usage("that command is not one for an operator")),

@@ -1,0 +1,562 @@
+//! The pages over a node that is played: who comes in, what is refused, what is shown of what others wrote.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request as HttpRequest, StatusCode, header};
+use console::{Links, Outside, Settings, router};
+use control::{
+    Answer, EnvelopeView, Failure, FailureKind, FlowView, HeldDetailView, HeldPlace, HeldState, HeldView,
+    LaneAgesView, LegView, MailDetailView, MailView, Operator, PartView, RecipientView, Request, Response,
+    SealView, SentView, StatusView,
+};
+use data_encoding::BASE64;
+use tower::ServiceExt;
+
+/// Markup that does something where it is not escaped.
+const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u{202e}";
+const HOST: &str = "127.0.0.1:7680";
+
+/// A node that knows ann and bob, whose texts are all hostile, and which remembers what it was asked.
+#[derive(Default)]
+struct Played {
+    asked: Mutex<Vec<Request>>,
+}
+
+impl Operator for Played {
+    fn handle(&self, request: Request) -> Answer<'_> {
+        self.asked.lock().unwrap().push(request.clone());
+        Box::pin(async move { answer(request) })
+    }
+}
+
+fn mail(number: u64) -> MailView {
+    MailView {
+        number,
+        identity: "ab".repeat(32),
+        recipient: "ann@north.test".to_owned(),
+        received_at_ms: 1,
+        origin: EVIL.to_owned(),
+        octets: 5_000,
+        from: Some(format!("{EVIL} <bob@south.test>")),
+        subject: Some(EVIL.to_owned()),
+        attachments: 1,
+        seals: vec![SealView { issuer: EVIL.to_owned(), role: EVIL.to_owned(), verified: true }],
+        ..MailView::default()
+    }
+}
+
+fn envelope() -> EnvelopeView {
+    EnvelopeView {
+        number: 7,
+        identity: "ab".repeat(32),
+        octets: 1,
+        origin: EVIL.to_owned(),
+        accepted_at_ms: 1,
+        closed_at_ms: None,
+        trace: vec![format!("{EVIL} 5")],
+        recipients: vec![RecipientView {
+            address: EVIL.to_owned(),
+            disposition: "refused".to_owned(),
+            code: Some("5.7.1".to_owned()),
+            text: Some(EVIL.to_owned()),
+        }],
+        attempts: vec![control::AttemptView {
+            at_ms: 1,
+            host: EVIL.to_owned(),
+            recipient: Some(EVIL.to_owned()),
+            step: EVIL.to_owned(),
+            code: None,
+            text: EVIL.to_owned(),
+            took_ms: 1,
+        }],
+    }
+}
+
+fn leg() -> LegView {
+    LegView {
+        number: 3,
+        lane: EVIL.to_owned(),
+        envelope: 7,
+        identity: "ab".repeat(32),
+        octets: 1,
+        origin: EVIL.to_owned(),
+        state: "waiting".to_owned(),
+        due_at_ms: 1,
+        accepted_at_ms: 1,
+        expires_at_ms: 1,
+        tries: 1,
+        recipients: envelope().recipients,
+        attempts: envelope().attempts,
+    }
+}
+
+fn held(account: &str) -> HeldView {
+    HeldView {
+        place: HeldPlace { envelope: 7, recipient: 0 },
+        identity: "ab".repeat(32),
+        recipient: format!("{account}@north.test"),
+        account: Some(account.to_owned()),
+        origin: EVIL.to_owned(),
+        from: Some(EVIL.to_owned()),
+        subject: Some(EVIL.to_owned()),
+        date: None,
+        reason: EVIL.to_owned(),
+        seals: Vec::new(),
+        octets_here: 1,
+        octets: 4_000,
+        octets_missing: 3_999,
+        since_ms: 1,
+        until_ms: 2,
+        state: HeldState::Undecided,
+    }
+}
+
+fn answer(request: Request) -> Response {
+    match request {
+        Request::Login { account, password, .. } if password.reveal() == "right" => {
+            Response::LoggedIn { account, addresses: vec!["ann@north.test".to_owned()] }
+        }
+        Request::Login { .. } => Response::Failure(Failure::new(FailureKind::Invalid, EVIL)),
+        Request::MailList { before, limit, .. } => {
+            let first = before.unwrap_or(1_000_001) - 1;
+            Response::Mails { mails: (0..u64::from(limit)).map(|back| mail(first - back)).collect() }
+        }
+        Request::MailShow { number, .. } => Response::Mail(Box::new(MailDetailView {
+            mail: mail(number),
+            fields: vec![(EVIL.to_owned(), EVIL.to_owned())],
+            text: Some(EVIL.to_owned()),
+            html: Some(format!("<p>hello</p>{EVIL}")),
+            cut: false,
+            parts: vec![PartView {
+                number: 2,
+                media_type: "text/html".to_owned(),
+                octets: 600_000,
+                name: Some("../a\u{202e}lmth.\"exe".to_owned()),
+                here: true,
+                shown: false,
+            }],
+            warnings: vec![EVIL.to_owned()],
+        })),
+        Request::MailPart { offset, .. } => {
+            let octets = 600_000_u64;
+            let piece = (octets - offset).min(u64::from(control::limits::PIECE_OCTETS_MAX));
+            Response::Piece { octets, base64: BASE64.encode(&vec![b'x'; piece as usize]) }
+        }
+        Request::Sent { .. } | Request::SentShow { .. } => Response::Sent {
+            sent: vec![SentView {
+                envelope: envelope(),
+                subject: Some(EVIL.to_owned()),
+                release_at_ms: None,
+            }],
+        },
+        Request::HeldList { account, .. } => Response::HeldList { held: vec![held(&account.unwrap())] },
+        Request::HeldShow { recipient, .. } => {
+            let account = recipient.unwrap().split('@').next().unwrap().to_owned();
+            Response::Held(Box::new(HeldDetailView {
+                held: held(&account),
+                checked: EVIL.to_owned(),
+                sealed: false,
+                headers: vec![(EVIL.to_owned(), EVIL.to_owned())],
+                text: Some(EVIL.to_owned()),
+                text_is_cut: true,
+                parts: Vec::new(),
+            }))
+        }
+        Request::HeldDecide { .. } => {
+            Response::HeldDecided { disposition: "accepted".to_owned(), octets_missing: 0 }
+        }
+        Request::Status => Response::Status(Box::new(StatusView::default())),
+        Request::QueueAges { .. } => Response::Ages {
+            lanes: vec![LaneAgesView {
+                lane: EVIL.to_owned(),
+                count: 3,
+                ages: [1, 0, 0, 0, 1, 1],
+                held: 1,
+                next_due_ms: None,
+                last_error: Some(EVIL.to_owned()),
+            }],
+            lanes_more: 2,
+        },
+        Request::QueueList { .. } => Response::Legs { legs: vec![leg()] },
+        Request::QueueShow { .. } => Response::Leg(Box::new(leg())),
+        Request::Trace { .. } => Response::Envelopes { envelopes: vec![envelope()] },
+        Request::Watch { .. } => Response::Flow {
+            events: vec![FlowView {
+                number: 1,
+                at_ms: 1,
+                kind: EVIL.to_owned(),
+                identity: Some("ab".repeat(32)),
+                recipient: Some(EVIL.to_owned()),
+                by: None,
+                text: EVIL.to_owned(),
+            }],
+            last: 1,
+        },
+        Request::Peers => Response::Peers { peers: Vec::new() },
+        Request::Accounts { .. } => Response::Accounts { accounts: Vec::new() },
+        Request::Alerts => Response::Alerts { alerts: Vec::new() },
+        Request::Domains => Response::Domains {
+            domains: Vec::new(),
+            host: EVIL.to_owned(),
+            pin: EVIL.to_owned(),
+            records: vec![EVIL.to_owned()],
+        },
+        _ => Response::Done,
+    }
+}
+
+#[derive(Default)]
+struct Fixed(AtomicU64);
+
+impl Outside for Fixed {
+    fn now_ms(&self) -> u64 {
+        1_700_000_000_000
+    }
+
+    fn random(&self, octets: &mut [u8]) {
+        octets.fill(7);
+        octets[..8].copy_from_slice(&self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+    }
+}
+
+struct Scene {
+    router: Router,
+    played: Arc<Played>,
+    links: Arc<Links>,
+    outside: Arc<Fixed>,
+}
+
+struct Seen {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let (played, links, outside) =
+            (Arc::new(Played::default()), Arc::default(), Arc::new(Fixed::default()));
+        let settings = Settings {
+            listen: HOST.parse().unwrap(),
+            hosts: vec!["console.north.test".to_owned()],
+            operators: vec!["ann".to_owned()],
+        };
+        let router = router(settings, Arc::clone(&links), played.clone(), outside.clone());
+        Scene { router, played, links, outside }
+    }
+
+    async fn send(&self, request: HttpRequest<Body>) -> Seen {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = to_bytes(body, 4 << 20).await.unwrap();
+        Seen {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+
+    async fn page(&self, path: &str, cookie: &str) -> Seen {
+        let request = HttpRequest::get(path).header(header::HOST, HOST).header(header::COOKIE, cookie);
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, cookie: &str, origin: Option<&str>, form: &str) -> Seen {
+        let mut request = HttpRequest::post(path)
+            .header(header::HOST, HOST)
+            .header(header::COOKIE, cookie)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        self.send(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
+    /// Logs in and gives the cookie.
+    async fn login(&self, account: &str) -> String {
+        let form = format!("account={account}&password=right");
+        let seen = self.post("/login", "", Some("http://127.0.0.1:7680"), &form).await;
+        assert_eq!(seen.status, StatusCode::SEE_OTHER, "{}", seen.body);
+        let cookie = seen.headers[header::SET_COOKIE].to_str().unwrap();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// The secret in the forms of a session.
+    async fn csrf(&self, cookie: &str) -> String {
+        let page = self.page("/held", cookie).await.body;
+        page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    }
+}
+
+/// Every page that there is, with something on it.
+const PAGES: [&str; 19] = [
+    "/held",
+    "/held/abababababab/ann@north.test",
+    "/mail",
+    "/mail/5",
+    "/mail/5?view=html",
+    "/sent",
+    "/sent/7",
+    "/queue",
+    "/queue/lane?name=x",
+    "/queue/leg/3",
+    "/flow",
+    "/trace",
+    "/trace?id=abababab",
+    "/peers",
+    "/domains",
+    "/accounts",
+    "/alerts",
+    "/nothing",
+    "/login",
+];
+
+#[tokio::test]
+async fn what_others_wrote_does_nothing_on_any_page() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    for path in PAGES {
+        let seen = scene.page(path, &cookie).await;
+        for evil in ["<script>alert", "<img src=x", "\u{202e}", "\"'>"] {
+            assert!(!seen.body.contains(evil), "{path} has {evil:?}:\n{}", seen.body);
+        }
+        let policy = seen.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(seen.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(seen.headers[header::CACHE_CONTROL], "no-store", "{path}");
+        assert!(!seen.body.contains(" style=") && !seen.body.contains("javascript:"), "{path}");
+        for address in ["src=\"http", "href=\"http", "url("] {
+            assert!(!seen.body.contains(address), "{path} fetches from elsewhere");
+        }
+    }
+    let shown = scene.page("/mail", &cookie).await.body;
+    assert!(shown.contains("&#60;script&#62;alert(1)"), "it is shown as it was written: {shown}");
+}
+
+#[tokio::test]
+async fn mail_in_html_is_in_a_frame_that_may_do_nothing() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let seen = scene.page("/mail/5/html", &cookie).await;
+    let policy = seen.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.starts_with("sandbox ") && policy.contains("default-src 'none'"), "{policy}");
+    assert!(!policy.contains("script"), "{policy}");
+    assert!(seen.body.contains("<p>hello</p>") && !seen.body.contains("alert("), "{}", seen.body);
+    let page = scene.page("/mail/5?view=html", &cookie).await.body;
+    assert!(page.contains("sandbox=\"allow-popups allow-popups-to-escape-sandbox\""));
+}
+
+#[tokio::test]
+async fn nobody_comes_in_without_a_login() {
+    let scene = Scene::new();
+    for path in PAGES.iter().filter(|path| !["/login", "/nothing"].contains(path)) {
+        let seen = scene.page(path, "waxwing_7680=0000").await;
+        assert_eq!(seen.status, StatusCode::SEE_OTHER, "{path}");
+        assert!(seen.headers[header::LOCATION].to_str().unwrap().starts_with("/login?to="), "{path}");
+    }
+    assert_eq!(scene.page("/live", "").await.status, StatusCode::UNAUTHORIZED);
+    assert!(scene.played.asked.lock().unwrap().is_empty(), "the node was not asked anything");
+    let wrong = scene.post("/login", "", Some("http://127.0.0.1:7680"), "account=ann&password=wrong").await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    assert!(!wrong.headers.contains_key(header::SET_COOKIE) && !wrong.body.contains("wrong\""));
+    // After logging in one goes on here, and nowhere else.
+    for (to, expected) in
+        [("/mail/5", "/mail/5"), ("//evil.test/", "/"), ("https://evil.test", "/"), ("/\\evil.test", "/")]
+    {
+        let form = format!("account=ann&password=right&to={}", to.replace('/', "%2F").replace('\\', "%5C"));
+        let seen = scene.post("/login", "", Some("http://127.0.0.1:7680"), &form).await;
+        assert_eq!(seen.headers[header::LOCATION], expected, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn users_see_their_own_mail_and_not_the_node() {
+    let scene = Scene::new();
+    let cookie = scene.login("bob").await;
+    for path in [
+        "/queue",
+        "/queue/lane?name=x",
+        "/queue/leg/3",
+        "/flow",
+        "/trace",
+        "/peers",
+        "/domains",
+        "/accounts",
+        "/alerts",
+    ] {
+        assert_eq!(scene.page(path, &cookie).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    let csrf = scene.csrf(&cookie).await;
+    let form = format!("csrf={csrf}&leg=3&act=remove");
+    let seen = scene.post("/queue/change", &cookie, Some("http://127.0.0.1:7680"), &form).await;
+    assert_eq!(seen.status, StatusCode::FORBIDDEN);
+    // What is held for somebody else is neither shown nor decided.
+    assert_eq!(scene.page("/held/abab/ann@north.test", &cookie).await.status, StatusCode::NOT_FOUND);
+    let form = format!("csrf={csrf}&identity=abab&recipient=ann%40north.test&decision=accept");
+    let seen = scene.post("/held/decide", &cookie, Some("http://127.0.0.1:7680"), &form).await;
+    assert_eq!(seen.status, StatusCode::NOT_FOUND);
+    let asked = scene.played.asked.lock().unwrap();
+    for request in asked.iter() {
+        match request {
+            Request::HeldDecide { .. } | Request::QueueRemove { .. } => panic!("{request:?}"),
+            Request::MailList { account, .. } => assert_eq!(account, "bob"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_come_from_a_page_of_ours_does_nothing() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let csrf = scene.csrf(&cookie).await;
+    let good = format!("csrf={csrf}&identity=abab&recipient=ann%40north.test&decision=trust");
+    let without = "identity=abab&recipient=ann%40north.test&decision=trust".to_owned();
+    let wrong = format!("csrf={}&{without}", "0".repeat(64));
+    let own = Some("http://127.0.0.1:7680");
+    let cases = [
+        (None, &good),
+        (Some("null"), &good),
+        (Some("http://evil.test"), &good),
+        (Some("http://127.0.0.1:7681"), &good),
+        (Some("https://127.0.0.1:7680"), &good),
+        (own, &without),
+        (own, &wrong),
+    ];
+    for (origin, form) in cases {
+        let seen = scene.post("/held/decide", &cookie, origin, form).await;
+        assert_eq!(seen.status, StatusCode::FORBIDDEN, "{origin:?} {form}");
+    }
+    let decided = |scene: &Scene| {
+        let asked = scene.played.asked.lock().unwrap();
+        asked.iter().filter(|request| matches!(request, Request::HeldDecide { .. })).count()
+    };
+    assert_eq!(decided(&scene), 0);
+    let seen = scene.post("/held/decide", &cookie, own, &good).await;
+    assert_eq!((seen.status, decided(&scene)), (StatusCode::SEE_OTHER, 1));
+    // A login from elsewhere would put somebody into a session that is not theirs.
+    let seen = scene.post("/login", "", Some("http://evil.test"), "account=ann&password=right").await;
+    assert_eq!(seen.status, StatusCode::FORBIDDEN);
+}
+
+/// DNS rebinding: a name of somebody else's that leads here.
+#[tokio::test]
+async fn other_names_than_ours_are_not_answered() {
+    let scene = Scene::new();
+    let ask = |host: Option<&'static str>| {
+        let mut request = HttpRequest::get("/login");
+        if let Some(host) = host {
+            request = request.header(header::HOST, host);
+        }
+        request.body(Body::empty()).unwrap()
+    };
+    for host in ["evil.test:7680", "127.0.0.1", "127.0.0.1:80", "localhost", "127.0.0.1.evil.test:7680", ""] {
+        assert_eq!(scene.send(ask(Some(host))).await.status, StatusCode::MISDIRECTED_REQUEST, "{host}");
+    }
+    assert_eq!(scene.send(ask(None)).await.status, StatusCode::MISDIRECTED_REQUEST);
+    for host in ["127.0.0.1:7680", "localhost:7680", "LOCALHOST:7680", "console.north.test"] {
+        assert_eq!(scene.send(ask(Some(host))).await.status, StatusCode::OK, "{host}");
+    }
+    // Under a name that others reach the cookie goes over TLS only.
+    let request = HttpRequest::post("/login")
+        .header(header::HOST, "console.north.test")
+        .header(header::ORIGIN, "https://console.north.test")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let seen = scene.send(request.body(Body::from("account=ann&password=right")).unwrap()).await;
+    assert!(seen.headers[header::SET_COOKIE].to_str().unwrap().contains("; Secure"));
+}
+
+#[tokio::test]
+async fn a_link_lets_an_operator_in_once() {
+    let scene = Scene::new();
+    let token = scene.links.issue(scene.outside.as_ref());
+    let path = format!("/enter/{token}");
+    // Whoever only looks at the link does not use it up.
+    assert_eq!(scene.page(&path, "").await.status, StatusCode::OK);
+    let seen = scene.post(&path, "", Some("http://127.0.0.1:7680"), "").await;
+    assert_eq!(
+        (seen.status, &seen.headers[header::LOCATION]),
+        (StatusCode::SEE_OTHER, &"/queue".parse().unwrap())
+    );
+    let cookie = seen.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!(scene.page("/queue", &cookie).await.status, StatusCode::OK);
+    assert_eq!(scene.page("/mail", &cookie).await.status, StatusCode::FORBIDDEN);
+    let again = scene.post(&path, "", Some("http://127.0.0.1:7680"), "").await;
+    assert_eq!(again.status, StatusCode::GONE);
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let csrf = scene.csrf(&cookie).await;
+    let seen = scene.post("/logout", &cookie, Some("http://127.0.0.1:7680"), &format!("csrf={csrf}")).await;
+    assert!(seen.headers[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(scene.page("/mail", &cookie).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_file_is_fetched_in_pieces_under_a_safe_name() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let seen = scene.page("/mail/5/part/2", &cookie).await;
+    assert_eq!(
+        (seen.body.len(), seen.headers[header::CONTENT_LENGTH].to_str().unwrap()),
+        (600_000, "600000")
+    );
+    let disposition = seen.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert_eq!(disposition, "attachment; filename=\"_a_lmth._exe\"; filename*=UTF-8''_a_lmth._exe");
+    assert_eq!(seen.headers[header::CONTENT_TYPE], "application/octet-stream");
+    let asked = scene.played.asked.lock().unwrap();
+    let offsets: Vec<u64> = asked
+        .iter()
+        .filter_map(|request| match request {
+            Request::MailPart { offset, .. } => Some(*offset),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(offsets, [0, 262_144, 524_288], "no more than a piece at a time");
+    drop(asked);
+    assert_eq!(scene.page("/mail/5/part/9", &cookie).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn long_lists_are_read_page_by_page() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let first = scene.page("/mail", &cookie).await.body;
+    assert_eq!(first.matches("<li class=\"row").count(), 50);
+    assert!(first.contains("href=\"/mail?before=999951\""));
+    scene.page("/mail?before=999951", &cookie).await;
+    for path in PAGES {
+        scene.page(path, &cookie).await;
+    }
+    for request in scene.played.asked.lock().unwrap().iter() {
+        match request {
+            Request::MailList { limit, .. }
+            | Request::HeldList { limit, .. }
+            | Request::Sent { limit, .. }
+            | Request::Accounts { limit, .. }
+            | Request::QueueAges { limit }
+            | Request::QueueList { limit, .. } => assert!(*limit <= 50, "{request:?}"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_or_no_form_is_refused() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let own = Some("http://127.0.0.1:7680");
+    for form in
+        [format!("account={}&password=x", "a".repeat(2_000)), "x".repeat(100_000), "account=ann".to_owned()]
+    {
+        let seen = scene.post("/login", &cookie, own, &form).await;
+        assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{}", form.len());
+    }
+}

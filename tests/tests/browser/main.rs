@@ -1,0 +1,226 @@
+//! The console in a real headless browser, over real nodes: `scripts/test browser` runs this. Without chromium and
+//! chromedriver there is nothing to run.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod driver;
+
+use std::path::Path;
+
+use driver::Browser;
+use waxwing_tests::user::User;
+use waxwing_tests::world::until;
+use waxwing_tests::{Site, World, letter};
+
+/// What would show that something of a letter has run.
+const RAN: &str = "return window.ran === undefined && document.title.includes('Waxwing')";
+
+fn hostile_letter() -> message::Message {
+    let eml = "From: Alice Ahlgren <alice@north.test>\r\nTo: bob@south.test\r\n\
+        Subject: <script>window.ran=1;document.title='ran'</script><img src=x onerror=\"window.ran=2\">\r\n\
+        Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\
+        Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+        Plain: <script>window.ran=3</script>\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
+        <h1>Spring in the orchard</h1><p>Dear Bob, the <b>waxwings</b> are back, and they have found the last of the \
+        rowan berries. Come and see them on <a href=\"https://north.test/day\">Saturday</a>.</p>\
+        <blockquote>Are they really here already?</blockquote>\
+        <script>parent.ran=4;window.ran=4</script><img src=\"http://tracker.test/p.gif\" onerror=\"parent.ran=5\">\
+        <svg onload=\"parent.ran=6\"></svg><form action=\"http://evil.test\"><input name=q></form>\r\n--b--\r\n--m\r\n\
+        Content-Type: image/png\r\nContent-Disposition: attachment; filename=\"orchard.png\"\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--m--\r\n";
+    translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message
+}
+
+fn letter_about(subject: &str, text: &str) -> message::Message {
+    let eml = format!(
+        "From: Alice Ahlgren <alice@north.test>\r\nTo: carol@south.test\r\nSubject: {subject}\r\n\
+         Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n{text}\r\n"
+    );
+    translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message
+}
+
+async fn story() -> World {
+    let north = Site::new("north.test").console(&["alice"]);
+    let south = Site::new("south.test").console(&["bob"]).rule("hold-carol", "carol@south.test", "hold");
+    let mut world = World::new(&[north, south, Site::new("west.test")]).await;
+    world.start("north.test").await;
+    world.start("south.test").await;
+    world
+}
+
+/// Everything that the browser is to find.
+async fn mail(world: &World) -> User {
+    let mut alice = world.user("alice@north.test").await;
+    for name in ["bob", "carol"] {
+        world.user(&format!("{name}@south.test")).await;
+    }
+    let evil = alice.send(&hostile_letter(), &["bob@south.test", "nobody@south.test"]).await;
+    world.events("north.test").settled(evil, "bob@south.test").await;
+    for (subject, text) in [
+        (
+            "Shall we meet on Thursday?",
+            "Dear Carol,\r\n\r\nthe committee would like to hear you.\r\n\r\nAlice",
+        ),
+        ("Minutes of the meeting", "They are attached."),
+        ("A third letter", "Short."),
+    ] {
+        alice.send(&letter_about(subject, text), &["carol@south.test"]).await;
+    }
+    // Nobody listens for west.test, so that something waits.
+    for number in 0..3 {
+        let text = format!("Number {number}.");
+        alice.send(&letter("alice@north.test", &text), &["wanda@west.test", "will@west.test"]).await;
+    }
+    let held = || world.node("south.test").held(None).unwrap().len() == 3;
+    assert!(until(held).await, "three letters are held for Carol");
+    alice
+}
+
+fn at(world: &World, domain: &str) -> String {
+    format!("http://{}", world.running(domain).console_address().unwrap())
+}
+
+fn log_in(browser: &Browser, at: &str, account: &str) {
+    browser.open(&format!("{at}/login"));
+    browser.fill("input[name=account]", account);
+    browser.fill("input[name=password]", &format!("password of {account}"));
+    browser.click("button.main");
+    browser.until("somebody is logged in", |browser| browser.path() != "/login");
+}
+
+fn log_out(browser: &Browser) {
+    browser.click(".who button");
+    browser.until("nobody is logged in", |browser| browser.path() == "/login");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_console_in_a_browser() {
+    if std::env::var_os("WAXWING_BROWSER").is_none() {
+        println!("SKIPPED: `scripts/test browser` drives a browser; this run does not.");
+        return;
+    }
+    let world = story().await;
+    let mut alice = mail(&world).await;
+    let folder = std::env::var_os("WAXWING_SCREENSHOTS").unwrap_or_else(|| "target/screenshots".into());
+    let browser = tokio::task::block_in_place(|| Browser::start(Path::new(&folder)));
+    tokio::task::block_in_place(|| {
+        enters(&browser, &world);
+        decides(&browser, &world);
+        reads(&browser, &world);
+        operates(&browser, &world);
+    });
+    // What comes while one looks appears by itself.
+    tokio::task::block_in_place(|| log_in(&browser, &at(&world, "south.test"), "carol"));
+    alice.send(&letter_about("It came while you looked", "Hello."), &["carol@south.test"]).await;
+    tokio::task::block_in_place(|| browser.until_text("It came while you looked"));
+}
+
+fn enters(browser: &Browser, world: &World) {
+    let south = at(world, "south.test");
+    browser.open(&format!("{south}/mail"));
+    assert_eq!(browser.path(), "/login");
+    browser.pictures("login");
+    browser.fill("input[name=account]", "carol");
+    browser.fill("input[name=password]", "a wrong one");
+    browser.click("button.main");
+    browser.until_text("Account and password do not match.");
+    browser.pictures("login-wrong");
+    browser.open(&format!("{south}/enter/{}", "0".repeat(64)));
+    browser.click("button.main");
+    browser.until_text("not good any more");
+    browser.pictures("used-link");
+}
+
+fn decides(browser: &Browser, world: &World) {
+    log_in(browser, &at(world, "south.test"), "carol");
+    assert_eq!(browser.path(), "/held");
+    browser.until_text("Shall we meet on Thursday?");
+    browser.pictures("held");
+    // By the keyboard: the first is opened, and accepted there.
+    browser.press("j");
+    browser.press("o");
+    browser.until("the held letter is open", |browser| browser.path().starts_with("/held/"));
+    browser.pictures("held-letter");
+    browser.press("a");
+    browser.until("the list is back", |browser| browser.path() == "/held");
+    browser.until("two are left", |browser| {
+        browser.run("return document.querySelectorAll('.card').length") == 2
+    });
+    // By one click: the second is refused.
+    browser.click("button[value=refuse]");
+    browser
+        .until("one is left", |browser| browser.run("return document.querySelectorAll('.card').length") == 1);
+    browser.open(&format!("{}/mail", at(world, "south.test")));
+    browser.until_text("Shall we meet on Thursday?");
+    log_out(browser);
+}
+
+fn reads(browser: &Browser, world: &World) {
+    let south = at(world, "south.test");
+    log_in(browser, &south, "bob");
+    browser.until_text("Nothing is held");
+    browser.pictures("held-empty");
+    browser.open(&format!("{south}/mail"));
+    browser.until_text("<script>window.ran=1");
+    assert_eq!(browser.run(RAN), true, "the subject is text");
+    browser.pictures("mail");
+    browser.click(".whole");
+    browser.until_text("Plain: <script>window.ran=3</script>");
+    assert_eq!(browser.run(RAN), true, "the text is text");
+    browser.pictures("letter");
+    browser.click(".tabs a:nth-child(2)");
+    browser.until("the frame is there", |browser| {
+        browser.run("return !!document.querySelector('iframe')") == true
+    });
+    browser.pictures("letter-formatted");
+    assert_eq!(browser.run(RAN), true, "the frame does nothing");
+    let asked =
+        "return performance.getEntriesByType('resource').every(one => one.name.startsWith(location.origin))";
+    assert_eq!(browser.run(asked), true, "nothing was fetched from elsewhere");
+    // The same document by itself is as harmless as in its frame.
+    browser.open(&format!("{}{}/html", south, browser.path()));
+    browser.until_text("Spring in the orchard");
+    let harmless = "return document.querySelectorAll('script, img, svg, form, input').length === 0 && window.ran === undefined";
+    assert_eq!(browser.run(harmless), true);
+    browser.open(&format!("{south}/mail"));
+    log_out(browser);
+}
+
+fn operates(browser: &Browser, world: &World) {
+    let north = at(world, "north.test");
+    log_in(browser, &north, "alice");
+    for (path, name, text) in [
+        ("/queue", "queue", "west.test"),
+        ("/alerts", "alerts", ""),
+        ("/flow", "flow", "north.test"),
+        ("/peers", "peers", "south.test"),
+        ("/domains", "domains", "its key is in the DNS"),
+        ("/accounts", "accounts", "alice@north.test"),
+        ("/sent", "sent", "wanda@west.test"),
+        ("/trace", "trace", ""),
+        ("/nothing", "nothing", "There is no such page."),
+    ] {
+        browser.open(&format!("{north}{path}"));
+        browser.until_text(text);
+        browser.pictures(name);
+    }
+    browser.open(&format!("{north}/queue"));
+    browser.click(".heat tbody th a");
+    browser.until("the lane is open", |browser| browser.path() == "/queue/lane");
+    browser.until_text("wanda@west.test");
+    browser.pictures("lane");
+    browser.click(".data tbody a");
+    browser.until_text("What was tried");
+    browser.pictures("leg");
+    browser.click(".facts a");
+    browser.until("the trace is open", |browser| browser.path() == "/trace");
+    browser.until_text("Envelope");
+    browser.pictures("trace-found");
+    browser.open(&format!("{north}/sent"));
+    browser.click(".row:last-child .whole");
+    browser.until_text("refused");
+    browser.pictures("sent-letter");
+    browser.open(&format!("{north}/queue"));
+    log_out(browser);
+}
