@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode, header};
-use console::{Links, Outside, Settings, router};
+use waxwing_console::{Links, Outside, Settings, router};
 use control::{
     Answer, EnvelopeView, Failure, FailureKind, FlowView, HeldDetailView, HeldPlace, HeldState, HeldView,
     LaneAgesView, LegView, MailDetailView, MailView, Operator, PartView, RecipientView, Request, Response,

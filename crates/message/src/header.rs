@@ -89,27 +89,6 @@ impl HeaderBlock {
         let field = found.next()?;
         if found.next().is_some() { None } else { Some(field.value()) }
     }
-
-    /// The file name that the sender of a part gave it (RFC 2183 section 2.3), for display alone: it is no path.
-    pub fn file_name(&self) -> Option<String> {
-        let disposition = self.only("Content-Disposition")?;
-        let rest = disposition.split_once("filename=")?.1;
-        let Some(quoted) = rest.strip_prefix('"') else {
-            return Some(rest.split(';').next().unwrap_or_default().trim().to_owned());
-        };
-        let (mut name, mut escaped) = (String::new(), false);
-        for c in quoted.chars() {
-            match c {
-                '"' if !escaped => break,
-                '\\' if !escaped => escaped = true,
-                other => {
-                    escaped = false;
-                    name.push(other);
-                }
-            }
-        }
-        Some(name)
-    }
 }
 
 impl std::fmt::Debug for HeaderBlock {

@@ -72,7 +72,7 @@ async fn mail(world: &World) -> User {
         let text = format!("Number {number}.");
         alice.send(&letter("alice@north.test", &text), &["wanda@west.test", "will@west.test"]).await;
     }
-    let held = || world.node("south.test").held(None).unwrap().len() == 3;
+    let held = || world.node("south.test").held(None, None, 10).unwrap().len() == 3;
     assert!(until(held).await, "three letters are held for Carol");
     alice
 }

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 use message::address::Address;
-use message::{Disposition, HeaderBlock, Headers, Manifest, Part, Seal};
+use message::{Disposition, Headers, Manifest, Part, Seal};
 use protocol::{SealWords, StatusRecord};
 use serde::Serialize;
 use translate::file_name;
@@ -132,7 +132,7 @@ fn style(disposition: &Disposition) -> Style {
 pub(super) fn tree(manifest: &Manifest, headers: Option<&Headers>) -> Vec<String> {
     let mut lines = Vec::new();
     walk(manifest.root(), 0, &mut 0, &mut |number, depth, part| {
-        let name = headers.and_then(|headers| headers.parts().get(number)).and_then(HeaderBlock::file_name);
+        let name = headers.and_then(|headers| headers.parts().get(number)).and_then(file_name);
         let what = match part.leaf() {
             Some(_) => size(part.octets),
             None => format!("{} parts", part.children().len()),

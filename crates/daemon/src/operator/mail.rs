@@ -188,7 +188,7 @@ fn parts(stored: &StoredMessage) -> Vec<PartView> {
     let shown = [text_part(stored), html_part(stored)];
     let name = |number: usize| {
         let headers = stored.headers.as_ref()?;
-        headers.parts().get(number).and_then(HeaderBlock::file_name)
+        headers.parts().get(number).and_then(translate::file_name)
     };
     let leaves = stored.manifest.leaves();
     leaves
