@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode, header};
-use waxwing_console::{Links, Outside, Settings, router};
 use control::{
     Answer, EnvelopeView, Failure, FailureKind, FlowView, HeldDetailView, HeldPlace, HeldState, HeldView,
     LaneAgesView, LegView, MailDetailView, MailView, Operator, PartView, RecipientView, Request, Response,
@@ -14,6 +13,7 @@ use control::{
 };
 use data_encoding::BASE64;
 use tower::ServiceExt;
+use waxwing_console::{Links, Outside, Settings, router};
 
 /// Markup that does something where it is not escaped.
 const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u{202e}";

@@ -15,7 +15,8 @@ use node::Observer;
 use transport::HostKey;
 
 use crate::config::{
-    Config, ConsoleConfig, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig, Tls,
+    Config, ConsoleConfig, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig,
+    Tls,
 };
 use crate::rules::{OneOrMany, PolicyConfig, RuleConfig, SelectionConfig};
 use crate::{Error, Running, files, init};

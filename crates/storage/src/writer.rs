@@ -318,6 +318,10 @@ mod tests {
         fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
             self.0.range(from, to, limit)
         }
+
+        fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.0.range_back(from, to, limit)
+        }
     }
 
     impl Engine for Showing {
