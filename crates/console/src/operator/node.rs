@@ -115,6 +115,7 @@ pub(crate) async fn domains(
     let control::Response::Domains { domains, host, pin, records } = app.ask(Request::Domains).await? else {
         return Err(Error::Answer);
     };
+    let shown = |records: &[String]| records.iter().map(|record| words::line(record)).collect::<Vec<_>>();
     let domain = |domain: &control::DomainView| {
         let (kind, words) = match domain.published {
             Some(true) => ("good", "its key is in the DNS"),
@@ -122,15 +123,16 @@ pub(crate) async fn domains(
             None => ("watch", "the DNS does not answer"),
         };
         Domain {
-            name: domain.name.clone(),
+            name: words::line(&domain.name),
             kind,
             words,
-            selector: domain.selector.clone(),
-            public_key: domain.public_key.clone(),
-            records: domain.records.clone(),
+            selector: words::line(&domain.selector),
+            public_key: words::line(&domain.public_key),
+            records: shown(&domain.records),
         }
     };
-    let domains = domains.iter().map(domain).collect();
+    let (domains, records) = (domains.iter().map(domain).collect(), shown(&records));
+    let (host, pin) = (words::line(&host), words::line(&pin));
     page::html(&DomainsPage {
         chrome: Chrome::new("Domains", "domains", &session),
         domains,
