@@ -435,6 +435,9 @@ RECORD = {1: 9, 2: IDENTITY, 3: NOW * 1000, 4: NOW * 1000 + 10000,
           5: [["bo@south.test", DISPOSITIONS["accepted"]], ["cy@south.test", DISPOSITIONS["pending"]]],
           6: [[NOW * 1000 + 5, "mx.south.test", "connect", None, "no answer"],
               [NOW * 1000 + 9, "mx.south.test", "outcome", "2.0.0", ""]]}
+HELD = {1: [12, 0], 2: IDENTITY, 3: "bo@south.test", 4: NOW * 1000, 5: NOW * 1000 + 432000000, 6: "north.test",
+        7: "rule first-contact: from ada@north.test", 8: 30000000, 9: 29990000, 11: [["north.test", "submission", True]],
+        12: "Ada <ada@north.test>", 13: "A film", 14: "Thu, 1 Jan 2026 12:00:00 +0000"}
 # 17-doorstep.md: the expiry, and a keyed digest of what the ticket is for.
 TICKET_KEY = b"\x55" * 32
 SENDER_KEY_DIGEST = b"\x66" * 32
@@ -470,6 +473,13 @@ FRAMES = {
     "devices": {0: 22},
     "device list": {0: 23, 1: [[b"\x44" * 32, "Ada's phone", NOW * 1000]]},
     "remove device": {0: 24, 1: b"\x44" * 32},
+    "held": {0: 25, 2: 100},
+    "held: after a place": {0: 25, 1: [12, 1], 2: 20},
+    "held list": {0: 26, 1: [HELD]},
+    "decide: accept": {0: 27, 1: IDENTITY, 2: "bo@south.test", 3: 0},
+    "decide: accept and trust": {0: 27, 1: IDENTITY, 2: "bo@south.test", 3: 0, 4: True},
+    "decide: refuse": {0: 27, 1: IDENTITY, 2: "bo@south.test", 3: 1, 5: "5.7.1"},
+    "decide: block": {0: 27, 1: IDENTITY, 2: "bo@south.test", 3: 2},
     "offer at a doorstep": {**OFFER, 4: ["bo@south.test"], 8: TICKET},
     "offer after a redirect": {**OFFER, 9: True},
     "doorstep": {0: 28, 1: 7626},
@@ -499,6 +509,9 @@ BAD_FRAMES = [
     ("FRM-3", "a critical key within", offer_with(7, {2: 0, -5: 0})),
     ("FRM-3", "a key twice", b"\xa3\x00\x0a\x01\x00\x01\x00"),
     ("FRM-4", "an unknown type", cbor({0: 12})),
+    ("FRM-4", "a decision 3", cbor({0: 27, 1: IDENTITY, 2: "bo@south.test", 3: 3})),
+    ("FRM-4", "a refusal with a code of class 4", cbor({0: 27, 1: IDENTITY, 2: "bo@south.test", 3: 1, 5: "4.7.1"})),
+    ("FRM-4", "a place of one number", cbor({0: 25, 1: [12], 2: 1})),
     ("FRM-4", "a type past 64 bits", cbor({0: 2**70})),
     ("FRM-4", "an offer without a recipient", offer_with(4, [])),
     ("FRM-4", "an offer with a recipient twice", offer_with(4, ["bo@south.test"] * 2)),

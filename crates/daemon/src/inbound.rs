@@ -12,6 +12,7 @@ use storage::{EnvelopeId, MailUid, Origin};
 use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Roots, Session, Step};
 
 use crate::clock;
+use crate::decisions;
 use crate::peers::{Peers, Who};
 use crate::source::{StoreSource, supply};
 use crate::view::{cookie_answer, mailbox_entry, status_record};
@@ -168,6 +169,10 @@ impl UserSession {
                 let entries = entries.iter().map(mailbox_entry).collect();
                 Ok(Reply::Frame(fitting(entries, Frame::MailboxList)))
             }
+            Frame::Held { after, limit } => {
+                decisions::list(&self.node, &account, after, limit).map(Reply::Frame)
+            }
+            Frame::Decide(decide) => decisions::decide(&self.node, &account, decide).await.map(Reply::Frame),
             Frame::Fetch { identity, selection } => self.fetch(&account, identity, selection).await,
             Frame::Devices => {
                 let devices = self.node.devices(&account).map_err(failure)?;
@@ -252,7 +257,9 @@ impl UserSession {
         let nothing =
             || Failure { code: Code::INVALID_ARGUMENTS, text: "no such message in this mailbox".to_owned() };
         let store = self.node.store().clone();
-        let entry = store.mail_of(account, identity).map_err(store_failure)?.ok_or_else(nothing)?;
+        let Some(entry) = store.mail_of(account, identity).map_err(store_failure)? else {
+            return decisions::fetch(&self.node, account, identity, selection)?.ok_or_else(nothing);
+        };
         let message = store.message(identity).map_err(store_failure)?.ok_or_else(nothing)?;
         let supply = supply(&message).ok_or_else(nothing)?;
         if !entry.seen && !matches!(selection, message::Selection::Headers) {
@@ -385,7 +392,7 @@ fn device(record: storage::DeviceRecord) -> protocol::Device {
 /// The list as a frame, cut at its end to what a frame holds: the rest is asked for by the last number.
 ///
 /// keeps: SUB-13, STA-11
-fn fitting<T: Clone>(mut items: Vec<T>, frame: impl Fn(Vec<T>) -> Frame) -> Frame {
+pub(crate) fn fitting<T: Clone>(mut items: Vec<T>, frame: impl Fn(Vec<T>) -> Frame) -> Frame {
     loop {
         let whole = frame(items.clone());
         if items.is_empty() || protocol::fits(&whole) {
@@ -415,7 +422,7 @@ impl OfferSession for Refusing {
     }
 }
 
-fn failure((code, text): (Code, String)) -> Failure {
+pub(crate) fn failure((code, text): (Code, String)) -> Failure {
     let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     while text.len() > message::limits::REFUSAL_TEXT_OCTETS_MAX {
         text.pop();
@@ -423,7 +430,7 @@ fn failure((code, text): (Code, String)) -> Failure {
     Failure { code, text }
 }
 
-fn store_failure(error: storage::Error) -> Failure {
+pub(crate) fn store_failure(error: storage::Error) -> Failure {
     tracing::warn!(%error, "the store");
     Failure { code: Code::SYSTEM_TROUBLE, text: "the store cannot be read now".to_owned() }
 }

@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod console;
 mod damaged;
+mod decisions;
 mod demo;
 mod doorstep;
 mod error;

@@ -45,16 +45,13 @@ pub(crate) fn mailbox_entry(entry: &storage::MailboxEntry) -> MailboxEntry {
         at_ms: entry.received_at_ms,
         origin: entry.origin.holder(),
         seen: entry.seen,
-        seals: entry
-            .seals
-            .iter()
-            .map(|seal| SealWords {
-                issuer: seal.issuer.clone(),
-                role: seal.role.word().to_owned(),
-                verified: seal.verified,
-            })
-            .collect(),
+        seals: entry.seals.iter().map(seal_words).collect(),
     }
+}
+
+/// What was found of a seal, for a user.
+pub(crate) fn seal_words(seal: &storage::SealNote) -> SealWords {
+    SealWords { issuer: seal.issuer.clone(), role: seal.role.word().to_owned(), verified: seal.verified }
 }
 
 /// The answer about a cookie.
@@ -198,7 +195,7 @@ fn origin(origin: &Origin) -> String {
 }
 
 /// Text for a frame: no control characters, no more than this many octets.
-fn clean(text: &str, octets_max: usize) -> String {
+pub(crate) fn clean(text: &str, octets_max: usize) -> String {
     let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     while clean.len() > octets_max {
         clean.pop();

@@ -43,6 +43,8 @@ pub struct Decided {
     pub disposition: Disposition,
     /// Octets of leaves that are still to come.
     pub octets_missing: u64,
+    /// What the sender is asked for.
+    pub wanted: Option<Selection>,
 }
 
 /// What is held for one recipient, with what its headers say.
@@ -211,14 +213,15 @@ impl Node {
             (_, Some(missing)) => missing.iter().map(|(_, octets)| octets).sum(),
             (_, None) => held.octets,
         };
+        let wanted = if let Ruling::Accept { wanted } = &ruling { Some(wanted.clone()) } else { None };
         let disposition = self.rule(held, ruling).await?;
-        Ok(Decided { disposition, octets_missing })
+        Ok(Decided { disposition, octets_missing, wanted })
     }
 
     async fn refuse_held(&self, held: &HeldRecord, code: Code) -> Result<Decided, storage::Error> {
         let text = "the recipient does not want it".to_owned();
         let disposition = self.rule(held, Ruling::Refuse { code, text }).await?;
-        Ok(Decided { disposition, octets_missing: 0 })
+        Ok(Decided { disposition, octets_missing: 0, wanted: None })
     }
 
     /// The leaves that this sender has not brought yet, with their octets. What came from another domain does not count: its

@@ -287,6 +287,8 @@ impl Answering {
             | Frame::Fetch { .. }
             | Frame::Devices
             | Frame::RemoveDevice(_)
+            | Frame::Held { .. }
+            | Frame::Decide(_)
             | Frame::Doorstep { .. }
             | Frame::DoorstepTook(_)
             | Frame::DoorstepEnd

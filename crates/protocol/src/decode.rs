@@ -8,13 +8,14 @@ use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Sele
 
 use crate::Error;
 use crate::frame::*;
+use crate::held::{read_decide, read_held, read_held_entry};
 use crate::limits::{
     COOKIES_MAX, DEVICES_MAX, LIST_MAX, NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, RANGE_OCTETS_MAX,
     TICKET_OCTETS_MAX,
 };
 use crate::registry::{answer, disposition, eager, frame, piece, selection};
 
-type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Reads the body of one frame, its length not included.
 ///
@@ -70,6 +71,12 @@ pub(crate) fn decode(octets: &[u8]) -> Result<Frame> {
         },
         frame::DEVICES => Frame::Devices,
         frame::DEVICE_LIST => Frame::DeviceList(list(fields.required(1)?, DEVICES_MAX, read_device)?),
+        frame::HELD => {
+            let (after, limit) = read_held(&fields)?;
+            Frame::Held { after, limit }
+        }
+        frame::HELD_LIST => Frame::HeldList(list(fields.required(1)?, LIST_MAX, read_held_entry)?),
+        frame::DECIDE => Frame::Decide(read_decide(&fields)?),
         frame::REMOVE_DEVICE => Frame::RemoveDevice(read_32(fields.required(1)?)?),
         frame::DOORSTEP => Frame::Doorstep { port: read_port(fields.required(1)?)? },
         frame::DOORSTEP_LEASE => Frame::DoorstepLease(DoorstepLease {
@@ -90,10 +97,10 @@ pub(crate) fn decode(octets: &[u8]) -> Result<Frame> {
 }
 
 /// The fields of a map with integer keys. Unknown keys are passed over, but a negative one is critical.
-struct Fields<'a>(&'a [(Value, Value)]);
+pub(crate) struct Fields<'a>(&'a [(Value, Value)]);
 
 impl<'a> Fields<'a> {
-    fn of(value: &'a Value) -> Result<Fields<'a>> {
+    pub(crate) fn of(value: &'a Value) -> Result<Fields<'a>> {
         let entries = value.as_map().ok_or(Error::Malformed("not a map"))?;
         for (key, _) in entries {
             let key = key.as_integer().ok_or(Error::Malformed("a key is not an integer"))?;
@@ -105,20 +112,20 @@ impl<'a> Fields<'a> {
         Ok(Fields(entries))
     }
 
-    fn optional(&self, key: i64) -> Option<&'a Value> {
+    pub(crate) fn optional(&self, key: i64) -> Option<&'a Value> {
         find(self.0, key)
     }
 
-    fn required(&self, key: i64) -> Result<&'a Value> {
+    pub(crate) fn required(&self, key: i64) -> Result<&'a Value> {
         self.optional(key).ok_or(Error::Malformed("a field is missing"))
     }
 
-    fn uint(&self, key: i64) -> Result<u64> {
+    pub(crate) fn uint(&self, key: i64) -> Result<u64> {
         read_uint(self.required(key)?)
     }
 
     /// A boolean that is false where it is left out.
-    fn flag(&self, key: i64) -> Result<bool> {
+    pub(crate) fn flag(&self, key: i64) -> Result<bool> {
         self.optional(key).map_or(Ok(false), read_bool)
     }
 }
@@ -336,22 +343,26 @@ fn read_entry(value: &Value) -> Result<MailboxEntry> {
         at_ms: fields.uint(4)?,
         origin: read_text(fields.required(5)?, 320)?,
         seen: read_bool(fields.required(6)?)?,
-        seals: list(fields.required(7)?, bounds::SEALS_MAX, |seal| match array(seal)? {
-            [issuer, role, verified] => Ok(SealWords {
-                issuer: read_text(issuer, 512)?,
-                role: read_text(role, 32)?,
-                verified: read_bool(verified)?,
-            }),
-            _ => Err(Error::Malformed("the words of a seal are three")),
-        })?,
+        seals: list(fields.required(7)?, bounds::SEALS_MAX, read_seal_words)?,
     })
 }
 
-fn array(value: &Value) -> Result<&[Value]> {
+pub(crate) fn read_seal_words(seal: &Value) -> Result<SealWords> {
+    match array(seal)? {
+        [issuer, role, verified] => Ok(SealWords {
+            issuer: read_text(issuer, 512)?,
+            role: read_text(role, 32)?,
+            verified: read_bool(verified)?,
+        }),
+        _ => Err(Error::Malformed("the words of a seal are three")),
+    }
+}
+
+pub(crate) fn array(value: &Value) -> Result<&[Value]> {
     value.as_array().map(Vec::as_slice).ok_or(Error::Malformed("not a list"))
 }
 
-fn list<T>(value: &Value, most: usize, read: impl Fn(&Value) -> Result<T>) -> Result<Vec<T>> {
+pub(crate) fn list<T>(value: &Value, most: usize, read: impl Fn(&Value) -> Result<T>) -> Result<Vec<T>> {
     let items = array(value)?;
     if items.len() > most {
         return Err(Error::Bound { what: "items in a list", bound: most as u64 });
@@ -371,7 +382,7 @@ fn read_bool(value: &Value) -> Result<bool> {
     value.as_bool().ok_or(Error::Malformed("not a boolean"))
 }
 
-fn read_uint(value: &Value) -> Result<u64> {
+pub(crate) fn read_uint(value: &Value) -> Result<u64> {
     as_uint(value).ok_or(Error::Malformed("not an unsigned integer"))
 }
 
@@ -396,7 +407,7 @@ fn read_token(value: &Value) -> Result<[u8; 16]> {
     as_bytes(value).and_then(|octets| octets.try_into().ok()).ok_or(Error::Malformed("a token has 16 octets"))
 }
 
-fn read_identity(value: &Value) -> Result<Identity> {
+pub(crate) fn read_identity(value: &Value) -> Result<Identity> {
     read_32(value).map(Identity::from_bytes)
 }
 
@@ -404,7 +415,7 @@ fn read_cookie(value: &Value) -> Result<Cookie> {
     read_32(value).map(Cookie::from_bytes)
 }
 
-fn read_text(value: &Value, most: usize) -> Result<String> {
+pub(crate) fn read_text(value: &Value, most: usize) -> Result<String> {
     match value.as_text() {
         Some(text) if text.len() > most => Err(Error::Bound { what: "octets of text", bound: most as u64 }),
         Some(text) if text.chars().any(char::is_control) => {
@@ -415,14 +426,14 @@ fn read_text(value: &Value, most: usize) -> Result<String> {
     }
 }
 
-fn read_code(value: &Value) -> Result<Code> {
+pub(crate) fn read_code(value: &Value) -> Result<Code> {
     value
         .as_text()
         .and_then(|text| Code::parse(text).ok())
         .ok_or(Error::Malformed("not an enhanced status code"))
 }
 
-fn read_address(value: &Value) -> Result<Address> {
+pub(crate) fn read_address(value: &Value) -> Result<Address> {
     value.as_text().and_then(|text| Address::from_wire(text).ok()).ok_or(Error::Malformed("not an address"))
 }
 

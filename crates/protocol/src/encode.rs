@@ -6,6 +6,7 @@ use message::cbor::{bytes, encode as encode_cbor, map, text, uint};
 use message::{Disposition, Redirect, Selection};
 
 use crate::frame::*;
+use crate::held;
 use crate::limits::FRAME_OCTETS_MAX;
 use crate::registry::{answer, disposition, eager, frame, piece, selection};
 
@@ -147,6 +148,12 @@ fn frame_value(frame: &Frame) -> Value {
             frame::DEVICE_LIST,
             vec![(1, Some(Value::Array(devices.iter().map(device_value).collect())))],
         ),
+        Frame::Held { after, limit } => typed(frame::HELD, held::held_entries(*after, *limit)),
+        Frame::HeldList(entries) => typed(
+            frame::HELD_LIST,
+            vec![(1, Some(Value::Array(entries.iter().map(held::entry_value).collect())))],
+        ),
+        Frame::Decide(decide) => typed(frame::DECIDE, held::decide_entries(decide)),
         Frame::RemoveDevice(key) => typed(frame::REMOVE_DEVICE, vec![(1, Some(bytes(key)))]),
         Frame::Doorstep { port } => typed(frame::DOORSTEP, vec![(1, Some(uint((*port).into())))]),
         Frame::DoorstepLease(lease) => typed(
@@ -338,11 +345,7 @@ fn status_value(record: &StatusRecord) -> Value {
 }
 
 fn entry_value(entry: &MailboxEntry) -> Value {
-    let seals = entry
-        .seals
-        .iter()
-        .map(|seal| Value::Array(vec![text(&seal.issuer), text(&seal.role), Value::Bool(seal.verified)]))
-        .collect();
+    let seals = entry.seals.iter().map(seal_words_value).collect();
     map([
         (1, Some(uint(entry.number))),
         (2, Some(bytes(entry.identity.as_bytes()))),
@@ -352,4 +355,8 @@ fn entry_value(entry: &MailboxEntry) -> Value {
         (6, Some(Value::Bool(entry.seen))),
         (7, Some(Value::Array(seals))),
     ])
+}
+
+pub(crate) fn seal_words_value(seal: &SealWords) -> Value {
+    Value::Array(vec![text(&seal.issuer), text(&seal.role), Value::Bool(seal.verified)])
 }

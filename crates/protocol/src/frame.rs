@@ -3,6 +3,8 @@
 use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Envelope, Identity, Selection};
 
+use crate::held::{Decide, HeldEntry, HeldPlace};
+
 /// Everything one party can say to the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
@@ -56,6 +58,17 @@ pub enum Frame {
     DeviceList(Vec<Device>),
     /// The device with this public key is removed from the account.
     RemoveDevice([u8; 32]),
+    /// What is held for the account is listed.
+    Held {
+        /// The place of the last entry already known.
+        after: Option<HeldPlace>,
+        /// How many entries at the most.
+        limit: u64,
+    },
+    /// What is held for the account.
+    HeldList(Vec<HeldEntry>),
+    /// The user has decided about what is held.
+    Decide(Decide),
     /// The device asks that mail for its account is redirected to it, at the address it is seen from.
     Doorstep {
         /// The UDP port at which it listens.

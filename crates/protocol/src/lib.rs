@@ -17,6 +17,7 @@ mod due;
 mod encode;
 mod error;
 mod frame;
+mod held;
 pub mod limits;
 mod offering;
 mod reader;
@@ -31,6 +32,7 @@ pub use frame::{
     Outcome, Piece, SealWords, Sealed, Settings, StatusAttempt, StatusQuery, StatusRecipient, StatusRecord,
     SubmissionOptions, Taken, Way,
 };
+pub use held::{Choice, Decide, HeldEntry, HeldPlace};
 pub use offering::{Offering, OfferingEvent, OfferingOutput, Supply, slice_content};
 pub use reader::{Item, Reader};
 

@@ -42,6 +42,12 @@ pub mod frame {
     pub const DEVICE_LIST: u64 = 23;
     /// A device is removed.
     pub const REMOVE_DEVICE: u64 = 24;
+    /// What is held for the user is listed.
+    pub const HELD: u64 = 25;
+    /// What is held.
+    pub const HELD_LIST: u64 = 26;
+    /// The user has decided about what is held.
+    pub const DECIDE: u64 = 27;
     /// A device asks for redirects to itself.
     pub const DOORSTEP: u64 = 28;
     /// For how long they are made.

@@ -157,6 +157,13 @@ fn meaning(name: &str) -> Option<Frame> {
             enrolled_at_ms: NOW * 1_000,
         }]),
         "remove device" => Frame::RemoveDevice([0x44; 32]),
+        "held" => Frame::Held { after: None, limit: 100 },
+        "held: after a place" => Frame::Held { after: Some((12, 1)), limit: 20 },
+        "held list" => Frame::HeldList(vec![held_entry()]),
+        "decide: accept" => decide(Choice::Accept { trust: false }),
+        "decide: accept and trust" => decide(Choice::Accept { trust: true }),
+        "decide: refuse" => decide(Choice::Refuse { code: Some(Code::NOT_AUTHORIZED) }),
+        "decide: block" => decide(Choice::Block),
         "doorstep" => Frame::Doorstep { port: 7_626 },
         "doorstep lease" => Frame::DoorstepLease(DoorstepLease {
             seconds: 300,
@@ -175,6 +182,29 @@ fn meaning(name: &str) -> Option<Frame> {
             _ => return None,
         },
     })
+}
+
+fn decide(choice: Choice) -> Frame {
+    Frame::Decide(Decide { identity: identity(), recipient: address("bo@south.test"), choice })
+}
+
+fn held_entry() -> HeldEntry {
+    HeldEntry {
+        place: (12, 0),
+        identity: identity(),
+        recipient: address("bo@south.test"),
+        since_ms: NOW * 1_000,
+        until_ms: (NOW + 432_000) * 1_000,
+        origin: "north.test".into(),
+        reason: "rule first-contact: from ada@north.test".into(),
+        octets: 30_000_000,
+        octets_missing: 29_990_000,
+        accepted: false,
+        seals: vec![SealWords { issuer: "north.test".into(), role: "submission".into(), verified: true }],
+        from: Some("Ada <ada@north.test>".into()),
+        subject: Some("A film".into()),
+        date: Some("Thu, 1 Jan 2026 12:00:00 +0000".into()),
+    }
 }
 
 fn record() -> StatusRecord {

@@ -183,6 +183,38 @@ fn mailbox_entry() -> impl Strategy<Value = MailboxEntry> {
     )
 }
 
+fn choice() -> impl Strategy<Value = Choice> {
+    let fatal = (0_u16..1_000, 0_u16..1_000).prop_map(|(subject, detail)| Code::new(5, subject, detail));
+    prop_oneof![
+        any::<bool>().prop_map(|trust| Choice::Accept { trust }),
+        option::of(fatal).prop_map(|code| Choice::Refuse { code }),
+        Just(Choice::Block),
+    ]
+}
+
+fn held_entry() -> impl Strategy<Value = HeldEntry> {
+    let told = (option::of(text(512)), option::of(text(512)), option::of(text(512)));
+    let numbers = any::<[u64; 6]>();
+    (identity(), address(), numbers, text(320), text(512), any::<bool>(), told).prop_map(
+        |(identity, recipient, numbers, origin, reason, accepted, (from, subject, date))| HeldEntry {
+            place: (numbers[0], numbers[1]),
+            identity,
+            recipient,
+            since_ms: numbers[2],
+            until_ms: numbers[3],
+            origin,
+            reason,
+            octets: numbers[4],
+            octets_missing: numbers[5],
+            accepted,
+            seals: Vec::new(),
+            from,
+            subject,
+            date,
+        },
+    )
+}
+
 fn doorstep() -> impl Strategy<Value = Frame> {
     let lease = (any::<u32>(), any::<std::net::IpAddr>(), any::<[u8; 32]>()).prop_map(
         |(seconds, address, ticket_key)| {
@@ -211,23 +243,30 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
     );
     let enrol = (text(254), text(1_024), text(254))
         .prop_map(|(account, password, device)| Frame::Enrol(Enrol { account, password, device }));
-    let requests = prop_oneof![
-        vec(cookie(), 0..1_001).prop_map(Frame::Poll),
-        vec(cookie(), 0..1_001).prop_map(Frame::Settled),
-        vec(cookie(), 0..1_001).prop_map(Frame::GiveUp),
-        enrol,
-        (any::<u64>(), 0_u64..=100)
-            .prop_map(|(before, limit)| Frame::Status(StatusQuery::Latest { before, limit })),
-        identity().prop_map(|identity| Frame::Status(StatusQuery::Of(identity))),
-        (any::<u64>(), 0_u64..=100).prop_map(|(after, limit)| Frame::Mailbox { after, limit }),
-        (identity(), selection()).prop_map(|(identity, selection)| Frame::Fetch { identity, selection }),
-        Just(Frame::Devices),
-        vec((any::<[u8; 32]>(), text(254), any::<u64>()), 0..33).prop_map(|devices| {
-            let device = |(public_key, name, enrolled_at_ms)| Device { public_key, name, enrolled_at_ms };
-            Frame::DeviceList(devices.into_iter().map(device).collect())
-        }),
-        any::<[u8; 32]>().prop_map(Frame::RemoveDevice),
-    ];
+    let requests =
+        prop_oneof![
+            vec(cookie(), 0..1_001).prop_map(Frame::Poll),
+            vec(cookie(), 0..1_001).prop_map(Frame::Settled),
+            vec(cookie(), 0..1_001).prop_map(Frame::GiveUp),
+            enrol,
+            (any::<u64>(), 0_u64..=100)
+                .prop_map(|(before, limit)| Frame::Status(StatusQuery::Latest { before, limit })),
+            identity().prop_map(|identity| Frame::Status(StatusQuery::Of(identity))),
+            (any::<u64>(), 0_u64..=100).prop_map(|(after, limit)| Frame::Mailbox { after, limit }),
+            (identity(), selection()).prop_map(|(identity, selection)| Frame::Fetch { identity, selection }),
+            (option::of((any::<u64>(), any::<u64>())), 0_u64..=100)
+                .prop_map(|(after, limit)| Frame::Held { after, limit }),
+            vec(held_entry(), 0..4).prop_map(Frame::HeldList),
+            (identity(), address(), choice()).prop_map(|(identity, recipient, choice)| Frame::Decide(
+                Decide { identity, recipient, choice }
+            )),
+            Just(Frame::Devices),
+            vec((any::<[u8; 32]>(), text(254), any::<u64>()), 0..33).prop_map(|devices| {
+                let device = |(public_key, name, enrolled_at_ms)| Device { public_key, name, enrolled_at_ms };
+                Frame::DeviceList(devices.into_iter().map(device).collect())
+            }),
+            any::<[u8; 32]>().prop_map(Frame::RemoveDevice),
+        ];
     prop_oneof![
         settings,
         requests,
