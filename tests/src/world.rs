@@ -105,6 +105,12 @@ impl Site {
         self
     }
 
+    /// More lines of the configuration, as they stand there.
+    pub fn lines(mut self, lines: &str) -> Site {
+        writeln!(self.more, "{lines}").unwrap();
+        self
+    }
+
     /// Lines of the section `[queue]`, in place of those that make it fast.
     pub fn queue(mut self, lines: &str) -> Site {
         self.queue = lines.to_owned();

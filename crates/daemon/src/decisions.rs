@@ -34,7 +34,14 @@ pub(crate) async fn decide(node: &Node, account: &str, decide: Decide) -> Result
         protocol::Choice::Block => Choice::Block,
     };
     let decided = node.decide_held(Some(account), decide.identity, &decide.recipient, choice).await;
-    let decided = decided.map_err(failure)?;
+    let delivered = || node.store().mail_of(account, decide.identity).is_ok_and(|mail| mail.is_some());
+    let decided = match decided {
+        // The answer to the same decision was lost, and the program asks again.
+        Err((Code::INVALID_ARGUMENTS, _)) if matches!(choice, Choice::Accept { .. }) && delivered() => {
+            return Ok(Frame::Answers(vec![CookieAnswer::Final(Disposition::Accepted)]));
+        }
+        decided => decided.map_err(failure)?,
+    };
     Ok(Frame::Answers(vec![match (decided.disposition, decided.wanted) {
         (Disposition::Pending { .. }, Some(wanted)) => CookieAnswer::Want(wanted),
         (Disposition::Pending { min_seconds, max_seconds, until, .. }, None) => {

@@ -16,10 +16,8 @@ impl Admission {
     /// Verifies the seals where they are here, and decides about every recipient that is not decided about yet. What a
     /// rule wants to see first is given back; then this is to be called again.
     pub(crate) async fn decide(&mut self) -> Result<Option<Selection>, Failure> {
-        if self.manifest.is_none() || self.headers.is_none() {
-            return Ok(Some(Selection::Headers));
-        }
-        if self.verified.is_none() {
+        let unseen = self.manifest.is_none() || self.headers.is_none();
+        if !unseen && self.verified.is_none() {
             self.look_at_seals().await?;
         }
         for place in 0..self.intents.len() {
@@ -28,18 +26,17 @@ impl Admission {
             if elsewhere || self.decided[place] || !self.intents[place].needs_content() {
                 continue;
             }
+            let accepted = self.was_accepted(place);
+            if accepted && unseen {
+                // A person's word does not stand for the seals.
+                return Ok(Some(Selection::Headers));
+            }
             let decision = self.judge(place)?;
-            if let Verdict::Want(wanted) = &decision.verdict
-                && !self.was_accepted(place)
-            {
-                if !self.got.contains(wanted) {
-                    return Ok(Some(wanted.clone()));
-                }
+            match &decision.verdict {
+                Verdict::Want(wanted) if !self.got.contains(wanted) => return Ok(Some(wanted.clone())),
                 // A rule that is not content with what it has got must not keep the offer for ever.
-                let code = Code::SYSTEM_TROUBLE;
-                self.put_off(place, code, DEFER_SECONDS);
-            } else {
-                self.carry_out(place, decision)?;
+                Verdict::Want(_) if !accepted => self.put_off(place, Code::SYSTEM_TROUBLE, DEFER_SECONDS),
+                _ => self.carry_out(place, decision)?,
             }
             self.decided[place] = true;
             self.tell_answered(place);

@@ -7,6 +7,7 @@ mod cookies;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod held;
 mod offers;
 #[cfg(test)]
 mod operator;

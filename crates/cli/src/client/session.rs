@@ -9,8 +9,8 @@ use bytes::Bytes;
 use message::address::Address;
 use message::{Cookie, Disposition, Envelope, Identity, SecretKey, Selection};
 use protocol::{
-    Eager, Enrol, Frame, Item, MailboxEntry, Offer, Reader, Sealed, Settings, StatusQuery, StatusRecord,
-    SubmissionOptions,
+    CookieAnswer, Decide, Eager, Enrol, Frame, HeldEntry, HeldPlace, Item, MailboxEntry, Offer, Reader,
+    Sealed, Settings, StatusQuery, StatusRecord, SubmissionOptions,
 };
 use transport::{
     Alpn, AskError, Client, Code, Connected, ContentSink, Expectation, HostKey, Later, Limits, Pace, Socket,
@@ -145,6 +145,28 @@ impl Session {
     pub async fn mailbox(&mut self, after: u64, limit: u64) -> Result<Vec<MailboxEntry>, Error> {
         match self.ask(&Frame::Mailbox { after, limit }).await? {
             Frame::MailboxList(entries) => Ok(entries),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What is held for the user after this place, the oldest first.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub async fn held(&mut self, after: Option<HeldPlace>, limit: u64) -> Result<Vec<HeldEntry>, Error> {
+        match self.ask(&Frame::Held { after, limit }).await? {
+            Frame::HeldList(entries) => Ok(entries),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Decides about a held message; what became of it, or what its sender is asked for.
+    ///
+    /// # Errors
+    /// What went wrong, such as that nothing of it is held.
+    pub async fn decide(&mut self, decide: Decide) -> Result<CookieAnswer, Error> {
+        match self.ask(&Frame::Decide(decide)).await? {
+            Frame::Answers(answers) => answers.into_iter().next().ok_or_else(unexpected),
             _ => Err(unexpected()),
         }
     }
