@@ -72,7 +72,7 @@ const CODES: [&str; 5] = [
 ];
 
 /// What is no fault: these keys may be left out, and the octets of a seal are bounded where seals are listed.
-const NO_FAULTS: [(&str, &[&str]); 13] = [
+const NO_FAULTS: [(&str, &[&str]); 17] = [
     ("frame: offer at a doorstep", &["8 left out"]),
     ("frame: offer after a redirect", &["9 left out"]),
     ("frame: offer of a submission", &["7 left out", "7/1 left out"]),
@@ -81,6 +81,10 @@ const NO_FAULTS: [(&str, &[&str]); 13] = [
     ("frame: content: body", &["3 left out", "4 left out"]),
     ("frame: content: slice", &["3 left out", "4 left out", "5 left out"]),
     ("frame: outcome: sealed", &["2 left out"]),
+    ("frame: held: after a place", &["1 left out"]),
+    ("frame: held list", &["1/0/12 left out", "1/0/13 left out", "1/0/14 left out"]),
+    ("frame: decide: accept and trust", &["4 left out"]),
+    ("frame: decide: refuse", &["5 left out"]),
     ("seal: author", &["0 too long", "3 too long"]),
     ("seal: submission", &["0 too long", "3 too long"]),
     ("protected: submission", &["15/4 left out", "15/-70002 left out"]),

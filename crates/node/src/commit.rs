@@ -98,7 +98,7 @@ impl Admission {
             return Ok(Committed { answers, sealed });
         }
         let octets = manifest.message_octets();
-        // Nobody judges or reads what is pending for its time alone: nothing of it is kept.
+        // Nobody judges or reads what is pending for its time alone: nothing of it is kept. keeps: STA-17
         if self.intents.iter().all(|intent| matches!(intent, Intent::Answered(..) | Intent::Later { .. })) {
             let (answers, _) = self.store(identity, octets, Content::Offered { identity }).await?;
             return Ok(Committed { answers, sealed: None });

@@ -180,7 +180,7 @@ impl Admission {
         }
     }
 
-    /// The leaves that a selection stands for.
+    /// The leaves that a selection stands for. keeps: EXC-29
     fn leaves_of(&self, selection: &Selection) -> BTreeSet<usize> {
         let Some(manifest) = &self.manifest else { return BTreeSet::new() };
         let leaves = || manifest.leaves().map(|(number, ..)| number);

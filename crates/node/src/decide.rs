@@ -15,6 +15,8 @@ use crate::submit;
 impl Admission {
     /// Verifies the seals where they are here, and decides about every recipient that is not decided about yet. What a
     /// rule wants to see first is given back; then this is to be called again.
+    ///
+    /// keeps: EXC-28
     pub(crate) async fn decide(&mut self) -> Result<Option<Selection>, Failure> {
         let unseen = self.manifest.is_none() || self.headers.is_none();
         if !unseen && self.verified.is_none() {
@@ -131,7 +133,7 @@ impl Admission {
         }
     }
 
-    /// Whether so much is held for an account that nothing more is.
+    /// Whether so much is held for an account that nothing more is. keeps: STA-14
     fn is_full(&self, account: &str) -> Result<bool, Failure> {
         let held = self.node.store().held_count(account, HELD_PER_ACCOUNT_MAX).map_err(trouble)?;
         Ok(held >= HELD_PER_ACCOUNT_MAX)

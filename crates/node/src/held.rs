@@ -103,7 +103,7 @@ impl Node {
             .collect()
     }
 
-    /// What can be shown of what is held.
+    /// What can be shown of what is held. keeps: STA-15
     ///
     /// # Errors
     /// A code and a text where nothing of it is held for that account and recipient, or the store cannot be read.
@@ -169,6 +169,8 @@ impl Node {
     ///
     /// # Errors
     /// A code and a text where nothing of it is held for them, or the store cannot be written.
+    ///
+    /// keeps: STA-16
     pub async fn decide_held(
         &self,
         account: Option<&str>,
