@@ -63,12 +63,13 @@ const TOO_LAX: [(&str, &str); 3] = [
 
 /// Codes, which are longer than they may be: to the crate an expression of `.regexp` need not match the whole text,
 /// and no size can be asked for beside it.
-const CODES: [&str; 5] = [
+const CODES: [&str; 6] = [
     "frame: outcome: refused: 1/0/1 too long",
     "frame: outcome: deferred: 1/0/1 too long",
     "frame: answers: 1/1/1/1 too long",
     "frame: failure: 1 too long",
     "frame: status list: 1/0/6/1/3 too long",
+    "frame: decide: refuse: 5 too long",
 ];
 
 /// What is no fault: these keys may be left out, and the octets of a seal are bounded where seals are listed.
