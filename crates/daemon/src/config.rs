@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use message::address::Domain;
 use serde::{Deserialize, Serialize};
 
+use crate::reputation::{PolicyServiceConfig, RatesConfig, ReputationConfig};
 use crate::rules::{PolicyConfig, RuleConfig, resolve};
 use crate::suggestion::with_suggestion;
 use crate::{Error, files};
@@ -48,6 +49,15 @@ pub struct Config {
     /// Bounds.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// How much peers and users may bring.
+    #[serde(default)]
+    pub rates: RatesConfig,
+    /// Whom to believe about peers.
+    #[serde(default)]
+    pub reputation: ReputationConfig,
+    /// A program that may decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_service: Option<PolicyServiceConfig>,
     /// The queue.
     #[serde(default)]
     pub queue: QueueConfig,
@@ -339,6 +349,14 @@ impl Config {
             .collect()
     }
 
+    /// The client of the policy service, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Other`] where its place or its time cannot be read.
+    pub(crate) fn policy_service(&self) -> Result<Option<crate::service::ServiceClient>, Error> {
+        self.policy_service.as_ref().map(|service| service.resolve(&self.folder)).transpose()
+    }
+
     /// The settings of the node, its keys read from their files.
     ///
     /// # Errors
@@ -350,6 +368,7 @@ impl Config {
             domains.insert(domain(&entry.name)?, node::DomainKey { selector: entry.selector.clone(), key });
         }
         self.pins()?;
+        self.policy_service()?;
         let relays = self
             .relays
             .iter()
@@ -369,7 +388,8 @@ impl Config {
             poll_min_seconds: self.queue.poll_min_seconds,
             poll_max_seconds: self.queue.poll_max_seconds.max(self.queue.poll_min_seconds),
             hold_ms: self.queue.hours.saturating_mul(3_600_000),
-            rates: node::Rates::default(),
+            accreditors: self.reputation.resolve()?,
+            rates: self.rates.resolve(),
             loopback_doorsteps: self.listen.address.ip().is_loopback(),
         })
     }

@@ -18,6 +18,7 @@ use crate::config::{
     Config, ConsoleConfig, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig,
     Tls,
 };
+use crate::reputation::{RatesConfig, ReputationConfig};
 use crate::rules::{OneOrMany, PolicyConfig, RuleConfig, SelectionConfig};
 use crate::{Error, Running, files, init};
 
@@ -184,6 +185,9 @@ fn configuration(
         policy: PolicyConfig::default(),
         rules: if own.domain == "south.test" { vec![hold] } else { Vec::new() },
         limits: LimitsConfig::default(),
+        rates: RatesConfig::default(),
+        reputation: ReputationConfig::default(),
+        policy_service: None,
         // People who try things out do not want to wait a minute for an answer.
         queue: QueueConfig { retry_first_seconds: 2, poll_min_seconds: 1, ..QueueConfig::default() },
         store: StoreConfig::default(),

@@ -155,9 +155,12 @@ mod tests {
                 line.strip_prefix("# ")
                     .filter(|line| line.contains(" = ") && !line.contains("north.test\""))
                     .filter(|line| {
-                        !["south", "server", "name", "from", "to", "larger-than", "hold", "validate"]
-                            .iter()
-                            .any(|word| line.trim_start_matches('"').starts_with(word))
+                        let rule =
+                            ["south", "server", "name", "from", "to", "larger-than", "hold", "validate"];
+                        let reputation =
+                            ["vouched-by", "good-lists", "bad-lists", "at ", "limit-ms", "when-silent"];
+                        let line = line.trim_start_matches('"');
+                        !rule.iter().chain(&reputation).any(|word| line.starts_with(word))
                     })
                     .unwrap_or(line)
                     .to_owned()

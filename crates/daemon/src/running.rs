@@ -44,6 +44,9 @@ impl Running {
         let flow = Arc::new(Flow::before(observer));
         let domain = settings.domain.clone();
         let node = Node::new(settings, store, resolver.clone(), Arc::new(SystemClock), flow.clone());
+        if let Some(service) = config.policy_service()? {
+            node.consult(Arc::new(service));
+        }
         let pins = Arc::new(config.pins()?);
         let roots = roots(&config.path(&config.tls.roots))?;
         let key = config.host_key()?;
@@ -152,6 +155,9 @@ impl Running {
         self.server.stop_accepting();
         self.server.close("the node ends").await;
         self.tasks.shutdown().await;
+        if let Err(error) = self.node.write_memory().await {
+            tracing::warn!(%error, "what is remembered of peers is not written");
+        }
         let _ = std::fs::remove_file(&self.socket);
     }
 }

@@ -8,6 +8,7 @@ use storage::{Decision, HeldRecord, Origin, Ruling, Stage, StagedPart};
 
 use crate::account::fold;
 use crate::commit::Intent;
+use crate::memory::Deed;
 use crate::receiving::Reception;
 use crate::verify::Verified;
 use crate::{Event, Node};
@@ -106,6 +107,10 @@ pub struct Admission {
     pub(crate) asking: Option<(Selection, Selection)>,
     /// Leaves that came with an earlier offer of the same delivery, and are in the store.
     pub(crate) kept: BTreeSet<usize>,
+    /// Whether its sender keeps within what it may bring.
+    pub(crate) rate: policy::Rate,
+    /// The standing of its sender, once somebody has looked at it.
+    pub(crate) standing: Option<policy::Standing>,
     pub(crate) manifest: Option<Manifest>,
     pub(crate) headers: Option<Headers>,
     pub(crate) seals: Vec<Seal>,
@@ -177,6 +182,9 @@ impl Intake {
                 },
             };
             if let Some((disposition, rule)) = intent.answered() {
+                if rule != ANSWERED_BEFORE && matches!(disposition, Disposition::Refused { .. }) {
+                    node.note_deed(&self.origin, Deed::Refused);
+                }
                 node.tell(Event::Decided {
                     identity: envelope.identity,
                     recipient: recipient.clone(),
@@ -192,9 +200,8 @@ impl Intake {
             node.store().durable().await.map_err(trouble)?;
         }
         // What comes to a doorstep its node has counted before.
-        if !offered.sign_only && matches!(self.door, Door::Node { .. }) {
-            self.within_rates(&envelope, &mut intents);
-        }
+        let counted = !offered.sign_only && matches!(self.door, Door::Node { .. });
+        let over = if counted { self.within_rates(&envelope, &mut intents) } else { None };
         let answers: Vec<Disposition> = intents
             .iter()
             .filter_map(|intent| intent.answered().map(|(disposition, _)| disposition))
@@ -220,6 +227,8 @@ impl Intake {
             got: Vec::new(),
             asking: None,
             kept: BTreeSet::new(),
+            rate: over.map_or(policy::Rate::Within, |over| over.seen()),
+            standing: None,
             manifest: None,
             headers: None,
             seals: Vec::new(),

@@ -9,6 +9,7 @@ use storage::{
 use crate::accept::{ANSWERED_BEFORE, Admission, Failure, deferred, trouble};
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
+use crate::memory::Deed;
 use crate::{Event, Node};
 
 /// What is to become of one recipient.
@@ -259,6 +260,11 @@ impl Admission {
             Intent::Mailbox { .. } => "mailbox".to_owned(),
             _ => "queue".to_owned(),
         };
+        match &self.intents[place] {
+            Intent::Mailbox { .. } => self.node.note_deed(&self.origin, Deed::Accepted),
+            Intent::Held { .. } => self.node.note_deed(&self.origin, Deed::Held),
+            _ => {}
+        }
         self.node.tell(Event::Decided {
             identity,
             recipient: recipient.clone(),

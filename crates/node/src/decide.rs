@@ -10,6 +10,8 @@ use crate::accept::{Admission, DEFER_SECONDS, Door, Failure, trouble};
 use crate::commit::Intent;
 use crate::evidence::{Facts, Shown};
 use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX};
+use crate::memory::Deed;
+use crate::rates::{PENDING_FULL, pending_full, pending_room};
 use crate::submit;
 
 impl Admission {
@@ -33,7 +35,7 @@ impl Admission {
                 // A person's word does not stand for the seals.
                 return Ok(Some(Selection::Headers));
             }
-            let decision = self.judge(place)?;
+            let decision = self.judge(place).await?;
             match &decision.verdict {
                 Verdict::Want(wanted) if !self.got.contains(wanted) => return Ok(Some(wanted.clone())),
                 // A rule that is not content with what it has got must not keep the offer for ever.
@@ -43,7 +45,31 @@ impl Admission {
             self.decided[place] = true;
             self.tell_answered(place);
         }
+        self.bound_pending()?;
         Ok(None)
+    }
+
+    /// Puts off those who would be pending beyond what a peer may have. Who was pending before stays so.
+    ///
+    /// keeps: SEC-5, REP-14
+    fn bound_pending(&mut self) -> Result<(), Failure> {
+        let Origin::Peer { domain } = &self.origin else { return Ok(()) };
+        let waits = |intent: &Intent| {
+            matches!(intent, Intent::Held { .. } | Intent::Later { .. } | Intent::Route | Intent::RouteHere)
+        };
+        let waiting: Vec<usize> = (0..self.intents.len())
+            .filter(|place| self.again[*place].is_none() && waits(&self.intents[*place]))
+            .collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let pending = self.node.store().pending(domain).map_err(trouble)?;
+        let room = pending_room(&self.node.settings().rates, pending);
+        for place in waiting.into_iter().skip(usize::try_from(room).unwrap_or(usize::MAX)) {
+            self.intents[place] = Intent::Answered(pending_full(), PENDING_FULL);
+            self.tell_answered(place);
+        }
+        Ok(())
     }
 
     async fn look_at_seals(&mut self) -> Result<(), Failure> {
@@ -63,8 +89,9 @@ impl Admission {
         Ok(())
     }
 
-    /// What the rules say about one recipient.
-    fn judge(&self, place: usize) -> Result<Decision, Failure> {
+    /// What the rules and the policy service say about one recipient.
+    async fn judge(&mut self, place: usize) -> Result<Decision, Failure> {
+        let standing = self.standing().await;
         let shown = match (&self.manifest, &self.headers, &self.verified) {
             (Some(manifest), Some(headers), Some(verified)) => Some(Shown { manifest, headers, verified }),
             _ => None,
@@ -72,14 +99,23 @@ impl Admission {
         let facts = Facts {
             origin: &self.origin,
             octets: self.envelope.octets,
-            standing: policy::Standing::default(),
-            rate: policy::Rate::default(),
+            standing,
+            rate: self.rate.clone(),
             supplied: &self.got,
             shown,
         };
         let since_ms = self.again[place].as_ref().map(|held| held.since_ms);
         let evidence = self.node.evidence(&facts, &self.envelope.recipients[place], since_ms)?;
-        Ok(self.node.settings().rules.decide(&evidence))
+        Ok(self.node.judge(&evidence).await)
+    }
+
+    /// The standing of the peer, where somebody looks at it; it is found out once for an offer. keeps: REP-7
+    async fn standing(&mut self) -> policy::Standing {
+        let Origin::Peer { domain } = &self.origin else { return policy::Standing::default() };
+        if self.standing.is_none() && self.node.looks_at_standings() {
+            self.standing = Some(self.node.standing(domain).await);
+        }
+        self.standing.clone().unwrap_or_default()
     }
 
     /// What the decision makes of a recipient. Whom a person has accepted already is not held again; a refusal stands,
@@ -146,6 +182,9 @@ impl Admission {
     fn tell_answered(&self, place: usize) {
         if let Some((disposition, rule)) = self.intents[place].answered() {
             let (identity, recipient) = (self.identity(), self.envelope.recipients[place].clone());
+            if matches!(disposition, Disposition::Refused { .. }) {
+                self.node.note_deed(&self.origin, Deed::Refused);
+            }
             self.node.tell(Event::Decided { identity, recipient, disposition, rule: rule.to_owned() });
         }
     }

@@ -10,7 +10,7 @@ use storage::{Decision, EnvelopeId, HeldRecord, Ruling, SealNote, Stage, StoredM
 
 use crate::accept::{Failure, trouble};
 use crate::limits::{HELD_TEXT_SHOWN_MAX, WANTED_PARTS_MAX};
-use crate::{Event, Node, submit};
+use crate::{Deed, Event, Node, submit};
 
 /// What somebody decides about a held message for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +189,15 @@ impl Node {
                 Choice::Block => self.refuse_held(held, Code::NOT_AUTHORIZED).await,
             };
             match one {
-                Ok(one) => decided = decided.or(Some(one)),
+                Ok(one) => {
+                    let deed = match choice {
+                        Choice::Accept { .. } => Deed::Accepted,
+                        Choice::Refuse { .. } => Deed::Declined,
+                        Choice::Block => Deed::Complaint,
+                    };
+                    self.note_deed(&held.origin, deed);
+                    decided = decided.or(Some(one));
+                }
                 // Its sender was quicker.
                 Err(storage::Error::NotFound(_)) => {}
                 Err(error) => return Err(trouble(error)),

@@ -25,8 +25,10 @@ mod queue;
 mod rates;
 mod receiving;
 mod redirect;
+mod service;
 mod settings;
 mod settled;
+mod standing;
 mod status;
 mod submit;
 mod tickets;
@@ -49,7 +51,9 @@ pub use memory::Deed;
 pub use outside::{Clock, Later};
 pub use queue::Dispatcher;
 pub use rates::{Over, Rates, Use};
+pub use service::PolicyService;
 pub use settings::{DomainKey, Settings};
+pub use standing::{Accreditors, Asked, Counts, Findings};
 pub use tickets::Tickets;
 
 /// Everything that a node stands on.
@@ -73,6 +77,8 @@ struct Inner {
     receptions: receiving::Receptions,
     memory: memory::Memory,
     buckets: rates::Buckets,
+    standings: standing::Standings,
+    service: std::sync::OnceLock<Arc<dyn PolicyService>>,
     mail: tokio::sync::watch::Sender<u64>,
 }
 
@@ -101,6 +107,8 @@ impl Node {
                 receptions: receiving::Receptions::default(),
                 memory: memory::Memory::default(),
                 buckets: rates::Buckets::default(),
+                standings: standing::Standings::default(),
+                service: std::sync::OnceLock::new(),
                 mail: tokio::sync::watch::channel(0).0,
             }),
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use message::address::Domain;
-use storage::PeerRecord;
+use storage::{Origin, PeerRecord};
 
 use crate::Node;
 use crate::accept::{Failure, trouble};
@@ -84,6 +84,13 @@ impl Node {
         }
     }
 
+    /// Counts what happened with mail of this origin, where it is a peer.
+    pub(crate) fn note_deed(&self, origin: &Origin, deed: Deed) {
+        if let Origin::Peer { domain } = origin {
+            self.remember(domain, deed);
+        }
+    }
+
     /// What is remembered of a peer, faded to now; `None` where it was never met or is forgotten.
     ///
     /// # Errors
@@ -119,6 +126,7 @@ impl Node {
     pub async fn forget_peer(&self, peer: &Domain) -> Result<bool, Failure> {
         let known = self.remembered(peer)?.is_some();
         self.inner.memory.lock().peers.remove(peer);
+        self.inner.standings.forget(peer);
         self.store().remove_peers(vec![peer.clone()]).await.map_err(trouble)?;
         Ok(known)
     }

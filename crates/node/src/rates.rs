@@ -20,6 +20,10 @@ use crate::{Event, Intake, Node};
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
+/// Seconds after which a peer whose bound of pending deliveries is reached may come again: they go as people decide.
+const PENDING_AFTER_SECONDS: u32 = 900;
+/// The rule that puts it off.
+pub(crate) const PENDING_FULL: &str = "peer-pending";
 
 /// How much may be brought in a time. Zero is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +92,13 @@ impl Over {
     /// What who is over it is told. keeps: REP-12
     pub(crate) fn answer(&self) -> Disposition {
         Disposition::Deferred { code: self.code, after_seconds: self.after_seconds }
+    }
+}
+
+impl Over {
+    /// What the rules see of it, where they decide.
+    pub(crate) fn seen(self) -> policy::Rate {
+        policy::Rate::Over { limit: self.limit.to_owned(), words: self.words }
     }
 }
 
@@ -219,7 +230,7 @@ impl Node {
         let mut used = self.inner.buckets.used(&self.settings().rates, Party::Peer(peer), self.now_ms());
         let of = self.settings().rates.peer_pending;
         if of > 0 {
-            used.push(Use { limit: "peer-pending", used: self.store().pending(peer).unwrap_or(0), of });
+            used.push(Use { limit: PENDING_FULL, used: self.store().pending(peer).unwrap_or(0), of });
         }
         used
     }
@@ -242,6 +253,16 @@ impl Counts {
         }
         if self.full_at_us.len() < RATES_MAX { own } else { (limit.name, String::new()) }
     }
+}
+
+/// How many more recipients of a peer may be pending. keeps: SEC-5, REP-14
+pub(crate) fn pending_room(rates: &Rates, pending: u64) -> u64 {
+    if rates.peer_pending == 0 { u64::MAX } else { rates.peer_pending.saturating_sub(pending) }
+}
+
+/// What a peer is told for whom there is no more room among what is pending. keeps: SEC-5, REP-14
+pub(crate) fn pending_full() -> Disposition {
+    Disposition::Deferred { code: TOO_MANY_RECIPIENTS, after_seconds: PENDING_AFTER_SECONDS }
 }
 
 /// The registered domain that a name most likely belongs to: its last two labels, or the last three where the second
@@ -461,5 +482,14 @@ mod tests {
         assert!(buckets.lock().full_at_us.len() <= RATES_MAX + 1);
         // After a minute nothing of that says anything any more.
         assert_eq!(taken(NOW + 120_000), RATES_MAX + 1);
+    }
+
+    /// proves: SEC-5, REP-14
+    #[test]
+    fn what_is_pending_has_room_for_so_many() {
+        let rates = Rates { peer_pending: 10, ..Rates::default() };
+        assert_eq!([0, 9, 10, 11].map(|pending| pending_room(&rates, pending)), [10, 1, 0, 0]);
+        assert_eq!(pending_room(&Rates { peer_pending: 0, ..rates }, 1_000_000), u64::MAX);
+        assert!(matches!(pending_full(), Disposition::Deferred { code, .. } if code.class == 4));
     }
 }

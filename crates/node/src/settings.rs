@@ -39,6 +39,8 @@ pub struct Settings {
     pub poll_max_seconds: u32,
     /// How long a held message waits for a decision, in milliseconds.
     pub hold_ms: u64,
+    /// Whom to believe about peers.
+    pub accreditors: crate::Accreditors,
     /// How much peers and users may bring.
     pub rates: crate::Rates,
     /// Whether doorsteps may be on loopback: only where this node itself is, as in a test.

@@ -124,6 +124,14 @@ impl Rules {
         self
     }
 
+    /// Whether any rule looks at the standing of peers: else it need not be found out.
+    pub fn look_at_standing(&self) -> bool {
+        let looks = |condition: &Condition| {
+            matches!(condition, Condition::StandingBelow(_) | Condition::StandingAt(_))
+        };
+        self.rules.iter().any(|rule| rule.conditions.iter().any(looks))
+    }
+
     /// Decides about one recipient.
     ///
     /// Where something only shows in content that has not come, the verdict is [`Verdict::Want`]; it is asked again with

@@ -173,7 +173,7 @@ impl Evidence {
     }
 
     /// Whether this content is here.
-    pub(crate) fn has(&self, wanted: &Selection) -> bool {
+    pub fn has(&self, wanted: &Selection) -> bool {
         self.supplied.iter().any(|supplied| supplied.covers(wanted))
             || (self.seen.is_some() && Selection::Headers.covers(wanted))
     }

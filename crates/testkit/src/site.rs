@@ -230,6 +230,7 @@ pub fn settings(domain: &str, key: &SecretKey) -> Settings {
         poll_min_seconds: 60,
         poll_max_seconds: 1_800,
         hold_ms: 12 * 3_600_000,
+        accreditors: node::Accreditors::default(),
         rates: node::Rates::default(),
         loopback_doorsteps: false,
     }

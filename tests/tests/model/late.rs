@@ -130,6 +130,7 @@ fn settings() -> Settings {
         poll_min_seconds: 60,
         poll_max_seconds: 3600,
         hold_ms: HOLD_MS,
+        accreditors: node::Accreditors::default(),
         rates: node::Rates::default(),
         loopback_doorsteps: false,
     }

@@ -1,8 +1,14 @@
 //! What a node finds out about peers, remembers of them and lets them do: one node on virtual time, and peers that offer.
 
 #[cfg(test)]
+mod greylisting;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod rates;
 #[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod standing;

@@ -37,3 +37,34 @@ async fn counts_are_written_together_and_outlive_the_node() {
     assert_eq!(scene.store.peers(None, 10).unwrap().len(), 1);
     upkeep.abort();
 }
+
+/// proves: REP-8
+#[tokio::test(start_paused = true)]
+async fn what_happens_with_mail_is_counted() {
+    let hold = |settings: &mut node::Settings| {
+        let to = vec![policy::Party::parse("bob@here.test").unwrap()];
+        let larger = policy::Condition::LargerThan(2_000);
+        settings.rules = settings.rules.clone().with(
+            "large",
+            vec![policy::Condition::To(to), larger],
+            policy::Action::Hold(message::Selection::All),
+        );
+    };
+    let scene = Scene::new(hold).await;
+    let large = "x".repeat(3_000);
+    for (text, to) in
+        [("one", "bob@here.test"), ("two", "nobody@here.test"), (large.as_str(), "bob@here.test")]
+    {
+        scene.offer("north.test", text, &[to]).await;
+        // The same offer again counts nothing.
+        scene.offer("north.test", text, &[to]).await;
+    }
+    let counts = |scene: &Scene| {
+        let peer = scene.node.remembered(&domain("north.test")).unwrap().unwrap();
+        [peer.accepted, peer.held, peer.declined, peer.complaints].map(|count| count / 1_000)
+    };
+    assert_eq!(counts(&scene), [1, 1, 0, 0]);
+    let held = scene.store.held(None, None, 10).unwrap().remove(0);
+    scene.node.decide_held(None, held.identity, &held.address, node::Choice::REFUSE).await.unwrap();
+    assert_eq!(counts(&scene), [1, 1, 1, 0]);
+}

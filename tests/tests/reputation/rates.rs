@@ -55,3 +55,54 @@ async fn a_user_over_its_quota_is_put_off() {
     let answers = scene.submit("2", &["ann@far.test"]).await;
     assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
 }
+
+/// proves: SEC-5, REP-14
+#[tokio::test(start_paused = true)]
+async fn what_is_pending_of_a_peer_is_bounded() {
+    let scene = Scene::new(|settings| {
+        settings.rates.peer_pending = 2;
+        let larger = policy::Condition::LargerThan(2_000);
+        let hold = policy::Action::Hold(message::Selection::All);
+        settings.rules = settings.rules.clone().with("large", vec![larger], hold);
+    })
+    .await;
+    let large = |number: u32| format!("{number}{}", "x".repeat(3_000));
+    for number in 0..2 {
+        let answers = scene.offer("north.test", &large(number), BOB).await;
+        assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
+    }
+    let answers = scene.offer("north.test", &large(2), BOB).await;
+    assert!(
+        matches!(answers[0], Disposition::Deferred { code, .. } if code == Code::new(4, 5, 3)),
+        "{answers:?}"
+    );
+    assert_eq!(scene.store.pending(&domain("north.test")), Ok(2));
+    // Others are served, and so is what need not wait; what is pending is answered as before.
+    assert_eq!(scene.offer("north.test", "small", BOB).await, [Disposition::Accepted]);
+    let answers = scene.offer("south.test", &large(2), BOB).await;
+    assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
+    let answers = scene.offer("north.test", &large(1), BOB).await;
+    assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
+    // When somebody decides there is room again.
+    let held = scene.store.held(None, None, 10).unwrap().remove(0);
+    scene.node.decide_held(None, held.identity, &held.address, node::Choice::REFUSE).await.unwrap();
+    let answers = scene.offer("north.test", &large(2), BOB).await;
+    assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
+}
+
+/// proves: REP-12
+#[tokio::test(start_paused = true)]
+async fn rules_may_decide_about_who_is_over_a_rate() {
+    let scene = Scene::new(|settings| {
+        settings.rates = Rates { put_off: false, ..Rates::for_peers(1, 0) };
+        let over = policy::Condition::RateOverLimit("peer-messages-per-minute".to_owned());
+        let hold = policy::Action::Hold(message::Selection::All);
+        settings.rules = settings.rules.clone().with("too-much", vec![over], hold);
+    })
+    .await;
+    assert_eq!(scene.offer("north.test", "one", BOB).await, [Disposition::Accepted]);
+    let answers = scene.offer("north.test", "two", BOB).await;
+    assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
+    let held = scene.store.held(None, None, 10).unwrap().remove(0);
+    assert!(held.reason.contains("too-much") && held.reason.contains("north.test"), "{}", held.reason);
+}

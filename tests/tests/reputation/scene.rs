@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dns::FixedZones;
+use dns::{FixedZones, Resolver};
 use message::address::{Address, Domain};
 use message::{Claims, Disposition, Envelope, Message, Role, Seal, SecretKey};
 use node::{Admitted, Next, Node, Offered, Settings};
@@ -31,19 +31,34 @@ pub(crate) fn domain(name: &str) -> Domain {
 impl Scene {
     /// Only within a runtime whose clock is paused.
     pub(crate) async fn new(change: impl FnOnce(&mut Settings)) -> Scene {
+        let zones = Arc::new(FixedZones::new());
+        Scene::make(zones.clone(), zones, change).await
+    }
+
+    /// As [`Scene::new`], with another DNS.
+    pub(crate) async fn asking(resolver: Arc<dyn Resolver>, change: impl FnOnce(&mut Settings)) -> Scene {
+        Scene::make(Arc::new(FixedZones::new()), resolver, change).await
+    }
+
+    async fn make(
+        zones: Arc<FixedZones>,
+        resolver: Arc<dyn Resolver>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Scene {
         let (life, shift, timeline) = (Life::begin(), Arc::new(Shift::default()), Timeline::begin());
         let clock = Arc::new(NodeClock::new(timeline, shift.clone(), life.clone(), Random::new(1)));
         let store: Arc<dyn Store> = Arc::new(Disk::new(Vice::None).open(&life).unwrap());
-        let zones = Arc::new(FixedZones::new());
         let mut settings = site::settings("here.test", &key());
         change(&mut settings);
-        let node = Node::new(settings, store.clone(), zones.clone(), clock, Arc::new(node::Quiet));
+        let node = Node::new(settings, store.clone(), resolver, clock, Arc::new(node::Quiet));
         node.put_account("bob", &[Address::from_wire("bob@here.test").unwrap()], None).await.unwrap();
         Scene { node, store, zones, timeline }
     }
 
     /// A peer offers a letter of its own author, with content as it is asked for.
     pub(crate) async fn offer(&self, peer: &str, text: &str, to: &[&str]) -> Vec<Disposition> {
+        // One record, however often it offers.
+        self.zones.remove(&dns::waxkey::name_of(site::SELECTOR, peer).unwrap()).unwrap();
         site::publish(&self.zones, peer, &key());
         let (message, sealed) = sealed(peer, text);
         self.bring(Origin::Peer { domain: domain(peer) }, &message, vec![sealed], to).await

@@ -1,0 +1,22 @@
+//! The bounds of the daemon's own work.
+
+/// Octets of a question to a policy service: an envelope's worth of words, each of which is bounded.
+pub(crate) const SERVICE_QUESTION_OCTETS_MAX: usize = 64 * 1024;
+/// Octets of its answer, the body.
+pub(crate) const SERVICE_ANSWER_OCTETS_MAX: usize = 16 * 1024;
+/// Octets of the head of its answer, at the least what the HTTP library asks for.
+pub(crate) const SERVICE_HEAD_OCTETS_MAX: usize = 16 * 1024;
+/// Questions that are under way at once; others count as not answered.
+pub(crate) const SERVICE_QUESTIONS_MAX: usize = 64;
+/// Milliseconds to wait for an answer, where nothing else is set.
+pub(crate) const SERVICE_MS_DEFAULT: u64 = 2_000;
+/// The longest that may be set: senders wait for it, for each recipient.
+pub(crate) const SERVICE_MS_MAX: u64 = 10_000;
+/// Milliseconds for which a service that did not answer is not asked again, so that mail does not wait for it each time.
+pub(crate) const SERVICE_REST_MS: u64 = 10_000;
+/// Octets of the name of a rule in an answer.
+pub(crate) const SERVICE_RULE_OCTETS_MAX: usize = 64;
+/// Octets of the evidence in words in an answer.
+pub(crate) const SERVICE_WORDS_OCTETS_MAX: usize = 400;
+/// The longest time, in seconds, for which a service may put off what it decides about.
+pub(crate) const SERVICE_AFTER_SECONDS_MAX: u64 = 24 * 3600;

@@ -1,0 +1,47 @@
+//! A policy service: a program of the operator's own that may decide where the rules leave it open.
+
+use std::sync::Arc;
+
+use policy::{Decision, Evidence, Verdict};
+
+use crate::{Later, Node};
+
+/// Who is asked. The daemon gives a client for a socket, a test its own.
+pub trait PolicyService: Send + Sync + 'static {
+    /// What it says about one recipient, given the evidence and what the rules have come to; `None` where it leaves it at
+    /// that. It answers within a bounded time, with what was set for its silence where the program behind it says nothing.
+    fn judge<'a>(&'a self, evidence: &'a Evidence, decided: &'a Decision) -> Later<'a, Option<Decision>>;
+}
+
+impl Node {
+    /// Has this service asked from now on; the first that is given stays.
+    pub fn consult(&self, service: Arc<dyn PolicyService>) {
+        // One that is there already stays: settings do not change while a node runs.
+        let _ = self.inner.service.set(service);
+    }
+
+    /// What is decided about one recipient: by the rules, and then by the service, where there is one and the rules have
+    /// neither refused nor put off nor wait for content. keeps: REP-15, REP-16, SEC-6
+    pub(crate) async fn judge(&self, evidence: &Evidence) -> Decision {
+        let decided = self.settings().rules.decide(evidence);
+        let open = matches!(decided.verdict, Verdict::Accept | Verdict::Hold { .. } | Verdict::Pend { .. });
+        match self.inner.service.get() {
+            Some(service) if open && evidence.peer.is_some() => {
+                let said = service.judge(evidence, &decided).await;
+                said.filter(|said| !is_satisfied(evidence, said)).unwrap_or(decided)
+            }
+            _ => decided,
+        }
+    }
+}
+
+/// Whether what was asked for is here, or the time has passed: asking for it again would never end.
+fn is_satisfied(evidence: &Evidence, said: &Decision) -> bool {
+    match &said.verdict {
+        Verdict::Want(selection) => evidence.has(selection),
+        Verdict::Pend { after_seconds } => {
+            evidence.waited_seconds.is_some_and(|waited| waited >= u64::from(*after_seconds))
+        }
+        _ => false,
+    }
+}
