@@ -20,8 +20,8 @@ pub use args::{
     BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, ConsoleCommand,
     DeviceCommand, EnrolArgs, GiveUpArgs, Global, InitArgs, Invocation, LegChoice, MailCommand,
     MailExportArgs, MailListArgs, MailReadArgs, MailSelection, MessageCommand, Moment, NodeAddress,
-    NodeConfig, QueueCommand, QuickstartArgs, SendArgs, ServeArgs, SignArgs, StatusArgs, StoreCommand,
-    TraceArgs,
+    NodeConfig, PeerCommand, QueueCommand, QuickstartArgs, SendArgs, ServeArgs, SignArgs, StatusArgs,
+    StoreCommand, TraceArgs,
 };
 
 pub use commands::{PeerIdentity, read_password};

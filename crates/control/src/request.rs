@@ -142,6 +142,23 @@ pub enum Request {
         /// What was decided.
         decision: crate::HeldDecision,
     },
+    /// What is remembered of peers, in the order of their names; answered by [`crate::Response::PeerRecords`].
+    PeerRecords {
+        /// The last domain of the page before.
+        after: Option<String>,
+        /// How many at the most.
+        limit: u32,
+    },
+    /// All that is known of one peer, asked now where it is not; answered by [`crate::Response::PeerRecord`].
+    PeerRecord {
+        /// Its domain.
+        domain: String,
+    },
+    /// What is remembered of a peer is forgotten; answered by [`crate::Response::Done`].
+    PeerForget {
+        /// Its domain.
+        domain: String,
+    },
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].
     StoreCheck,
     /// The store gives back room on the disk; answered by [`crate::Response::Compacted`].

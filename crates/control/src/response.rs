@@ -59,6 +59,13 @@ pub enum Response {
         /// Octets that are still to be fetched.
         octets_missing: u64,
     },
+    /// What is remembered of peers.
+    PeerRecords {
+        /// The peers, in the order of their names.
+        peers: Vec<crate::PeerRecordView>,
+    },
+    /// All that is known of one peer.
+    PeerRecord(Box<crate::PeerDetailView>),
     /// What is wrong with the store.
     Findings {
         /// The findings; none where it is sound.

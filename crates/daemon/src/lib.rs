@@ -45,5 +45,6 @@ pub use init::{Plan, host_within, init};
 pub use keys::key_of;
 pub use operator::LocalOperator;
 pub use published::{Concern, Published, concerns};
+pub use reputation::PolicyServiceConfig;
 pub use running::{Running, open_store, serve};
 pub use source::{StoreSource, supply};

@@ -2,6 +2,7 @@
 //! configuration, and as it is resolved (`spec/15-reputation.md`).
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use node::limits::{ACCREDITORS_MAX, DOMAIN_FACTOR, PENDING_PER_PEER};
@@ -152,6 +153,23 @@ impl RatesConfig {
 }
 
 impl PolicyServiceConfig {
+    /// A service at this place, with the time limit and the answer to silence that hold where nothing is set.
+    pub fn at(place: &str) -> PolicyServiceConfig {
+        PolicyServiceConfig {
+            at: place.to_owned(),
+            limit_ms: default_limit(),
+            when_silent: default_silence(),
+        }
+    }
+
+    /// The client, for [`node::Node::consult`]; paths are seen from this folder.
+    ///
+    /// # Errors
+    /// [`Error::Other`] where the place cannot be read, or the time is no time.
+    pub fn client(&self, folder: &Path) -> Result<Arc<dyn node::PolicyService>, Error> {
+        Ok(Arc::new(self.resolve(folder)?))
+    }
+
     /// # Errors
     /// [`Error::Other`] where the place cannot be read, or the time is no time.
     pub(crate) fn resolve(&self, folder: &Path) -> Result<ServiceClient, Error> {

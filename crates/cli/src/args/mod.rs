@@ -14,7 +14,7 @@ pub use bench::{
 };
 pub use operator::{
     AccountAddressCommand, AccountCommand, ConfigCommand, ConsoleCommand, InitArgs, LegChoice, NodeConfig,
-    QueueCommand, QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
+    PeerCommand, QueueCommand, QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
 };
 pub use user::{
     Compose, DeviceCommand, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs,
@@ -185,6 +185,12 @@ pub enum Command {
         after_help = "Example:\n  waxwing queue list\n  waxwing queue retry --lane exchange:b.test"
     )]
     Queue(QueueCommand),
+    /// Peers: what a node knows and remembers of them (operator)
+    ///
+    /// A standing comes from the DNS (may it send, who vouches for it, which lists have it) and from what is remembered:
+    /// how much of its mail was taken, refused and complained about. `waxwing node --peers` shows who is connected.
+    #[command(subcommand, after_help = "Example:\n  waxwing peer list\n  waxwing peer show south.test")]
+    Peer(PeerCommand),
     /// The way of a message through a node (operator)
     ///
     /// Shows every envelope of a message that this node has seen: where it came from, each recipient, each attempt.

@@ -230,6 +230,32 @@ pub struct TraceArgs {
     pub identity: String,
 }
 
+/// `peer`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PeerCommand {
+    /// List the peers that are remembered, with their counts
+    #[command(after_help = "Example:\n  waxwing peer list --json")]
+    List {
+        /// Go on after this domain, the last of the page before
+        #[arg(long, value_name = "DOMAIN")]
+        after: Option<String>,
+    },
+    /// Show the standing of a peer and why: what the DNS says, what is remembered, what it uses of its limits
+    #[command(after_help = "Example:\n  waxwing peer show south.test")]
+    Show {
+        /// The domain of the peer
+        #[arg(value_parser = Domain::parse)]
+        domain: Domain,
+    },
+    /// Forget what is remembered of a peer, as if it had never been met
+    #[command(after_help = "Example:\n  waxwing peer forget south.test")]
+    Forget {
+        /// The domain of the peer
+        #[arg(value_parser = Domain::parse)]
+        domain: Domain,
+    },
+}
+
 /// `store`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum StoreCommand {

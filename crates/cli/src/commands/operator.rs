@@ -1,5 +1,6 @@
 //! What operators ask a node: over its control socket, or of an operator in this process.
 
+mod peer;
 mod print;
 
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use control::{Client, Legs, Operator, Request, Response};
 
 use super::{End, read_password};
 use crate::args::{
-    AccountAddressCommand, AccountCommand, ConsoleCommand, LegChoice, QueueCommand, StoreCommand,
+    AccountAddressCommand, AccountCommand, ConsoleCommand, LegChoice, PeerCommand, QueueCommand, StoreCommand,
 };
 use crate::output::Output;
 use crate::{Command, Error, Global};
@@ -98,12 +99,21 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         }
         Command::Node { peers: false } => vec![Request::Status],
         Command::Node { peers: true } => vec![Request::Status, Request::Peers],
+        Command::Peer(command) => vec![peer(command)],
         Command::Shutdown => vec![Request::Shutdown],
         Command::Console(ConsoleCommand::Link) => vec![Request::ConsoleLink],
         Command::Store(StoreCommand::Check { .. }) => vec![Request::StoreCheck],
         Command::Store(StoreCommand::Compact { .. }) => vec![Request::StoreCompact],
         _ => return Err(Error::usage("that command is not one for an operator")),
     })
+}
+
+fn peer(command: &PeerCommand) -> Request {
+    match command.clone() {
+        PeerCommand::List { after } => Request::PeerRecords { after, limit: PAGE },
+        PeerCommand::Show { domain } => Request::PeerRecord { domain: domain.to_string() },
+        PeerCommand::Forget { domain } => Request::PeerForget { domain: domain.to_string() },
+    }
 }
 
 fn account(command: &AccountCommand) -> Result<Request, Error> {

@@ -4,6 +4,7 @@ mod accounts;
 mod held;
 mod mail;
 mod queue;
+mod reputation;
 mod upkeep;
 mod watch;
 
@@ -171,6 +172,9 @@ impl LocalOperator {
             | Request::ConsoleLink
             | Request::Peers
             | Request::Shutdown => Err(Failure::new(FailureKind::Unavailable, "no node runs here")),
+            Request::PeerRecords { .. } | Request::PeerRecord { .. } | Request::PeerForget { .. } => {
+                self.reputation(request).await
+            }
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
         }

@@ -22,6 +22,8 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Envelopes { envelopes } => each(envelopes, envelope_lines, output)?,
         Response::HeldList { held } => each(held, held_lines, output)?,
         Response::Held(detail) => each(std::slice::from_ref(&**detail), detail_lines, output)?,
+        Response::PeerRecords { peers } => each(peers, super::peer::record_lines, output)?,
+        Response::PeerRecord(peer) => each(std::slice::from_ref(&**peer), super::peer::detail_lines, output)?,
         Response::Peers { peers } => each(peers, peer_lines, output)?,
         Response::Findings { findings, more } => {
             if findings.is_empty() && !output.is_json() {
