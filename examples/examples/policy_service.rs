@@ -117,12 +117,11 @@ async fn show() -> Result<(), Failure> {
 
     let alice = [Address::parse("alice@north.test")?];
     let alices = demo.north.running.node();
-    let password = Some("used once".to_owned());
-    alices.put_account("alice", &alice, password.clone()).await.map_err(|(_, text)| text)?;
+    let password = "used once".to_owned();
+    alices.put_account("alice", &alice, Some(password.clone())).await.map_err(|(_, text)| text)?;
     let key = device_key(&folder.path().join("profile"))?;
     let address = demo.north.running.address()?.to_string().parse()?;
     let mut session = Session::connect(&address, &Trust::Pinned(demo.north.pin), &key).await?;
-    let password = password.unwrap_or_default();
     session.enrol(Enrol { account: "alice".to_owned(), password, device: "example".to_owned() }).await?;
     let letter =
         translate::import(include_bytes!("../letter.eml"), &translate::ImportOptions::default())?.message;
