@@ -32,6 +32,8 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
     fs::create_dir_all(folder.join("messages")).map_err(wrong)?;
     let mut accounts = BufWriter::new(File::create(folder.join("accounts.jsonl")).map_err(wrong)?);
     let mut mailboxes = BufWriter::new(File::create(folder.join("mailboxes.jsonl")).map_err(wrong)?);
+    let mut correspondents =
+        BufWriter::new(File::create(folder.join("correspondents.jsonl")).map_err(wrong)?);
     let (mut summary, mut failed) = (Summary::default(), None);
     store.export(&mut |item| {
         if failed.is_some() {
@@ -42,6 +44,11 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
                 summary.accounts += 1;
                 line(&mut accounts, &serde_json::to_value(account_view(&account)).unwrap_or_default())
             }
+            Exported::Correspondent(one) => line(
+                &mut correspondents,
+                &serde_json::json!({ "account": one.account, "who": one.who, "regard": one.regard.word(),
+                    "since_ms": one.since_ms, "note": one.note }),
+            ),
             Exported::Mail { account, entry } => line(
                 &mut mailboxes,
                 &serde_json::json!({ "account": account, "number": entry.uid.0,
@@ -67,7 +74,8 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
         };
         failed = written.err();
     })?;
-    let flushed = failed.map_or(Ok(()), Err).and_then(|()| accounts.flush()).and_then(|()| mailboxes.flush());
+    let flushed = [accounts.flush(), correspondents.flush(), mailboxes.flush()];
+    let flushed = failed.map_or(Ok(()), Err).and_then(|()| flushed.into_iter().collect::<Result<(), _>>());
     flushed.map_err(wrong)?;
     Ok(summary)
 }

@@ -1,13 +1,14 @@
 //! Evidence: what is known about an offer for one recipient, put together for the rules (`spec/14-policy.md`).
 
-use message::address::Address;
-use message::address::display::{Warning, mixed_scripts};
+use message::address::display::{Warning, mixed_scripts, warnings};
+use message::address::{Address, Domain};
 use message::{Headers, Manifest, Selection};
 use policy::{Acquaintance, Evidence, Rate, Seen, Standing};
-use storage::Origin;
+use storage::{Origin, Regard};
 
 use crate::Node;
-use crate::accept::Failure;
+use crate::accept::{Failure, trouble};
+use crate::account::fold;
 use crate::submit::from_address;
 use crate::verify::Verified;
 
@@ -60,7 +61,7 @@ impl Node {
             Origin::Peer { domain } => Some(domain.clone()),
             Origin::Submission { .. } => None,
         };
-        let seen = facts.shown.map(|shown| self.seen(shown, recipient)).transpose()?;
+        let seen = facts.shown.map(|shown| self.seen(shown, peer.as_ref(), recipient)).transpose()?;
         Ok(Evidence {
             recipient: recipient.clone(),
             peer,
@@ -73,19 +74,56 @@ impl Node {
         })
     }
 
-    fn seen(&self, shown: Shown<'_>, recipient: &Address) -> Result<Seen, Failure> {
+    fn seen(&self, shown: Shown<'_>, peer: Option<&Domain>, recipient: &Address) -> Result<Seen, Failure> {
         let from = from_address(shown.headers).ok();
-        let ours = self.settings().is_local(recipient.domain());
-        Ok(Seen {
+        let mut seen = Seen {
             seals: shown.verified.evidence,
             seals_found: shown.verified.words(),
-            acquaintance: if ours { Acquaintance::Stranger } else { Acquaintance::NotOurs },
+            acquaintance: Acquaintance::NotOurs,
             forwarder_authorized: false,
             encrypted: is_encrypted(shown.manifest.root()),
             mixed_script: from.as_ref().and_then(mixed_script),
             looks_like: None,
             from,
-        })
+        };
+        if !self.settings().is_local(recipient.domain()) {
+            return Ok(seen);
+        }
+        let account = self.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?;
+        if let Some(account) = account {
+            self.look_in_the_list(&account.name, peer, shown.verified, &mut seen)?;
+        }
+        Ok(seen)
+    }
+
+    /// What the recipient has to do with the author, and with whoever brings the message.
+    fn look_in_the_list(
+        &self,
+        account: &str,
+        peer: Option<&Domain>,
+        verified: &Verified,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
+        let regard = seen.from.as_ref().map(|from| self.regard(account, from)).transpose()?.flatten();
+        seen.acquaintance = match regard {
+            None => Acquaintance::Stranger,
+            Some(Regard::Known) => Acquaintance::Known,
+            Some(Regard::Trusted) => Acquaintance::Trusted,
+            Some(Regard::Blocked) => Acquaintance::Blocked,
+        };
+        if let Some(peer) = peer.filter(|peer| verified.is_forwarded_by(peer)) {
+            let peer = self.store().correspondent(account, peer.as_str()).map_err(trouble)?;
+            seen.forwarder_authorized = peer.is_some_and(|peer| peer.regard == Regard::Trusted);
+        }
+        // Whom the recipient knows is who they are.
+        if let (None, Some(from)) = (regard, &seen.from) {
+            let alike = |found| match found {
+                Warning::LooksLike(other) => Some(other),
+                _ => None,
+            };
+            seen.looks_like = warnings(from, &self.familiar(account)?).into_iter().find_map(alike);
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ mod account;
 mod backoff;
 mod commit;
 mod content;
+mod correspondents;
 mod decide;
 mod deliver;
 mod doorstep;

@@ -19,6 +19,12 @@ pub(crate) struct Verified {
 }
 
 impl Verified {
+    /// Whether this domain has set a forwarder's seal that verifies.
+    pub(crate) fn is_forwarded_by(&self, domain: &Domain) -> bool {
+        let by = |note: &SealNote| note.role == Role::Forwarder && note.issuer == domain.as_str();
+        self.notes.iter().any(|note| note.verified && by(note))
+    }
+
     /// Each seal and what was found, for people.
     pub(crate) fn words(&self) -> Vec<String> {
         let word = |verified| if verified { "verified" } else { "not verified" };

@@ -33,6 +33,7 @@ pub(crate) mod table {
     pub(crate) const EXPIRY: u8 = b'X';
     pub(crate) const PEER: u8 = b'P';
     pub(crate) const PENDING_OF: u8 = b'p';
+    pub(crate) const CORRESPONDENT: u8 = b'F';
     pub(crate) const META: u8 = b'Z';
 }
 
@@ -268,6 +269,16 @@ pub(crate) fn expiry_of_held(at_ms: u64, envelope: EnvelopeId, recipient: u32) -
 
 pub(crate) fn peer(domain: &str) -> Vec<u8> {
     Key::of(table::PEER).name(domain).done()
+}
+
+/// What an account has to do with somebody.
+pub(crate) fn correspondent(account: &str, who: &str) -> Vec<u8> {
+    Key::of(table::CORRESPONDENT).name(account).name(who).done()
+}
+
+/// The start of the keys of all correspondents of an account.
+pub(crate) fn correspondents(account: &str) -> Vec<u8> {
+    Key::of(table::CORRESPONDENT).name(account).done()
 }
 
 /// How many deliveries of a peer are pending.

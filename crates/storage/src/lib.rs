@@ -13,6 +13,7 @@ mod ages;
 #[cfg(any(test, feature = "conformance"))]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a suite of tests: it fails by panicking")]
 pub mod conformance;
+mod correspondent;
 mod engine;
 mod error;
 mod files;
@@ -39,6 +40,7 @@ pub use acceptance::{
     Supply,
 };
 pub use account::{AccountRecord, DeviceRecord};
+pub use correspondent::{CorrespondentRecord, Regard};
 pub use engine::{Batch, Engine, Pair, View, guarded};
 pub use error::{Error, Fault};
 pub use files::MemoryFiles;

@@ -44,6 +44,8 @@ pub const ATTEMPTS_LAST: u32 = 56;
 pub const COOKIES_MAX: usize = 1024;
 /// Entries that one call of a listing returns at most.
 pub const LIST_MAX: usize = 1000;
+/// Correspondents of one account: one look at all of them is cheap, and few people write to more.
+pub const CORRESPONDENTS_MAX: usize = 1000;
 /// Records of peers that one call writes or removes: well under [`GROUP_OCTETS_MAX`].
 pub const PEERS_PUT_MAX: usize = 1000;
 /// Legs that one claim returns at most.

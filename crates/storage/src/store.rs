@@ -7,10 +7,10 @@ use message::address::{Address, Domain};
 use message::{Cookie, Disposition, Extent, Identity};
 
 use crate::{
-    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
-    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneAges, LaneSummary, LegId, LegRecord,
-    MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement,
-    StagedPart, Statistics, StoredMessage, Supply,
+    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
+    EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneAges, LaneSummary, LegId,
+    LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled,
+    Settlement, StagedPart, Statistics, StoredMessage, Supply,
 };
 
 /// The answer of a verb that commits. When it is there, what it says is durable. A future that is dropped before does
@@ -261,6 +261,33 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes an account. Its mailbox stays until its entries are removed.
     fn remove_account(&self, name: &str) -> Wait<'_, ()>;
+
+    // Correspondents
+
+    /// Writes what an account has to do with somebody, in place of what was. Where the account has as many as it may,
+    /// the oldest of those who are only known is forgotten.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such account; [`Error::Invalid`] where `who` is neither an address nor a
+    /// domain; [`Error::Bound`] where there are [`crate::limits::CORRESPONDENTS_MAX`] about whom the user has spoken.
+    fn put_correspondent(&self, record: CorrespondentRecord) -> Wait<'_, ()>;
+
+    /// What an account has to do with just this address or domain; `None` where nothing is written.
+    fn correspondent(&self, account: &str, who: &str) -> Result<Option<CorrespondentRecord>, Error>;
+
+    /// Correspondents of an account after the given one, in the order of their names.
+    fn correspondents(
+        &self,
+        account: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<CorrespondentRecord>, Error>;
+
+    /// Forgets what an account has to do with somebody.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where nothing is written.
+    fn remove_correspondent(&self, account: &str, who: &str) -> Wait<'_, ()>;
 
     // Peers
 

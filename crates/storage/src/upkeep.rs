@@ -1,6 +1,6 @@
 //! The words of upkeep: findings, exports, statistics.
 
-use crate::{AccountRecord, EnvelopeRecord, LegRecord, MailboxEntry, StoredMessage};
+use crate::{AccountRecord, CorrespondentRecord, EnvelopeRecord, LegRecord, MailboxEntry, StoredMessage};
 
 /// What kind of trouble a check has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +50,8 @@ pub enum Exported {
     },
     /// An envelope.
     Envelope(Box<EnvelopeRecord>),
+    /// Somebody whom an account knows.
+    Correspondent(CorrespondentRecord),
     /// A leg of the queue.
     Leg(LegRecord),
     /// A record that cannot be read and is left out.

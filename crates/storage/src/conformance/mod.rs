@@ -6,6 +6,7 @@
 
 mod accept;
 mod content;
+mod correspondent;
 mod crash;
 mod engine;
 mod fault;
@@ -56,6 +57,8 @@ const TESTS: &[(&str, Test)] = &[
     ("the_journal_keeps_first_and_last", status::the_journal_keeps_first_and_last),
     ("envelopes_are_listed", status::envelopes_are_listed),
     ("accounts_are_found_by_their_ways", status::accounts_are_found_by_their_ways),
+    ("correspondents_are_kept", correspondent::correspondents_are_kept),
+    ("whoever_is_written_to_is_known", correspondent::whoever_is_written_to_is_known),
     ("peers_are_remembered", peer::peers_are_remembered),
     ("what_is_pending_is_counted_by_peer", peer::what_is_pending_is_counted_by_peer),
     ("retention_ends", upkeep::retention_ends),

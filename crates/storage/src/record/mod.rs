@@ -3,6 +3,7 @@
 //!
 //! keeps: STO-4, STO-5
 
+mod correspondent;
 mod envelope;
 mod local;
 mod peer;

@@ -79,6 +79,11 @@ fn open_envelope(
     let (id, identity, now_ms) = (envelope.id, envelope.identity, envelope.received_at_ms);
     for intended in fresh {
         add_recipient(tx, envelope, intended, here, lanes)?;
+        if let (Origin::Submission { account }, false) =
+            (&envelope.origin, matches!(intended.effect, Effect::Refuse { .. }))
+        {
+            super::correspondent::note_written_to(tx, account, &intended.address, now_ms)?;
+        }
     }
     for (lane, places) in &*lanes {
         add_leg(tx, envelope, lane, places.clone(), now_ms)?;

@@ -79,6 +79,7 @@ pub(crate) fn remove_account(tx: &mut Transaction, name: &str) -> Result<(), Err
     let key = key::account(name);
     let account = named(tx, name)?;
     remove_ways(tx, &account);
+    super::correspondent::remove_all(tx, name)?;
     tx.remove(key);
     Ok(())
 }

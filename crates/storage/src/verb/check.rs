@@ -9,6 +9,7 @@ use message::{Digest, Identity};
 
 use super::check_peers::check_peers;
 use super::content::{load_message, stored};
+use super::correspondent::check_correspondents;
 use super::load;
 use super::status::load_envelope;
 use crate::engine::{Engine, Pair, View};
@@ -19,8 +20,8 @@ use crate::limits::INLINE_OCTETS_MAX;
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::schedule::read_lane_due;
 use crate::{
-    AccountRecord, Attempt, EnvelopeId, EnvelopeRecord, Error, Exported, Finding, FindingKind, LegId,
-    LegRecord, MailboxEntry, key,
+    AccountRecord, Attempt, CorrespondentRecord, EnvelopeId, EnvelopeRecord, Error, Exported, Finding,
+    FindingKind, LegId, LegRecord, MailboxEntry, key,
 };
 
 /// Pairs that are read at a time; with the largest values that is 4 MiB.
@@ -106,13 +107,14 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         lines.iter().for_each(|line| inspection.say(FindingKind::Engine, String::new(), line));
         Ok(())
     };
-    let rounds: [Round; 9] = [
+    let rounds: [Round; 10] = [
         ("database", &engine),
         ("accounts", &check_accounts),
         ("messages", &check_messages),
         ("envelopes", &check_envelopes),
         ("queue", &check_legs),
         ("mailboxes", &check_mailboxes),
+        ("correspondents", &check_correspondents),
         ("peers", &check_peers),
         ("files", &|inspection| check_files(shared, inspection)),
         ("order of the queue", &|inspection| check_schedule(shared, inspection)),
@@ -392,6 +394,11 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
     };
     each(view, table::ACCOUNT, &mut |(key, value)| {
         take(AccountRecord::decode(value, key).map_or_else(|_| skipped(key), Exported::Account));
+        Ok(())
+    })?;
+    each(view, table::CORRESPONDENT, &mut |(key, value)| {
+        let record = CorrespondentRecord::decode(value, key);
+        take(record.map_or_else(|_| skipped(key), Exported::Correspondent));
         Ok(())
     })?;
     each(view, table::MESSAGE, &mut |(key, _)| {

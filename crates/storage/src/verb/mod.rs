@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod check;
 mod check_peers;
 pub(crate) mod content;
+pub(crate) mod correspondent;
 pub(crate) mod expire;
 pub(crate) mod held;
 pub(crate) mod mailbox;

@@ -8,15 +8,16 @@ use message::{Cookie, Disposition, Extent, Identity};
 
 use super::settle::LegChange;
 use super::{
-    accept, account, check, content, expire, held, list, load, mailbox, peer, queue, settle, status,
+    accept, account, check, content, correspondent, expire, held, list, load, mailbox, peer, queue, settle,
+    status,
 };
 use crate::engine::Engine;
 use crate::files::lock;
 use crate::limits::LIST_MAX;
 use crate::{
-    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, Decision, DeviceRecord, EnvelopeId,
-    EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary, LegId,
-    LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled,
+    Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
+    EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary,
+    LegId, LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled,
     Settlement, StagedPart, Statistics, Store, StoredMessage, Supply, Wait, key,
 };
 
@@ -259,6 +260,28 @@ impl<E: Engine> Store for Keeper<E> {
     fn remove_account(&self, name: &str) -> Wait<'_, ()> {
         let name = name.to_owned();
         self.submit(move |tx| account::remove_account(tx, &name))
+    }
+
+    fn put_correspondent(&self, record: CorrespondentRecord) -> Wait<'_, ()> {
+        self.submit_growing(move |tx| correspondent::put(tx, record))
+    }
+
+    fn correspondent(&self, account: &str, who: &str) -> Result<Option<CorrespondentRecord>, Error> {
+        correspondent::find(&self.shared.engine, account, who)
+    }
+
+    fn correspondents(
+        &self,
+        account: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<CorrespondentRecord>, Error> {
+        correspondent::correspondents(&self.shared.engine, account, after, limit)
+    }
+
+    fn remove_correspondent(&self, account: &str, who: &str) -> Wait<'_, ()> {
+        let (account, who) = (account.to_owned(), who.to_owned());
+        self.submit(move |tx| correspondent::remove(tx, &account, &who))
     }
 
     fn put_peers(&self, peers: Vec<PeerRecord>) -> Wait<'_, ()> {
