@@ -289,11 +289,11 @@ impl Node {
         let headers = message.and_then(|message| message.headers).ok_or_else(unknown)?;
         let author = submit::from_address(&headers).map_err(|_| unknown())?;
         let account = held.account.as_deref().ok_or_else(unknown)?;
-        self.note_correspondent(account, &author, choice == Choice::Block).await
-    }
-
-    async fn note_correspondent(&self, _: &str, _: &Address, _: bool) -> Result<(), Failure> {
-        Err((Code::INVALID_COMMAND, "correspondents are not kept here".to_owned()))
+        let (author, note) = (author.to_string(), "");
+        match choice {
+            Choice::Block => self.block(account, &author, note).await,
+            _ => self.trust(account, &author, note).await,
+        }
     }
 }
 
