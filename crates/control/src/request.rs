@@ -159,6 +159,44 @@ pub enum Request {
         /// Its domain.
         domain: String,
     },
+    /// The rules of the node; answered by [`crate::Response::Policy`].
+    PolicyShow,
+    /// What the rules say about a message that is here; answered by [`crate::Response::Explanation`].
+    PolicyExplain {
+        /// The message, as in [`Request::Trace`].
+        identity: String,
+        /// For this recipient.
+        to: String,
+        /// As if this domain brought it; otherwise as who did.
+        peer: Option<String>,
+    },
+    /// Whom an account knows, in the order of their names; answered by [`crate::Response::Correspondents`].
+    Correspondents {
+        /// Whose.
+        account: String,
+        /// After this one.
+        after: Option<String>,
+        /// How many at the most.
+        limit: u32,
+    },
+    /// What an account has to do with somebody, in place of what was; answered by [`crate::Response::Done`].
+    CorrespondentPut {
+        /// Whose list.
+        account: String,
+        /// An address or a domain.
+        who: String,
+        /// `known`, `trusted` or `blocked`.
+        regard: String,
+        /// Why.
+        note: String,
+    },
+    /// Somebody is forgotten; answered by [`crate::Response::Done`].
+    CorrespondentRemove {
+        /// Whose list.
+        account: String,
+        /// An address or a domain.
+        who: String,
+    },
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].
     StoreCheck,
     /// The store gives back room on the disk; answered by [`crate::Response::Compacted`].

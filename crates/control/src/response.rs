@@ -66,6 +66,15 @@ pub enum Response {
     },
     /// All that is known of one peer.
     PeerRecord(Box<crate::PeerDetailView>),
+    /// The rules of the node.
+    Policy(Box<crate::PolicyView>),
+    /// What would be decided, and why.
+    Explanation(Box<crate::ExplanationView>),
+    /// Whom an account knows.
+    Correspondents {
+        /// In the order of their names.
+        correspondents: Vec<crate::CorrespondentView>,
+    },
     /// What is wrong with the store.
     Findings {
         /// The findings; none where it is sound.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod operator;
+mod policy;
 mod user;
 mod value;
 
@@ -16,6 +17,7 @@ pub use operator::{
     AccountAddressCommand, AccountCommand, ConfigCommand, ConsoleCommand, InitArgs, LegChoice, NodeConfig,
     PeerCommand, QueueCommand, QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
 };
+pub use policy::{CorrespondentCommand, PolicyCommand};
 pub use user::{
     Compose, DeviceCommand, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs,
     MailSelection, MessageCommand, SendArgs, SignArgs, StatusArgs,
@@ -196,6 +198,15 @@ pub enum Command {
     /// Shows every envelope of a message that this node has seen: where it came from, each recipient, each attempt.
     #[command(after_help = "Example:\n  waxwing trace 3f9c2a7e41d0")]
     Trace(TraceArgs),
+    /// What a node decides about offers, and why (operator)
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Whom an account knows, trusts and has blocked (operator)
+    ///
+    /// Whom the account writes to becomes known by itself. Who is not known is a first contact, which the policy may
+    /// treat otherwise.
+    #[command(subcommand)]
+    Correspondent(CorrespondentCommand),
     /// How a node is (operator)
     ///
     /// Its version, where it listens, what waits and what it keeps; with --peers also who is connected.

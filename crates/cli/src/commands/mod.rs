@@ -11,6 +11,7 @@ mod mail;
 mod message;
 mod operator;
 mod password;
+mod policy;
 mod send;
 mod sign;
 mod status;

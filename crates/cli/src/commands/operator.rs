@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use control::{Client, Legs, Operator, Request, Response};
 
+use super::policy::{correspondent_request, policy_request};
 use super::{End, read_password};
 use crate::args::{
     AccountAddressCommand, AccountCommand, ConsoleCommand, LegChoice, PeerCommand, QueueCommand, StoreCommand,
@@ -100,6 +101,8 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Node { peers: false } => vec![Request::Status],
         Command::Node { peers: true } => vec![Request::Status, Request::Peers],
         Command::Peer(command) => vec![peer(command)],
+        Command::Policy(command) => vec![policy_request(command)],
+        Command::Correspondent(command) => vec![correspondent_request(command)],
         Command::Shutdown => vec![Request::Shutdown],
         Command::Console(ConsoleCommand::Link) => vec![Request::ConsoleLink],
         Command::Store(StoreCommand::Check { .. }) => vec![Request::StoreCheck],

@@ -159,7 +159,7 @@ fn walk(part: &Part, level: usize, visit: &mut impl FnMut(usize, &Part)) {
 }
 
 /// What the node says to a user is what it says to an operator.
-fn refused((code, text): (Code, String)) -> Failure {
+pub(super) fn refused((code, text): (Code, String)) -> Failure {
     let kind = match code {
         Code::INVALID_ARGUMENTS => FailureKind::NotFound,
         code if code.class == 5 => FailureKind::Invalid,

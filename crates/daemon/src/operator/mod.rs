@@ -3,6 +3,7 @@
 mod accounts;
 mod held;
 mod mail;
+mod policy;
 mod queue;
 mod reputation;
 mod upkeep;
@@ -175,6 +176,11 @@ impl LocalOperator {
             Request::PeerRecords { .. } | Request::PeerRecord { .. } | Request::PeerForget { .. } => {
                 self.reputation(request).await
             }
+            Request::PolicyShow
+            | Request::PolicyExplain { .. }
+            | Request::Correspondents { .. }
+            | Request::CorrespondentPut { .. }
+            | Request::CorrespondentRemove { .. } => self.policy(request).await,
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
         }

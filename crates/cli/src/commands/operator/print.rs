@@ -7,6 +7,7 @@ use control::{
 
 use super::super::End;
 use super::super::held::print::{decided_line, detail_lines, held_lines};
+use super::super::policy::print::{correspondent_lines, explanation_lines, policy_lines};
 use crate::Error;
 use crate::output::{BAD, FAINT, GOOD, Output, STRONG, WAITING, clean, duration, paint, size, time};
 
@@ -24,6 +25,11 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Held(detail) => each(std::slice::from_ref(&**detail), detail_lines, output)?,
         Response::PeerRecords { peers } => each(peers, super::peer::record_lines, output)?,
         Response::PeerRecord(peer) => each(std::slice::from_ref(&**peer), super::peer::detail_lines, output)?,
+        Response::Policy(policy) => each(std::slice::from_ref(&**policy), policy_lines, output)?,
+        Response::Explanation(explained) => {
+            each(std::slice::from_ref(&**explained), explanation_lines, output)?;
+        }
+        Response::Correspondents { correspondents } => each(correspondents, correspondent_lines, output)?,
         Response::Peers { peers } => each(peers, peer_lines, output)?,
         Response::Findings { findings, more } => {
             if findings.is_empty() && !output.is_json() {

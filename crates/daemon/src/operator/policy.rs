@@ -1,0 +1,104 @@
+//! The policy of the node as an operator sees it, and whom its users know.
+
+use control::{
+    ConditionView, CorrespondentView, ExplanationView, Failure, FailureKind, PolicyView, Request, Response,
+    RuleView, StepView,
+};
+use message::address::Domain;
+use policy::{Condition, Explanation, Rule, Step, Tried};
+use storage::{CorrespondentRecord, Origin, Regard};
+
+use super::held::refused;
+use super::{Answered, LocalOperator, address, bounded};
+
+impl LocalOperator {
+    pub(super) async fn policy(&self, request: Request) -> Answered {
+        match request {
+            Request::PolicyShow => {
+                let rules = &self.node.settings().rules;
+                Ok(Response::Policy(Box::new(PolicyView {
+                    octets_max: rules.octets_max,
+                    rules: rules.rules.iter().map(rule_view).collect(),
+                    default: rules.default.to_string(),
+                })))
+            }
+            Request::PolicyExplain { identity, to, peer } => {
+                let (identity, recipient) = (self.identity(&identity)?, address(&to)?);
+                let wrong = |error| Failure::new(FailureKind::Invalid, format!("--peer: {error}"));
+                let domain = peer.map(|peer| Domain::parse(&peer)).transpose().map_err(wrong)?;
+                let origin = domain.map(|domain| Origin::Peer { domain });
+                let explained = self.node.explain(identity, &recipient, origin).await.map_err(refused)?;
+                Ok(Response::Explanation(Box::new(ExplanationView {
+                    identity: identity.to_string(),
+                    recipient: recipient.to_string(),
+                    ..explanation_view(&explained.origin, explained.explanation)
+                })))
+            }
+            Request::Correspondents { account, after, limit } => {
+                let found = self.node.correspondents(&account, after.as_deref(), bounded(limit));
+                let correspondents = found.map_err(refused)?.into_iter().map(correspondent_view).collect();
+                Ok(Response::Correspondents { correspondents })
+            }
+            Request::CorrespondentPut { account, who, regard, note } => {
+                let unknown = || {
+                    Failure::new(
+                        FailureKind::Invalid,
+                        format!("{regard:?} is none of known, trusted, blocked"),
+                    )
+                };
+                let regard = Regard::from_word(&regard).ok_or_else(unknown)?;
+                self.node.put_correspondent(&account, &who, regard, &note).await.map_err(refused)?;
+                Ok(Response::Done)
+            }
+            Request::CorrespondentRemove { account, who } => {
+                self.node.remove_correspondent(&account, &who).await.map_err(refused)?;
+                Ok(Response::Done)
+            }
+            _ => Err(Failure::new(FailureKind::Invalid, "this cannot be asked here")),
+        }
+    }
+}
+
+fn rule_view(rule: &Rule) -> RuleView {
+    RuleView {
+        name: rule.name.clone(),
+        conditions: rule.conditions.iter().map(Condition::to_string).collect(),
+        action: rule.action.to_string(),
+    }
+}
+
+fn explanation_view(origin: &Origin, explanation: Explanation) -> ExplanationView {
+    ExplanationView {
+        identity: String::new(),
+        recipient: String::new(),
+        origin: origin.holder(),
+        verdict: explanation.decision.verdict.to_string(),
+        rule: explanation.decision.rule,
+        evidence: explanation.decision.evidence,
+        steps: explanation.steps.into_iter().map(step_view).collect(),
+    }
+}
+
+fn step_view(step: Step) -> StepView {
+    let tried = match step.tried {
+        Tried::Matched => "matched",
+        Tried::No => "no",
+        Tried::Satisfied => "satisfied",
+        Tried::NotSeen => "not-seen",
+    };
+    let condition = |(condition, holds, evidence)| ConditionView { condition, holds, evidence };
+    StepView {
+        rule: step.rule,
+        tried: tried.to_owned(),
+        conditions: step.conditions.into_iter().map(condition).collect(),
+    }
+}
+
+fn correspondent_view(record: CorrespondentRecord) -> CorrespondentView {
+    CorrespondentView {
+        who: record.who,
+        regard: record.regard.word().to_owned(),
+        since_ms: record.since_ms,
+        note: record.note,
+    }
+}

@@ -1,0 +1,74 @@
+//! Explain: what the rules say about a message that is here, and why, without doing anything about it.
+
+use message::address::Address;
+use message::{Code, Identity, Selection};
+use policy::Explanation;
+use storage::Origin;
+
+use crate::Node;
+use crate::accept::{Failure, trouble};
+use crate::evidence::{Facts, Shown};
+use crate::submit::from_address;
+
+/// A decision that is only explained.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// Who brings the message.
+    pub origin: Origin,
+    /// What would be decided, and all that was asked on the way.
+    pub explanation: Explanation,
+}
+
+impl Node {
+    /// What the rules say about a stored message for this recipient: as its own peer brought it, or as `origin` would.
+    ///
+    /// # Errors
+    /// A code and a text where the message is not here, or the store cannot be read.
+    ///
+    /// keeps: POL-8
+    pub async fn explain(
+        &self,
+        identity: Identity,
+        recipient: &Address,
+        origin: Option<Origin>,
+    ) -> Result<Explained, Failure> {
+        let unknown = || (Code::INVALID_ARGUMENTS, "the message is not here".to_owned());
+        let message = self.store().message(identity).map_err(trouble)?;
+        let envelopes = self.store().envelopes_for(identity, 1).map_err(trouble)?;
+        let brought = envelopes.first();
+        let origin =
+            origin.or_else(|| brought.map(|envelope| envelope.origin.clone())).ok_or_else(unknown)?;
+        let octets = match (&message, brought) {
+            (Some(message), _) => message.manifest.message_octets(),
+            (None, Some(envelope)) => envelope.octets,
+            (None, None) => return Err(unknown()),
+        };
+        let mut verified = None;
+        if let Some((message, headers)) =
+            message.as_ref().and_then(|message| Some((message, message.headers.as_ref()?)))
+        {
+            let from = from_address(headers).ok();
+            let from = from.as_ref().map(Address::domain);
+            let found = self.verify(&message.manifest, from, &message.seals, &origin).await;
+            verified = Some((message, headers, found));
+        }
+        let shown = verified.as_ref().map(|(message, headers, verified)| Shown {
+            manifest: &message.manifest,
+            headers,
+            verified,
+        });
+        let supplied: &[Selection] = if shown.is_some() { &[Selection::All] } else { &[] };
+        let facts = Facts {
+            origin: &origin,
+            octets,
+            standing: policy::Standing::default(),
+            rate: policy::Rate::default(),
+            supplied,
+            shown,
+        };
+        let evidence = self.evidence(&facts, recipient, None)?;
+        let explanation = self.settings().rules.explain(&evidence);
+        drop(facts);
+        Ok(Explained { origin, explanation })
+    }
+}
