@@ -72,6 +72,23 @@ pub fn folder(global: &Global) -> Result<PathBuf, Error> {
     })
 }
 
+/// Where the doorstep of a folder is found on this machine, and its key: what `waxwing doorstep` writes there.
+///
+/// # Errors
+/// [`Error::Profile`] where none has ever run there.
+pub fn doorstep_in(folder: &Path) -> Result<(NodeAddress, Trust), Error> {
+    let path = folder.join("location");
+    let wrong = |reason: &str| Error::Profile { path: path.clone(), reason: reason.to_owned() };
+    let text = read_bounded(&path).map_err(|_| wrong("no doorstep has run in that folder"))?;
+    let found = text
+        .trim()
+        .split_once(' ')
+        .and_then(|(at, key)| Some((at.parse().ok()?, crate::args::read_pin(key).ok()?)));
+    found
+        .map(|(node, digest)| (node, Trust::Pinned(digest)))
+        .ok_or_else(|| wrong("this is not where a doorstep is"))
+}
+
 impl Profile {
     /// Reads the profile of a folder.
     ///

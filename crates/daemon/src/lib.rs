@@ -46,5 +46,5 @@ pub use keys::key_of;
 pub use operator::LocalOperator;
 pub use published::{Concern, Published, concerns};
 pub use reputation::PolicyServiceConfig;
-pub use running::{Running, open_store, serve};
+pub use running::{Running, open_store, serve, system_resolver};
 pub use source::{StoreSource, supply};

@@ -257,6 +257,17 @@ pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
     })
 }
 
+/// Who answers questions to the DNS for a program beside the node: this server, or those of the system.
+///
+/// # Errors
+/// [`Error::Dns`] where the system names none.
+pub fn system_resolver(server: Option<std::net::SocketAddr>) -> Result<Arc<dyn Resolver>, Error> {
+    Ok(match server {
+        Some(server) => Arc::new(HickoryResolver::with_nameserver(server, false)?),
+        None => Arc::new(HickoryResolver::system(true)?),
+    })
+}
+
 /// The authorities in a file; `None` where there is no such file.
 pub(crate) fn roots(path: &Path) -> Result<Option<Roots>, Error> {
     if !path.exists() {

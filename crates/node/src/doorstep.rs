@@ -226,7 +226,8 @@ impl Node {
                     Err(error) => return Err(trouble(error)),
                 }
             }
-            self.tell(Event::Delivered { identity, recipient });
+            let (disposition, rule) = (Disposition::Accepted, "taken-at-doorstep".to_owned());
+            self.tell(Event::Decided { identity, recipient, disposition, rule });
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod doorstep;
 mod keys;
 mod local;
 mod quickstart;
@@ -47,6 +48,7 @@ async fn run(invocation: Invocation) -> ExitCode {
             }
             Err(error) => fail_to_start(&error),
         },
+        Command::Doorstep(args) => doorstep::run(args, &invocation.global).await,
         Command::Config(command) => config::run(command, invocation.global.json),
         Command::Bench(command) => bench::run(&invocation, command).await,
         _ => local::run(&invocation).await,

@@ -1,4 +1,4 @@
-//! `waxwing quickstart`: two nodes, one letter, three recipients, everything on this machine.
+//! `waxwing quickstart`: two nodes, one letter, four recipients and one doorstep, everything on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use bytes_of_letter::LETTER;
 use cli::QuickstartArgs;
 use cli::client::{Incoming, Outgoing, Session};
 use cli::profile::{Profile, Trust};
-use daemon::{Demo, DemoNode};
+use daemon::{Demo, DemoNode, Doorstep, DoorstepNews, DoorstepPlan, NodeLocation, OnNews};
 use message::address::Address;
 use message::{Disposition, HeaderBuilder, Identity, Limits, Message, Selection};
 use protocol::{Enrol, StatusQuery, SubmissionOptions};
@@ -113,7 +113,8 @@ async fn start(folder: &Path, json: bool, since: Instant) -> Result<Demo, daemon
     Ok(demo)
 }
 
-/// The story: Alice's letter to Bob, to somebody who is not there, and to Carol, who decides later.
+/// The story: Alice's letter to Bob, to somebody who is not there, to Carol, who decides later, and to Dan, whose own
+/// machine takes it.
 async fn tell(
     demo: &Demo,
     args: &QuickstartArgs,
@@ -125,10 +126,11 @@ async fn tell(
     let mut bob = user(&demo.south, "bob@south.test", folder).await?;
     let carol = user(&demo.south, "carol@south.test", folder).await?;
     let nobody = Address::from_wire("nobody@south.test")?;
+    let (dan, doorstep) = open_doorstep(demo, folder, json, since).await?;
     let printer = Printer::new("alice", json, since);
 
     let letter = letter(args.message.as_deref(), &alice.address)?;
-    let recipients = [bob.address.clone(), nobody.clone(), carol.address.clone()];
+    let recipients = [bob.address.clone(), nobody.clone(), carol.address.clone(), dan.address.clone()];
     let outgoing = Outgoing::from_message(&letter, Vec::new());
     printer.line(
         "submits",
@@ -160,7 +162,9 @@ async fn tell(
     }
     let expected = dispositions[0] == Disposition::Accepted
         && matches!(&dispositions[1], Disposition::Refused { code, .. } if *code == message::Code::NO_SUCH_ADDRESS)
-        && dispositions[2] == Disposition::Accepted;
+        && dispositions[2] == Disposition::Accepted
+        && dispositions[3] == Disposition::Accepted;
+    let at_home = doorstep.store().message(identity).map_err(|error| error.to_string())?.is_some();
     let same = read_back(&mut bob, identity).await?;
     let printer = Printer::new("bob", json, since);
     printer.line(
@@ -172,10 +176,51 @@ async fn tell(
         ),
         json!({ "identity": identity.to_string(), "same": same }),
     );
-    for user in [alice, bob, carol] {
+    doorstep.stop().await;
+    for user in [alice, bob, carol, dan] {
         user.session.close().await;
     }
-    Ok(expected && same)
+    Ok(expected && same && at_home)
+}
+
+/// Dan, whose own machine takes his mail: a doorstep that shows the key of his device.
+async fn open_doorstep(
+    demo: &Demo,
+    folder: &Path,
+    json: bool,
+    since: Instant,
+) -> Result<(User, Doorstep), Failure> {
+    let dan = user(&demo.south, "dan@south.test", folder).await?;
+    let profile = folder.join("profiles").join("dan");
+    let at = demo.south.config.listen.address;
+    let trust = Trust::Pinned(demo.south.pin);
+    let plan = DoorstepPlan {
+        folder: profile.join("doorstep"),
+        device: cli::profile::device_key(&profile)?,
+        domain: dan.address.domain().clone(),
+        listen: (at.ip(), 0).into(),
+        outside_port: None,
+        node: NodeLocation {
+            host: at.ip().to_string(),
+            port: at.port(),
+            expectation: cli::client::expectation(&at.to_string().parse()?, &trust)?,
+        },
+        free_octets: 0,
+        maildir: false,
+        resolver: daemon::system_resolver(Some(demo.dns_address()))?,
+    };
+    let printer = crate::doorstep::news(Printer::new("dan's door", json, since));
+    let registered = Arc::new(tokio::sync::Notify::new());
+    let told = registered.clone();
+    let news: OnNews = Arc::new(move |one| {
+        printer(one);
+        if matches!(one, DoorstepNews::Registered { .. }) {
+            told.notify_one();
+        }
+    });
+    let doorstep = Doorstep::start(plan, Arc::new(node::Quiet), news).await?;
+    registered.notified().await;
+    Ok((dan, doorstep))
 }
 
 /// An account at a node, and a device enrolled for it as any user's would be.

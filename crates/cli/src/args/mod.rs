@@ -19,8 +19,8 @@ pub use operator::{
 };
 pub use policy::{CorrespondentCommand, PolicyCommand};
 pub use user::{
-    Compose, DeviceCommand, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs, MailReadArgs,
-    MailSelection, MessageCommand, SendArgs, SignArgs, StatusArgs,
+    Compose, DeviceCommand, DoorstepArgs, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs,
+    MailReadArgs, MailSelection, MessageCommand, SendArgs, SignArgs, StatusArgs,
 };
 pub(crate) use value::pin as read_pin;
 pub use value::{Moment, NodeAddress};
@@ -96,8 +96,8 @@ pub enum Command {
     /// See it work: two nodes on this machine and a message between them
     ///
     /// Makes two domains, north.test and south.test, each with a node, and a DNS server for both, under one folder,
-    /// starts them on loopback, sends a letter from Alice to Bob, to somebody who does not exist and to Carol, who
-    /// decides later, and shows every step of its way. Nothing leaves this machine.
+    /// starts them on loopback, sends a letter from Alice to Bob, to somebody who does not exist to Carol, who
+    /// decides later, and to Dan, whose own machine takes it, and shows every step of its way. Nothing leaves this machine.
     #[command(after_help = "Example:\n  waxwing quickstart --message letter.eml --once")]
     Quickstart(QuickstartArgs),
     /// Run a node
@@ -158,6 +158,14 @@ pub enum Command {
         after_help = "Example:\n  waxwing mail list\n  waxwing mail read 7\n  waxwing mail export 7 -o letter.eml"
     )]
     Mail(MailCommand),
+    /// Take your mail on this machine
+    ///
+    /// Runs a small daemon that your node redirects senders to: your mail comes straight from the sender's node to this
+    /// machine, which must be reachable from outside at an address of its own. Whenever it is not there, or cannot take
+    /// a message, your node takes it as before. Needs an enrolled device.
+    #[command(after_help = "Example:\n  waxwing doorstep --listen [::]:7626 --maildir\n  \
+        waxwing mail list --doorstep ~/.config/waxwing/doorstep")]
+    Doorstep(DoorstepArgs),
     /// The devices that may act for you
     ///
     /// Each program that you have enrolled has a key of its own. One that is lost or stolen is removed here, and is
@@ -270,7 +278,7 @@ impl Command {
     /// running node over its socket.
     pub fn needs_daemon(&self) -> bool {
         match self {
-            Command::Quickstart(_) | Command::Serve(_) | Command::Config(_) => true,
+            Command::Quickstart(_) | Command::Serve(_) | Command::Config(_) | Command::Doorstep(_) => true,
             Command::Bench(command) => !matches!(command, BenchCommand::Submit(_)),
             Command::Account(command) => command.config().is_some(),
             Command::Store(command) => command.needs_daemon(),
@@ -367,6 +375,7 @@ mod tests {
         };
         check("waxwing serve --config x", true);
         check("waxwing quickstart --once", true);
+        check("waxwing doorstep", true);
         check("waxwing config show --config x", true);
         check("waxwing account list", false);
         check("waxwing account address add ann a@a.test --config x", true);

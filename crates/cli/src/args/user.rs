@@ -1,6 +1,7 @@
 //! What users type.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use message::PublicKey;
@@ -136,6 +137,40 @@ pub enum MailCommand {
     Export(MailExportArgs),
 }
 
+impl MailCommand {
+    /// The folder of the doorstep that is asked in place of the node.
+    pub fn doorstep(&self) -> Option<&Path> {
+        match self {
+            MailCommand::List(arguments) => arguments.doorstep.as_deref(),
+            MailCommand::Read(arguments) => arguments.doorstep.as_deref(),
+            MailCommand::Export(arguments) => arguments.doorstep.as_deref(),
+        }
+    }
+}
+
+/// `doorstep`.
+#[derive(Debug, Clone, Args)]
+pub struct DoorstepArgs {
+    /// Where the mail is kept [default: doorstep in your profile]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Where to listen: port 443 or from 1024 on
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:7626")]
+    pub listen: SocketAddr,
+    /// The port at which it is reached from outside, where that is another one
+    #[arg(long, value_name = "PORT")]
+    pub outside_port: Option<u16>,
+    /// Leave mail to your node where less of the disk than this is free
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = value::octets)]
+    pub keep_free: u64,
+    /// Also write what comes into a Maildir, below the folder
+    #[arg(long)]
+    pub maildir: bool,
+    /// Ask this DNS server for the keys of those who sealed, and not those of the system
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Option<SocketAddr>,
+}
+
 /// `mail list`.
 #[derive(Debug, Clone, Args)]
 pub struct MailListArgs {
@@ -145,6 +180,9 @@ pub struct MailListArgs {
     /// How many at the most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub limit: u64,
+    /// Read at the doorstep that runs on this machine in that folder, and not at your node
+    #[arg(long, value_name = "DIR")]
+    pub doorstep: Option<PathBuf>,
 }
 
 /// `mail read`.
@@ -158,6 +196,9 @@ pub struct MailReadArgs {
     /// What of it to fetch
     #[arg(long, value_enum, default_value_t)]
     pub selection: MailSelection,
+    /// Read at the doorstep that runs on this machine in that folder, and not at your node
+    #[arg(long, value_name = "DIR")]
+    pub doorstep: Option<PathBuf>,
 }
 
 /// What of a message is fetched.
@@ -182,6 +223,9 @@ pub struct MailExportArgs {
     /// Where to write it: .wax keeps the seals, .eml is the legacy form
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Read at the doorstep that runs on this machine in that folder, and not at your node
+    #[arg(long, value_name = "DIR")]
+    pub doorstep: Option<PathBuf>,
 }
 
 /// `message`.

@@ -13,6 +13,6 @@ pub use address_list::addresses_in;
 pub use compose::Composition;
 pub use incoming::{Fetched, Incoming, read_seals};
 pub use outgoing::Outgoing;
-pub use session::{Progress, Session, Submitted};
-pub(crate) use session::{bind, device_identity, expectation, open};
+pub use session::{Progress, Session, Submitted, expectation};
+pub(crate) use session::{bind, device_identity, open};
 pub use wax::WaxWriter;

@@ -296,7 +296,10 @@ impl Session {
 }
 
 /// Who a node must be.
-pub(crate) fn expectation(node: &NodeAddress, trust: &Trust) -> Result<Expectation, Error> {
+///
+/// # Errors
+/// [`Error::Local`] where this machine names no authorities.
+pub fn expectation(node: &NodeAddress, trust: &Trust) -> Result<Expectation, Error> {
     Ok(match trust {
         Trust::Pinned(digest) => Expectation::Pinned { digests: vec![*digest] },
         Trust::WebPki => Expectation::WebPki { names: vec![node.host.clone()], roots: roots::system()? },

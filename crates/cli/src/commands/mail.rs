@@ -10,14 +10,14 @@ use serde::Serialize;
 use super::files::{self, Draft};
 use super::lookalike::{self, Correspondents};
 use super::view::{SealObject, print_header, seal_words, tree, walk};
-use super::{End, open_session};
+use super::{End, open_session_at};
 use crate::client::{Fetched, Incoming, Session, WaxWriter};
 use crate::limits::{CORRESPONDENTS_SEARCH_MAX, SHOWN_OCTETS_MAX};
 use crate::output::{FAINT, GOOD, Output, STRONG, WAITING, clean, clean_lines, paint, time};
 use crate::{Error, Global, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection};
 
 pub(super) async fn mail(global: &Global, command: &MailCommand, output: &mut Output) -> Result<End, Error> {
-    let (profile, mut session) = open_session(global).await?;
+    let (profile, mut session) = open_session_at(global, command.doorstep()).await?;
     let known = Correspondents::new(profile.address);
     let end = match command {
         MailCommand::List(arguments) => list(&mut session, known, arguments, output).await,

@@ -17,6 +17,8 @@ mod sign;
 mod status;
 mod view;
 
+use std::path::Path;
+
 use control::Operator;
 
 pub use bench::PeerIdentity;
@@ -75,9 +77,17 @@ pub(crate) async fn operate(
 
 /// The user's profile, and a conversation with their node.
 async fn open_session(global: &Global) -> Result<(Profile, Session), Error> {
+    open_session_at(global, None).await
+}
+
+/// The same with the doorstep of a folder in place of the node.
+async fn open_session_at(global: &Global, doorstep: Option<&Path>) -> Result<(Profile, Session), Error> {
     let folder = profile::folder(global)?;
-    let profile = Profile::load(&folder)?;
+    let mut profile = Profile::load(&folder)?;
     let device = profile::device_key(&folder)?;
+    if let Some(doorstep) = doorstep {
+        (profile.node, profile.trust) = profile::doorstep_in(doorstep)?;
+    }
     let session = Session::connect(&profile.node, &profile.trust, &device).await?;
     Ok((profile, session))
 }

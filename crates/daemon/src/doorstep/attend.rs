@@ -155,7 +155,7 @@ impl Attendant {
         let found =
             tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|error| error.to_string())?;
         let own = self.client.local_address().map_err(|error| error.to_string())?;
-        let addresses: Vec<SocketAddr> = found.filter(|address| address.is_ipv4() == own.is_ipv4()).collect();
+        let addresses: Vec<SocketAddr> = found.filter(|address| own.is_ipv6() || address.is_ipv4()).collect();
         self.client
             .connect_any(&addresses, host, Alpn::Submission, expectation)
             .await
