@@ -274,7 +274,9 @@ impl Standings {
     }
 }
 
-/// One grade of everything. keeps: REP-2, REP-11
+/// One grade of everything. That nothing is known is a grade of its own, which a rule can pend.
+///
+/// keeps: REP-2, REP-11, REP-18
 fn judge(findings: Option<&Findings>, memory: Option<&PeerRecord>) -> Standing {
     let mut reasons = Vec::new();
     let (mut against, mut by, mut known) = (false, false, false);
