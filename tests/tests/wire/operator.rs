@@ -205,3 +205,29 @@ async fn an_operator_ends_a_node() {
     world.start("north.test").await;
     assert!(matches!(ask(&mut operator(&world).await, Request::Status).await, Response::Status(_)));
 }
+
+/// What is known of a peer is shown to its operator, with each record asked and its answer, and forgotten.
+#[tokio::test]
+async fn what_is_known_of_a_peer_is_shown_and_forgotten() {
+    let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let _bob = world.user(BOB).await;
+    let identity = alice.send(&letter("alice@north.test", "To be remembered"), &[BOB]).await;
+    assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
+    let mut client = Client::connect(&world.data("south.test").join("control.sock")).await.unwrap();
+
+    let show = || Request::PeerRecord { domain: "north.test".to_owned() };
+    let Response::PeerRecord(peer) = ask(&mut client, show()).await else { panic!("no peer") };
+    let record = peer.record.unwrap();
+    assert_eq!((peer.grade.as_str(), record.accepted, record.declined), ("neutral", 1, 0));
+    let [csa] = peer.questions.try_into().unwrap();
+    assert_eq!((csa.question.as_str(), csa.name.as_str()), ("csa", "_client._waxwing.north.test"));
+    assert_eq!((peer.limits[0].limit.as_str(), peer.limits[0].used), ("peer-pending", 0));
+
+    let forget = || Request::PeerForget { domain: "north.test".to_owned() };
+    assert!(matches!(ask(&mut client, forget()).await, Response::Done));
+    let again = ask(&mut client, forget()).await;
+    assert!(matches!(again, Response::Failure(failure) if failure.kind == control::FailureKind::NotFound));
+    let list = Request::PeerRecords { after: None, limit: 10 };
+    assert_eq!(ask(&mut client, list).await, Response::PeerRecords { peers: Vec::new() });
+}
