@@ -58,17 +58,14 @@ impl Node {
             verified,
         });
         let supplied: &[Selection] = if shown.is_some() { &[Selection::All] } else { &[] };
-        let facts = Facts {
-            origin: &origin,
-            octets,
-            standing: policy::Standing::default(),
-            rate: policy::Rate::default(),
-            supplied,
-            shown,
+        let standing = match &origin {
+            Origin::Peer { domain } => self.standing(domain).await,
+            Origin::Submission { .. } => policy::Standing::default(),
         };
+        let facts =
+            Facts { origin: &origin, octets, standing, rate: policy::Rate::default(), supplied, shown };
         let evidence = self.evidence(&facts, recipient, None)?;
         let explanation = self.settings().rules.explain(&evidence);
-        drop(facts);
         Ok(Explained { origin, explanation })
     }
 }
