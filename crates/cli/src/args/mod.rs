@@ -19,8 +19,9 @@ pub use operator::{
 };
 pub use policy::{CorrespondentCommand, PolicyCommand};
 pub use user::{
-    Compose, DeviceCommand, DoorstepArgs, EnrolArgs, GiveUpArgs, MailCommand, MailExportArgs, MailListArgs,
-    MailReadArgs, MailSelection, MessageCommand, SendArgs, SignArgs, StatusArgs,
+    Compose, DeviceCommand, DoorstepArgs, EnrolArgs, GiveUpArgs, HeldArgs, HeldCommand, HeldListArgs,
+    HeldName, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection, MessageCommand,
+    SendArgs, SignArgs, StatusArgs,
 };
 pub(crate) use value::pin as read_pin;
 pub use value::{Moment, NodeAddress};
@@ -158,6 +159,15 @@ pub enum Command {
         after_help = "Example:\n  waxwing mail list\n  waxwing mail read 7\n  waxwing mail export 7 -o letter.eml"
     )]
     Mail(MailCommand),
+    /// Mail that waits until you have decided
+    ///
+    /// What comes from strangers is held: only headers and text were fetched. Look at it, then accept it, refuse it, or
+    /// block who has sent it; the sender sees `pending`, and then what you have decided. The rest of what you accept is
+    /// fetched by itself. With --operator, what a node holds for all its accounts.
+    #[command(
+        after_help = "Example:\n  waxwing held list\n  waxwing held show 3f9c2a7e41d0\n  waxwing held accept 3f9c2a7e41d0 --trust"
+    )]
+    Held(HeldArgs),
     /// Take your mail on this machine
     ///
     /// Runs a small daemon that your node redirects senders to: your mail comes straight from the sender's node to this

@@ -123,6 +123,70 @@ pub enum DeviceCommand {
     },
 }
 
+/// `held`.
+#[derive(Debug, Clone, Args)]
+pub struct HeldArgs {
+    /// Ask as the operator of a node, over its control socket, for all accounts
+    #[arg(long, global = true)]
+    pub operator: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: HeldCommand,
+}
+
+/// What is done about held mail.
+#[derive(Debug, Clone, Subcommand)]
+pub enum HeldCommand {
+    /// List what is held, with the reason and the octets that were not fetched
+    #[command(after_help = "Example:\n  waxwing held list\n  waxwing held list --operator --account bob")]
+    List(HeldListArgs),
+    /// Show the headers, the text and the tree of parts, as far as they are here
+    #[command(after_help = "Example:\n  waxwing held show 3f9c2a7e41d0")]
+    Show(HeldName),
+    /// Take a message: what is missing is fetched, then it is in your mailbox
+    #[command(after_help = "Example:\n  waxwing held accept 3f9c2a7e41d0 --trust")]
+    Accept {
+        /// Which.
+        #[command(flatten)]
+        name: HeldName,
+        /// Its author becomes a correspondent: more mail from there is not held
+        #[arg(long)]
+        trust: bool,
+    },
+    /// Refuse a message, which its sender sees
+    #[command(after_help = "Example:\n  waxwing held refuse 3f9c2a7e41d0 --code 5.7.1")]
+    Refuse {
+        /// Which.
+        #[command(flatten)]
+        name: HeldName,
+        /// The status code that the sender sees, of class 5 [default: 5.7.1]
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+    },
+    /// Refuse a message, and what else its author sends from now on
+    #[command(after_help = "Example:\n  waxwing held block 3f9c2a7e41d0")]
+    Block(HeldName),
+}
+
+/// `held list`.
+#[derive(Debug, Clone, Args)]
+pub struct HeldListArgs {
+    /// Only what is held for this account (with --operator)
+    #[arg(long, value_name = "NAME", requires = "operator")]
+    pub account: Option<String>,
+}
+
+/// One held message.
+#[derive(Debug, Clone, Args)]
+pub struct HeldName {
+    /// The identity of the message, or its first digits as `held list` prints them
+    #[arg(value_name = "ID")]
+    pub identity: String,
+    /// The recipient, where it is held for several
+    #[arg(long, value_name = "ADDRESS", value_parser = value::address)]
+    pub to: Option<Address>,
+}
+
 /// `mail`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum MailCommand {

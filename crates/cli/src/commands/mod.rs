@@ -52,6 +52,9 @@ pub(crate) async fn perform(
         Command::Send(arguments) => send::send(global, arguments, output).await,
         Command::Sign(arguments) => sign::sign(global, arguments, output).await,
         Command::Device(command) => device::device(global, command, output).await,
+        Command::Held(arguments) if !arguments.operator => {
+            held::held(global, &arguments.command, output).await
+        }
         Command::Status(arguments) => status::status(global, arguments, output).await,
         Command::GiveUp(arguments) => status::give_up(global, arguments, output).await,
         Command::Mail(command) => mail::mail(global, command, output).await,

@@ -5,12 +5,13 @@ mod print;
 
 use std::path::PathBuf;
 
-use control::{Client, Legs, Operator, Request, Response};
+use control::{Client, HeldDecision, Legs, Operator, Request, Response};
 
 use super::policy::{correspondent_request, policy_request};
 use super::{End, read_password};
 use crate::args::{
-    AccountAddressCommand, AccountCommand, ConsoleCommand, LegChoice, PeerCommand, QueueCommand, StoreCommand,
+    AccountAddressCommand, AccountCommand, ConsoleCommand, HeldCommand, HeldName, LegChoice, PeerCommand,
+    QueueCommand, StoreCommand,
 };
 use crate::output::Output;
 use crate::{Command, Error, Global};
@@ -103,6 +104,7 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Peer(command) => vec![peer(command)],
         Command::Policy(command) => vec![policy_request(command)],
         Command::Correspondent(command) => vec![correspondent_request(command)],
+        Command::Held(arguments) => vec![held(&arguments.command)?],
         Command::Shutdown => vec![Request::Shutdown],
         Command::Console(ConsoleCommand::Link) => vec![Request::ConsoleLink],
         Command::Store(StoreCommand::Check { .. }) => vec![Request::StoreCheck],
@@ -116,6 +118,25 @@ fn peer(command: &PeerCommand) -> Request {
         PeerCommand::List { after } => Request::PeerRecords { after, limit: PAGE },
         PeerCommand::Show { domain } => Request::PeerRecord { domain: domain.to_string() },
         PeerCommand::Forget { domain } => Request::PeerForget { domain: domain.to_string() },
+    }
+}
+
+fn held(command: &HeldCommand) -> Result<Request, Error> {
+    let decide = |name: &HeldName, decision| {
+        let recipient = name.to.as_ref().map(ToString::to_string);
+        Ok(Request::HeldDecide { identity: digits(&name.identity)?, recipient, decision })
+    };
+    match command {
+        HeldCommand::List(arguments) => {
+            Ok(Request::HeldList { account: arguments.account.clone(), after: None, limit: PAGE })
+        }
+        HeldCommand::Show(name) => Ok(Request::HeldShow {
+            identity: digits(&name.identity)?,
+            recipient: name.to.as_ref().map(ToString::to_string),
+        }),
+        HeldCommand::Accept { name, trust } => decide(name, HeldDecision::Accept { trust: *trust }),
+        HeldCommand::Refuse { name, code } => decide(name, HeldDecision::Refuse { code: code.clone() }),
+        HeldCommand::Block(name) => decide(name, HeldDecision::Block),
     }
 }
 
@@ -250,6 +271,19 @@ mod tests {
             }),
         );
         check("waxwing account add ann --address ann --no-password", Err(2));
+        let name = || (message(), Some("bob@b.test".to_owned()));
+        let (identity, recipient) = name();
+        check(
+            "waxwing held show 0123AB --to bob@b.test --operator",
+            Ok(Request::HeldShow { identity, recipient }),
+        );
+        let (identity, recipient) = name();
+        let decision = HeldDecision::Accept { trust: true };
+        check(
+            "waxwing held --operator accept 0123ab --to bob@b.test --trust",
+            Ok(Request::HeldDecide { identity, recipient, decision }),
+        );
+        check("waxwing held block 012 --operator", Err(2));
         check("waxwing store check", Ok(Request::StoreCheck));
         check("waxwing node", Ok(Request::Status));
         check("waxwing shutdown", Ok(Request::Shutdown));
