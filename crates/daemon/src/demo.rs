@@ -169,6 +169,22 @@ fn configuration(
         hold: Some(SelectionConfig::Word("all".to_owned())),
         ..RuleConfig::default()
     };
+    // Bob knows Alice; what others send him for the first time is held with its text.
+    let to_bob = || Some(OneOrMany::One("bob@south.test".to_owned()));
+    let friend = RuleConfig {
+        name: "bobs-friend".to_owned(),
+        to: to_bob(),
+        from: Some(OneOrMany::One("alice@north.test".to_owned())),
+        accept: Some(true),
+        ..RuleConfig::default()
+    };
+    let strangers = RuleConfig {
+        name: "strangers".to_owned(),
+        to: to_bob(),
+        first_contact: Some(true),
+        hold: Some(SelectionConfig::Word("text".to_owned())),
+        ..RuleConfig::default()
+    };
     Config {
         folder: own.folder.clone(),
         domains: vec![DomainConfig {
@@ -183,7 +199,7 @@ fn configuration(
         peers: [(other.domain.to_owned(), HEXLOWER.encode(&other.pin))].into(),
         relays: Vec::new(),
         policy: PolicyConfig::default(),
-        rules: if own.domain == "south.test" { vec![hold] } else { Vec::new() },
+        rules: if own.domain == "south.test" { vec![hold, friend, strangers] } else { Vec::new() },
         limits: LimitsConfig::default(),
         rates: RatesConfig::default(),
         reputation: ReputationConfig::default(),

@@ -70,7 +70,7 @@ impl Site {
             rules: policy::Rules::accepting(1 << 20).with(
                 "carol",
                 to_carol,
-                policy::Action::Hold(Selection::All),
+                policy::Action::Hold(Selection::Text),
             ),
             queue_ms: plan.queue_ms,
             poll_min_seconds: plan.poll_min_seconds,

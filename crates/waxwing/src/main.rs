@@ -7,6 +7,7 @@ mod keys;
 mod local;
 mod quickstart;
 mod show;
+mod stranger;
 
 use std::process::ExitCode;
 use std::sync::Arc;

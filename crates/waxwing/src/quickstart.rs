@@ -30,12 +30,12 @@ const READ_BACK_OCTETS_MAX: u64 = 64 * 1024 * 1024;
 /// Where the password of a user's account is, beside the profile.
 const PASSWORD_FILE: &str = "password";
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A user of the quickstart: an account at a node, and a device that is enrolled there.
-struct User {
-    address: Address,
-    session: Session,
+pub(crate) struct User {
+    pub(crate) address: Address,
+    pub(crate) session: Session,
 }
 
 /// Runs it; 0 only where every recipient's disposition is as expected and the letter was read back whole.
@@ -177,10 +177,13 @@ async fn tell(
         json!({ "identity": identity.to_string(), "same": same }),
     );
     doorstep.stop().await;
-    for user in [alice, bob, carol, dan] {
+    let mut walter = user(&demo.north, "walter@north.test", folder).await?;
+    let of_walter = Printer::new("walter", json, since);
+    let held = crate::stranger::tell(&mut walter, &mut bob, [&of_walter, &printer]).await?;
+    for user in [alice, bob, carol, dan, walter] {
         user.session.close().await;
     }
-    Ok(expected && same && at_home)
+    Ok(expected && same && at_home && held)
 }
 
 /// Dan, whose own machine takes his mail: a doorstep that shows the key of his device.
@@ -312,7 +315,7 @@ async fn decide_for_carol(demo: &Demo, identity: Identity, carol: &Address) -> R
 }
 
 /// Asks for the status until every recipient's disposition is final.
-async fn settled(
+pub(crate) async fn settled(
     alice: &mut User,
     identity: Identity,
     recipients: &[Address],
@@ -334,7 +337,7 @@ async fn settled(
 }
 
 /// Fetches the letter from Bob's mailbox; every octet is checked against the identity on the way.
-async fn read_back(bob: &mut User, identity: Identity) -> Result<bool, Failure> {
+pub(crate) async fn read_back(bob: &mut User, identity: Identity) -> Result<bool, Failure> {
     let entries = bob.session.mailbox(0, 100).await?;
     if !entries.iter().any(|entry| entry.identity == identity) {
         return Ok(false);
@@ -361,6 +364,11 @@ fn invite(demo: &Demo, folder: &Path, json: bool) {
         ),
         format!("waxwing --profile {} status", profile("alice")),
         format!("waxwing --profile {} mail list", profile("bob")),
+        format!(
+            "waxwing --profile {} send --to bob@south.test --subject Again --text 'Held, unless Bob trusts me'",
+            profile("walter")
+        ),
+        format!("waxwing --profile {} held list", profile("bob")),
         format!("waxwing --socket {} node --peers", folder.join("north.test/data/control.sock").display()),
     ];
     let logins = logins(demo, folder);
