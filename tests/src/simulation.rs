@@ -17,16 +17,26 @@ pub struct HouseDoors;
 
 impl Doors for HouseDoors {
     fn peer(&self, node: Node, domain: Domain) -> Arc<dyn Session> {
-        daemon::peer_session(node, domain, None)
+        daemon::peer_session(node, domain.clone(), Some(key_digest(&domain)))
     }
 
     fn user(&self, node: Node, device: [u8; 32]) -> Arc<dyn Session> {
         daemon::user_session(node, Some(device), std::net::Ipv4Addr::new(5, 9, 0, 1).into())
     }
 
+    fn doorstep(&self, node: Node, tickets: Arc<node::Tickets>, domain: Domain) -> Arc<dyn Session> {
+        let sender = daemon::Sender { key_digest: key_digest(&domain), names: vec![domain] };
+        daemon::doorstep_session(node, tickets, sender, Arc::new(|_| {}))
+    }
+
     fn source(&self, store: Arc<dyn Store>, identity: Identity) -> Arc<dyn Source> {
         Arc::new(daemon::StoreSource::new(store, identity))
     }
+}
+
+/// What stands for the key of the host of a domain.
+fn key_digest(domain: &Domain) -> [u8; 32] {
+    *message::Digest::of(domain.as_str().as_bytes()).as_bytes()
 }
 
 /// Runs the world of one seed.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use dns::Persistence;
 use dns::locate::{Location, exchange_of};
 use message::address::Domain;
-use message::{Code, Cookie, Disposition};
+use message::{Code, Cookie, Disposition, Redirect};
 use node::{Answered, Consignment, Courier, Later, Report, Trouble, TryRecord};
-use protocol::{CookieAnswer, Eager, Frame, Offer, Outcome, Protocol};
+use protocol::{CookieAnswer, Eager, Frame, Offer, Outcome, Protocol, Way};
 
 use crate::clock::Life;
 use crate::drive::{self, Broken};
 use crate::invariants;
 use crate::network::{Lost, Pipe};
+use crate::porch::FIRST_PORT;
 use crate::site::place_of;
 use crate::world::Scene;
 
@@ -63,6 +64,23 @@ impl Courier for SimulatedCourier {
         })
     }
 
+    fn deliver_to_doorstep<'a>(
+        &'a self,
+        consignment: &'a Consignment,
+        redirect: &'a Redirect,
+        _: &'a (dyn Fn(&str, &str) + Send + Sync),
+    ) -> Later<'a, Report> {
+        Box::pin(async move {
+            let result = self.try_doorstep(consignment, redirect).await;
+            self.life.or_never().await;
+            let identity = consignment.envelope.identity.short();
+            let place = redirect.port.wrapping_sub(FIRST_PORT);
+            let what = format_args!("has offered {identity} at the doorstep of d{place}: {result:?}");
+            self.scene.tell(self.place, &what);
+            Report { result, tried: Vec::new() }
+        })
+    }
+
     fn inquire<'a>(
         &'a self,
         domain: &'a Domain,
@@ -93,13 +111,31 @@ impl Courier for SimulatedCourier {
 }
 
 impl SimulatedCourier {
+    async fn try_doorstep(
+        &self,
+        consignment: &Consignment,
+        redirect: &Redirect,
+    ) -> Result<Vec<Disposition>, Trouble> {
+        let nobody = || Trouble::Temporary(Code::NO_ANSWER, "nobody answers there".to_owned());
+        let place = usize::from(redirect.port.wrapping_sub(FIRST_PORT));
+        let porch = self.scene.porches.get(place).ok_or_else(nobody)?;
+        let Some(mut pipe) = porch.open(&self.scene, (self.place, &self.life)).await else {
+            self.scene.timeline.pass(CONNECT_MS).await;
+            return Err(nobody());
+        };
+        let way = Way::Ticket(redirect.ticket.clone());
+        let settings = protocol::Settings::default();
+        self.offer(&mut pipe, consignment, way, &settings).await
+    }
+
     /// Makes the same offer twice at once. One delivery has one answer.
     async fn deliver_twice(&self, consignment: &Consignment) -> Result<Vec<Disposition>, Trouble> {
         let (one, other) = tokio::join!(self.try_deliver(consignment), self.try_deliver(consignment));
         if let (Ok(one), Ok(other)) = (&one, &other) {
             for (one, other) in one.iter().zip(other) {
                 let agree = match (one, other) {
-                    (Disposition::Deferred { .. }, _) | (_, Disposition::Deferred { .. }) => true,
+                    (Disposition::Deferred { .. } | Disposition::Redirected(_), _)
+                    | (_, Disposition::Deferred { .. } | Disposition::Redirected(_)) => true,
                     (Disposition::Pending { cookie, .. }, Disposition::Pending { cookie: same, .. }) => {
                         cookie == same
                     }
@@ -117,6 +153,25 @@ impl SimulatedCourier {
 
     async fn try_deliver(&self, consignment: &Consignment) -> Result<Vec<Disposition>, Trouble> {
         let (taker, mut pipe) = self.connect(&consignment.domain).await?;
+        let settings = self.scene.sites[taker].protocol;
+        let settings = if consignment.again { settings.asking_first() } else { settings };
+        let way = if consignment.redirect_failed { Way::RedirectFailed } else { Way::Plain };
+        let dispositions = self.offer(&mut pipe, consignment, way, &settings).await?;
+        for disposition in &dispositions {
+            if let Disposition::Pending { cookie, min_seconds, .. } = disposition {
+                self.scene.watch.cookie_given(&self.scene, (self.place, taker), *cookie, *min_seconds);
+            }
+        }
+        Ok(dispositions)
+    }
+
+    async fn offer(
+        &self,
+        pipe: &mut Pipe,
+        consignment: &Consignment,
+        way: Way,
+        settings: &protocol::Settings,
+    ) -> Result<Vec<Disposition>, Trouble> {
         let message = &consignment.message;
         let Some(headers) = &message.headers else {
             return Err(Trouble::Permanent(Code::SYSTEM_TROUBLE, "the message is not whole".to_owned()));
@@ -127,18 +182,10 @@ impl SimulatedCourier {
             seals: message.seals.iter().map(|seal| seal.octets().clone()).collect(),
         };
         let envelope = consignment.envelope.clone();
-        let offer = Offer { envelope, eager: Eager::Nothing, submission: None, way: protocol::Way::Plain };
+        let offer = Offer { envelope, eager: Eager::Nothing, submission: None, way };
         let source = self.scene.doors.source(consignment.store.clone(), consignment.envelope.identity);
-        let settings = self.scene.sites[taker].protocol;
-        let settings = if consignment.again { settings.asking_first() } else { settings };
-        let outcome = drive::offer(&mut pipe, offer, supply, &settings, source.as_ref()).await;
-        let Outcome { dispositions, .. } = outcome.map_err(trouble)?;
-        for disposition in &dispositions {
-            if let Disposition::Pending { cookie, min_seconds, .. } = disposition {
-                self.scene.watch.cookie_given(&self.scene, (self.place, taker), *cookie, *min_seconds);
-            }
-        }
-        Ok(dispositions)
+        let outcome = drive::offer(pipe, offer, supply, settings, source.as_ref()).await;
+        outcome.map(|outcome: Outcome| outcome.dispositions).map_err(trouble)
     }
 
     async fn ask(&self, domain: &Domain, request: &Frame) -> Result<(usize, Frame), Trouble> {

@@ -7,7 +7,8 @@ use message::{Disposition, Identity};
 use storage::{EnvelopeRecord, Exported, FindingKind, Origin};
 
 use crate::plan::{STRANGER, USERS};
-use crate::watch::Sent;
+use crate::porch::PORCH_USER;
+use crate::watch::{Mail, Sent};
 use crate::world::Scene;
 
 /// What was acknowledged is in the store of him who did, or was delivered, or is reported on.
@@ -136,6 +137,23 @@ fn check_mail(scene: &Scene, sent: &[Sent], envelopes: &[Vec<EnvelopeRecord>]) {
         for user in USERS {
             for entry in store.mailbox(user, None, storage::limits::LIST_MAX).unwrap_or_default() {
                 scene.watch.mail(scene, site, user, &entry);
+            }
+        }
+    }
+    // What is at a doorstep and was in the mailbox as well is one message, which a program shows once (DOOR-12).
+    for (site, porch) in scene.porches.iter().enumerate().filter(|(_, porch)| porch.has_run()) {
+        let Some(entries) = porch.mail() else {
+            scene.story.broken(COMES_TO_REST, format!("the doorstep of d{site} does not run"));
+            continue;
+        };
+        let known = scene.watch.all_mail();
+        for mut entry in entries {
+            let same = |((of, user, _), identity): (&Mail, &Identity)| {
+                *of == site && user == PORCH_USER && *identity == entry.identity
+            };
+            if !known.iter().any(same) {
+                entry.uid.0 |= 1 << 62;
+                scene.watch.mail(scene, site, PORCH_USER, &entry);
             }
         }
     }

@@ -19,6 +19,7 @@ pub mod invariants;
 pub mod letter;
 pub mod network;
 pub mod plan;
+mod porch;
 mod random;
 pub mod site;
 pub mod story;
@@ -28,6 +29,7 @@ mod world;
 
 pub use disk::Vice;
 pub use plan::Plan;
+pub use porch::PORCH_ACCOUNT;
 pub use random::Random;
 pub use story::Broken;
 pub use world::{Doors, Ended, run};

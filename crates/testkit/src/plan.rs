@@ -136,6 +136,13 @@ pub enum Happening {
         /// Who asks.
         thief: usize,
     },
+    /// The doorstep of a user opens, and is gone after some milliseconds without a word.
+    Doorstep {
+        /// Where.
+        site: usize,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
     /// The weather changes.
     Weather(Weather),
 }
@@ -163,6 +170,7 @@ impl Plan {
         let mut happenings = writings(&sites, &mut random.branch());
         happenings.extend(troubles(count, &mut random.branch()));
         happenings.extend(ordinary(count, &mut random.branch()));
+        happenings.extend(doorsteps(count, &mut random.branch()));
         // By time; what happens at one moment happens in the order in which it was thought of.
         happenings.sort_by_key(|(at_ms, _)| *at_ms);
         Plan { seed, sites, weather, happenings }
@@ -291,6 +299,20 @@ fn troubles(count: usize, random: &mut Random) -> Vec<(u64, Happening)> {
                 }
                 _ => Happening::Weather(weather(random)),
             };
+            (random.between(0, TROUBLED_MS), happening)
+        })
+        .collect()
+}
+
+/// Machines of users that come and go, most of them for less than a lease or for hours.
+fn doorsteps(count: usize, random: &mut Random) -> Vec<(u64, Happening)> {
+    (0..random.between(0, 6 * count as u64))
+        .map(|_| {
+            let for_ms = match random.chance(40) {
+                true => random.between(1_000, 5 * MINUTE_MS),
+                false => random.between(5 * MINUTE_MS, 2 * HOUR_MS),
+            };
+            let happening = Happening::Doorstep { site: random.place(count), for_ms };
             (random.between(0, TROUBLED_MS), happening)
         })
         .collect()

@@ -16,6 +16,7 @@ use crate::disk::Fault;
 use crate::invariants;
 use crate::network::{Network, Pipe};
 use crate::plan::{FAIR, Happening, Plan};
+use crate::porch::Porch;
 use crate::random::Random;
 use crate::site::Site;
 use crate::story::{Broken, Story};
@@ -36,6 +37,9 @@ pub trait Doors: Send + Sync + 'static {
 
     /// Answers a user's program that has shown this device key.
     fn user(&self, node: Node, device: [u8; 32]) -> Arc<dyn Session>;
+
+    /// Answers a peer of this domain at a doorstep that takes these tickets.
+    fn doorstep(&self, node: Node, tickets: Arc<node::Tickets>, domain: Domain) -> Arc<dyn Session>;
 
     /// The bodies of a message in a store.
     fn source(&self, store: Arc<dyn Store>, identity: Identity) -> Arc<dyn Source>;
@@ -68,6 +72,7 @@ pub(crate) struct Scene {
     pub(crate) story: Story,
     pub(crate) network: Arc<Network>,
     pub(crate) sites: Vec<Site>,
+    pub(crate) porches: Vec<Porch>,
     pub(crate) watch: Watch,
     pub(crate) doors: Arc<dyn Doors>,
 }
@@ -88,6 +93,12 @@ async fn live(plan: &Plan, doors: Arc<dyn Doors>, keep_story: bool) -> Ended {
         story: Story::new(timeline, keep_story),
         network: Arc::new(Network::new(timeline, plan.weather, random.branch())),
         sites: Site::all(&plan.sites, &mut random),
+        porches: plan
+            .sites
+            .iter()
+            .enumerate()
+            .map(|(place, site)| Porch::new(place, &site.domain, random.branch()))
+            .collect(),
         watch: Watch::default(),
         doors,
     });
@@ -103,6 +114,7 @@ async fn live(plan: &Plan, doors: Arc<dyn Doors>, keep_story: bool) -> Ended {
     world.come_to_rest().await;
     invariants::check(&scene);
     let lasted_ms = timeline.elapsed_ms();
+    scene.porches.iter().for_each(|porch| porch.crash(&scene));
     scene.sites.iter().for_each(|site| site.crash(&scene));
     let (digest, happened, story, broken) = scene.story.end();
     let (acknowledged, delivered) = scene.watch.counts();
@@ -189,6 +201,14 @@ impl World {
             Happening::Read { site } => drop(self.tasks.spawn(user::read(scene, *site))),
             Happening::Look { site } => drop(self.tasks.spawn(user::look(scene, *site))),
             Happening::Steal { thief } => drop(self.tasks.spawn(user::steal(scene, *thief))),
+            Happening::Doorstep { site, for_ms } => {
+                let (site, for_ms) = (*site, *for_ms);
+                self.tasks.spawn(async move {
+                    scene.porches[site].start(&scene).await;
+                    scene.timeline.pass(for_ms).await;
+                    scene.porches[site].crash(&scene);
+                });
+            }
             Happening::Weather(weather) => scene.network.set_weather(*weather),
         }
     }
@@ -247,6 +267,9 @@ impl World {
     async fn come_to_rest(&mut self) {
         loop {
             self.tend();
+            for porch in self.scene.porches.iter().filter(|porch| porch.has_run()) {
+                porch.start(&self.scene).await;
+            }
             for site in 0..self.scene.sites.len() {
                 // Some of what is held is left to its time.
                 if self.random.chance(30) {
@@ -259,7 +282,8 @@ impl World {
                 self.tasks.spawn(user::read(self.scene.clone(), site));
             }
             self.scene.timeline.pass(ROUND_MS).await;
-            if self.scene.sites.iter().all(Site::is_at_rest) {
+            let told = self.scene.porches.iter().all(Porch::has_told);
+            if told && self.scene.sites.iter().all(Site::is_at_rest) {
                 return;
             }
             if self.scene.timeline.elapsed_ms() > REST_MS_MAX {

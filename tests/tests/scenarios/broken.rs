@@ -68,6 +68,10 @@ impl Doors for Changed {
         HouseDoors.user(node, device)
     }
 
+    fn doorstep(&self, node: Node, tickets: Arc<node::Tickets>, domain: Domain) -> Arc<dyn Session> {
+        HouseDoors.doorstep(node, tickets, domain)
+    }
+
     fn source(&self, store: Arc<dyn Store>, identity: Identity) -> Arc<dyn Source> {
         HouseDoors.source(store, identity)
     }
