@@ -49,6 +49,14 @@ fn the_page_of_the_configuration_is_complete() {
     }
 }
 
+/// The rule of greylisting that the book shows is one that is read.
+#[test]
+fn the_rule_of_greylisting_is_read() {
+    let least = "[[domains]]\nname = \"north.test\"\nselector = \"key1\"\nkey = \"domain.key\"\n";
+    let read = read(&format!("{least}{}", block("peers.md")));
+    assert_eq!(read.rules.len(), 1);
+}
+
 /// The book begins with `config init` in these words, and what that writes is read.
 #[test]
 fn the_first_configuration_of_the_book_is_read() {
