@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use message::Identity;
-use message::address::Domain;
-use node::Node;
-use storage::Store;
+use message::address::{Address, Domain};
+use message::{Envelope, Identity};
+use node::{Admitted, Next, Node, Offered};
+use storage::{Origin, Store};
+use testkit::letter::letter;
 use testkit::{Doors, Ended, Plan};
 use transport::{Session, Source};
 
@@ -107,4 +108,31 @@ impl Sweep {
     fn count(&mut self, outcomes: &BTreeMap<&'static str, usize>) {
         outcomes.iter().for_each(|(word, count)| *self.outcomes.entry(word).or_default() += count);
     }
+}
+
+/// Hands a message of Ann's in at a node for one domain, `here.test`, without anything between them.
+pub async fn hand_in(node: &Node, to: &[&str]) {
+    let ann = Address::from_wire("ann@here.test").unwrap();
+    node.put_account("ann", &[ann], None).await.unwrap();
+    let message = letter("ann@here.test", "Good day.");
+    let envelope = Envelope {
+        identity: message.identity(),
+        octets: message.manifest().message_octets(),
+        issuers: Vec::new(),
+        recipients: to.iter().map(|text| Address::from_wire(text).unwrap()).collect(),
+        trace: Vec::new(),
+    };
+    let intake = node.intake(Origin::Submission { account: "ann".to_owned() });
+    let Admitted::Admission(mut admission) = intake.admit(envelope, Offered::default()).await.unwrap() else {
+        panic!("the offer needs its content");
+    };
+    admission.manifest(message.manifest().clone()).unwrap();
+    admission.headers(message.headers().clone());
+    for ((part, _, _), body) in message.manifest().leaves().zip(message.bodies()) {
+        admission.body_start(part, 0).await.unwrap();
+        admission.body(body).unwrap();
+        admission.body_end(part).await.unwrap();
+    }
+    assert_eq!(admission.supplied().await, Ok(Next::Commit));
+    admission.commit().await.unwrap();
 }

@@ -334,7 +334,7 @@ pub(crate) async fn offer_at_door(
     }
 }
 
-/// Unused keys of hosts are of this kind.
+/// A key of which nobody has heard, with a certificate in the name of the sender.
 pub(crate) fn stranger() -> Arc<HostKey> {
     Arc::new(HostKey::generate(KeyKind::EcdsaP256, &["north.test"]).unwrap())
 }

@@ -8,3 +8,5 @@ mod delivery;
 mod fallbacks;
 #[cfg(test)]
 mod redirecting;
+#[cfg(test)]
+mod silent;

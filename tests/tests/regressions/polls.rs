@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use message::address::{Address, Domain};
-use message::{Code, Cookie, Disposition, Envelope, SecretKey};
-use node::{
-    Admitted, Answered, Clock, Consignment, Courier, Later, Next, Node, Offered, Report, Settings, Trouble,
-};
-use storage::Origin;
+use message::address::Domain;
+use message::{Code, Cookie, Disposition, SecretKey};
+use node::{Answered, Clock, Consignment, Courier, Later, Node, Report, Settings, Trouble};
+use testkit::Random;
 use testkit::clock::{Life, NodeClock, Shift, Timeline};
 use testkit::disk::{Disk, Vice};
-use testkit::{Random, letter::letter};
+use waxwing_tests::simulation::hand_in;
 
 const MINUTE_MS: u64 = 60_000;
 const BOTH: &[&str] = &["held@far.test", "deferred@far.test"];
@@ -76,32 +74,6 @@ impl Courier for NextHop {
     }
 }
 
-async fn submit(node: &Node, to: &[&str]) {
-    let ann = Address::from_wire("ann@here.test").unwrap();
-    node.put_account("ann", &[ann], None).await.unwrap();
-    let message = letter("ann@here.test", "Good day.");
-    let envelope = Envelope {
-        identity: message.identity(),
-        octets: message.manifest().message_octets(),
-        issuers: Vec::new(),
-        recipients: to.iter().map(|text| Address::from_wire(text).unwrap()).collect(),
-        trace: Vec::new(),
-    };
-    let intake = node.intake(Origin::Submission { account: "ann".to_owned() });
-    let Admitted::Admission(mut admission) = intake.admit(envelope, Offered::default()).await.unwrap() else {
-        panic!("the offer needs its content");
-    };
-    admission.manifest(message.manifest().clone()).unwrap();
-    admission.headers(message.headers().clone());
-    for ((part, _, _), body) in message.manifest().leaves().zip(message.bodies()) {
-        admission.body_start(part, 0).await.unwrap();
-        admission.body(body).unwrap();
-        admission.body_end(part).await.unwrap();
-    }
-    assert_eq!(admission.supplied().await, Ok(Next::Commit));
-    admission.commit().await.unwrap();
-}
-
 /// A leg may wait for answers about some recipients and offer others again. The pauses between offers, which begin
 /// short, did not keep it from asking too soon; nor did a poll keep it from offering again too soon. And a next hop that
 /// answers after it was away was offered to at once, whatever it had answered.
@@ -125,7 +97,7 @@ async fn check(after_seconds: u32, away: bool, to: &[&str]) {
     let settings = testkit::site::settings("here.test", &SecretKey::from_seed(&[1; 32]));
     let settings = Settings { retry_first_ms: 1_000, ..settings };
     let node = Node::new(settings, store, zones, clock.clone(), Arc::new(node::Quiet));
-    submit(&node, to).await;
+    hand_in(&node, to).await;
     let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
     let (told_ms, deferred_ms) = Default::default();
     let away = Mutex::new(away);
