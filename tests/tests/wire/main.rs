@@ -8,6 +8,7 @@ mod cookies;
 mod delivery;
 #[cfg(test)]
 mod held;
+#[cfg(test)]
 mod offers;
 #[cfg(test)]
 mod operator;
