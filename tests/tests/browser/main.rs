@@ -33,16 +33,19 @@ fn hostile_letter() -> message::Message {
 }
 
 fn letter_about(subject: &str, text: &str) -> message::Message {
+    let film = "01234567890123456789012345678901234567890123456789012345678901234567890\r\n".repeat(4_000);
     let eml = format!(
         "From: Alice Ahlgren <alice@north.test>\r\nTo: carol@south.test\r\nSubject: {subject}\r\n\
-         Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n{text}\r\n"
+         Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\
+         \r\n--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: text/csv\r\n\
+         Content-Disposition: attachment; filename=\"minutes.csv\"\r\n\r\n{film}\r\n--b--\r\n"
     );
     translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message
 }
 
 async fn story() -> World {
     let north = Site::new("north.test").console(&["alice"]);
-    let south = Site::new("south.test").console(&["bob"]).rule("hold-carol", "carol@south.test", "hold");
+    let south = Site::new("south.test").console(&["bob"]).rule("hold-carol", "carol@south.test", "hold text");
     let mut world = World::new(&[north, south, Site::new("west.test")]).await;
     world.start("north.test").await;
     world.start("south.test").await;
