@@ -1,6 +1,6 @@
 //! A headless browser, driven by WebDriver (W3C) over loopback: no more of it than the tests need.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -169,16 +169,30 @@ impl Browser {
             self.port
         );
         stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).map_err(|error| error.to_string())?;
-        let answer = String::from_utf8_lossy(&answer);
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-        let parsed: Value = serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(|error| error.to_string())?;
+        let body = answer_of(BufReader::new(stream)).map_err(|error| error.to_string())?;
+        let parsed: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         match parsed["value"].get("error") {
             Some(error) if !error.is_null() => Err(parsed["value"].to_string()),
             _ => Ok(parsed["value"].clone()),
         }
     }
+}
+
+/// The body of an answer in HTTP. The driver keeps its connection open, whatever it is asked.
+fn answer_of(mut stream: impl BufRead) -> std::io::Result<Vec<u8>> {
+    let (mut line, mut octets) = (String::new(), 0);
+    while stream.read_line(&mut line)? > 2 {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            octets = value.trim().parse().unwrap_or(0);
+        }
+        line.clear();
+    }
+    let mut body = vec![0; octets];
+    stream.read_exact(&mut body)?;
+    Ok(body)
 }
 
 impl Drop for Browser {

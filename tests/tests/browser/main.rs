@@ -32,13 +32,22 @@ fn hostile_letter() -> message::Message {
     translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message
 }
 
-fn letter_about(subject: &str, text: &str) -> message::Message {
+/// A letter with a file, which is not fetched before it is accepted.
+fn letter_with_file(subject: &str, text: &str) -> message::Message {
     let film = "01234567890123456789012345678901234567890123456789012345678901234567890\r\n".repeat(4_000);
     let eml = format!(
         "From: Alice Ahlgren <alice@north.test>\r\nTo: carol@south.test\r\nSubject: {subject}\r\n\
          Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\
          \r\n--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: text/csv\r\n\
          Content-Disposition: attachment; filename=\"minutes.csv\"\r\n\r\n{film}\r\n--b--\r\n"
+    );
+    translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message
+}
+
+fn letter_about(subject: &str, text: &str) -> message::Message {
+    let eml = format!(
+        "From: Alice Ahlgren <alice@north.test>\r\nTo: carol@south.test\r\nSubject: {subject}\r\n\
+         Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n{text}\r\n"
     );
     translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message
 }
@@ -60,15 +69,13 @@ async fn mail(world: &World) -> User {
     }
     let evil = alice.send(&hostile_letter(), &["bob@south.test", "nobody@south.test"]).await;
     world.events("north.test").settled(evil, "bob@south.test").await;
-    for (subject, text) in [
-        (
-            "Shall we meet on Thursday?",
-            "Dear Carol,\r\n\r\nthe committee would like to hear you.\r\n\r\nAlice",
-        ),
-        ("Minutes of the meeting", "They are attached."),
-        ("A third letter", "Short."),
+    let meeting = "Dear Carol,\r\n\r\nthe committee would like to hear you.\r\n\r\nAlice";
+    for letter in [
+        letter_about("Shall we meet on Thursday?", meeting),
+        letter_with_file("Minutes of the meeting", "They are attached."),
+        letter_with_file("A third letter", "Short."),
     ] {
-        alice.send(&letter_about(subject, text), &["carol@south.test"]).await;
+        alice.send(&letter, &["carol@south.test"]).await;
     }
     // Nobody listens for west.test, so that something waits.
     for number in 0..3 {
