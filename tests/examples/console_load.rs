@@ -1,7 +1,11 @@
 //! How long the console's pages take over a full store: `cargo run --release -p waxwing-tests --example console_load`.
 //! Arguments: messages held for one account, messages that it has sent; 10,000 and 1,000,000 where nothing is said.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement fails by panicking, and needs a clock")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a measurement fails by panicking, and needs a clock"
+)]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -24,7 +28,8 @@ async fn main() {
     let (held, sent) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(1_000_000));
     let world = World::started(&[Site::new("north.test").console(&["carol"])]).await;
     let mut carol = world.user("carol@north.test").await;
-    let identity = carol.send(&letter("carol@north.test", "A letter to herself."), &["carol@north.test"]).await;
+    let identity =
+        carol.send(&letter("carol@north.test", "A letter to herself."), &["carol@north.test"]).await;
     let store = world.node("north.test").store().clone();
     let since = Instant::now();
     fill(&store, held, |number| hold(identity, number)).await;
@@ -66,7 +71,10 @@ fn numbered(kind: u8, number: u64) -> [u8; 32] {
 fn acceptance(identity: Identity, kind: u8, number: u64, to: Intended) -> Acceptance {
     let now_ms = 1_790_000_000_000 + number;
     let (origin, offered_as) = match kind {
-        1 => (Origin::Peer { domain: message::address::Domain::parse("south.test").unwrap() }, Identity::from_bytes(numbered(1, number))),
+        1 => (
+            Origin::Peer { domain: message::address::Domain::parse("south.test").unwrap() },
+            Identity::from_bytes(numbered(1, number)),
+        ),
         _ => (Origin::Submission { account: "carol".to_owned() }, Identity::from_bytes(numbered(2, number))),
     };
     Acceptance {
@@ -124,8 +132,9 @@ fn measure(address: &str) {
     let cookie = answer.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
     println!("| page | median | longest | octets |\n|---|---|---|---|");
     for path in ["/held", "/sent", "/mail", "/queue", "/flow"] {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+        );
         let mut octets = 0;
         let mut times: Vec<Duration> = (0..ASKED)
             .map(|_| {

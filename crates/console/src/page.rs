@@ -53,15 +53,20 @@ impl Chrome {
     }
 }
 
-const USER: [(&str, &str, &str); 3] =
-    [("/held", "Held", "held"), ("/mail", "Mail", "mail"), ("/sent", "Sent", "sent")];
+const USER: [(&str, &str, &str); 4] = [
+    ("/held", "Held", "held"),
+    ("/mail", "Mail", "mail"),
+    ("/sent", "Sent", "sent"),
+    ("/correspondents", "People", "correspondents"),
+];
 
-const OPERATOR: [(&str, &str, &str); 7] = [
+const OPERATOR: [(&str, &str, &str); 8] = [
     ("/queue", "Queue", "queue"),
     ("/alerts", "Alerts", "alerts"),
     ("/flow", "Flow", "flow"),
     ("/trace", "Trace", "trace"),
     ("/peers", "Peers", "peers"),
+    ("/policy", "Policy", "policy"),
     ("/domains", "Domains", "domains"),
     ("/accounts", "Accounts", "accounts"),
 ];

@@ -116,6 +116,19 @@ fn held(account: &str) -> HeldView {
     }
 }
 
+fn record() -> control::PeerRecordView {
+    control::PeerRecordView {
+        domain: EVIL.to_owned(),
+        first_seen_ms: 1,
+        last_seen_ms: 2,
+        accepted: 3,
+        refused: 4,
+        held: 5,
+        declined: 6,
+        complaints: 7,
+    }
+}
+
 fn answer(request: Request) -> Response {
     match request {
         Request::Login { account, password, .. } if password.reveal() == "right" => {
@@ -198,6 +211,55 @@ fn answer(request: Request) -> Response {
             last: 1,
         },
         Request::Peers => Response::Peers { peers: Vec::new() },
+        Request::PeerRecords { .. } => Response::PeerRecords { peers: vec![record()] },
+        Request::PeerRecord { .. } => Response::PeerRecord(Box::new(control::PeerDetailView {
+            domain: EVIL.to_owned(),
+            grade: EVIL.to_owned(),
+            reasons: vec![EVIL.to_owned()],
+            questions: vec![control::PeerQuestionView {
+                question: EVIL.to_owned(),
+                name: EVIL.to_owned(),
+                answer: EVIL.to_owned(),
+                counts: EVIL.to_owned(),
+            }],
+            until_ms: None,
+            record: Some(record()),
+            limits: vec![control::LimitView { limit: EVIL.to_owned(), used: 1, of: 2 }],
+        })),
+        Request::PolicyShow => Response::Policy(Box::new(control::PolicyView {
+            octets_max: 1,
+            rules: vec![control::RuleView {
+                name: EVIL.to_owned(),
+                conditions: vec![EVIL.to_owned()],
+                action: EVIL.to_owned(),
+            }],
+            default: EVIL.to_owned(),
+        })),
+        Request::PolicyExplain { .. } => Response::Explanation(Box::new(control::ExplanationView {
+            identity: "ab".repeat(32),
+            recipient: EVIL.to_owned(),
+            origin: EVIL.to_owned(),
+            verdict: EVIL.to_owned(),
+            rule: EVIL.to_owned(),
+            evidence: EVIL.to_owned(),
+            steps: vec![control::StepView {
+                rule: EVIL.to_owned(),
+                tried: EVIL.to_owned(),
+                conditions: vec![control::ConditionView {
+                    condition: EVIL.to_owned(),
+                    holds: None,
+                    evidence: EVIL.to_owned(),
+                }],
+            }],
+        })),
+        Request::Correspondents { .. } => Response::Correspondents {
+            correspondents: vec![control::CorrespondentView {
+                who: EVIL.to_owned(),
+                regard: "known".to_owned(),
+                since_ms: 1,
+                note: EVIL.to_owned(),
+            }],
+        },
         Request::Accounts { .. } => Response::Accounts { accounts: Vec::new() },
         Request::Alerts => Response::Alerts { alerts: Vec::new() },
         Request::Domains => Response::Domains {
@@ -295,7 +357,11 @@ impl Scene {
 }
 
 /// Every page that there is, with something on it.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 23] = [
+    "/correspondents",
+    "/peers/south.test",
+    "/policy",
+    "/policy?id=abababab&to=ann%40north.test",
     "/held",
     "/held/abababababab/ann@north.test",
     "/mail",
@@ -386,6 +452,8 @@ async fn users_see_their_own_mail_and_not_the_node() {
         "/flow",
         "/trace",
         "/peers",
+        "/peers/south.test",
+        "/policy",
         "/domains",
         "/accounts",
         "/alerts",

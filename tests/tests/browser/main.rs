@@ -203,12 +203,14 @@ fn operates(browser: &Browser, world: &World) {
     for (path, name, text) in [
         ("/queue", "queue", "west.test"),
         ("/alerts", "alerts", ""),
-        ("/flow", "flow", "north.test"),
+        ("/flow", "flow", "west.test"),
         ("/peers", "peers", "south.test"),
         ("/domains", "domains", "its key is in the DNS"),
         ("/accounts", "accounts", "alice@north.test"),
         ("/sent", "sent", "wanda@west.test"),
         ("/trace", "trace", ""),
+        ("/policy", "policy", "otherwise"),
+        ("/correspondents", "correspondents", "nobody@south.test"),
         ("/nothing", "nothing", "There is no such page."),
     ] {
         browser.open(&format!("{north}{path}"));

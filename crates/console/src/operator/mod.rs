@@ -2,8 +2,12 @@
 
 mod flow;
 mod node;
+mod peers;
+mod policy;
 mod queue;
 
 pub(crate) use flow::{flow, trace};
-pub(crate) use node::{accounts, alerts, domains, peers};
+pub(crate) use node::{accounts, alerts, domains};
+pub(crate) use peers::{forget, peer, peers};
+pub(crate) use policy::policy;
 pub(crate) use queue::{change, lane, leg, queue};

@@ -1,4 +1,4 @@
-//! The node itself: who is connected, what it serves, whose mail it keeps, what it needs.
+//! The node itself: what it serves, whose mail it keeps, what it needs.
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -11,25 +11,6 @@ use crate::error::Error;
 use crate::limits::PAGE_ENTRIES;
 use crate::page::{self, Chrome};
 use crate::words::{self, Moment};
-
-#[derive(Template)]
-#[template(path = "peers.html")]
-struct PeersPage {
-    chrome: Chrome,
-    peers: Vec<Peer>,
-}
-
-struct Peer {
-    name: String,
-    address: String,
-    protocol: String,
-    inbound: bool,
-    since: Moment,
-    round_trip: String,
-    sent: String,
-    received: String,
-    lost: u64,
-}
 
 #[derive(Template)]
 #[template(path = "domains.html")]
@@ -82,29 +63,6 @@ struct Alert {
     hint: String,
     lane: Option<String>,
     domains: bool,
-}
-
-/// Who is connected.
-pub(crate) async fn peers(
-    State(app): State<Shared>,
-    Operating(session): Operating,
-) -> Result<Html<String>, Error> {
-    let control::Response::Peers { peers } = app.ask(Request::Peers).await? else {
-        return Err(Error::Answer);
-    };
-    let peer = |peer: &control::PeerView| Peer {
-        name: words::line(&peer.name),
-        address: words::line(&peer.address),
-        protocol: words::line(&peer.protocol),
-        inbound: peer.inbound,
-        since: Moment::new(peer.since_ms, app.now_ms()),
-        round_trip: format!("{:.1} ms", peer.round_trip_us as f64 / 1_000.0),
-        sent: words::size(peer.octets_sent),
-        received: words::size(peer.octets_received),
-        lost: peer.packets_lost,
-    };
-    let peers = peers.iter().map(peer).collect();
-    page::html(&PeersPage { chrome: Chrome::new("Peers", "peers", &session), peers })
 }
 
 /// The domains and their keys.
