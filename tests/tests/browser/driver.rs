@@ -1,6 +1,6 @@
 //! A headless browser, driven by WebDriver (W3C) over loopback: no more of it than the tests need.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
