@@ -32,8 +32,8 @@ async fn main() {
         carol.send(&letter("carol@north.test", "A letter to herself."), &["carol@north.test"]).await;
     let store = world.node("north.test").store().clone();
     let since = Instant::now();
-    fill(&store, held, |number| hold(identity, number)).await;
-    fill(&store, sent, |number| status(identity, number)).await;
+    fill(&store, held, move |number| hold(identity, number)).await;
+    fill(&store, sent, move |number| status(identity, number)).await;
     println!("{held} held and {sent} sent, written in {:.0} s", since.elapsed().as_secs_f64());
     let address = world.running("north.test").console_address().unwrap().to_owned();
     tokio::task::spawn_blocking(move || measure(&address)).await.unwrap();

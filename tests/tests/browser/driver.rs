@@ -120,7 +120,7 @@ impl Browser {
                 );
                 let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": light }] });
                 self.command("Emulation.setEmulatedMedia", media);
-                let overflow = self.run("return document.documentElement.scrollWidth - window.innerWidth");
+                let overflow = self.run(&format!("return document.documentElement.scrollWidth - {width}"));
                 assert!(overflow.as_i64().unwrap() <= 0, "{name} is wider than a {device} by {overflow}");
                 let taken = self.tell("GET", "screenshot", &Value::Null);
                 let octets = BASE64.decode(taken.as_str().unwrap().as_bytes()).unwrap();
