@@ -217,13 +217,13 @@ pub enum Command {
     #[command(after_help = "Example:\n  waxwing trace 3f9c2a7e41d0")]
     Trace(TraceArgs),
     /// What a node decides about offers, and why (operator)
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  waxwing policy show")]
     Policy(PolicyCommand),
     /// Whom an account knows, trusts and has blocked (operator)
     ///
     /// Whom the account writes to becomes known by itself. Who is not known is a first contact, which the policy may
     /// treat otherwise.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  waxwing correspondent list ann")]
     Correspondent(CorrespondentCommand),
     /// How a node is (operator)
     ///
