@@ -6,6 +6,9 @@
   const main = document.getElementById("main");
   const live = document.body.dataset.live;
   root.classList.add("js");
+  // On a phone the places stand in a row that is wider than it: the one where one is comes into sight.
+  const here = document.querySelector("nav [aria-current]");
+  if (here) here.scrollIntoView({ block: "nearest", inline: "center" });
 
   const keyed = () => [...main.querySelectorAll("[data-key]")];
   const chosen = () => document.activeElement && document.activeElement.closest("[data-key]");
