@@ -82,8 +82,14 @@ fn view(event: &Event, number: u64, at_ms: u64) -> FlowView {
             let found = if *verified { "verified" } else { "NOT verified" };
             ("seal", Some(identity), None, format!("{role} seal by {issuer}: {found}"))
         }
-        Event::Decided { identity, recipient, disposition, rule } => {
-            ("decided", Some(identity), Some(recipient), format!("{} by rule {rule}", words(disposition)))
+        Event::Decided { identity, recipient, disposition, rule, evidence } => {
+            let why = if evidence.is_empty() { String::new() } else { format!(": {evidence}") };
+            (
+                "decided",
+                Some(identity),
+                Some(recipient),
+                format!("{} by rule {rule}{why}", words(disposition)),
+            )
         }
         Event::Committed { identity, envelope } => {
             ("committed", Some(identity), None, format!("durable, as envelope {envelope}"))

@@ -7,7 +7,7 @@ use message::{Code, Disposition, Envelope, Headers, Identity, Manifest, Seal, Se
 use storage::{Decision, HeldRecord, Origin, Ruling, Stage, StagedPart};
 
 use crate::account::fold;
-use crate::commit::Intent;
+use crate::commit::{Intent, Why};
 use crate::memory::Deed;
 use crate::receiving::Reception;
 use crate::verify::Verified;
@@ -15,8 +15,6 @@ use crate::{Event, Node};
 
 /// Seconds after which an offer that we had no room for may be made again.
 pub(crate) const DEFER_SECONDS: u32 = 60;
-/// The rule of a recipient about whom this offer was answered before.
-pub(crate) const ANSWERED_BEFORE: &str = "answered-before";
 
 /// What is asked of this node beside keeping a message.
 #[derive(Debug, Clone, Default)]
@@ -173,7 +171,7 @@ impl Intake {
                 }
                 Some((envelope, disposition)) => {
                     known = Some(envelope);
-                    Intent::Answered(disposition, ANSWERED_BEFORE)
+                    Intent::Answered(disposition, Why::before())
                 }
                 None => match self.first_sight(&envelope, recipient, looping)? {
                     // keeps: SUB-12
@@ -181,15 +179,16 @@ impl Intake {
                     intent => intent,
                 },
             };
-            if let Some((disposition, rule)) = intent.answered() {
-                if rule != ANSWERED_BEFORE && matches!(disposition, Disposition::Refused { .. }) {
+            if let Some((disposition, why)) = intent.answered() {
+                if !why.is_before() && matches!(disposition, Disposition::Refused { .. }) {
                     node.note_deed(&self.origin, Deed::Refused);
                 }
                 node.tell(Event::Decided {
                     identity: envelope.identity,
                     recipient: recipient.clone(),
                     disposition,
-                    rule: rule.to_owned(),
+                    rule: why.rule.clone(),
+                    evidence: why.evidence.clone(),
                 });
             }
             again.push(wanted.filter(|_| intent.needs_content()));
@@ -249,20 +248,19 @@ impl Intake {
 
     /// What was pending and is answered by the envelope alone now, such as that the account is gone, is settled so.
     async fn settle_at_sight(&self, held: Option<&HeldRecord>, intent: Intent) -> Result<Intent, Failure> {
-        let (Some(held), Intent::Answered(Disposition::Refused { code, text }, rule)) = (held, &intent)
-        else {
+        let (Some(held), Intent::Answered(Disposition::Refused { code, text }, why)) = (held, &intent) else {
             return Ok(intent);
         };
         let ruling = Ruling::Refuse { code: *code, text: text.clone() };
         let now_ms = self.node.now_ms();
         let decision = Decision { envelope: held.envelope, recipient: held.recipient, ruling, now_ms };
         match self.node.store().decide(decision).await {
-            Ok(disposition) => Ok(Intent::Answered(disposition, rule)),
+            Ok(disposition) => Ok(Intent::Answered(disposition, why.clone())),
             // Somebody was quicker; the next offer or poll says what was decided.
             Err(storage::Error::NotFound(_)) => {
                 let disposition =
                     Disposition::Deferred { code: Code::SYSTEM_TROUBLE, after_seconds: DEFER_SECONDS };
-                Ok(Intent::Answered(disposition, ANSWERED_BEFORE))
+                Ok(Intent::Answered(disposition, Why::before()))
             }
             Err(error) => Err(trouble(error)),
         }
@@ -276,16 +274,29 @@ impl Intake {
         looping: bool,
     ) -> Result<Intent, Failure> {
         let (node, settings) = (&self.node, self.node.settings());
-        let refuse = |code, text: &str, rule: &'static str| {
-            Ok(Intent::Answered(Disposition::refused(code, text), rule))
+        let refuse = |code, text: &str, rule: &str, evidence: String| {
+            Ok(Intent::Answered(Disposition::refused(code, text), Why::new(rule, evidence)))
         };
         // keeps: EXC-21
         let full = envelope.trace.len() >= message::limits::HOPS_MAX;
         if (looping || full) && matches!(self.origin, Origin::Peer { .. }) {
-            return refuse(Code::LOOP, "the message was here before, or has come too long a way", "loop");
+            let found = if looping { "one of our domains is" } else { "there is no room" };
+            let words = format!("{found} in its trace of {} hops", envelope.trace.len());
+            return refuse(
+                Code::LOOP,
+                "the message was here before, or has come too long a way",
+                "loop",
+                words,
+            );
         }
         if envelope.octets > settings.rules.octets_max {
-            return refuse(Code::MESSAGE_TOO_LARGE, "the message is larger than is taken here", "size");
+            let words = format!("{} octets of at most {}", envelope.octets, settings.rules.octets_max);
+            return refuse(
+                Code::MESSAGE_TOO_LARGE,
+                "the message is larger than is taken here",
+                "size",
+                words,
+            );
         }
         if let Door::Doorstep { account } = &self.door {
             return Ok(Intent::Mailbox { account: account.clone() });
@@ -294,7 +305,13 @@ impl Intake {
             let account = node.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?;
             return match account {
                 Some(account) if !account.disabled => Ok(Intent::Mailbox { account: account.name }),
-                _ => refuse(Code::NO_SUCH_ADDRESS, "no such address here", "no-such-address"),
+                account => {
+                    let words = account.map_or_else(
+                        || format!("no account has {recipient}"),
+                        |account| format!("account {} is disabled", account.name),
+                    );
+                    refuse(Code::NO_SUCH_ADDRESS, "no such address here", "no-such-address", words)
+                }
             };
         }
         match &self.origin {
@@ -305,7 +322,8 @@ impl Intake {
                 if allowed {
                     Ok(Intent::Route)
                 } else {
-                    refuse(Code::NOT_AUTHORIZED, "this node does not relay to that domain", "no-relay")
+                    let words = format!("no [[relay]] from {domain} to {}", recipient.domain());
+                    refuse(Code::NOT_AUTHORIZED, "this node does not relay to that domain", "no-relay", words)
                 }
             }
         }

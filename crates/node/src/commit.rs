@@ -6,23 +6,55 @@ use storage::{
     Acceptance, Again, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin, Pend, Stage,
 };
 
-use crate::accept::{ANSWERED_BEFORE, Admission, Failure, deferred, trouble};
+use crate::accept::{Admission, Failure, deferred, trouble};
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::memory::Deed;
 use crate::{Event, Node};
 
+/// The rule of a recipient about whom this offer was answered before.
+const ANSWERED_BEFORE: &str = "answered-before";
+
+/// By which rule something was decided, and on what evidence. Peers are not told the evidence. keeps: POL-8, POL-9
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Why {
+    pub(crate) rule: String,
+    pub(crate) evidence: String,
+}
+
+impl Why {
+    pub(crate) fn new(rule: &str, evidence: impl Into<String>) -> Why {
+        Why { rule: rule.to_owned(), evidence: evidence.into() }
+    }
+
+    /// The offer was answered before, and the answer stands.
+    pub(crate) fn before() -> Why {
+        Why::new(ANSWERED_BEFORE, "what was answered to the same offer before stands")
+    }
+
+    pub(crate) fn is_before(&self) -> bool {
+        self.rule == ANSWERED_BEFORE
+    }
+}
+
+/// For people.
+impl std::fmt::Display for Why {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "rule {}: {}", self.rule, self.evidence)
+    }
+}
+
 /// What is to become of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Intent {
-    /// It is answered already, by this rule.
-    Answered(Disposition, &'static str),
+    /// It is answered already, for this reason.
+    Answered(Disposition, Why),
     /// Into the mailbox of this account.
     Mailbox { account: String },
-    /// Held for this account with this content, by this rule, for this reason.
-    Held { account: String, keep: Selection, rule: String, reason: String },
-    /// Judged anew when it is offered again after so many seconds, by this rule, for this reason.
-    Later { account: Option<String>, after_seconds: u32, rule: String, reason: String },
+    /// Held for this account with this content, for this reason.
+    Held { account: String, keep: Selection, why: Why },
+    /// Judged anew when it is offered again after so many seconds, for this reason.
+    Later { account: Option<String>, after_seconds: u32, why: Why },
     /// On to another node.
     Route,
     /// Into a mailbox here, but only once the time for undoing it has passed.
@@ -30,9 +62,9 @@ pub(crate) enum Intent {
 }
 
 impl Intent {
-    pub(crate) fn answered(&self) -> Option<(Disposition, &'static str)> {
+    pub(crate) fn answered(&self) -> Option<(Disposition, &Why)> {
         match self {
-            Intent::Answered(disposition, rule) => Some((disposition.clone(), rule)),
+            Intent::Answered(disposition, why) => Some((disposition.clone(), why)),
             _ => None,
         }
     }
@@ -246,19 +278,19 @@ impl Admission {
     fn is_kept(&self, place: usize) -> bool {
         let submitted = matches!(self.origin, Origin::Submission { .. });
         match &self.intents[place] {
-            Intent::Answered(Disposition::Refused { .. }, rule) => submitted && *rule != ANSWERED_BEFORE,
+            Intent::Answered(Disposition::Refused { .. }, why) => submitted && !why.is_before(),
             intent => intent.needs_content(),
         }
     }
 
     fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {
         let recipient = self.envelope.recipients[place].clone();
-        let rule = match &self.intents[place] {
+        let why = match &self.intents[place] {
             // That was told when it was decided.
             Intent::Answered(..) => return,
-            Intent::Held { rule, .. } | Intent::Later { rule, .. } => rule.clone(),
-            Intent::Mailbox { .. } => "mailbox".to_owned(),
-            _ => "queue".to_owned(),
+            Intent::Held { why, .. } | Intent::Later { why, .. } => why.clone(),
+            Intent::Mailbox { .. } => Why::new("mailbox", ""),
+            _ => Why::new("queue", ""),
         };
         match &self.intents[place] {
             Intent::Mailbox { .. } => self.node.note_deed(&self.origin, Deed::Accepted),
@@ -269,7 +301,8 @@ impl Admission {
             identity,
             recipient: recipient.clone(),
             disposition: answer.clone(),
-            rule,
+            rule: why.rule,
+            evidence: why.evidence,
         });
         if matches!(self.intents[place], Intent::Mailbox { .. }) {
             self.node.tell(Event::Delivered { identity, recipient });
@@ -296,18 +329,18 @@ impl Admission {
     fn pend(&self, place: usize, now_ms: u64) -> Result<Effect, Failure> {
         let seals = self.seal_notes();
         Ok(Effect::Pend(match &self.intents[place] {
-            Intent::Held { account, reason, .. } => Pend {
+            Intent::Held { account, why, .. } => Pend {
                 account: Some(account.clone()),
                 stage: Stage::Undecided,
                 wanted: None,
-                reason: reason.clone(),
+                reason: why.to_string(),
                 seals,
             },
-            Intent::Later { account, after_seconds, reason, .. } => Pend {
+            Intent::Later { account, after_seconds, why } => Pend {
                 account: account.clone(),
                 stage: Stage::Later { at_ms: now_ms.saturating_add(u64::from(*after_seconds) * 1_000) },
                 wanted: Some(Selection::Headers),
-                reason: reason.clone(),
+                reason: why.to_string(),
                 seals,
             },
             _ => return Err((Code::SYSTEM_TROUBLE, "it is not pending".to_owned())),

@@ -7,12 +7,15 @@ use storage::Origin;
 
 use crate::Event;
 use crate::accept::{Admission, DEFER_SECONDS, Door, Failure, trouble};
-use crate::commit::Intent;
+use crate::commit::{Intent, Why};
 use crate::evidence::{Facts, Shown};
 use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX};
 use crate::memory::Deed;
 use crate::rates::{PENDING_FULL, pending_full, pending_room};
 use crate::submit;
+
+/// The rule by which an account is full of what is held for it.
+const HELD_FULL: &str = "held-full";
 
 impl Admission {
     /// Verifies the seals where they are here, and decides about every recipient that is not decided about yet. What a
@@ -39,7 +42,11 @@ impl Admission {
             match &decision.verdict {
                 Verdict::Want(wanted) if !self.got.contains(wanted) => return Ok(Some(wanted.clone())),
                 // A rule that is not content with what it has got must not keep the offer for ever.
-                Verdict::Want(_) if !accepted => self.put_off(place, Code::SYSTEM_TROUBLE, DEFER_SECONDS),
+                Verdict::Want(_) if !accepted => {
+                    let evidence = format!("{}; what it wants has come", decision.evidence);
+                    let why = Why { rule: decision.rule, evidence };
+                    self.put_off(place, Code::SYSTEM_TROUBLE, DEFER_SECONDS, why);
+                }
                 _ => self.carry_out(place, decision)?,
             }
             self.decided[place] = true;
@@ -66,7 +73,8 @@ impl Admission {
         let pending = self.node.store().pending(domain).map_err(trouble)?;
         let room = pending_room(&self.node.settings().rates, pending);
         for place in waiting.into_iter().skip(usize::try_from(room).unwrap_or(usize::MAX)) {
-            self.intents[place] = Intent::Answered(pending_full(), PENDING_FULL);
+            let why = Why::new(PENDING_FULL, format!("{pending} recipients of {domain} are pending"));
+            self.intents[place] = Intent::Answered(pending_full(), why);
             self.tell_answered(place);
         }
         Ok(())
@@ -122,12 +130,12 @@ impl Admission {
     /// and so do the seals.
     fn carry_out(&mut self, place: usize, decision: Decision) -> Result<(), Failure> {
         let accepted = self.was_accepted(place);
-        let reason = format!("rule {}: {}", decision.rule, decision.evidence);
+        let why = Why { rule: decision.rule, evidence: decision.evidence };
         match (decision.verdict, self.intents[place].clone()) {
             (Verdict::Refuse { code, text }, _) => {
-                self.intents[place] = Intent::Answered(Disposition::refused(code, &text), "policy");
+                self.intents[place] = Intent::Answered(Disposition::refused(code, &text), why);
             }
-            (Verdict::Defer { code, after_seconds }, _) => self.put_off(place, code, after_seconds),
+            (Verdict::Defer { code, after_seconds }, _) => self.put_off(place, code, after_seconds, why),
             _ if accepted => {}
             (Verdict::Pend { after_seconds }, intent) => {
                 let account = match (intent, &self.origin) {
@@ -136,13 +144,15 @@ impl Admission {
                     // A user's program is not asked to come again.
                     (_, Origin::Submission { .. }) => return Ok(()),
                 };
-                self.intents[place] = Intent::Later { account, after_seconds, rule: decision.rule, reason };
+                self.intents[place] = Intent::Later { account, after_seconds, why };
             }
             (Verdict::Hold { keep }, Intent::Mailbox { account }) => {
                 if self.again[place].is_none() && self.is_full(&account)? {
-                    self.put_off(place, Code::MAILBOX_FULL, HELD_FULL_SECONDS);
+                    let words = format!("{HELD_PER_ACCOUNT_MAX} messages are held for {account}; {why}");
+                    let why = Why::new(HELD_FULL, words);
+                    self.put_off(place, Code::MAILBOX_FULL, HELD_FULL_SECONDS, why);
                 } else {
-                    self.intents[place] = Intent::Held { account, keep, rule: decision.rule, reason };
+                    self.intents[place] = Intent::Held { account, keep, why };
                 }
             }
             (Verdict::Accept, Intent::Mailbox { account }) => self.redirect(place, &account),
@@ -165,7 +175,8 @@ impl Admission {
         }
         let recipient = &self.envelope.recipients[place];
         if let Some(redirect) = self.node.redirect_for(account, recipient, self.identity(), (domain, key)) {
-            self.intents[place] = Intent::Answered(Disposition::Redirected(redirect), "doorstep");
+            let why = Why::new("doorstep", format!("{account} has a doorstep"));
+            self.intents[place] = Intent::Answered(Disposition::Redirected(redirect), why);
         }
     }
 
@@ -175,17 +186,18 @@ impl Admission {
         Ok(held >= HELD_PER_ACCOUNT_MAX)
     }
 
-    fn put_off(&mut self, place: usize, code: Code, after_seconds: u32) {
-        self.intents[place] = Intent::Answered(Disposition::Deferred { code, after_seconds }, "policy");
+    fn put_off(&mut self, place: usize, code: Code, after_seconds: u32, why: Why) {
+        self.intents[place] = Intent::Answered(Disposition::Deferred { code, after_seconds }, why);
     }
 
     fn tell_answered(&self, place: usize) {
-        if let Some((disposition, rule)) = self.intents[place].answered() {
+        if let Some((disposition, why)) = self.intents[place].answered() {
             let (identity, recipient) = (self.identity(), self.envelope.recipients[place].clone());
             if matches!(disposition, Disposition::Refused { .. }) {
                 self.node.note_deed(&self.origin, Deed::Refused);
             }
-            self.node.tell(Event::Decided { identity, recipient, disposition, rule: rule.to_owned() });
+            let Why { rule, evidence } = why.clone();
+            self.node.tell(Event::Decided { identity, recipient, disposition, rule, evidence });
         }
     }
 }
@@ -198,7 +210,7 @@ fn refuse_all(intents: &mut [Intent], code: Code, text: &str) -> Result<(), Fail
         return Err((code, text.to_owned()));
     }
     for intent in intents.iter_mut().filter(|intent| intent.needs_content()) {
-        *intent = Intent::Answered(Disposition::refused(code, text), "from");
+        *intent = Intent::Answered(Disposition::refused(code, text), Why::new("from", text));
     }
     Ok(())
 }

@@ -227,7 +227,8 @@ impl Node {
                 }
             }
             let (disposition, rule) = (Disposition::Accepted, "taken-at-doorstep".to_owned());
-            self.tell(Event::Decided { identity, recipient, disposition, rule });
+            let evidence = format!("the program of {account} has it");
+            self.tell(Event::Decided { identity, recipient, disposition, rule, evidence });
         }
         Ok(())
     }

@@ -45,6 +45,8 @@ pub enum Event {
         disposition: Disposition,
         /// By which rule.
         rule: String,
+        /// On what evidence, in words; nothing where it was just taken. Peers are not told.
+        evidence: String,
     },
     /// Everything about this offer is durable.
     Committed {

@@ -12,8 +12,7 @@ use message::address::Domain;
 use message::{Code, Disposition, Envelope};
 use storage::Origin;
 
-use crate::accept::ANSWERED_BEFORE;
-use crate::commit::Intent;
+use crate::commit::{Intent, Why};
 use crate::limits::{DOMAIN_FACTOR, PENDING_PER_PEER, RATE_AFTER_SECONDS_MAX, RATES_MAX};
 use crate::{Event, Intake, Node};
 
@@ -200,7 +199,7 @@ impl Intake {
             Origin::Peer { domain } => Party::Peer(domain),
             Origin::Submission { account } => Party::User(account),
         };
-        let fresh = |intent: &&Intent| !matches!(intent.answered(), Some((_, ANSWERED_BEFORE)));
+        let fresh = |intent: &&Intent| !intent.answered().is_some_and(|(_, why)| why.is_before());
         let count = intents.iter().filter(fresh).count() as u64;
         if count == 0 {
             return None;
@@ -211,12 +210,13 @@ impl Intake {
             let open =
                 intents.iter_mut().zip(&envelope.recipients).filter(|(intent, _)| intent.needs_content());
             for (intent, recipient) in open {
-                *intent = Intent::Answered(over.answer(), over.limit);
+                *intent = Intent::Answered(over.answer(), Why::new(over.limit, over.words.as_str()));
                 node.tell(Event::Decided {
                     identity: envelope.identity,
                     recipient: recipient.clone(),
                     disposition: over.answer(),
                     rule: over.limit.to_owned(),
+                    evidence: over.words.clone(),
                 });
             }
         }

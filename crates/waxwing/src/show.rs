@@ -80,11 +80,11 @@ impl Observer for Printer {
                 &format!("{role} seal by {issuer} over {}", identity.short()),
                 json!({ "identity": identity.to_string(), "issuer": issuer, "role": role, "verified": verified }),
             ),
-            Event::Decided { identity, recipient, disposition, rule } => self.line(
+            Event::Decided { identity, recipient, disposition, rule, evidence } => self.line(
                 disposition.word(),
-                &format!("{recipient}{} (rule {rule})", reason(disposition)),
+                &format!("{recipient}{} (rule {rule}{})", reason(disposition), because(evidence)),
                 json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
-                        "disposition": disposition.word(), "code": code(disposition), "rule": rule }),
+                        "disposition": disposition.word(), "code": code(disposition), "rule": rule, "evidence": evidence }),
             ),
             Event::Committed { identity, envelope } => self.line(
                 "committed",
@@ -120,6 +120,10 @@ impl Observer for Printer {
             Event::Trouble { what } => self.line("trouble", what, json!({ "what": what })),
         }
     }
+}
+
+fn because(evidence: &str) -> String {
+    if evidence.is_empty() { String::new() } else { format!(": {evidence}") }
 }
 
 fn selection_words(selection: &Selection) -> String {

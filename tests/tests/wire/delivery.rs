@@ -34,7 +34,7 @@ pub(crate) async fn held(world: &World, domain: &str, identity: Identity, recipi
     let events = world.events(domain);
     events
         .find(&format!("held for {recipient}"), |event| match event {
-            Event::Decided { identity: of, recipient: one, disposition, rule }
+            Event::Decided { identity: of, recipient: one, disposition, rule, .. }
                 if *of == identity && one.to_string() == recipient && rule.starts_with("hold-") =>
             {
                 Some(disposition.clone())

@@ -13,6 +13,8 @@ mod offers;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod relaying;

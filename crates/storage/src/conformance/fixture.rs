@@ -43,6 +43,20 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Waits for all of them, having begun all of them first.
+pub(super) fn block_on_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    block_on(std::future::poll_fn(|context| {
+        for (future, output) in all.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(ready) = future.as_mut().poll(context) {
+                *output = Some(ready);
+            }
+        }
+        if all.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    all.into_iter().filter_map(|(_, output)| output).collect()
+}
+
 pub(super) fn address(text: &str) -> Address {
     Address::from_wire(text).unwrap()
 }

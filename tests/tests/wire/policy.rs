@@ -1,0 +1,132 @@
+//! What the rules of a new configuration make of strangers, of friends, of those who bring others' mail and of those
+//! whom somebody has blocked; and that each of them is told no more than the name of a rule.
+
+use message::{Code, Disposition, Identity, Message, Role};
+use node::Event;
+use storage::Regard;
+use waxwing_tests::peer::{offer, supply};
+use waxwing_tests::{Memory, Peer, Site, World, letter};
+
+const SOUTH: &str = "south.test";
+const BOB: &str = "bob@south.test";
+const CAROL: &str = "carol@south.test";
+/// What `waxwing config init` writes.
+const INIT: &str = include_str!("../../../crates/daemon/src/init.toml");
+
+/// South has the policy of a new configuration.
+fn south() -> Site {
+    let section = INIT.split("\n[").find(|section| section.starts_with("policy]")).unwrap();
+    Site::new(SOUTH).lines(&format!("[{section}"))
+}
+
+/// What south has decided, by which rule and on what evidence.
+async fn decided(world: &World, identity: Identity, recipient: &str) -> (Disposition, String, String) {
+    let such = |event: &Event| match event {
+        Event::Decided { identity: of, recipient: one, disposition, rule, evidence }
+            if *of == identity && one.to_string() == recipient =>
+        {
+            Some((disposition.clone(), rule.clone(), evidence.clone()))
+        }
+        _ => None,
+    };
+    world.events(SOUTH).find(&format!("decided for {recipient}"), such).await
+}
+
+/// proves: POL-5, POL-8, POL-11
+#[tokio::test]
+async fn a_stranger_is_held_and_whom_one_has_written_to_is_not() {
+    let world = World::started(&[Site::new("north.test"), south()]).await;
+    let (mut alice, mut bob) = (world.user("alice@north.test").await, world.user(BOB).await);
+    let first = alice.send(&letter("alice@north.test", "You do not know me."), &[BOB]).await;
+    let (disposition, rule, evidence) = decided(&world, first, BOB).await;
+    assert!(matches!(disposition, Disposition::Pending { .. }), "{disposition:?}");
+    assert_eq!(rule, "first-contact");
+    assert!(evidence.contains("alice@north.test"), "{evidence}");
+    let [entry] = bob.session.held(None, 10).await.unwrap().try_into().unwrap();
+    assert_eq!((entry.identity, entry.reason), (first, format!("rule first-contact: {evidence}")));
+    assert!(bob.session.mailbox(0, 10).await.unwrap().is_empty());
+
+    let answer = bob.send(&letter(BOB, "Now I do."), &["alice@north.test"]).await;
+    world.events("north.test").delivered(answer, "alice@north.test").await;
+    let second = alice.send(&letter("alice@north.test", "How do you do?"), &[BOB]).await;
+    world.events(SOUTH).delivered(second, BOB).await;
+    let held = bob.session.held(None, 10).await.unwrap();
+    assert_eq!(held.iter().map(|entry| entry.identity).collect::<Vec<_>>(), [first], "it waits as before");
+}
+
+/// South and its peers by hand; Bob knows Alice, and has blocked Eve and everybody else at her domain.
+async fn scene() -> (World, Peer, Peer) {
+    let mut world = World::new(&[Site::new("hand.test"), Site::new("thief.test"), south()]).await;
+    world.start(SOUTH).await;
+    let node = world.node(SOUTH);
+    for address in [BOB, CAROL] {
+        let address = message::address::Address::parse(address).unwrap();
+        node.put_account(address.local().as_str(), std::slice::from_ref(&address), None).await.unwrap();
+    }
+    for (who, regard) in [
+        ("alice@hand.test", Regard::Known),
+        ("eve@hand.test", Regard::Blocked),
+        ("hand.test", Regard::Blocked),
+    ] {
+        node.put_correspondent("bob", who, regard, "").await.unwrap();
+    }
+    let peers = (world.peer("hand.test", SOUTH).await, world.peer("thief.test", SOUTH).await);
+    (world, peers.0, peers.1)
+}
+
+/// Offers what somebody else has sealed, with a seal of its own as a forwarder.
+async fn bring(thief: &Peer, message: &Message, hand: &Peer) -> Disposition {
+    let seals = [hand.seal(message, Role::Submission), thief.seal(message, Role::Forwarder)];
+    let (offer, supply) = (offer(message, &seals, &[BOB]), supply(message, &seals));
+    let outcome = thief.offer_as(offer, supply, &Memory::of(message)).await.unwrap();
+    outcome.dispositions.into_iter().next().unwrap()
+}
+
+/// Alice is known, and her message with all her seals is not worth more to whoever got hold of it than any other.
+///
+/// proves: EXC-22, POL-5
+#[tokio::test]
+async fn a_thief_is_a_first_contact_whoever_has_written() {
+    let (world, hand, thief) = scene().await;
+    let own = letter("alice@hand.test", "By my own hand");
+    assert_eq!(hand.offer(&own, &[BOB]).await.unwrap().dispositions, [Disposition::Accepted]);
+    let stolen = letter("alice@hand.test", "By another's");
+    let told = bring(&thief, &stolen, &hand).await;
+    assert!(matches!(told, Disposition::Pending { .. }), "{told:?}");
+    let (_, rule, evidence) = decided(&world, stolen.identity(), BOB).await;
+    assert_eq!(rule, "first-contact");
+    assert!(evidence.contains("thief.test"), "{evidence}");
+    // Unless Bob has said that this domain may: then it is as if Alice had come herself.
+    world
+        .node(SOUTH)
+        .put_correspondent("bob", "thief.test", Regard::Trusted, "my old address")
+        .await
+        .unwrap();
+    let forwarded = letter("alice@hand.test", "By one whom Bob trusts");
+    assert_eq!(bring(&thief, &forwarded, &hand).await, Disposition::Accepted);
+}
+
+/// proves: POL-1, POL-8, POL-9, POL-11
+#[tokio::test]
+async fn the_blocked_are_told_a_name_and_the_operator_why() {
+    let (world, hand, _) = scene().await;
+    let known = letter("alice@hand.test", "The address counts before its domain");
+    assert_eq!(hand.offer(&known, &[BOB]).await.unwrap().dispositions, [Disposition::Accepted]);
+    let blocked = Disposition::refused(Code::NOT_AUTHORIZED, "refused by rule blocked");
+    for author in ["eve@hand.test", "mallory@hand.test"] {
+        let message = letter(author, "Let me in");
+        let told = hand.offer(&message, &[BOB, CAROL, "nobody@south.test"]).await.unwrap().dispositions;
+        // Neither that Carol has not blocked her nor whom Bob has blocked, the address or its domain, shows.
+        assert_eq!(told[0], blocked, "{author}");
+        assert!(matches!(told[1], Disposition::Pending { .. }), "{author}: {told:?}");
+        assert_eq!(told[2], Disposition::refused(Code::NO_SUCH_ADDRESS, "no such address here"));
+        let (disposition, rule, evidence) = decided(&world, message.identity(), BOB).await;
+        assert_eq!((disposition, rule.as_str()), (blocked.clone(), "blocked"));
+        assert_eq!(evidence, format!("from {author}, whom {BOB} has blocked"));
+        let (_, rule, evidence) = decided(&world, message.identity(), "nobody@south.test").await;
+        assert_eq!(
+            (rule.as_str(), evidence.as_str()),
+            ("no-such-address", "no account has nobody@south.test")
+        );
+    }
+}
