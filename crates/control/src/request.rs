@@ -170,6 +170,20 @@ pub enum Request {
         /// As if this domain brought it; otherwise as who did.
         peer: Option<String>,
     },
+    /// What the rules say about a message that need not be here; answered by [`crate::Response::Explanation`]. Its bodies
+    /// are not sent: no rule reads them. All octets are in base64 (RFC 4648, section 4).
+    PolicyExplainFile {
+        /// Its manifest.
+        manifest: String,
+        /// Its header blocks, one after the other.
+        headers: String,
+        /// Its seals.
+        seals: Vec<String>,
+        /// For this recipient.
+        to: String,
+        /// As if this domain brought it; otherwise as its author's domain would.
+        peer: Option<String>,
+    },
     /// Whom an account knows, in the order of their names; answered by [`crate::Response::Correspondents`].
     Correspondents {
         /// Whose.

@@ -143,3 +143,56 @@ fn mixed_script(from: &Address) -> Option<String> {
         _ => from.local().as_str().to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use message::{Digest, Extent, Part, PartContent};
+
+    use super::*;
+
+    fn part(media_type: &str, children: Vec<Part>) -> Part {
+        let content = match children.is_empty() {
+            true => PartContent::Leaf(Digest::of(b"")),
+            false => PartContent::Container(children),
+        };
+        Part { media_type: media_type.to_owned(), header: Extent::of(b""), octets: 0, content }
+    }
+
+    /// The media types are those of RFC 3156, RFC 8551 and of age.
+    ///
+    /// proves: POL-4
+    #[test]
+    fn what_only_the_recipient_can_read_is_encrypted() {
+        let leaf = |media_type| part(media_type, Vec::new());
+        let check = |root: Part, expected| assert_eq!(is_encrypted(&root), expected, "{root:?}");
+        check(leaf("text/plain"), false);
+        check(leaf("application/pkcs7-mime"), true);
+        check(leaf("application/vnd.age"), true);
+        // What says that it is signed hides nothing.
+        check(leaf("application/pkcs7-signature"), false);
+        let pgp = || vec![leaf("application/pgp-encrypted"), leaf("application/octet-stream")];
+        check(part("multipart/encrypted", pgp()), true);
+        check(part("multipart/mixed", pgp()), false);
+        check(
+            part("multipart/mixed", vec![leaf("application/vnd.age"), leaf("application/pkcs7-mime")]),
+            true,
+        );
+        // One leaf in the open is enough.
+        let within = part("multipart/encrypted", pgp());
+        check(part("multipart/mixed", vec![within, leaf("text/plain")]), false);
+    }
+
+    /// The Cyrillic letters are U+0430 and U+0440, which look like two of Latin.
+    ///
+    /// proves: POL-4
+    #[test]
+    fn mixed_scripts_are_named() {
+        let check = |address: &str, expected: Option<&str>| {
+            let address = Address::parse(address).unwrap();
+            assert_eq!(mixed_script(&address).as_deref(), expected, "{address}");
+        };
+        check("alice@north.test", None);
+        check("p\u{430}ul@north.test", Some("p\u{430}ul"));
+        check("alice@\u{440}aypal.test", Some("\u{440}aypal"));
+    }
+}

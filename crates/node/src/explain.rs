@@ -1,7 +1,7 @@
 //! Explain: what the rules say about a message that is here, and why, without doing anything about it.
 
 use message::address::Address;
-use message::{Code, Identity, Selection};
+use message::{Code, Headers, Identity, Manifest, Seal, Selection};
 use policy::Explanation;
 use storage::Origin;
 
@@ -43,20 +43,48 @@ impl Node {
             (None, Some(envelope)) => envelope.octets,
             (None, None) => return Err(unknown()),
         };
+        let content = message
+            .as_ref()
+            .and_then(|message| Some((&message.manifest, message.headers.as_ref()?, &message.seals[..])));
+        self.explain_content(content, octets, recipient, origin).await
+    }
+
+    /// What the rules say about a message that need not be here: as `origin` would bring it, and otherwise as the domain
+    /// of its author would.
+    ///
+    /// # Errors
+    /// A code and a text where nobody is named who brings it, or the store cannot be read.
+    ///
+    /// keeps: POL-8
+    pub async fn explain_message(
+        &self,
+        (manifest, headers, seals): (&Manifest, &Headers, &[Seal]),
+        recipient: &Address,
+        origin: Option<Origin>,
+    ) -> Result<Explained, Failure> {
+        let origin = match origin {
+            Some(origin) => origin,
+            None => Origin::Peer { domain: from_address(headers)?.domain().clone() },
+        };
+        let octets = manifest.message_octets();
+        self.explain_content(Some((manifest, headers, seals)), octets, recipient, origin).await
+    }
+
+    async fn explain_content(
+        &self,
+        content: Option<(&Manifest, &Headers, &[Seal])>,
+        octets: u64,
+        recipient: &Address,
+        origin: Origin,
+    ) -> Result<Explained, Failure> {
         let mut verified = None;
-        if let Some((message, headers)) =
-            message.as_ref().and_then(|message| Some((message, message.headers.as_ref()?)))
-        {
+        if let Some((manifest, headers, seals)) = content {
             let from = from_address(headers).ok();
             let from = from.as_ref().map(Address::domain);
-            let found = self.verify(&message.manifest, from, &message.seals, &origin).await;
-            verified = Some((message, headers, found));
+            verified = Some((manifest, headers, self.verify(manifest, from, seals, &origin).await));
         }
-        let shown = verified.as_ref().map(|(message, headers, verified)| Shown {
-            manifest: &message.manifest,
-            headers,
-            verified,
-        });
+        let shown =
+            verified.as_ref().map(|(manifest, headers, verified)| Shown { manifest, headers, verified });
         let supplied: &[Selection] = if shown.is_some() { &[Selection::All] } else { &[] };
         let standing = match &origin {
             Origin::Peer { domain } => self.standing(domain).await,

@@ -1,6 +1,7 @@
 //! What the rules of a new configuration make of strangers, of friends, of those who bring others' mail and of those
 //! whom somebody has blocked; and that each of them is told no more than the name of a rule.
 
+use control::{Client, Request, Response};
 use message::{Code, Disposition, Identity, Message, Role};
 use node::Event;
 use storage::Regard;
@@ -129,4 +130,44 @@ async fn the_blocked_are_told_a_name_and_the_operator_why() {
             ("no-such-address", "no account has nobody@south.test")
         );
     }
+}
+
+/// What would be decided about a file that the node has never seen, by whoever brings it; nothing is done about it.
+///
+/// proves: POL-8
+#[tokio::test]
+async fn a_file_is_explained_without_being_sent() {
+    let (world, hand, thief) = scene().await;
+    let message = letter("alice@hand.test", "Shall I send it?");
+    let base64 = |octets: &[u8]| data_encoding::BASE64.encode(octets);
+    let seals = [hand.seal(&message, Role::Submission), thief.seal(&message, Role::Forwarder)];
+    let request = |to: &str, peer: Option<&str>, seals: &[message::Seal]| Request::PolicyExplainFile {
+        manifest: base64(message.manifest().octets()),
+        headers: base64(&message.headers().octets()),
+        seals: seals.iter().map(|seal| base64(seal.octets())).collect(),
+        to: to.to_owned(),
+        peer: peer.map(str::to_owned),
+    };
+    let mut client = Client::connect(&world.data(SOUTH).join("control.sock")).await.unwrap();
+    for (to, peer, seals, rule, verdict) in [
+        (BOB, None, &seals[..], "default", "accept"),
+        (CAROL, None, &seals[..], "first-contact", "hold text"),
+        (BOB, Some("thief.test"), &seals[..], "first-contact", "hold text"),
+        (BOB, None, &[][..], "seal-missing", "refuse 5.7.1"),
+    ] {
+        let Response::Explanation(told) = client.call(&request(to, peer, seals)).await.unwrap() else {
+            panic!("nothing is explained")
+        };
+        assert_eq!((told.rule.as_str(), told.identity.clone()), (rule, message.identity().to_string()));
+        assert!(told.verdict.starts_with(verdict), "{told:?}");
+        assert_eq!((told.origin.as_str(), told.recipient.as_str()), (peer.unwrap_or("hand.test"), to));
+        assert!(!told.evidence.is_empty(), "{told:?}");
+    }
+    // What does not belong to the manifest is found out.
+    let Request::PolicyExplainFile { manifest, seals, to, .. } = request(BOB, None, &seals) else { return };
+    let headers = base64(&vec![b'x'; message.headers().octets().len()]);
+    let other = Request::PolicyExplainFile { manifest, headers, seals, to, peer: None };
+    assert!(client.call(&other).await.is_err());
+    let events = world.events(SOUTH);
+    assert_eq!(events.count(|event| matches!(event, Event::Offered { .. } | Event::Decided { .. })), 0);
 }

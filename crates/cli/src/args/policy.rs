@@ -8,15 +8,17 @@ pub enum PolicyCommand {
     /// Print the rules in the order in which they are asked
     #[command(after_help = "Example:\n  waxwing policy show")]
     Show,
-    /// Say which rule decides about a message that is here, and on what evidence
-    #[command(after_help = "Example:\n  waxwing policy explain 3f9c2a7e41d0 --to carol@b.test --peer a.test")]
+    /// Say which rule decides about a message, and on what evidence
+    #[command(
+        after_help = "Examples:\n  waxwing policy explain 3f9c2a7e41d0 --to carol@b.test --peer a.test\n  waxwing policy explain ./letter.wax --to carol@b.test"
+    )]
     Explain {
-        /// The identity of the message, or the first digits of it
+        /// The identity of a message that is here, or the first digits of it; or a message file
         message: String,
         /// For which recipient
         #[arg(long, value_name = "ADDRESS")]
         to: String,
-        /// As if this domain brought it [default: who did]
+        /// As if this domain brought it [default: who did, or the domain of the author of a file]
         #[arg(long, value_name = "DOMAIN")]
         peer: Option<String>,
     },

@@ -102,7 +102,7 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Node { peers: false } => vec![Request::Status],
         Command::Node { peers: true } => vec![Request::Status, Request::Peers],
         Command::Peer(command) => vec![peer(command)],
-        Command::Policy(command) => vec![policy_request(command)],
+        Command::Policy(command) => vec![policy_request(command)?],
         Command::Correspondent(command) => vec![correspondent_request(command)],
         Command::Held(arguments) => vec![held(&arguments.command)?],
         Command::Shutdown => vec![Request::Shutdown],
@@ -183,7 +183,7 @@ fn checked_one(address: &str) -> Result<String, Error> {
 }
 
 /// The first digits of an identity or of a key.
-fn digits(text: &str) -> Result<String, Error> {
+pub(super) fn digits(text: &str) -> Result<String, Error> {
     let least = control::limits::IDENTITY_DIGITS_MIN;
     if (least..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Ok(text.to_ascii_lowercase());
@@ -245,6 +245,16 @@ mod tests {
         check("waxwing queue show 9", Ok(Request::QueueShow { leg: 9 }));
         let whole = format!("waxwing trace {}", "ABCDEF01".repeat(8));
         check(&whole, Ok(Request::Trace { identity: "abcdef01".repeat(8) }));
+        check(
+            "waxwing policy explain ABCDEF --to ann@a.test",
+            Ok(Request::PolicyExplain {
+                identity: "abcdef".to_owned(),
+                to: "ann@a.test".to_owned(),
+                peer: None,
+            }),
+        );
+        // What is no identity is a file, and this one is not there.
+        check("waxwing policy explain ./abcdef --to ann@a.test", Err(5));
         check("waxwing trace ABCDEF", Ok(Request::Trace { identity: "abcdef".to_owned() }));
         check("waxwing trace abcde", Err(2));
         check("waxwing trace abcdefgh", Err(2));

@@ -178,6 +178,7 @@ impl LocalOperator {
             }
             Request::PolicyShow
             | Request::PolicyExplain { .. }
+            | Request::PolicyExplainFile { .. }
             | Request::Correspondents { .. }
             | Request::CorrespondentPut { .. }
             | Request::CorrespondentRemove { .. } => self.policy(request).await,

@@ -4,7 +4,11 @@ use control::{
     ConditionView, CorrespondentView, ExplanationView, Failure, FailureKind, PolicyView, Request, Response,
     RuleView, StepView,
 };
-use message::address::Domain;
+use data_encoding::BASE64;
+use message::address::{Address, Domain};
+use message::limits::SEALS_MAX;
+use message::{Headers, Identity, Manifest, Seal};
+use node::Explained;
 use policy::{Condition, Explanation, Rule, Step, Tried};
 use storage::{CorrespondentRecord, Origin, Regard};
 
@@ -24,15 +28,15 @@ impl LocalOperator {
             }
             Request::PolicyExplain { identity, to, peer } => {
                 let (identity, recipient) = (self.identity(&identity)?, address(&to)?);
-                let wrong = |error| Failure::new(FailureKind::Invalid, format!("--peer: {error}"));
-                let domain = peer.map(|peer| Domain::parse(&peer)).transpose().map_err(wrong)?;
-                let origin = domain.map(|domain| Origin::Peer { domain });
-                let explained = self.node.explain(identity, &recipient, origin).await.map_err(refused)?;
-                Ok(Response::Explanation(Box::new(ExplanationView {
-                    identity: identity.to_string(),
-                    recipient: recipient.to_string(),
-                    ..explanation_view(&explained.origin, explained.explanation)
-                })))
+                let explained = self.node.explain(identity, &recipient, origin(peer)?).await;
+                Ok(explanation(identity, recipient, explained.map_err(refused)?))
+            }
+            Request::PolicyExplainFile { manifest, headers, seals, to, peer } => {
+                let recipient = address(&to)?;
+                let (manifest, headers, seals) = content(&manifest, &headers, &seals)?;
+                let content = (&manifest, &headers, &seals[..]);
+                let explained = self.node.explain_message(content, &recipient, origin(peer)?).await;
+                Ok(explanation(manifest.identity(), recipient, explained.map_err(refused)?))
             }
             Request::Correspondents { account, after, limit } => {
                 let found = self.node.correspondents(&account, after.as_deref(), bounded(limit));
@@ -57,6 +61,38 @@ impl LocalOperator {
             _ => Err(Failure::new(FailureKind::Invalid, "this cannot be asked here")),
         }
     }
+}
+
+/// Who is to be taken to bring it, where somebody is named.
+fn origin(peer: Option<String>) -> Result<Option<Origin>, Failure> {
+    let domain = peer.map(|peer| Domain::parse(&peer)).transpose();
+    let domain = domain.map_err(|error| Failure::new(FailureKind::Invalid, format!("--peer: {error}")))?;
+    Ok(domain.map(|domain| Origin::Peer { domain }))
+}
+
+/// What of a file was sent, held against its manifest.
+fn content(
+    manifest: &str,
+    headers: &str,
+    seals: &[String],
+) -> Result<(Manifest, Headers, Vec<Seal>), Failure> {
+    let invalid = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Invalid, error.to_string());
+    let octets = |text: &str| BASE64.decode(text.as_bytes()).map_err(|error| invalid(&error));
+    if seals.len() > SEALS_MAX {
+        return Err(invalid(&format!("more than {SEALS_MAX} seals")));
+    }
+    let manifest = Manifest::decode(&octets(manifest)?).map_err(|error| invalid(&error))?;
+    let headers = Headers::verify(&manifest, octets(headers)?.into()).map_err(|error| invalid(&error))?;
+    let seal = |text: &String| Seal::parse(octets(text)?.into()).map_err(|error| invalid(&error));
+    Ok((manifest, headers, seals.iter().map(seal).collect::<Result<_, _>>()?))
+}
+
+fn explanation(identity: Identity, recipient: Address, explained: Explained) -> Response {
+    Response::Explanation(Box::new(ExplanationView {
+        identity: identity.to_string(),
+        recipient: recipient.to_string(),
+        ..explanation_view(&explained.origin, explained.explanation)
+    }))
 }
 
 fn rule_view(rule: &Rule) -> RuleView {

@@ -2,18 +2,31 @@
 
 pub(super) mod print;
 
+use std::path::Path;
+
 use control::Request;
+use data_encoding::BASE64;
 
+use super::operator::digits;
+use crate::Error;
 use crate::args::{CorrespondentCommand, PolicyCommand};
+use crate::client::Outgoing;
 
-/// What is asked of the node.
-pub(super) fn policy_request(command: &PolicyCommand) -> Request {
-    match command {
-        PolicyCommand::Show => Request::PolicyShow,
-        PolicyCommand::Explain { message, to, peer } => {
-            Request::PolicyExplain { identity: message.clone(), to: to.clone(), peer: peer.clone() }
-        }
+/// What is asked of the node. What is no identity is the name of a file, whose bodies need not be read.
+pub(super) fn policy_request(command: &PolicyCommand) -> Result<Request, Error> {
+    let PolicyCommand::Explain { message, to, peer } = command else { return Ok(Request::PolicyShow) };
+    let (to, peer) = (to.clone(), peer.clone());
+    if let Ok(identity) = digits(message) {
+        return Ok(Request::PolicyExplain { identity, to, peer });
     }
+    let (file, _) = Outgoing::open(Path::new(message))?;
+    Ok(Request::PolicyExplainFile {
+        manifest: BASE64.encode(file.manifest().octets()),
+        headers: BASE64.encode(&file.headers().octets()),
+        seals: file.seals().iter().map(|seal| BASE64.encode(seal.octets())).collect(),
+        to,
+        peer,
+    })
 }
 
 /// What is asked of the node.
