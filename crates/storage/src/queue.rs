@@ -94,7 +94,7 @@ pub struct LegRecord {
     pub unreached: bool,
     /// Whether an operator holds it: it is not claimed until released.
     pub held: bool,
-    /// The text of the last attempt that failed.
+    /// The text of the last attempt that failed; none once the next hop has answered.
     pub last_error: Option<String>,
 }
 

@@ -218,7 +218,10 @@ pub(super) fn legs_are_held_released_and_removed(open: &Open) {
         let waits = Settlement { pause, ..settlement(&claims[0], again, Some(NOW + 5000)) };
         block_on(store.settle(waits)).unwrap();
         let leg = store.legs(None, None, 10).unwrap().into_iter().find(|leg| leg.id == claims[0].leg.id);
-        assert_eq!(leg.map(|leg| leg.backoff), Some(backoff), "{pause:?}");
+        assert_eq!(leg.as_ref().map(|leg| leg.backoff), Some(backoff), "{pause:?}");
+        // Who has answered has no trouble any more.
+        let trouble = leg.and_then(|leg| leg.last_error);
+        assert_eq!(trouble.is_none(), pause == Pause::Answered, "{pause:?}");
         assert_eq!(block_on(store.release_lane(&lane("far.test"), NOW)), Ok(0), "{pause:?}");
     }
     for leg in &legs {

@@ -32,7 +32,11 @@ pub(crate) fn settle(tx: &mut Transaction, settlement: Settlement) -> Result<Set
         settle_recipient(tx, &mut envelope, place, outcome)?;
     }
     let failed = settlement.attempts.iter().rev().find(|attempt| !attempt.text.is_empty());
-    leg.last_error = failed.map(|attempt| attempt.text.clone()).or(leg.last_error);
+    leg.last_error = match settlement.pause {
+        // What was said then is no error, and what went wrong before is over.
+        Pause::Answered => None,
+        _ => failed.map(|attempt| attempt.text.clone()).or(leg.last_error),
+    };
     leg.last_error.iter_mut().for_each(super::cut);
     leg.attempts = leg.attempts.saturating_add(1);
     leg.backoff = match settlement.pause {
