@@ -449,3 +449,30 @@ async fn an_operator_may_decide_too() {
     assert_eq!(code, Code::new(5, 7, 2));
     assert!(!text.contains("hold"), "the sender is not told why: {text}");
 }
+
+/// What two messages have in common is fetched for the one that is accepted, though it is missing of the other as well.
+#[tokio::test]
+async fn one_of_two_with_the_same_file_is_accepted() {
+    let world = World::started(&[Site::new("north.test"), south(&[CAROL])]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let mut carol = world.user(CAROL).await;
+    let film = vec![b'f'; 288_000];
+    let mut identities = Vec::new();
+    for subject in ["Minutes", "A third letter"] {
+        let fields = [
+            ("From", "alice@north.test"),
+            ("Subject", subject),
+            ("Date", "Thu, 1 Jan 2026 12:00:00 +0000"),
+            ("Message-Id", "<1@held.test>"),
+        ];
+        let message = letter_with(&fields, &[("text/plain", b"Attached."), ("text/csv", &film)]);
+        let identity = alice.send(&message, &[CAROL]).await;
+        held(&world, identity, CAROL).await;
+        identities.push(identity);
+    }
+    for identity in identities.into_iter().rev() {
+        decide(&mut carol, identity, ACCEPT).await;
+        world.events("south.test").delivered(identity, CAROL).await;
+        assert_eq!(world.events("north.test").settled(identity, CAROL).await, Disposition::Accepted);
+    }
+}
