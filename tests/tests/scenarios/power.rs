@@ -43,7 +43,8 @@ fn plan(site: usize, cut: PowerCut) -> Plan {
     let happenings = vec![
         (0, Happening::PowerCut { site, cut, for_ms: 3 * MINUTE_MS }),
         (1_000, Happening::Write(writing)),
-        (5 * MINUTE_MS, Happening::Decide { site: 2, accept: true }),
+        // After the longest that a site can be away: what is remembered of peers is written in the first minutes, too.
+        (10 * MINUTE_MS, Happening::Decide { site: 2, accept: true }),
         (30 * MINUTE_MS, Happening::Read { site: 2 }),
     ];
     Plan { seed: 1, sites, weather: FAIR, happenings }
