@@ -218,7 +218,8 @@ fn configuration(
 
 /// The zone of a domain as a master file (RFC 1035 section 5).
 fn zone(laid: &Site, config: &Config) -> String {
-    let port = config.listen.address.port();
+    let (ip, port) = (config.listen.address.ip(), config.listen.address.port());
+    let address = if ip.is_ipv4() { "A" } else { "AAAA" };
     let key =
         dns::waxkey::write(&dns::waxkey::KeyRecord::Key(DomainKey { public: *laid.key.public().as_bytes() }));
     format!(
@@ -226,7 +227,7 @@ fn zone(laid: &Site, config: &Config) -> String {
          @ SOA ns hostmaster 1 3600 600 86400 60\n\
          @ NS ns\n\
          ns A 127.0.0.1\n\
-         host A 127.0.0.1\n\
+         host {address} {ip}\n\
          _waxwing._udp SRV 0 0 {port} host\n\
          _waxwing-sub._udp SRV 0 0 {port} host\n\
          {SELECTOR}._waxkey TXT \"{key}\"\n"

@@ -1,7 +1,9 @@
 //! What the torture tests stand on: two nodes as processes of the real program, which can be killed and started again
 //! one by one; users who speak submission with them; and numbers that only look random.
 
+mod doorstep;
 mod load;
+mod network;
 mod power;
 mod process;
 mod user;
@@ -9,7 +11,9 @@ mod world;
 
 use std::time::Duration;
 
+pub use doorstep::Doorstep;
 pub use load::{Ledger, Load, Sent};
+pub use network::{Machine, Network};
 pub use power::{Disk, Volume};
 pub use process::{Node, lines_of, program};
 pub use testkit::Random;

@@ -1,12 +1,13 @@
 //! A node as a process of its own.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use daemon::{Config, Site};
 
-use super::Trouble;
+use super::{Machine, Trouble};
 
 /// How often is looked whether a process has stopped; each look takes some microseconds at least.
 const STOP_LOOKS_MAX: u32 = 1_000_000;
@@ -26,16 +27,46 @@ pub fn program() -> Result<PathBuf, Trouble> {
         .ok_or_else(|| "the program is not there: run `cargo build -p waxwing`, or set WAXWING_BIN".into())
 }
 
+/// Starts the program. What it prints is appended to `events.jsonl` and `errors.log` in a folder.
+pub(super) fn start(
+    machine: Option<&Machine>,
+    folder: &Path,
+    arguments: &[&OsStr],
+) -> Result<Child, Trouble> {
+    let append = |name: &str| -> std::io::Result<File> {
+        OpenOptions::new().create(true).append(true).open(folder.join(name))
+    };
+    let program = program()?;
+    let mut command = machine.map_or_else(|| Command::new(&program), |machine| machine.command(&program));
+    let command = command.arg("--json").args(arguments).stdin(Stdio::null());
+    Ok(command.stdout(append("events.jsonl")?).stderr(append("errors.log")?).spawn()?)
+}
+
+/// What a program that was started with this folder has printed as events.
+pub(super) fn events_in(folder: &Path) -> Result<Vec<serde_json::Value>, Trouble> {
+    let lines = lines_of(&folder.join("events.jsonl"))?;
+    // The last line of a process that was killed may be half a line, and the next one stands behind it.
+    Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// The last lines that a program that was started with this folder has written to standard error.
+pub(super) fn last_words_in(folder: &Path) -> String {
+    let lines = lines_of(&folder.join("errors.log")).unwrap_or_default();
+    lines[lines.len().saturating_sub(5)..].join("\n")
+}
+
 /// A node that runs, or could.
 pub struct Node {
     /// What was laid out for it.
     pub site: Site,
+    /// Where it runs, if not here.
+    pub machine: Option<Machine>,
     child: Option<Child>,
 }
 
 impl Node {
     pub(super) fn new(site: Site) -> Node {
-        Node { site, child: None }
+        Node { site, machine: None, child: None }
     }
 
     /// Its configuration.
@@ -62,16 +93,12 @@ impl Node {
     /// # Errors
     /// Where it cannot be started.
     pub fn start(&mut self) -> Result<(), Trouble> {
-        let append = |name: &str| -> std::io::Result<File> {
-            OpenOptions::new().create(true).append(true).open(self.site.folder.join(name))
-        };
-        let child = Command::new(program()?)
-            .args(["--json", "serve", "--config"])
-            .arg(&self.site.config_file)
-            .stdin(Stdio::null())
-            .stdout(append("events.jsonl")?)
-            .stderr(append("errors.log")?)
-            .spawn()?;
+        let config_file = self.site.config_file.as_os_str();
+        let child = start(
+            self.machine.as_ref(),
+            &self.site.folder,
+            &["serve".as_ref(), "--config".as_ref(), config_file],
+        )?;
         self.child = Some(child);
         Ok(())
     }
@@ -158,15 +185,12 @@ impl Node {
     /// # Errors
     /// Those of the file.
     pub fn events(&self) -> Result<Vec<serde_json::Value>, Trouble> {
-        let lines = lines_of(&self.site.folder.join("events.jsonl"))?;
-        // The last line of a process that was killed may be half a line, and the next one stands behind it.
-        Ok(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        events_in(&self.site.folder)
     }
 
     /// The last lines that it wrote to standard error.
     pub fn last_words(&self) -> String {
-        let lines = lines_of(&self.site.folder.join("errors.log")).unwrap_or_default();
-        lines[lines.len().saturating_sub(5)..].join("\n")
+        last_words_in(&self.site.folder)
     }
 
     /// Octets of the partial transfers that its store has staged.

@@ -1,11 +1,16 @@
 //! Users: an account, a device key, and a session of the user's program.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use cli::NodeAddress;
 use cli::client::{Fetched, Incoming, Session};
-use cli::profile::Trust;
+use cli::profile::{Profile, Trust};
+use data_encoding::HEXLOWER;
 use message::address::Address;
 use message::{Disposition, Identity, SecretKey, Selection};
 use protocol::{MailboxEntry, StatusQuery, StatusRecord};
@@ -75,6 +80,24 @@ impl User {
             node: node.config()?.listen.address.to_string().parse()?,
             trust: Trust::Pinned(node.site.pin),
         })
+    }
+
+    /// Writes the profile of this user, with the device's key, as enrolling does.
+    ///
+    /// # Errors
+    /// Those of the files.
+    pub fn save_profile(&self, folder: &Path) -> Result<(), Trouble> {
+        let profile = Profile {
+            address: self.address.clone(),
+            account: self.account.clone(),
+            node: self.node.clone(),
+            trust: self.trust.clone(),
+            device: "torture".to_owned(),
+        };
+        profile.save(folder)?;
+        let mut key_file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join("device.key"))?;
+        Ok(writeln!(key_file, "{}", HEXLOWER.encode(&*self.key.seed()))?)
     }
 
     /// A session, as soon as the node lets one in.
