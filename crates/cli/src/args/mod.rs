@@ -112,7 +112,7 @@ pub enum Command {
     /// The console: web pages for users and operators, served by the node
     ///
     /// The node shows it on loopback, at http://127.0.0.1:7680 unless its configuration says otherwise. Users log in with
-    /// their account; operators with an account that [console] names, or with a link.
+    /// their account; operators with an account that the configuration names, or with a link.
     #[command(subcommand, after_help = "Example:\n  waxwing console link")]
     Console(ConsoleCommand),
     /// Enrol this device with your node
