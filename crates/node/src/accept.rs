@@ -385,6 +385,10 @@ pub(crate) fn trouble(error: storage::Error) -> Failure {
         storage::Error::Digest => {
             (Code::INTEGRITY_FAILED, "a part does not have the digest in the manifest".to_owned())
         }
+        // It may be the fault of our own disk: it comes again, from the beginning. keeps: EXC-24
+        storage::Error::Remains => {
+            (Code::SYSTEM_TROUBLE, "the part has to be sent again from its beginning".to_owned())
+        }
         storage::Error::Full => (Code::SYSTEM_FULL, "there is no room for the message now".to_owned()),
         storage::Error::Busy => {
             (Code::SYSTEM_TROUBLE, "the same part is being received on another connection".to_owned())

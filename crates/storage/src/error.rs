@@ -45,6 +45,10 @@ pub enum Error {
     /// The octets of a part do not have the digest or the length announced; what was staged is thrown away.
     #[error("the octets do not have the digest announced")]
     Digest,
+    /// The octets of a part are not those announced, and some of them are what an earlier transfer has left: they may have
+    /// changed here, by a loss of power. What was staged is thrown away.
+    #[error("what an earlier transfer has left does not go with what came now")]
+    Remains,
     /// The same owner is staging the same part on another connection just now.
     #[error("the part is being received on another connection")]
     Busy,
@@ -83,7 +87,8 @@ impl Error {
             | Error::Incomplete
             | Error::Gone => Fault::Caller,
             Error::Digest => Fault::Peer,
-            Error::Busy
+            Error::Remains
+            | Error::Busy
             | Error::Full
             | Error::Unknown(_)
             | Error::ReadOnly(_)

@@ -15,6 +15,8 @@ pub struct PartWriter {
     extent: Extent,
     hasher: DigestWriter,
     room: Room,
+    /// Whether octets were here before: what an earlier transfer left is not synced, and a loss of power changes it.
+    resumed: bool,
 }
 
 /// Where the octets go.
@@ -32,6 +34,7 @@ impl PartWriter {
             extent,
             hasher: DigestWriter::new(),
             room: Room::Memory(Vec::with_capacity(extent.octets.min(INLINE_OCTETS_MAX) as usize)),
+            resumed: false,
         }
     }
 
@@ -39,7 +42,8 @@ impl PartWriter {
     pub(crate) fn in_file(owner: &str, extent: Extent, mut file: StagingFile) -> Result<PartWriter, Error> {
         let mut hasher = DigestWriter::new();
         file.read_all(extent.octets, &mut |octets| hasher.update(octets))?;
-        Ok(PartWriter { owner: owner.to_owned(), extent, hasher, room: Room::Staging(file) })
+        let resumed = hasher.octets() > 0;
+        Ok(PartWriter { owner: owner.to_owned(), extent, hasher, room: Room::Staging(file), resumed })
     }
 
     /// How many octets are here: the next octet to write is the one at this offset.
@@ -55,12 +59,11 @@ impl PartWriter {
     /// Takes the next octets. Blocking for large parts.
     ///
     /// # Errors
-    /// [`Error::Digest`] where there are more than announced; the partial transfer is thrown away. [`Error::Full`] or
+    /// [`Error::Digest`] or [`Error::Remains`] where there are more than announced; the partial transfer is thrown away. [`Error::Full`] or
     /// [`Error::Io`] where they cannot be written; what was written before is kept.
     pub fn write(&mut self, octets: &[u8]) -> Result<(), Error> {
         if octets.len() as u64 > self.extent.octets - self.offset() {
-            self.discard();
-            return Err(Error::Digest);
+            return Err(self.discard());
         }
         match &mut self.room {
             Room::Memory(memory) => memory.extend_from_slice(octets),
@@ -73,13 +76,13 @@ impl PartWriter {
     /// Checks length and digest and makes the octets durable. Blocking for large parts.
     ///
     /// # Errors
-    /// [`Error::Digest`] where they are not what was announced: the partial transfer is thrown away.
+    /// [`Error::Digest`] where they are not what was announced, [`Error::Remains`] where some of them are what an earlier
+    /// transfer has left: the partial transfer is thrown away.
     /// [`Error::Io`] where the file cannot be synced.
     /// keeps: EXC-24
     pub fn finish(mut self) -> Result<StagedPart, Error> {
         if self.hasher.octets() != self.extent.octets || self.hasher.digest() != self.extent.digest {
-            self.discard();
-            return Err(Error::Digest);
+            return Err(self.discard());
         }
         let source = match self.room {
             Room::Memory(memory) => Source::Inline(memory.into()),
@@ -91,13 +94,15 @@ impl PartWriter {
         Ok(StagedPart { owner: self.owner, extent: self.extent, source })
     }
 
-    /// Throws the partial transfer away, so that a resumption does not begin with wrong octets.
-    fn discard(&mut self) {
+    /// Throws the partial transfer away, so that a resumption does not begin with wrong octets, and says whose fault it
+    /// was.
+    fn discard(&mut self) -> Error {
         self.hasher = DigestWriter::new();
         match &mut self.room {
             Room::Memory(memory) => memory.clear(),
             Room::Staging(file) => file.discard(),
         }
+        if std::mem::take(&mut self.resumed) { Error::Remains } else { Error::Digest }
     }
 }
 

@@ -44,7 +44,9 @@ fn plan(site: usize, cut: PowerCut) -> Plan {
         (0, Happening::PowerCut { site, cut, for_ms: 3 * MINUTE_MS }),
         (1_000, Happening::Write(writing)),
         // After the longest that a site can be away: what is remembered of peers is written in the first minutes, too.
-        (10 * MINUTE_MS, Happening::Decide { site: 2, accept: true }),
+        (11 * MINUTE_MS, Happening::Decide { site: 2, accept: true }),
+        // Whoever has found the node away, or was told that it did not work, tries again.
+        (21 * MINUTE_MS, Happening::Decide { site: 2, accept: true }),
         (30 * MINUTE_MS, Happening::Read { site: 2 }),
     ];
     Plan { seed: 1, sites, weather: FAIR, happenings }

@@ -57,6 +57,7 @@ pub(super) fn a_part_is_resumed_where_it_stopped(open: &Open) {
     assert_eq!(store.stage("peer.test", extent, NOW).unwrap().offset(), 0, "nothing is left in staging");
 }
 
+/// proves: EXC-24
 pub(super) fn wrong_octets_are_thrown_away(open: &Open) {
     let store = open();
     for count in [100, LARGE] {
@@ -78,6 +79,20 @@ pub(super) fn wrong_octets_are_thrown_away(open: &Open) {
         writer.write(&body[..10]).unwrap();
         assert!(matches!(writer.finish(), Err(Error::Digest)), "less than announced");
     }
+    // What an earlier transfer has left may have changed here: that is no word about the sender.
+    let body = octets(2, LARGE);
+    let extent = Extent::of(&body);
+    let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+    writer.write(&[0; 10]).unwrap();
+    drop(writer);
+    let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+    assert_eq!(writer.offset(), 10);
+    writer.write(&body[10..]).unwrap();
+    assert!(matches!(writer.finish(), Err(Error::Remains)));
+    let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+    assert_eq!(writer.offset(), 0);
+    writer.write(&body).unwrap();
+    assert!(writer.finish().is_ok());
 }
 
 pub(super) fn a_part_is_known_to_its_sender_only(open: &Open) {
