@@ -97,7 +97,7 @@ fn case_is_kept(line: &str, counts: &mut Counts) -> bool {
         && Domain::from_wire(&ascii) == Ok(domain)
 }
 
-/// `\uHHHH` and `\x{XXXX}` undone, and `""` for the empty text. Nothing where a surrogate is written.
+/// `\uHHHH` and `\x{HHHH}` undone, and `""` for the empty text. Nothing where a surrogate is written.
 fn unescaped(column: &str) -> Option<String> {
     if column == "\"\"" {
         return Some(String::new());

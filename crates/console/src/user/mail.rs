@@ -105,9 +105,10 @@ pub(super) fn subject(subject: Option<&str>) -> String {
     }
 }
 
+/// Which page of a list that begins with the newest.
 #[derive(Deserialize)]
 pub(crate) struct Before {
-    before: Option<u64>,
+    pub(super) before: Option<u64>,
 }
 
 /// A page of the mailbox, the newest first.

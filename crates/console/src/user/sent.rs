@@ -4,9 +4,8 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use control::{AttemptView, RecipientView, Request, SentView};
-use serde::Deserialize;
 
-use super::mail::subject;
+use super::mail::{Before, subject};
 use crate::app::{Shared, User};
 use crate::error::Error;
 use crate::limits::PAGE_ENTRIES;
@@ -116,11 +115,6 @@ impl Row {
             at: Moment::new(envelope.accepted_at_ms, now_ms),
         }
     }
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Before {
-    before: Option<u64>,
 }
 
 /// A page of what was sent, the newest first.
