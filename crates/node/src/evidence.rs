@@ -115,8 +115,9 @@ impl Node {
             let peer = self.store().correspondent(account, peer.as_str()).map_err(trouble)?;
             seen.forwarder_authorized = peer.is_some_and(|peer| peer.regard == Regard::Trusted);
         }
-        // Whom the recipient knows is who they are.
-        if let (None, Some(from)) = (regard, &seen.from) {
+        // Whom the recipient knows is who they are. The whole list is read only for those who look at what comes of it.
+        let looked_at = self.settings().rules.look_at_likeness() || self.inner.service.get().is_some();
+        if let (None, Some(from), true) = (regard, &seen.from, looked_at) {
             let alike = |found| match found {
                 Warning::LooksLike(other) => Some(other),
                 _ => None,

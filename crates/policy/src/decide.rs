@@ -126,10 +126,16 @@ impl Rules {
 
     /// Whether any rule looks at the standing of peers: else it need not be found out.
     pub fn look_at_standing(&self) -> bool {
-        let looks = |condition: &Condition| {
-            matches!(condition, Condition::StandingBelow(_) | Condition::StandingAt(_))
-        };
-        self.rules.iter().any(|rule| rule.conditions.iter().any(looks))
+        self.look_at(|condition| matches!(condition, Condition::StandingBelow(_) | Condition::StandingAt(_)))
+    }
+
+    /// Whether any rule looks at whom an author looks like: else the recipient's whole list need not be read.
+    pub fn look_at_likeness(&self) -> bool {
+        self.look_at(|condition| matches!(condition, Condition::LookAlike(_)))
+    }
+
+    fn look_at(&self, looks: impl Fn(&Condition) -> bool) -> bool {
+        self.rules.iter().any(|rule| rule.conditions.iter().any(&looks))
     }
 
     /// Decides about one recipient.
