@@ -1,0 +1,188 @@
+//! Who takes what comes in over SMTP, and what it is told.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use message::address::Address;
+use message::{Code, Disposition};
+
+/// An answer that comes later.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What is offered at a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Port 25: from other servers, for our own users.
+    Transfer,
+    /// Port 587: from our own users, who have to log in, over STARTTLS (RFC 6409).
+    Submission,
+    /// Port 465: the same, over TLS from the start (RFC 8314).
+    Submissions,
+}
+
+/// Who is at the other end of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// From where.
+    pub address: IpAddr,
+    /// By which name, as it was said in EHLO or HELO.
+    pub helo: String,
+    /// Whether EHLO was said.
+    pub extended: bool,
+    /// At which port.
+    pub service: Service,
+    /// The version of TLS and the cipher, where the session is encrypted.
+    pub tls: Option<String>,
+    /// The SHA-256 digest of the certificate that the client has shown and proved.
+    pub certificate_digest: Option<[u8; 32]>,
+    /// The account that has logged in.
+    pub account: Option<String>,
+}
+
+/// The address in MAIL FROM, or nobody: `<>`.
+pub type ReturnPath = Option<Address>;
+
+/// One recipient of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address.
+    pub address: Address,
+    /// When a notice is wanted (RFC 3461 section 4.1); none said is failure and delay.
+    pub notify: Option<u8>,
+    /// The original recipient (RFC 3461 section 4.2), decoded.
+    pub original: Option<String>,
+}
+
+/// How well the sender of a message is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authenticity {
+    /// It has logged in, or is known by a rule of MAV as who may use this return path.
+    Authenticated,
+    /// Its return path is proved: SPF passes for its domain, or DKIM does with the same organisation.
+    Verified,
+    /// Nothing proves it.
+    Unverified,
+}
+
+/// What a rule of MAV has found: the keyword of the protocol in the Received field, such as `ESMTPSAM`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mav {
+    /// The keyword.
+    pub keyword: &'static str,
+    /// The rule by which the client may use this return path.
+    pub rule: String,
+}
+
+/// What the checks of the old world have found about one message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The value of an Authentication-Results field (RFC 8601), without the field's name.
+    pub authentication_results: String,
+    /// Claims for the gateway's seal: method and result, such as `spf` and `pass`, in the order in which they are shown.
+    pub claims: Vec<(String, String)>,
+    /// Whether SPF passes for the domain of the return path.
+    pub return_path_verified: bool,
+    /// The domain that DMARC aligns with the author, or that has signed for it.
+    pub author_domain_verified: Option<String>,
+    /// What the author's domain asks for (DMARC), or a property of its SPF record, where that says to refuse: code and
+    /// text for the session.
+    pub refuse: Option<(Code, String)>,
+}
+
+/// A message that has come in whole.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// From whom it came.
+    pub client: Arc<Client>,
+    /// The return path.
+    pub return_path: ReturnPath,
+    /// For whom.
+    pub recipients: Vec<Recipient>,
+    /// The octets as they came, lines ended with CRLF, dots undone.
+    pub octets: Bytes,
+    /// The Received field for it, as one whole line or folded, with CRLF at its end.
+    pub received: String,
+    /// What MAV says of the return path.
+    pub mav: Option<Mav>,
+    /// What the checks have found.
+    pub findings: Findings,
+    /// How well its sender is known.
+    pub authenticity: Authenticity,
+    /// The identifier that came with `COOKIE=`, and where it can be tested.
+    pub cookie: Option<(String, String)>,
+}
+
+/// What a session says: three digits, an enhanced code and a text of one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits (RFC 5321 section 4.2).
+    pub digits: u16,
+    /// The enhanced code (RFC 3463).
+    pub code: Code,
+    /// For people.
+    pub text: String,
+}
+
+/// What is answered to one recipient at RCPT TO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Welcome,
+    /// Not this one.
+    No(Reply),
+}
+
+/// Why nobody has logged in. The client hears the same of both (SEC-10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginFailure {
+    /// Name or password are wrong.
+    Wrong,
+    /// It cannot be found out now, or was tried too often.
+    Later,
+}
+
+/// What is kept of a password for SCRAM-SHA-256 (RFC 5802, RFC 7677).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScramKeys {
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// How many rounds, at least 4096.
+    pub iterations: u32,
+    /// StoredKey.
+    pub stored_key: [u8; 32],
+    /// ServerKey.
+    pub server_key: [u8; 32],
+}
+
+/// Who takes what comes in over SMTP.
+pub trait Handler: Send + Sync + 'static {
+    /// Logs in by name and password: the name of the account. The same work is done for names that do not exist.
+    fn login<'a>(
+        &'a self,
+        name: &'a str,
+        password: &'a str,
+        from: IpAddr,
+    ) -> Later<'a, Result<String, LoginFailure>>;
+
+    /// The keys for SCRAM of this name, and of a name that does not exist keys that fit nothing and stay the same.
+    fn scram_keys<'a>(&'a self, name: &'a str, from: IpAddr) -> Later<'a, Result<ScramKeys, LoginFailure>>;
+
+    /// Whether a recipient is taken for this client and return path, as far as that is known before the content.
+    fn recipient<'a>(
+        &'a self,
+        client: &'a Client,
+        return_path: &'a ReturnPath,
+        recipient: &'a Recipient,
+    ) -> Later<'a, Verdict>;
+
+    /// Takes a message: one disposition for each recipient, in order; [`Disposition::Accepted`] only once it is durable.
+    /// What is pending at the node comes as [`Disposition::Pending`] where responsibility was not taken: the session says
+    /// 450 for it, and the client comes again.
+    ///
+    /// # Errors
+    /// The reply for the message as a whole.
+    fn take(&self, letter: Letter) -> Later<'_, Result<Vec<Disposition>, Reply>>;
+}

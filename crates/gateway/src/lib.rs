@@ -1,0 +1,14 @@
+//! How a node speaks with the old world: SMTP in, SMTP and LMTP out, and what the legacy checks find.
+//!
+//! The gateway knows neither the node nor the store. What it asks for it asks of its [`Handler`], who takes what came
+//! in, and of its [`Records`], where it remembers what has to outlive the process. `daemon` introduces them.
+
+mod handler;
+pub mod limits;
+mod records;
+
+pub use handler::{
+    Authenticity, Client, Findings, Handler, Later, Letter, LoginFailure, Mav, Recipient, Reply, ReturnPath,
+    ScramKeys, Service, Verdict,
+};
+pub use records::{Change, Kind, Record, Records, RecordsError};
