@@ -28,6 +28,8 @@ pub enum Record {
     Address(IpAddr),
     /// A mail exchange.
     Mx(Mx),
+    /// A name of an address, added to the address's [`crate::reverse`].
+    Name(String),
 }
 
 /// How every question for a name fails.
@@ -162,6 +164,13 @@ impl Resolver for FixedZones {
 
     fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Mx> {
         self.answer(domain, |record| if let Record::Mx(mx) = record { Some(mx.clone()) } else { None })
+    }
+
+    fn names<'a>(&'a self, address: IpAddr) -> Lookup<'a, String> {
+        self.answer(&crate::reverse(address), |record| match record {
+            Record::Name(name) => name::checked(name).ok(),
+            _ => None,
+        })
     }
 }
 

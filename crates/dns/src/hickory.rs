@@ -250,6 +250,10 @@ impl Resolver for HickoryResolver {
     fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Mx> {
         Box::pin(self.answer(domain, RecordType::MX, read_mx))
     }
+
+    fn names<'a>(&'a self, address: IpAddr) -> Lookup<'a, String> {
+        Box::pin(async move { self.answer(&crate::reverse(address), RecordType::PTR, read_name).await })
+    }
 }
 
 impl Settings {
@@ -297,6 +301,11 @@ fn read_srv(data: &RData) -> Option<Srv> {
 fn read_alias(data: &RData) -> Option<String> {
     let RData::CNAME(target) = data else { return None };
     host(&target.0)?
+}
+
+fn read_name(data: &RData) -> Option<String> {
+    let RData::PTR(name) = data else { return None };
+    host(&name.0)?
 }
 
 fn read_txt(data: &RData) -> Option<Vec<u8>> {

@@ -31,5 +31,5 @@ pub mod zones;
 pub use error::{Error, Persistence};
 pub use fixed::{Failure, FixedZones, Record};
 pub use hickory::{HickoryResolver, TrustAnchor};
-pub use resolver::{Answer, Lookup, Mx, Resolver, Security, Srv, Tlsa};
+pub use resolver::{Answer, Lookup, Mx, Resolver, Security, Srv, Tlsa, reverse};
 pub use together::{Pending, all};

@@ -35,6 +35,12 @@ pub trait Resolver: Send + Sync {
 
     /// The mail exchanges of the old world (MX, RFC 5321, section 5.1).
     fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Mx>;
+
+    /// The names that an address claims to have (PTR, RFC 1035, section 3.5), in lower case without a trailing dot.
+    ///
+    /// A claim only: whoever has the address writes what he likes. A name counts where the address is among its own
+    /// [`Resolver::addresses`].
+    fn names<'a>(&'a self, address: IpAddr) -> Lookup<'a, String>;
 }
 
 /// What the DNS says, and how well it is proven.
@@ -66,6 +72,22 @@ impl Security {
         match (self, other) {
             (Self::Secure, Self::Secure) => Self::Secure,
             _ => Self::Insecure,
+        }
+    }
+}
+
+/// The name under which an address keeps its names: `1.0.0.127.in-addr.arpa` (RFC 1035, section 3.5), or 32 nibbles
+/// below `ip6.arpa` (RFC 3596, section 2.5).
+#[must_use]
+pub fn reverse(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(four) => {
+            let [a, b, c, d] = four.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(six) => {
+            let nibbles = six.octets().into_iter().rev().flat_map(|octet| [octet & 15, octet >> 4]);
+            nibbles.map(|nibble| format!("{nibble:x}.")).collect::<String>() + "ip6.arpa"
         }
     }
 }
@@ -103,4 +125,20 @@ pub struct Mx {
     pub preference: u16,
     /// The host in lower case without a trailing dot, or `None` for the root: no mail here (RFC 7505).
     pub exchange: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The examples of RFC 1035, section 3.5, and RFC 3596, section 2.5.
+    #[test]
+    fn addresses_are_turned_round() {
+        let check = |address: &str, name: &str| assert_eq!(reverse(address.parse().unwrap()), name);
+        check("10.2.0.52", "52.0.2.10.in-addr.arpa");
+        check(
+            "4321:0:1:2:3:4:567:89ab",
+            "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa",
+        );
+    }
 }

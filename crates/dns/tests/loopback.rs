@@ -348,3 +348,17 @@ async fn a_genuine_record_of_a_stranger_is_not_taken() {
     assert_eq!(tlsa.records, [Tlsa { usage: 3, selector: 1, matching: 1, data: (0..32).collect() }]);
     assert_eq!(tlsa.security, Security::Secure);
 }
+
+/// The names of an address, as they are in the zone of its numbers.
+#[tokio::test]
+async fn an_address_has_names() {
+    let zone = "@ 300 IN SOA ns.north.test. hostmaster 1 3600 600 86400 60\n\
+                2 300 IN PTR MX.north.test.\n";
+    let running = serve(&[("2.0.192.in-addr.arpa", zone)]).await;
+    let resolver = HickoryResolver::with_nameserver(running.local_addr(), false).unwrap();
+    let named = resolver.names(IpAddr::from([192, 0, 2, 2])).await.unwrap();
+    assert_eq!(named.records, ["mx.north.test"]);
+    let nameless = resolver.names(IpAddr::from([192, 0, 2, 3])).await.unwrap();
+    assert!(nameless.records.is_empty() && !nameless.exists);
+    running.shutdown().await.unwrap();
+}

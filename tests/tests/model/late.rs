@@ -115,6 +115,10 @@ impl Resolver for NoNames {
     fn mx<'a>(&'a self, _: &'a str) -> Lookup<'a, Mx> {
         Box::pin(std::future::pending())
     }
+
+    fn names<'a>(&'a self, _: IpAddr) -> Lookup<'a, String> {
+        Box::pin(std::future::pending())
+    }
 }
 
 fn settings() -> Settings {

@@ -121,6 +121,10 @@ impl Resolver for Silent {
     fn mx<'a>(&'a self, _: &'a str) -> Lookup<'a, Mx> {
         self.never()
     }
+
+    fn names<'a>(&'a self, _: IpAddr) -> Lookup<'a, String> {
+        self.never()
+    }
 }
 
 /// proves: REP-2, REP-7
