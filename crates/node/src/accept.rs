@@ -160,7 +160,14 @@ impl Intake {
         let mut again = Vec::with_capacity(envelope.recipients.len());
         for recipient in &envelope.recipients {
             let holder = self.origin.holder();
-            let before = node.store().offered_before(&holder, known_as, recipient).map_err(trouble)?;
+            let mut before = node.store().offered_before(&holder, known_as, recipient).map_err(trouble)?;
+            // keeps: STA-18
+            if let Some((_, Disposition::Pending { until, .. })) = &before
+                && until.saturating_mul(1000) <= node.now_ms()
+            {
+                node.end_overdue().await?;
+                before = node.store().offered_before(&holder, known_as, recipient).map_err(trouble)?;
+            }
             let pending = matches!(before, Some((_, Disposition::Pending { .. })));
             let wanted = if pending && !offered.sign_only { self.wanted(known_as, recipient)? } else { None };
             let intent = match before {

@@ -284,15 +284,18 @@ impl Admission {
     }
 
     fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {
+        let late = *answer == Disposition::Expired;
         let recipient = self.envelope.recipients[place].clone();
         let why = match &self.intents[place] {
             // That was told when it was decided.
             Intent::Answered(..) => return,
+            _ if late => Why::new("until", "it came when its time was over"),
             Intent::Held { why, .. } | Intent::Later { why, .. } => why.clone(),
             Intent::Mailbox { .. } => Why::new("mailbox", ""),
             _ => Why::new("queue", ""),
         };
         match &self.intents[place] {
+            _ if late => {}
             Intent::Mailbox { .. } => self.node.note_deed(&self.origin, Deed::Accepted),
             Intent::Held { .. } => self.node.note_deed(&self.origin, Deed::Held),
             _ => {}
@@ -304,7 +307,7 @@ impl Admission {
             rule: why.rule,
             evidence: why.evidence,
         });
-        if matches!(self.intents[place], Intent::Mailbox { .. }) {
+        if matches!(self.intents[place], Intent::Mailbox { .. }) && !late {
             self.node.tell(Event::Delivered { identity, recipient });
             self.node.inner.mail.send_modify(|count| *count += 1);
         }

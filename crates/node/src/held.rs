@@ -81,7 +81,7 @@ pub struct HeldContent {
 
 impl Node {
     /// What is held, for all accounts or for one, oldest first, after the given place. What only waits for its time is
-    /// left out for an account: there is nothing to decide.
+    /// left out for an account: there is nothing to decide. Fewer than `limit` are there only at the end of the list.
     ///
     /// # Errors
     /// A code and a text where the store cannot be read.
@@ -91,16 +91,23 @@ impl Node {
         after: Option<(EnvelopeId, u32)>,
         limit: usize,
     ) -> Result<Vec<HeldMail>, Failure> {
-        let found = self.store().held(account, after, limit).map_err(trouble)?;
-        let decidable = |held: &HeldRecord| account.is_none() || !matches!(held.stage, Stage::Later { .. });
-        found
-            .into_iter()
-            .filter(decidable)
-            .map(|record| {
+        let now_ms = self.now_ms();
+        let listed = |held: &HeldRecord| {
+            // keeps: STA-18
+            now_ms < held.until_ms && (account.is_none() || !matches!(held.stage, Stage::Later { .. }))
+        };
+        let (mut after, mut listing) = (after, Vec::new());
+        while listing.len() < limit {
+            let found = self.store().held(account, after, limit).map_err(trouble)?;
+            let Some(last) = found.last() else { break };
+            after = Some((last.envelope, last.recipient));
+            let left = limit - listing.len();
+            for record in found.into_iter().filter(listed).take(left) {
                 let message = self.store().message(record.identity).map_err(trouble)?;
-                Ok(held_mail(record, message.as_ref()))
-            })
-            .collect()
+                listing.push(held_mail(record, message.as_ref()));
+            }
+        }
+        Ok(listing)
     }
 
     /// What can be shown of what is held. keeps: STA-15
@@ -113,7 +120,8 @@ impl Node {
         identity: Identity,
         recipient: &Address,
     ) -> Result<HeldContent, Failure> {
-        let record = self.held_of(account, identity, recipient)?.into_iter().next().ok_or_else(not_held)?;
+        let record = self.held_of(account, identity, recipient)?.into_iter().next();
+        let record = record.map_or_else(|| Err(self.nothing_held(account, identity, recipient)?), Ok)?;
         let message = self.store().message(identity).map_err(trouble)?.filter(|_| record.here.is_some());
         let (mut sealed, mut seals) = (SealEvidence::Missing, Vec::new());
         let (mut text, mut text_is_cut) = (None, false);
@@ -179,7 +187,9 @@ impl Node {
         choice: Choice,
     ) -> Result<Decided, Failure> {
         let held = self.held_of(account, identity, recipient)?;
-        let Some(first) = held.first() else { return Err(not_held()) };
+        let Some(first) = held.first() else {
+            return Err(self.nothing_held(account, identity, recipient)?);
+        };
         self.remember_author(first, choice).await?;
         let mut decided = None;
         for held in &held {
@@ -203,7 +213,38 @@ impl Node {
                 Err(error) => return Err(trouble(error)),
             }
         }
-        decided.ok_or_else(not_held)
+        decided.map_or_else(|| Err(self.nothing_held(account, identity, recipient)?), Ok)
+    }
+
+    /// What somebody is told for whom there is nothing to decide: that it is too late, or that there is nothing.
+    ///
+    /// keeps: STA-18
+    fn nothing_held(
+        &self,
+        account: Option<&str>,
+        identity: Identity,
+        recipient: &Address,
+    ) -> Result<Failure, Failure> {
+        let (now_ms, limit) = (self.now_ms(), storage::limits::LIST_MAX);
+        let is_theirs = match account {
+            Some(account) => self.account_of(recipient)?.as_deref() == Some(account),
+            None => true,
+        };
+        let over = |one: &storage::RecipientRecord| {
+            let until_ms = match &one.told {
+                Disposition::Pending { until, .. } if one.held => until.saturating_mul(1000),
+                _ => u64::MAX,
+            };
+            one.address == *recipient && (one.outcome == Some(Disposition::Expired) || until_ms <= now_ms)
+        };
+        let envelopes = self.store().envelopes_for(identity, limit).map_err(trouble)?;
+        let late = is_theirs && envelopes.iter().any(|envelope| envelope.recipients.iter().any(over));
+        let text = if late {
+            "its time is over: it was not decided about, or did not come, in time, and its sender is told that it has expired"
+        } else {
+            "nothing of this message is held for that recipient"
+        };
+        Ok((Code::INVALID_ARGUMENTS, text.to_owned()))
     }
 
     async fn accept_held(&self, held: &HeldRecord) -> Result<Decided, storage::Error> {
@@ -295,10 +336,6 @@ impl Node {
             _ => self.trust(account, &author, note).await,
         }
     }
-}
-
-fn not_held() -> Failure {
-    (Code::INVALID_ARGUMENTS, "nothing of this message is held for that recipient".to_owned())
 }
 
 /// What the sender is asked for: the leaves that are missing, where they are few enough for the answer to a poll.

@@ -5,6 +5,7 @@ use storage::CookieAnswer;
 
 use crate::Node;
 use crate::accept::{Failure, trouble};
+use crate::limits::EXPIRE_MAX;
 
 impl Node {
     /// Answers a holder about its cookies. Unknown, foreign and expired ones cannot be told apart.
@@ -12,13 +13,25 @@ impl Node {
     /// # Errors
     /// A code and a text where the store cannot be read.
     ///
-    /// keeps: STA-3, STO-23
+    /// keeps: STA-3, STA-18, STO-23
     pub async fn poll(&self, holder: &str, cookies: &[Cookie]) -> Result<Vec<CookieAnswer>, Failure> {
-        let answers = self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)?;
+        let mut answers = self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)?;
+        let over = |until: &u64| until.saturating_mul(1000) <= self.now_ms();
+        if answers.iter().any(|answer| matches!(answer, CookieAnswer::Pending { until, .. } if over(until))) {
+            self.end_overdue().await?;
+            answers = self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)?;
+        }
         if answers.iter().any(|answer| matches!(answer, CookieAnswer::Final(_))) {
             self.store().durable().await.map_err(trouble)?;
         }
         Ok(answers)
+    }
+
+    /// Ends what is past its time now, and not only at the next round of upkeep, because somebody asks about it. It is work
+    /// that is due at any rate, and there is nothing of it left for who asks again. keeps: STA-18
+    pub(crate) async fn end_overdue(&self) -> Result<(), Failure> {
+        while self.store().expire(self.now_ms(), EXPIRE_MAX).await.map_err(trouble)? == EXPIRE_MAX {}
+        Ok(())
     }
 
     /// The holder has stopped caring: nothing more is sent for it, and the next hops are told by the queue.

@@ -1,4 +1,5 @@
-//! What a node finds out about peers, remembers of them and lets them do: one node on virtual time, and peers that offer.
+//! What a node finds out about peers, remembers of them and lets them do, and what ends when its time is
+//! over: one node on virtual time, and peers that offer.
 
 #[cfg(test)]
 mod greylisting;
@@ -12,3 +13,5 @@ mod scene;
 mod service;
 #[cfg(test)]
 mod standing;
+#[cfg(test)]
+mod until;

@@ -57,17 +57,28 @@ impl Scene {
 
     /// A peer offers a letter of its own author, with content as it is asked for.
     pub(crate) async fn offer(&self, peer: &str, text: &str, to: &[&str]) -> Vec<Disposition> {
+        self.offer_slowly(peer, text, to, 0).await
+    }
+
+    /// As [`Scene::offer`], with content that takes so many seconds to come.
+    pub(crate) async fn offer_slowly(
+        &self,
+        peer: &str,
+        text: &str,
+        to: &[&str],
+        seconds: u64,
+    ) -> Vec<Disposition> {
         // One record, however often it offers.
         self.zones.remove(&dns::waxkey::name_of(site::SELECTOR, peer).unwrap()).unwrap();
         site::publish(&self.zones, peer, &key());
         let (message, sealed) = sealed(peer, text);
-        self.bring(Origin::Peer { domain: domain(peer) }, &message, vec![sealed], to).await
+        self.bring(Origin::Peer { domain: domain(peer) }, &message, vec![sealed], to, seconds).await
     }
 
     /// A user of this node submits a letter.
     pub(crate) async fn submit(&self, text: &str, to: &[&str]) -> Vec<Disposition> {
         let message = letter("bob@here.test", text);
-        self.bring(Origin::Submission { account: "bob".to_owned() }, &message, Vec::new(), to).await
+        self.bring(Origin::Submission { account: "bob".to_owned() }, &message, Vec::new(), to, 0).await
     }
 
     async fn bring(
@@ -76,6 +87,7 @@ impl Scene {
         message: &Message,
         seals: Vec<Seal>,
         to: &[&str],
+        seconds: u64,
     ) -> Vec<Disposition> {
         let envelope = Envelope {
             identity: message.identity(),
@@ -99,6 +111,7 @@ impl Scene {
                 Next::Want(_) => {
                     for ((part, _, _), body) in message.manifest().leaves().zip(message.bodies()) {
                         admission.body_start(part, 0).await.unwrap();
+                        self.pass_seconds(seconds).await;
                         admission.body(body).unwrap();
                         admission.body_end(part).await.unwrap();
                     }

@@ -214,7 +214,12 @@ pub(crate) struct Held {
 impl Held {
     /// Whether the sender is asked now to offer it again.
     pub(crate) fn is_wanted(&self, now_ms: u64) -> bool {
-        self.wanted.is_some() && self.wanted_at_ms() <= now_ms && now_ms < self.until_ms
+        self.wanted.is_some() && self.wanted_at_ms() <= now_ms && !self.is_over(now_ms)
+    }
+
+    /// Whether its time is over. keeps: STA-18
+    pub(crate) fn is_over(&self, now_ms: u64) -> bool {
+        self.until_ms <= now_ms
     }
 
     /// From when on the sender is asked for what is wanted.

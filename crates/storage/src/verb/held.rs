@@ -115,6 +115,10 @@ pub(crate) fn judge_again(
     let recipient = envelope.recipients.get(place as usize).ok_or(Error::NotFound("held recipient"))?;
     let address = recipient.address.clone();
     match &again.effect {
+        // It came too late.
+        _ if is_over(tx, again.envelope, place, now_ms)? => {
+            finish(tx, &mut envelope, place, Disposition::Expired)?;
+        }
         Effect::Mailbox { account, seals } => {
             put_mail(tx, &envelope, &address, account, seals.clone(), now_ms)?;
             finish(tx, &mut envelope, place, Disposition::Accepted)?;
@@ -225,6 +229,9 @@ pub(crate) fn decide(tx: &mut Transaction, decision: Decision) -> Result<Disposi
     let mut envelope = envelope_of(tx, envelope)?;
     let recipient = envelope.recipients.get(place as usize).filter(|recipient| recipient.held);
     let address = recipient.ok_or(Error::NotFound("held recipient"))?.address.clone();
+    if is_over(tx, envelope.id, place, now_ms)? {
+        return Err(Error::NotFound("held recipient"));
+    }
     match ruling {
         Ruling::Accept { wanted } => {
             let key = key::held(envelope.id, place);
@@ -251,6 +258,11 @@ pub(crate) fn decide(tx: &mut Transaction, decision: Decision) -> Result<Disposi
     save_envelope(tx, &envelope)?;
     let recipient = envelope.recipients.get(place as usize);
     recipient.map(|recipient| recipient.current().clone()).ok_or(Error::NotFound("held recipient"))
+}
+
+/// Whether the time of a held recipient is over, swept up or not. keeps: STA-18
+fn is_over(tx: &Transaction, envelope: EnvelopeId, place: u32, now_ms: u64) -> Result<bool, Error> {
+    Ok(load::<Held>(tx, &key::held(envelope, place))?.is_some_and(|held| held.is_over(now_ms)))
 }
 
 /// A recipient that was held is queued; its cookie stays open.

@@ -226,7 +226,8 @@ fn cookie_answer(record: CookieRecord, now_ms: u64) -> CookieAnswer {
     let left_seconds = record.wanted_at_ms.saturating_sub(now_ms).div_ceil(1000);
     match (record.outcome, record.wanted) {
         (Some(outcome), _) => CookieAnswer::Final(outcome),
-        (None, Some(selection)) if left_seconds == 0 => {
+        // Nothing is asked for when the time is over. keeps: STA-18
+        (None, Some(selection)) if left_seconds == 0 && now_ms < record.until.saturating_mul(1000) => {
             CookieAnswer::Want { selection, envelope: record.envelope, recipient: record.recipient }
         }
         // What is wanted only later is asked about then.
