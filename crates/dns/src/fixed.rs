@@ -65,7 +65,7 @@ impl FixedZones {
     /// # Errors
     /// [`Error::BadName`].
     pub fn add(&self, name: &str, record: Record) -> Result<(), Error> {
-        let name = name::checked(name)?;
+        let name = name::asked(name)?;
         self.change(|state| state.records.entry(name).or_default().push(record));
         Ok(())
     }
@@ -113,7 +113,7 @@ impl FixedZones {
 
     fn answer<'a, T: Send + 'a>(&self, name: &str, read: fn(&Record) -> Option<T>) -> Lookup<'a, T> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let answer = name::checked(name).and_then(|name| state.answer(&name, read));
+        let answer = name::asked(name).and_then(|name| state.answer(&name, read));
         Box::pin(std::future::ready(answer))
     }
 }

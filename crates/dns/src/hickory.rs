@@ -24,7 +24,7 @@ use crate::limits::{
     ALIASES_MAX, CACHE_ANSWERS_MAX, NEGATIVE_TTL_MAX, POSITIVE_TTL_MAX, QUERY_TIME_MAX,
     RECORDS_PER_ANSWER_MAX, TLSA_OCTETS_MAX, TXT_OCTETS_MAX,
 };
-use crate::{Answer, Error, Lookup, Mx, Resolver, Security, Srv, Tlsa, name};
+use crate::{Answer, Error, Family, Lookup, Mx, Resolver, Security, Srv, Tlsa, name};
 
 /// A key from which DNSSEC validation starts, for a zone of one's own; the keys of the DNS root are built in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl HickoryResolver {
     }
 
     async fn ask<T>(&self, name: &str, kind: RecordType, read: Read<T>) -> Result<Found<T>, Error> {
-        let asked = absolute(&name::checked(name)?)?;
+        let asked = absolute(&name::asked(name)?)?;
         match self.inner.lookup(asked.clone(), kind).await {
             Ok(lookup) => self.present(lookup.answers(), &asked, kind, read),
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => self.absent(&none, &asked),
@@ -247,6 +247,11 @@ impl Resolver for HickoryResolver {
         Box::pin(self.both_families(host))
     }
 
+    fn addresses_of<'a>(&'a self, host: &'a str, family: Family) -> Lookup<'a, IpAddr> {
+        let kind = if family == Family::Four { RecordType::A } else { RecordType::AAAA };
+        Box::pin(self.answer(host, kind, read_address))
+    }
+
     fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Mx> {
         Box::pin(self.answer(domain, RecordType::MX, read_mx))
     }
@@ -367,7 +372,10 @@ fn is_proof_of_absence(record: &Record) -> bool {
 }
 
 fn absolute(name: &str) -> Result<Name, Error> {
-    Name::from_ascii(format!("{name}.")).map_err(|_| Error::BadName(name.to_owned()))
+    let mut absolute =
+        Name::from_labels(name.split('.').map(str::as_bytes)).map_err(|_| Error::BadName(name.to_owned()))?;
+    absolute.set_fqdn(true);
+    Ok(absolute)
 }
 
 fn set_up(error: impl std::fmt::Display) -> Error {

@@ -10,7 +10,7 @@
 //! proven; what follows from that is for `node` and `transport`. Specification: `spec/10-discovery.md`.
 //!
 //! Names at this boundary are `&str` of A-labels without a trailing dot (`north.test`, `_waxwing._udp.north.test`);
-//! anything else is [`Error::BadName`].
+//! what is printable ASCII besides is asked as it is, and anything else is [`Error::BadName`].
 
 pub mod csa;
 pub mod dnsl;
@@ -31,5 +31,5 @@ pub mod zones;
 pub use error::{Error, Persistence};
 pub use fixed::{Failure, FixedZones, Record};
 pub use hickory::{HickoryResolver, TrustAnchor};
-pub use resolver::{Answer, Lookup, Mx, Resolver, Security, Srv, Tlsa, reverse};
+pub use resolver::{Answer, Family, Lookup, Mx, Resolver, Security, Srv, Tlsa, reverse};
 pub use together::{Pending, all};

@@ -11,7 +11,8 @@ pub type Lookup<'a, T> = Pin<Box<dyn Future<Output = Result<Answer<T>, Error>> +
 
 /// Who answers questions to the DNS. Object-safe: the house holds it as `Arc<dyn Resolver>`.
 ///
-/// Names are A-labels without a trailing dot. Aliases (CNAME) are followed. A name or a type that does not exist
+/// Names are A-labels without a trailing dot; labels of other printable ASCII characters are asked as they are, for
+/// SPF makes such names. Aliases (CNAME) are followed. A name or a type that does not exist
 /// is an empty [`Answer`]. Every answer has at most [`crate::limits::RECORDS_PER_ANSWER_MAX`] records and comes
 /// within the resolver's time limit.
 ///
@@ -33,6 +34,17 @@ pub trait Resolver: Send + Sync {
     /// One family is enough: where the other one fails, its failure is not reported.
     fn addresses<'a>(&'a self, host: &'a str) -> Lookup<'a, IpAddr>;
 
+    /// The addresses of one family, where the other one says nothing: unlike [`Resolver::addresses`] it fails where this
+    /// family does. By itself it asks for both.
+    fn addresses_of<'a>(&'a self, host: &'a str, family: Family) -> Lookup<'a, IpAddr> {
+        let both = self.addresses(host);
+        Box::pin(async move {
+            let mut answer = both.await?;
+            answer.records.retain(|address| Family::of(*address) == family);
+            Ok(answer)
+        })
+    }
+
     /// The mail exchanges of the old world (MX, RFC 5321, section 5.1).
     fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Mx>;
 
@@ -41,6 +53,23 @@ pub trait Resolver: Send + Sync {
     /// A claim only: whoever has the address writes what he likes. A name counts where the address is among its own
     /// [`Resolver::addresses`].
     fn names<'a>(&'a self, address: IpAddr) -> Lookup<'a, String>;
+}
+
+/// One of the two kinds of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4: A.
+    Four,
+    /// IPv6: AAAA (RFC 3596).
+    Six,
+}
+
+impl Family {
+    /// That of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::Four } else { Self::Six }
+    }
 }
 
 /// What the DNS says, and how well it is proven.

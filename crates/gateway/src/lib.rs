@@ -3,6 +3,7 @@
 //! The gateway knows neither the node nor the store. What it asks for it asks of its [`Handler`], who takes what came
 //! in, and of its [`Records`], where it remembers what has to outlive the process. `daemon` introduces them.
 
+pub mod check;
 #[cfg(test)]
 #[expect(dead_code, reason = "each test takes of the fakes what it needs")]
 mod fake;

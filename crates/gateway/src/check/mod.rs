@@ -1,0 +1,3 @@
+//! What the checks of the old world find.
+
+pub mod spf;
