@@ -70,7 +70,7 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
                 summary.skipped.push(format!("{}: {}", finding.key, finding.detail));
                 Ok(())
             }
-            Exported::Envelope(_) | Exported::Leg(_) => Ok(()),
+            Exported::Envelope(_) | Exported::Leg(_) | Exported::Legacy(_) | Exported::Notice(_) => Ok(()),
         };
         failed = written.err();
     })?;

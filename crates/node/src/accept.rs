@@ -33,14 +33,17 @@ impl Offered {
     /// The identity under which an offer is known when it comes again. Two submissions of the same octets are two,
     /// unless the user's program says by their token that they are one. keeps: SUB-16, EXC-12
     pub(crate) fn known_as(&self, origin: &Origin, identity: Identity, fresh: [u8; 16]) -> Identity {
-        match origin {
-            Origin::Peer { .. } => identity,
-            Origin::Submission { .. } => {
-                let mut octets = identity.as_bytes().to_vec();
-                octets.extend_from_slice(&self.token.unwrap_or(fresh));
-                Identity(message::Digest::of(&octets))
-            }
-        }
+        let token = match origin {
+            Origin::Peer { .. } => return identity,
+            Origin::Legacy(_) => match self.token {
+                Some(token) => token,
+                None => return identity,
+            },
+            Origin::Submission { .. } => self.token.unwrap_or(fresh),
+        };
+        let mut octets = identity.as_bytes().to_vec();
+        octets.extend_from_slice(&token);
+        Identity(message::Digest::of(&octets))
     }
 }
 
@@ -332,6 +335,10 @@ impl Intake {
                     let words = format!("no [[relay]] from {domain} to {}", recipient.domain());
                     refuse(Code::NOT_AUTHORIZED, "this node does not relay to that domain", "no-relay", words)
                 }
+            }
+            Origin::Legacy(legacy) => {
+                let words = format!("nothing is relayed from {} to {}", legacy.client, recipient.domain());
+                refuse(Code::NOT_AUTHORIZED, "this node does not relay", "no-relay", words)
             }
         }
     }

@@ -170,7 +170,7 @@ impl Admission {
                 let ready = self.node.prepare(account, &manifest, &headers, &self.seals)?;
                 Ok((ready.manifest, ready.headers, ready.seals))
             }
-            Origin::Peer { .. } => {
+            Origin::Peer { .. } | Origin::Legacy(_) => {
                 let mut seals = self.seals.clone();
                 let relayed = self.intents.contains(&Intent::Route);
                 if relayed && seals.len() >= message::limits::SEALS_MAX {

@@ -10,7 +10,7 @@ use crate::accept::{Admission, DEFER_SECONDS, Door, Failure, trouble};
 use crate::commit::{Intent, Why};
 use crate::evidence::{Facts, Shown};
 use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX};
-use crate::memory::Deed;
+use crate::memory::{Deed, answers_for};
 use crate::rates::{PENDING_FULL, pending_full, pending_room};
 use crate::submit;
 
@@ -60,7 +60,10 @@ impl Admission {
     ///
     /// keeps: SEC-5, REP-14
     fn bound_pending(&mut self) -> Result<(), Failure> {
-        let Origin::Peer { domain } = &self.origin else { return Ok(()) };
+        if matches!(self.origin, Origin::Submission { .. }) {
+            return Ok(());
+        }
+        let holder = self.origin.holder();
         let waits = |intent: &Intent| {
             matches!(intent, Intent::Held { .. } | Intent::Later { .. } | Intent::Route | Intent::RouteHere)
         };
@@ -70,10 +73,10 @@ impl Admission {
         if waiting.is_empty() {
             return Ok(());
         }
-        let pending = self.node.store().pending(domain).map_err(trouble)?;
+        let pending = self.node.store().pending(&holder).map_err(trouble)?;
         let room = pending_room(&self.node.settings().rates, pending);
         for place in waiting.into_iter().skip(usize::try_from(room).unwrap_or(usize::MAX)) {
-            let why = Why::new(PENDING_FULL, format!("{pending} recipients of {domain} are pending"));
+            let why = Why::new(PENDING_FULL, format!("{pending} recipients of {holder} are pending"));
             self.intents[place] = Intent::Answered(pending_full(), why);
             self.tell_answered(place);
         }
@@ -119,7 +122,7 @@ impl Admission {
 
     /// The standing of the peer, where somebody looks at it; it is found out once for an offer. keeps: REP-7
     async fn standing(&mut self) -> policy::Standing {
-        let Origin::Peer { domain } = &self.origin else { return policy::Standing::default() };
+        let Some(domain) = answers_for(&self.origin) else { return policy::Standing::default() };
         if self.standing.is_none() && self.node.looks_at_standings() {
             self.standing = Some(self.node.standing(domain).await);
         }
@@ -139,8 +142,8 @@ impl Admission {
             _ if accepted => {}
             (Verdict::Pend { after_seconds }, intent) => {
                 let account = match (intent, &self.origin) {
-                    (Intent::Mailbox { account }, Origin::Peer { .. }) => Some(account),
-                    (_, Origin::Peer { .. }) => None,
+                    (Intent::Mailbox { account }, Origin::Peer { .. } | Origin::Legacy(_)) => Some(account),
+                    (_, Origin::Peer { .. } | Origin::Legacy(_)) => None,
                     // A user's program is not asked to come again.
                     (_, Origin::Submission { .. }) => return Ok(()),
                 };

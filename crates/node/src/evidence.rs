@@ -59,7 +59,7 @@ impl Node {
     ) -> Result<Evidence, Failure> {
         let peer = match facts.origin {
             Origin::Peer { domain } => Some(domain.clone()),
-            Origin::Submission { .. } => None,
+            Origin::Submission { .. } | Origin::Legacy(_) => None,
         };
         let seen = facts.shown.map(|shown| self.seen(shown, peer.as_ref(), recipient)).transpose()?;
         Ok(Evidence {

@@ -86,9 +86,9 @@ impl Node {
         let shown =
             verified.as_ref().map(|(manifest, headers, verified)| Shown { manifest, headers, verified });
         let supplied: &[Selection] = if shown.is_some() { &[Selection::All] } else { &[] };
-        let standing = match &origin {
-            Origin::Peer { domain } => self.standing(domain).await,
-            Origin::Submission { .. } => policy::Standing::default(),
+        let standing = match crate::memory::answers_for(&origin) {
+            Some(domain) => self.standing(domain).await,
+            None => policy::Standing::default(),
         };
         let facts =
             Facts { origin: &origin, octets, standing, rate: policy::Rate::default(), supplied, shown };

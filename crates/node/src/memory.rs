@@ -84,9 +84,10 @@ impl Node {
         }
     }
 
-    /// Counts what happened with mail of this origin, where it is a peer.
+    /// Counts what happened with mail of this origin, where it is a peer; of a legacy message for the domain of its author,
+    /// where that is proved.
     pub(crate) fn note_deed(&self, origin: &Origin, deed: Deed) {
-        if let Origin::Peer { domain } = origin {
+        if let Some(domain) = answers_for(origin) {
             self.remember(domain, deed);
         }
     }
@@ -227,6 +228,15 @@ impl Table {
             // What was counted meanwhile is written the next time.
             remembered.written = remembered.record == *record;
         }
+    }
+}
+
+/// The domain whose name stands for what this origin brings.
+pub(crate) fn answers_for(origin: &Origin) -> Option<&Domain> {
+    match origin {
+        Origin::Peer { domain } => Some(domain),
+        Origin::Legacy(legacy) => legacy.author.as_ref(),
+        Origin::Submission { .. } => None,
     }
 }
 

@@ -117,6 +117,8 @@ pub struct Use {
 pub(crate) enum Party<'a> {
     /// Another node.
     Peer(&'a Domain),
+    /// A server of the old world, by what it is held under.
+    Legacy(&'a str),
     /// A user, by the name of the account.
     User(&'a str),
 }
@@ -195,8 +197,10 @@ impl Intake {
     /// keeps: REP-12, SEC-6
     pub(crate) fn within_rates(&self, envelope: &Envelope, intents: &mut [Intent]) -> Option<Over> {
         let node = &self.node;
+        let holder = self.origin.holder();
         let party = match &self.origin {
             Origin::Peer { domain } => Party::Peer(domain),
+            Origin::Legacy(_) => Party::Legacy(&holder),
             Origin::Submission { account } => Party::User(account),
         };
         let fresh = |intent: &&Intent| !intent.answered().is_some_and(|(_, why)| why.is_before());
@@ -230,7 +234,11 @@ impl Node {
         let mut used = self.inner.buckets.used(&self.settings().rates, Party::Peer(peer), self.now_ms());
         let of = self.settings().rates.peer_pending;
         if of > 0 {
-            used.push(Use { limit: PENDING_FULL, used: self.store().pending(peer).unwrap_or(0), of });
+            used.push(Use {
+                limit: PENDING_FULL,
+                used: self.store().pending(peer.as_str()).unwrap_or(0),
+                of,
+            });
         }
         used
     }
@@ -298,8 +306,12 @@ fn limits(rates: &Rates, party: Party<'_>, recipients: u64) -> Vec<Limit> {
         code,
     };
     let mut all = match party {
-        Party::Peer(domain) => {
-            let (peer, owner) = (domain.as_str(), registered(domain));
+        Party::Peer(_) | Party::Legacy(_) => {
+            // A server without a proved name is its address, which belongs to no domain.
+            let (peer, owner) = match party {
+                Party::Peer(domain) => (domain.as_str(), registered(domain)),
+                Party::Legacy(holder) | Party::User(holder) => (holder, holder),
+            };
             vec![
                 limit(
                     "peer-messages-per-minute",

@@ -3,7 +3,7 @@
 use message::address::{Address, Domain};
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Seal, Selection};
 
-use crate::{EnvelopeId, Lane, SealNote, StagedPart};
+use crate::{EnvelopeId, Lane, LegacyOrigin, SealNote, StagedPart};
 
 /// Who handed a message in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +18,18 @@ pub enum Origin {
         /// The domain.
         domain: Domain,
     },
+    /// A server or a client of the old world, over SMTP.
+    Legacy(Box<LegacyOrigin>),
 }
 
 impl Origin {
-    /// The holder of the cookies that this origin is given, and the owner of what it stages: the peer's domain, or
-    /// `account:` and the name.
+    /// The holder of the cookies that this origin is given, and the owner of what it stages: the peer's domain,
+    /// `account:` and the name, or what [`LegacyOrigin::holder`] says.
     pub fn holder(&self) -> String {
         match self {
             Origin::Submission { account } => format!("account:{account}"),
             Origin::Peer { domain } => domain.as_str().to_owned(),
+            Origin::Legacy(legacy) => legacy.holder(),
         }
     }
 }

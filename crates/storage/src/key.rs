@@ -34,8 +34,13 @@ pub(crate) mod table {
     pub(crate) const PEER: u8 = b'P';
     pub(crate) const PENDING_OF: u8 = b'p';
     pub(crate) const CORRESPONDENT: u8 = b'F';
+    pub(crate) const LEGACY: u8 = b'G';
+    pub(crate) const NOTICE: u8 = b'D';
     pub(crate) const META: u8 = b'Z';
 }
+
+/// What stands behind the time of a record of the gateway in the table of times.
+pub(crate) const EXPIRES_LEGACY: u8 = b'G';
 
 /// A key in the making.
 #[derive(Debug, Clone)]
@@ -281,9 +286,24 @@ pub(crate) fn correspondents(account: &str) -> Vec<u8> {
     Key::of(table::CORRESPONDENT).name(account).done()
 }
 
-/// How many deliveries of a peer are pending.
-pub(crate) fn pending_of(domain: &str) -> Vec<u8> {
-    Key::of(table::PENDING_OF).name(domain).done()
+/// How many deliveries of a holder are pending.
+pub(crate) fn pending_of(holder: &str) -> Vec<u8> {
+    Key::of(table::PENDING_OF).name(holder).done()
+}
+
+/// A record of the gateway, or the start of all whose keys begin so.
+pub(crate) fn legacy(kind: u8, within: &[u8]) -> Vec<u8> {
+    Key::of(table::LEGACY).octets(&[kind]).octets(within).done()
+}
+
+/// When a record of the gateway goes.
+pub(crate) fn expiry_of_legacy(at_ms: u64, kind: u8, within: &[u8]) -> Vec<u8> {
+    Key::of(table::EXPIRY).long(at_ms).octets(&[EXPIRES_LEGACY, kind]).octets(within).done()
+}
+
+/// A notice that is due.
+pub(crate) fn notice(id: u64) -> Vec<u8> {
+    Key::of(table::NOTICE).long(id).done()
 }
 
 pub(crate) fn meta(name: &str) -> Vec<u8> {
@@ -311,6 +331,9 @@ mod tests {
             expiry_of_held(1, EnvelopeId(2), 3),
             &[b"X", &[0, 0, 0, 0, 0, 0, 0, 1], b"W", &[0; 7], &[2, 0, 0, 0, 3]],
         );
+        check(legacy(7, b"ab"), &[b"G", &[7], b"ab"]);
+        check(expiry_of_legacy(258, 7, b"ab"), &[b"X", &[0, 0, 0, 0, 0, 0, 1, 2], b"G", &[7], b"ab"]);
+        check(notice(258), &[b"D", &[0, 0, 0, 0, 0, 0, 1, 2]]);
         check(
             once("p.test", Identity::from_bytes([7; 32]), "a@b.test"),
             &[b"Op.test\0", &[7; 32], b"a@b.test\0"],

@@ -21,6 +21,7 @@ mod group;
 mod journal;
 mod keeper;
 mod key;
+mod legacy;
 pub mod limits;
 mod mailbox;
 mod memory;
@@ -48,6 +49,7 @@ pub use journal::{
     Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
 };
 pub use keeper::{Keeper, Settings};
+pub use legacy::{LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue};
 pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};

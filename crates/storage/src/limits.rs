@@ -48,6 +48,16 @@ pub const LIST_MAX: usize = 1000;
 pub const CORRESPONDENTS_MAX: usize = 1000;
 /// Records of peers that one call writes or removes: well under [`GROUP_OCTETS_MAX`].
 pub const PEERS_PUT_MAX: usize = 1000;
+/// Octets of the key of a record of the gateway: an address or a domain and a few octets fit.
+pub const LEGACY_KEY_OCTETS_MAX: usize = 255;
+/// Octets of a record of the gateway: a policy, a day's report or a return path, and well under [`VALUE_OCTETS_MAX`].
+pub const LEGACY_VALUE_OCTETS_MAX: usize = 16 * 1024;
+/// Records of the gateway that one call changes: at their largest they are [`GROUP_OCTETS_MAX`].
+pub const LEGACY_CHANGES_MAX: usize = 256;
+/// Octets of a Received field or of authentication results beside a message: some dozens of lines of mail.
+pub const LEGACY_TRACE_OCTETS_MAX: usize = 8 * 1024;
+/// Octets of a message's header that a notice repeats: what people write is shorter, and a notice need not be whole.
+pub const NOTICE_HEADER_OCTETS_MAX: usize = 16 * 1024;
 /// Legs that one claim returns at most.
 pub const CLAIM_MAX: usize = 1000;
 /// How long final dispositions stay answerable, in milliseconds: 10 days (`spec/06-exchange.md`).

@@ -9,8 +9,8 @@ use message::{Cookie, Disposition, Extent, Identity};
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
     EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneAges, LaneSummary, LegId,
-    LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled,
-    Settlement, StagedPart, Statistics, StoredMessage, Supply,
+    LegRecord, LegacyChange, LegacyRecord, MailUid, MailboxEntry, NextHop, NoticeDue, PartReader, PartWriter,
+    PeerRecord, Receipt, Settled, Settlement, StagedPart, Statistics, StoredMessage, Supply,
 };
 
 /// The answer of a verb that commits. When it is there, what it says is durable. A future that is dropped before does
@@ -303,8 +303,35 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets these peers; at most [`crate::limits::PEERS_PUT_MAX`].
     fn remove_peers(&self, domains: Vec<Domain>) -> Wait<'_, ()>;
 
-    /// How many deliveries of a peer are pending: it holds their cookies, and they are not final. One look.
-    fn pending(&self, domain: &Domain) -> Result<u64, Error>;
+    /// How many deliveries of this holder are pending, where it is no user: it holds their cookies, and they are not
+    /// final. One look.
+    fn pending(&self, holder: &str) -> Result<u64, Error>;
+
+    // Gateway
+
+    /// One record of the gateway, whether its time is over or not.
+    fn legacy_record(&self, kind: u8, key: &[u8]) -> Result<Option<LegacyRecord>, Error>;
+
+    /// The records of a kind whose keys begin so, after the given key, in the order of their keys.
+    fn legacy_records(
+        &self,
+        kind: u8,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<LegacyRecord>, Error>;
+
+    /// Makes all changes, in their order, in one transaction; at most [`crate::limits::LEGACY_CHANGES_MAX`].
+    ///
+    /// # Errors
+    /// [`Error::Bound`] where a key or a value is too long, or there are too many.
+    fn change_legacy_records(&self, changes: Vec<LegacyChange>) -> Wait<'_, ()>;
+
+    /// Notices that are due to legacy senders after the given number, the oldest first.
+    fn notices_due(&self, after: Option<u64>, limit: usize) -> Result<Vec<NoticeDue>, Error>;
+
+    /// Removes notices that were written, or that nobody wants; at most [`crate::limits::LIST_MAX`].
+    fn remove_notices(&self, ids: Vec<u64>) -> Wait<'_, ()>;
 
     // Upkeep
 

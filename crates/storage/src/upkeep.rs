@@ -1,6 +1,9 @@
 //! The words of upkeep: findings, exports, statistics.
 
-use crate::{AccountRecord, CorrespondentRecord, EnvelopeRecord, LegRecord, MailboxEntry, StoredMessage};
+use crate::{
+    AccountRecord, CorrespondentRecord, EnvelopeRecord, LegRecord, LegacyRecord, MailboxEntry, NoticeDue,
+    StoredMessage,
+};
 
 /// What kind of trouble a check has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +57,10 @@ pub enum Exported {
     Correspondent(CorrespondentRecord),
     /// A leg of the queue.
     Leg(LegRecord),
+    /// A record of the gateway.
+    Legacy(LegacyRecord),
+    /// A notice that is due to a legacy sender.
+    Notice(Box<NoticeDue>),
     /// A record that cannot be read and is left out.
     Skipped(Finding),
 }

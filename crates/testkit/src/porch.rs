@@ -155,7 +155,7 @@ impl Porch {
                 recipient: entry.recipient.clone(),
                 by: domain.clone(),
             }),
-            Origin::Submission { .. } => None,
+            Origin::Submission { .. } | Origin::Legacy(_) => None,
         });
         let report = Frame::DoorstepTook(taken.collect());
         if self.ask(scene, &life, &report).await == Some(Frame::Done) {

@@ -12,6 +12,7 @@ mod engine;
 mod fault;
 mod fixture;
 mod kill;
+mod legacy;
 mod peer;
 mod queue;
 mod status;
@@ -61,6 +62,9 @@ const TESTS: &[(&str, Test)] = &[
     ("whoever_is_written_to_is_known", correspondent::whoever_is_written_to_is_known),
     ("peers_are_remembered", peer::peers_are_remembered),
     ("what_is_pending_is_counted_by_peer", peer::what_is_pending_is_counted_by_peer),
+    ("records_of_the_gateway_are_kept", legacy::records_of_the_gateway_are_kept),
+    ("a_proved_legacy_sender_is_told_of_failures", legacy::a_proved_legacy_sender_is_told_of_failures),
+    ("legacy_holders_are_told_apart", legacy::legacy_holders_are_told_apart),
     ("retention_ends", upkeep::retention_ends),
     ("a_sound_store_has_no_findings", upkeep::a_sound_store_has_no_findings),
     ("everything_is_exported", upkeep::everything_is_exported),

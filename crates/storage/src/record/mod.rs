@@ -5,6 +5,7 @@
 
 mod correspondent;
 mod envelope;
+mod legacy;
 mod local;
 mod peer;
 mod word;
@@ -16,6 +17,7 @@ use crate::limits::VALUE_OCTETS_MAX;
 use crate::{Error, key};
 
 pub(crate) use envelope::{CookieRecord, Held, OnceRecord};
+pub(crate) use legacy::LegacyValue;
 pub(crate) use local::MessageRecord;
 
 /// The version of the records that this crate writes. It reads this one only: there is no older.

@@ -6,7 +6,7 @@ use message::cbor::{as_bytes, as_uint, bytes, text, uint};
 use message::{Code, Cookie, Disposition, Hop, Identity, Redirect, Role, Selection};
 
 use super::{flag, list, read_list};
-use crate::{Origin, SealNote};
+use crate::{LegacyOrigin, Origin, SealNote};
 
 fn array<const N: usize>(items: [Value; N]) -> Value {
     Value::Array(items.into())
@@ -141,6 +141,15 @@ pub(super) fn origin(origin: &Origin) -> Value {
     match origin {
         Origin::Submission { account } => array([uint(1), text(account)]),
         Origin::Peer { domain } => array([uint(2), text(domain.as_str())]),
+        Origin::Legacy(legacy) => array([
+            uint(3),
+            text(&legacy.client.to_string()),
+            flag(legacy.verified),
+            legacy.return_path.as_ref().map_or(Value::Null, address),
+            legacy.author.as_ref().map_or(Value::Null, |domain| text(domain.as_str())),
+            text(&legacy.received),
+            text(&legacy.authentication_results),
+        ]),
     }
 }
 
@@ -150,8 +159,23 @@ pub(super) fn read_origin(value: &Value) -> Option<Origin> {
         [kind, name] if as_uint(kind) == Some(2) => {
             Some(Origin::Peer { domain: Domain::from_wire(name.as_text()?).ok()? })
         }
+        [kind, client, verified, return_path, author, received, results] if as_uint(kind) == Some(3) => {
+            Some(Origin::Legacy(Box::new(LegacyOrigin {
+                client: client.as_text()?.parse().ok()?,
+                verified: verified.as_bool()?,
+                return_path: or_null(return_path, read_address)?,
+                author: or_null(author, |value| Domain::from_wire(value.as_text()?).ok())?,
+                received: read_text(received)?,
+                authentication_results: read_text(results)?,
+            })))
+        }
         _ => None,
     }
+}
+
+/// What may be null: `Some(None)` where it is, `None` where it is neither that nor what it must be.
+fn or_null<T>(value: &Value, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
+    if value.is_null() { Some(None) } else { read(value).map(Some) }
 }
 
 pub(super) fn hop(hop: &Hop) -> Value {

@@ -6,7 +6,7 @@ use super::content::{load_message, store_message, stored};
 use super::peer::count_pending;
 use super::status::{close, load_envelope};
 use super::{check_name, cut, load};
-use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, OWNER_OCTETS_MAX, SEAL_NOTES_MAX};
+use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, LEGACY_TRACE_OCTETS_MAX, OWNER_OCTETS_MAX, SEAL_NOTES_MAX};
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{QueueChange, Transaction};
 use crate::{
@@ -141,6 +141,10 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
     let nobody = addresses.is_empty() && acceptance.again.is_empty();
     if nobody || addresses.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(Error::Invalid("an acceptance needs recipients, each once"));
+    }
+    if let Origin::Legacy(legacy) = &acceptance.origin {
+        let longest = legacy.received.len().max(legacy.authentication_results.len());
+        bound("octets of a trace", longest, LEGACY_TRACE_OCTETS_MAX)?;
     }
     for intended in &acceptance.recipients {
         let fits = match (&intended.effect, &intended.answer) {

@@ -10,6 +10,7 @@ use message::{Digest, Identity};
 use super::check_peers::check_peers;
 use super::content::{load_message, stored};
 use super::correspondent::check_correspondents;
+use super::legacy::check_legacy;
 use super::load;
 use super::status::load_envelope;
 use crate::engine::{Engine, Pair, View};
@@ -21,7 +22,7 @@ use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::schedule::read_lane_due;
 use crate::{
     AccountRecord, Attempt, CorrespondentRecord, EnvelopeId, EnvelopeRecord, Error, Exported, Finding,
-    FindingKind, LegId, LegRecord, MailboxEntry, key,
+    FindingKind, LegId, LegRecord, MailboxEntry, NoticeDue, key,
 };
 
 /// Pairs that are read at a time; with the largest values that is 4 MiB.
@@ -78,7 +79,7 @@ impl Inspection<'_> {
     }
 
     /// Reports a reference to what is not there. A target that is there but damaged is reported where it stands.
-    fn refers(&mut self, key: &[u8], to: &[u8]) -> Result<(), Error> {
+    pub(super) fn refers(&mut self, key: &[u8], to: &[u8]) -> Result<(), Error> {
         if self.view.value(to)?.is_none() {
             let detail = format!("it refers to {}, which is not there", key::readable(to));
             self.found(FindingKind::Dangling, key, &detail);
@@ -107,7 +108,7 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         lines.iter().for_each(|line| inspection.say(FindingKind::Engine, String::new(), line));
         Ok(())
     };
-    let rounds: [Round; 10] = [
+    let rounds: [Round; 11] = [
         ("database", &engine),
         ("accounts", &check_accounts),
         ("messages", &check_messages),
@@ -116,6 +117,7 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         ("mailboxes", &check_mailboxes),
         ("correspondents", &check_correspondents),
         ("peers", &check_peers),
+        ("gateway", &check_legacy),
         ("files", &|inspection| check_files(shared, inspection)),
         ("order of the queue", &|inspection| check_schedule(shared, inspection)),
     ];
@@ -432,6 +434,15 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
             Ok(Some(leg)) => Exported::Leg(leg),
             _ => skipped(key),
         });
+        Ok(())
+    })?;
+    each(view, table::LEGACY, &mut |pair| {
+        take(super::legacy::read(pair).map_or_else(|| skipped(&pair.0), Exported::Legacy));
+        Ok(())
+    })?;
+    each(view, table::NOTICE, &mut |(key, value)| {
+        let notice = NoticeDue::decode(value, key);
+        take(notice.map_or_else(|_| skipped(key), |notice| Exported::Notice(Box::new(notice))));
         Ok(())
     })
 }

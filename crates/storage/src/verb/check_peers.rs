@@ -38,13 +38,15 @@ fn pending_counted(view: &dyn View) -> Result<Option<BTreeMap<String, u64>>, Err
             whole = false;
             return Ok(());
         };
-        let Origin::Peer { domain } = &envelope.origin else { return Ok(()) };
+        if matches!(envelope.origin, Origin::Submission { .. }) {
+            return Ok(());
+        }
         let open = |one: &&RecipientRecord| {
             one.outcome.is_none() && matches!(one.told, message::Disposition::Pending { .. })
         };
         let count = envelope.recipients.iter().filter(open).count() as u64;
         if count > 0 {
-            *counts.entry(domain.as_str().to_owned()).or_insert(0) += count;
+            *counts.entry(envelope.origin.holder()).or_insert(0) += count;
         }
         Ok(())
     })?;

@@ -18,7 +18,11 @@ pub(crate) fn expire(tx: &mut Transaction, now_ms: u64, max: usize) -> Result<us
     let count = due.len();
     for (key, _) in due {
         let kind = key.get(9).copied();
-        if let (Some(id), Some(place)) = (key::long_before(&key, 4).map(EnvelopeId), key::last_short(&key)) {
+        if kind == Some(key::EXPIRES_LEGACY) {
+            super::legacy::expire(tx, &key[10..], now_ms)?;
+        } else if let (Some(id), Some(place)) =
+            (key::long_before(&key, 4).map(EnvelopeId), key::last_short(&key))
+        {
             match load_envelope(tx, id) {
                 Ok(Some(envelope)) if kind == Some(b'E') => forget(tx, &envelope)?,
                 Ok(Some(envelope)) if kind == Some(b'W') => end_held(tx, envelope, place, now_ms)?,

@@ -8,6 +8,7 @@ pub(crate) mod content;
 pub(crate) mod correspondent;
 pub(crate) mod expire;
 pub(crate) mod held;
+pub(crate) mod legacy;
 pub(crate) mod mailbox;
 pub(crate) mod peer;
 pub(crate) mod queue;

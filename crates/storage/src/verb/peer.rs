@@ -39,13 +39,13 @@ pub(crate) fn remove_peers(tx: &mut Transaction, domains: &[Domain]) -> Result<(
     Ok(())
 }
 
-/// Deliveries of a peer about which nobody has decided yet.
-pub(crate) fn pending(view: &dyn View, domain: &Domain) -> Result<u64, Error> {
-    Ok(read_number(view, &key::pending_of(domain.as_str()))?.unwrap_or(0))
+/// Deliveries of a holder about which nobody has decided yet.
+pub(crate) fn pending(view: &dyn View, holder: &str) -> Result<u64, Error> {
+    Ok(read_number(view, &key::pending_of(holder))?.unwrap_or(0))
 }
 
-/// Counts a recipient of this envelope that begins or ceases to be pending. Only peers are counted: their cookies are
-/// what a stranger can make grow.
+/// Counts a recipient of this envelope that begins or ceases to be pending. Users are not counted: what is pending
+/// for peers and for servers of the old world is what a stranger can make grow.
 ///
 /// keeps: STO-22
 pub(crate) fn count_pending(
@@ -54,10 +54,11 @@ pub(crate) fn count_pending(
     told: &Disposition,
     begins: bool,
 ) -> Result<(), Error> {
-    let (Origin::Peer { domain }, Disposition::Pending { .. }) = (&envelope.origin, told) else {
+    let (Origin::Peer { .. } | Origin::Legacy(_), Disposition::Pending { .. }) = (&envelope.origin, told)
+    else {
         return Ok(());
     };
-    let key = key::pending_of(domain.as_str());
+    let key = key::pending_of(&envelope.origin.holder());
     let before = read_number(tx, &key)?.unwrap_or(0);
     match if begins { before.saturating_add(1) } else { before.saturating_sub(1) } {
         0 => tx.remove(key),

@@ -9,7 +9,7 @@ use crate::engine::View;
 use crate::limits::{ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, LIST_MAX};
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{Transaction, read_chunked};
-use crate::{Attempt, CookieAnswer, EnvelopeId, EnvelopeRecord, Error, key};
+use crate::{Attempt, CookieAnswer, EnvelopeId, EnvelopeRecord, Error, Stage, key};
 
 /// An envelope; `None` where it is not there.
 pub(crate) fn load_envelope(view: &dyn View, id: EnvelopeId) -> Result<Option<EnvelopeRecord>, Error> {
@@ -98,27 +98,32 @@ pub(crate) fn finish(
     recipient.leg = None;
     let held = std::mem::take(&mut recipient.held);
     let next_hop = recipient.next_hop.take();
-    if held {
-        end_hold(tx, envelope.id, place)?;
-    }
+    let waited = held && end_hold(tx, envelope.id, place)?;
     count_pending(tx, envelope, &told, false)?;
+    if !waited {
+        // Whoever only had to wait was told to come again, and hears it then.
+        super::legacy::note_failure(tx, envelope, place)?;
+    }
     Ok(next_hop.and_then(|next_hop| match next_hop {
         Disposition::Pending { cookie, .. } => Some(cookie),
         _ => None,
     }))
 }
 
-/// Takes a recipient off the list of those to decide about.
-pub(crate) fn end_hold(tx: &mut Transaction, envelope: EnvelopeId, place: u32) -> Result<(), Error> {
+/// Takes a recipient off the list of those to decide about; says whether it only waited for its time, so that nothing
+/// of the message was here.
+pub(crate) fn end_hold(tx: &mut Transaction, envelope: EnvelopeId, place: u32) -> Result<bool, Error> {
     let key = key::held(envelope, place);
+    let mut later = false;
     if let Some(held) = load::<Held>(tx, &key)? {
+        later = matches!(held.stage, Stage::Later { .. });
         if let Some(account) = &held.account {
             tx.remove(key::held_of(account, envelope, place));
         }
         tx.remove(key::expiry_of_held(held.until_ms, envelope, place));
     }
     tx.remove(key);
-    Ok(())
+    Ok(later)
 }
 
 /// Closes an envelope whose recipients are all final: it lets go of the message, and the time of retention begins.

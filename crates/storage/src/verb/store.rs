@@ -8,8 +8,8 @@ use message::{Cookie, Disposition, Extent, Identity};
 
 use super::settle::LegChange;
 use super::{
-    accept, account, check, content, correspondent, expire, held, list, load, mailbox, peer, queue, settle,
-    status,
+    accept, account, check, content, correspondent, expire, held, legacy, list, load, mailbox, peer, queue,
+    settle, status,
 };
 use crate::engine::Engine;
 use crate::files::lock;
@@ -17,8 +17,9 @@ use crate::limits::LIST_MAX;
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
     EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary,
-    LegId, LegRecord, MailUid, MailboxEntry, NextHop, PartReader, PartWriter, PeerRecord, Receipt, Settled,
-    Settlement, StagedPart, Statistics, Store, StoredMessage, Supply, Wait, key,
+    LegId, LegRecord, LegacyChange, LegacyRecord, MailUid, MailboxEntry, NextHop, NoticeDue, PartReader,
+    PartWriter, PeerRecord, Receipt, Settled, Settlement, StagedPart, Statistics, Store, StoredMessage,
+    Supply, Wait, key,
 };
 
 impl<E: Engine> Store for Keeper<E> {
@@ -300,8 +301,36 @@ impl<E: Engine> Store for Keeper<E> {
         self.submit(move |tx| peer::remove_peers(tx, &domains))
     }
 
-    fn pending(&self, domain: &Domain) -> Result<u64, Error> {
-        peer::pending(&self.shared.engine, domain)
+    fn pending(&self, holder: &str) -> Result<u64, Error> {
+        peer::pending(&self.shared.engine, holder)
+    }
+
+    fn legacy_record(&self, kind: u8, key: &[u8]) -> Result<Option<LegacyRecord>, Error> {
+        legacy::find(&self.shared.engine, kind, key)
+    }
+
+    fn legacy_records(
+        &self,
+        kind: u8,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<LegacyRecord>, Error> {
+        legacy::records(&self.shared.engine, kind, prefix, after, limit)
+    }
+
+    fn change_legacy_records(&self, changes: Vec<LegacyChange>) -> Wait<'_, ()> {
+        let grows = changes.iter().any(|change| matches!(change, LegacyChange::Put(_)));
+        let change = move |tx: &mut crate::transaction::Transaction| legacy::change(tx, changes);
+        if grows { self.submit_growing(change) } else { self.submit(change) }
+    }
+
+    fn notices_due(&self, after: Option<u64>, limit: usize) -> Result<Vec<NoticeDue>, Error> {
+        legacy::notices(&self.shared.engine, after, limit)
+    }
+
+    fn remove_notices(&self, ids: Vec<u64>) -> Wait<'_, ()> {
+        self.submit(move |tx| legacy::remove_notices(tx, &ids))
     }
 
     /// keeps: STO-23
