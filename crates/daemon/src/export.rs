@@ -34,6 +34,7 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
     let mut mailboxes = BufWriter::new(File::create(folder.join("mailboxes.jsonl")).map_err(wrong)?);
     let mut correspondents =
         BufWriter::new(File::create(folder.join("correspondents.jsonl")).map_err(wrong)?);
+    let mut forwarding = BufWriter::new(File::create(folder.join("forwarding.jsonl")).map_err(wrong)?);
     let (mut summary, mut failed) = (Summary::default(), None);
     store.export(&mut |item| {
         if failed.is_some() {
@@ -48,6 +49,16 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
                 &mut correspondents,
                 &serde_json::json!({ "account": one.account, "who": one.who, "regard": one.regard.word(),
                     "since_ms": one.since_ms, "note": one.note }),
+            ),
+            Exported::Forward(one) => line(
+                &mut forwarding,
+                &serde_json::json!({ "alias": one.alias.to_string(), "target": one.target.to_string(),
+                    "state": one.state.word(), "since_ms": one.since_ms }),
+            ),
+            Exported::Grant(one) => line(
+                &mut forwarding,
+                &serde_json::json!({ "recipient": one.recipient.to_string(), "forwarder": one.forwarder.as_str(),
+                    "state": one.state.word(), "since_ms": one.since_ms, "by": one.by }),
             ),
             Exported::Mail { account, entry } => line(
                 &mut mailboxes,
@@ -74,7 +85,7 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
         };
         failed = written.err();
     })?;
-    let flushed = [accounts.flush(), correspondents.flush(), mailboxes.flush()];
+    let flushed = [accounts.flush(), correspondents.flush(), forwarding.flush(), mailboxes.flush()];
     let flushed = failed.map_or(Ok(()), Err).and_then(|()| flushed.into_iter().collect::<Result<(), _>>());
     flushed.map_err(wrong)?;
     Ok(summary)

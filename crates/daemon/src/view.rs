@@ -21,6 +21,8 @@ pub(crate) fn status_record(envelope: &EnvelopeRecord, attempts: &[Attempt], now
         recipients: envelope
             .recipients
             .iter()
+            // Who is on a list is not the sender's to know. keeps: FWD-6
+            .filter(|one| !one.is_of_list())
             .map(|one| StatusRecipient { address: one.address.clone(), disposition: one.current().clone() })
             .collect(),
         attempts: attempts[latest..]

@@ -315,6 +315,7 @@ impl Intake {
             let account = node.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?;
             return match account {
                 Some(account) if !account.disabled => Ok(Intent::Mailbox { account: account.name }),
+                None if let Some(intent) = node.forward_at_sight(recipient)? => Ok(intent),
                 account => {
                     let words = account.map_or_else(
                         || format!("no account has {recipient}"),

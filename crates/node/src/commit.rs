@@ -1,12 +1,15 @@
 //! Commit: one durable transaction for all recipients, then the answer.
 
 use bytes::Bytes;
+use message::address::Address;
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal, Selection};
 use storage::{
-    Acceptance, Again, Content, Effect, EnvelopeId, Intended, Lane, NewMessage, Origin, Pend, Stage,
+    Acceptance, Again, Content, Effect, EnvelopeId, Forwarded, Intended, Lane, NewMessage, Origin, Pend,
+    Stage,
 };
 
-use crate::accept::{Admission, Failure, deferred, trouble};
+use crate::accept::{Admission, DEFER_SECONDS, Failure, deferred, trouble};
+use crate::forwarding::Target;
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::memory::Deed;
@@ -57,6 +60,10 @@ pub(crate) enum Intent {
     Later { account: Option<String>, after_seconds: u32, why: Why },
     /// On to another node.
     Route,
+    /// On to the address to which the recipient, an alias, is forwarded.
+    Forward { to: Address },
+    /// On to everybody to whom the recipient, an alias, leads.
+    List { members: Vec<Target> },
     /// Into a mailbox here, but only once the time for undoing it has passed.
     RouteHere,
 }
@@ -102,6 +109,7 @@ impl Admission {
     /// # Errors
     /// A code and a text where the message cannot be taken at all.
     pub async fn commit(mut self) -> Result<Committed, Failure> {
+        self.put_off_lists();
         let (Some(manifest), Some(headers)) = (self.manifest.take(), self.headers.take()) else {
             return self.commit_unseen().await;
         };
@@ -150,9 +158,9 @@ impl Admission {
 
     /// Nothing but the envelope is needed for what was decided.
     async fn commit_unseen(self) -> Result<Committed, Failure> {
-        let keeps =
-            |intent: &Intent| matches!(intent, Intent::Mailbox { .. } | Intent::Route | Intent::RouteHere);
-        if self.intents.iter().any(keeps) {
+        if self.intents.iter().any(|intent| {
+            !matches!(intent, Intent::Answered(..) | Intent::Held { .. } | Intent::Later { .. })
+        }) {
             return Err((Code::INVALID_COMMAND, "the message is not here".to_owned()));
         }
         if !self.needs_record() {
@@ -172,7 +180,10 @@ impl Admission {
             }
             Origin::Peer { .. } | Origin::Legacy(_) => {
                 let mut seals = self.seals.clone();
-                let relayed = self.intents.contains(&Intent::Route);
+                let goes_on = |intent: &Intent| {
+                    matches!(intent, Intent::Route | Intent::Forward { .. } | Intent::List { .. })
+                };
+                let relayed = self.intents.iter().any(goes_on);
                 if relayed && seals.len() >= message::limits::SEALS_MAX {
                     // Without it the next node would refuse what we bring.
                     return Err((
@@ -181,12 +192,27 @@ impl Admission {
                     ));
                 }
                 if relayed {
-                    let ours = &self.node.settings().domain;
-                    seals.push(self.node.seal(&manifest, ours, Role::Forwarder, |_| {})?);
+                    let (ours, forwarded) = (&self.node.settings().domain, self.forwarded_alone()?);
+                    seals.push(self.node.seal(&manifest, ours, Role::Forwarder, |claims| {
+                        (claims.recipient, claims.authorization) = forwarded;
+                    })?);
                 }
                 Ok((manifest, headers, seals))
             }
         }
+    }
+
+    /// What the seal of a forwarder says: recipient and authorization where it forwards to one address under a grant.
+    /// Who is on a list is told nobody.
+    ///
+    /// keeps: FWD-19
+    fn forwarded_alone(&self) -> Result<(Option<String>, Option<String>), Failure> {
+        let going: Vec<usize> =
+            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
+        let [place] = going[..] else { return Ok((None, None)) };
+        let Intent::Forward { to } = &self.intents[place] else { return Ok((None, None)) };
+        let authorization = self.node.authorization(&self.envelope.recipients[place], to)?;
+        Ok(authorization.map_or((None, None), |number| (Some(to.to_string()), Some(number))))
     }
 
     async fn store(
@@ -208,6 +234,7 @@ impl Admission {
         if recipients.is_empty() && again.is_empty() {
             return Ok((self.answers(), None));
         }
+        let recipients = self.with_members(recipients)?;
         let mut answers = self.answers();
         let mut trace = self.envelope.trace.clone();
         // keeps: EXC-20
@@ -382,6 +409,12 @@ impl Admission {
                 let lane = Lane::new(&format!("exchange:{}", address.domain())).map_err(trouble)?;
                 (Effect::Queue { lane }, pending(node.settings().queue_ms))
             }
+            Intent::Forward { to } => {
+                let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;
+                let forwarded = Forwarded { alias: address.clone(), to: to.clone() };
+                (Effect::Forward { lane, forwarded }, pending(node.settings().queue_ms))
+            }
+            Intent::List { .. } => (Effect::Elsewhere, Disposition::Accepted),
             Intent::Answered(Disposition::Refused { code, text }, _) => {
                 let effect = Effect::Refuse { code: *code, text: text.clone() };
                 (effect, Disposition::refused(*code, text))
@@ -389,6 +422,52 @@ impl Admission {
             Intent::Answered(..) => return Err((Code::SYSTEM_TROUBLE, "answered before".to_owned())),
         };
         Ok(Intended { address, effect, answer })
+    }
+}
+
+impl Admission {
+    /// Puts off the lists that do not fit into an envelope with the other recipients: offered again without those they do.
+    fn put_off_lists(&mut self) {
+        let mut recipients = self.intents.iter().filter(|intent| intent.needs_content()).count();
+        for intent in &mut self.intents {
+            let Intent::List { members } = intent else { continue };
+            recipients += members.len();
+            if recipients > message::limits::RECIPIENTS_MAX {
+                recipients -= members.len();
+                let code = Code { class: 4, ..Code::TOO_MANY_RECIPIENTS };
+                let disposition = Disposition::Deferred { code, after_seconds: DEFER_SECONDS };
+                *intent = Intent::Answered(disposition, Why::new("list", "too many recipients at once"));
+            }
+        }
+    }
+
+    /// The recipients with everybody to whom lists among them lead, each once. The node answers for those itself: it has
+    /// no cookie for them to give.
+    ///
+    /// keeps: FWD-6
+    fn with_members(&self, mut recipients: Vec<Intended>) -> Result<Vec<Intended>, Failure> {
+        for (place, intent) in self.intents.iter().enumerate() {
+            let Intent::List { members } = intent else { continue };
+            let alias = &self.envelope.recipients[place];
+            for member in members {
+                let (address, effect) = match member {
+                    Target::Here { account, address } => {
+                        (address, Effect::Mailbox { account: account.clone(), seals: self.seal_notes() })
+                    }
+                    Target::Away(to) => {
+                        let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;
+                        let forwarded = Forwarded { alias: alias.clone(), to: to.clone() };
+                        (to, Effect::Forward { lane, forwarded })
+                    }
+                };
+                if recipients.iter().any(|known| known.address == *address) {
+                    continue;
+                }
+                let answer = Disposition::Accepted;
+                recipients.push(Intended { address: address.clone(), effect, answer });
+            }
+        }
+        Ok(recipients)
     }
 }
 

@@ -208,7 +208,11 @@ impl Admission {
         self.intents.iter().any(|intent| match intent {
             Intent::Answered(..) | Intent::Later { .. } => false,
             Intent::Held { keep, .. } => !matches!(keep, Selection::Digest | Selection::Signers),
-            Intent::Mailbox { .. } | Intent::Route | Intent::RouteHere => true,
+            Intent::Mailbox { .. }
+            | Intent::Route
+            | Intent::RouteHere
+            | Intent::Forward { .. }
+            | Intent::List { .. } => true,
         })
     }
 
@@ -217,7 +221,11 @@ impl Admission {
         let of = |intent: &Intent| match intent {
             Intent::Answered(..) | Intent::Later { .. } => BTreeSet::new(),
             Intent::Held { keep, .. } => self.leaves_of(keep),
-            Intent::Mailbox { .. } | Intent::Route | Intent::RouteHere => self.leaves_of(&Selection::All),
+            Intent::Mailbox { .. }
+            | Intent::Route
+            | Intent::RouteHere
+            | Intent::Forward { .. }
+            | Intent::List { .. } => self.leaves_of(&Selection::All),
         };
         self.intents.iter().flat_map(of).collect()
     }

@@ -65,7 +65,7 @@ impl Admission {
         }
         let holder = self.origin.holder();
         let waits = |intent: &Intent| {
-            matches!(intent, Intent::Held { .. } | Intent::Later { .. } | Intent::Route | Intent::RouteHere)
+            !matches!(intent, Intent::Answered(..) | Intent::Mailbox { .. } | Intent::List { .. })
         };
         let waiting: Vec<usize> = (0..self.intents.len())
             .filter(|place| self.again[*place].is_none() && waits(&self.intents[*place]))

@@ -207,6 +207,10 @@ impl Node {
             Ok(answers) => {
                 ledger.reached = true;
                 for ((place, _), answer) in places.iter().zip(answers) {
+                    let answer = match answer {
+                        Answered::Final(told) => Answered::Final(self.passed_back(claim, *place, told)),
+                        answer => answer,
+                    };
                     self.take_answer(*place, answer, ledger);
                 }
             }
@@ -242,6 +246,7 @@ impl Node {
                 open || ledger.again.contains(place)
             })
             .collect();
+        let rest = self.those_who_may(claim, rest, ledger);
         if rest.is_empty() {
             return;
         }
@@ -269,7 +274,7 @@ impl Node {
                 issuers: message.seals.iter().map(|seal| seal.claims().issuer.clone()).collect(),
                 recipients: rest
                     .iter()
-                    .filter_map(|place| Some(recipient(claim, *place)?.address.clone()))
+                    .filter_map(|place| Some(recipient(claim, *place)?.goes_to().clone()))
                     .collect(),
                 trace: claim.envelope.trace.clone(),
             },
@@ -289,12 +294,13 @@ impl Node {
             Ok(dispositions) => {
                 ledger.reached = true;
                 for (place, disposition) in rest.iter().zip(dispositions) {
-                    ledger.take(*place, disposition);
+                    ledger.take(*place, self.passed_back(claim, *place, disposition));
                 }
             }
             Err(Trouble::Permanent(code, text)) => {
                 for place in rest {
-                    ledger.outcomes.push((place, Outcome::Final(Disposition::refused(code, &text))));
+                    let told = self.passed_back(claim, place, Disposition::refused(code, &text));
+                    ledger.outcomes.push((place, Outcome::Final(told)));
                 }
             }
             Err(Trouble::Temporary(code, text)) => {
@@ -304,6 +310,28 @@ impl Node {
             }
             Err(Trouble::Throttled) => ledger.throttled = true,
         }
+    }
+
+    /// Those who can be offered now: whom a target has not granted yet waits, and whoever goes to the same address as
+    /// another recipient goes after it.
+    fn those_who_may(&self, claim: &Claim, rest: Vec<u32>, ledger: &mut Ledger) -> Vec<u32> {
+        let mut may: Vec<u32> = Vec::with_capacity(rest.len());
+        for place in rest {
+            match self.may_go_on(claim, place) {
+                Ok(None) => {
+                    let goes_to = recipient(claim, place).map(storage::RecipientRecord::goes_to);
+                    let same = |other: &u32| {
+                        recipient(claim, *other).map(storage::RecipientRecord::goes_to) == goes_to
+                    };
+                    if !may.iter().any(same) {
+                        may.push(place);
+                    }
+                }
+                Ok(Some(disposition)) => ledger.outcomes.push((place, Outcome::Final(disposition))),
+                Err(reason) => ledger.failed = Some(reason),
+            }
+        }
+        may
     }
 
     /// keeps: STA-12

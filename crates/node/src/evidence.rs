@@ -91,7 +91,7 @@ impl Node {
         }
         let account = self.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?;
         if let Some(account) = account {
-            self.look_in_the_list(&account.name, peer, shown.verified, &mut seen)?;
+            self.look_in_the_list(&account.name, recipient, peer, shown.verified, &mut seen)?;
         }
         Ok(seen)
     }
@@ -100,6 +100,7 @@ impl Node {
     fn look_in_the_list(
         &self,
         account: &str,
+        recipient: &Address,
         peer: Option<&Domain>,
         verified: &Verified,
         seen: &mut Seen,
@@ -112,8 +113,9 @@ impl Node {
             Some(Regard::Blocked) => Acquaintance::Blocked,
         };
         if let Some(peer) = peer.filter(|peer| verified.is_forwarded_by(peer)) {
+            let granted = self.has_granted(recipient, peer)?;
             let peer = self.store().correspondent(account, peer.as_str()).map_err(trouble)?;
-            seen.forwarder_authorized = peer.is_some_and(|peer| peer.regard == Regard::Trusted);
+            seen.forwarder_authorized = peer.is_some_and(|peer| peer.regard == Regard::Trusted) || granted;
         }
         // Whom the recipient knows is who they are. The whole list is read only for those who look at what comes of it.
         let looked_at = self.settings().rules.look_at_likeness() || self.inner.service.get().is_some();

@@ -206,6 +206,9 @@ impl Node {
                         Choice::Block => Deed::Complaint,
                     };
                     self.note_deed(&held.origin, deed);
+                    if matches!(choice, Choice::Block) {
+                        self.complain_of(held)?;
+                    }
                     decided = decided.or(Some(one));
                 }
                 // Its sender was quicker.

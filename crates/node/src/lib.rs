@@ -16,6 +16,7 @@ mod doorstep;
 mod event;
 mod evidence;
 mod explain;
+mod forwarding;
 mod gather;
 mod held;
 mod here;
@@ -48,6 +49,7 @@ pub use deliver::{Answered, Consignment, Courier, Report, Trouble, TryRecord};
 pub use doorstep::{DoorstepLease, TakenAtDoorstep, may_redirect_to};
 pub use event::{Event, Observer, Quiet};
 pub use explain::Explained;
+pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding};
 pub use held::{Choice, Decided, HeldContent, HeldMail};
 pub use maildir::Maildir;
 pub use memory::Deed;
@@ -82,6 +84,7 @@ struct Inner {
     buckets: rates::Buckets,
     standings: standing::Standings,
     service: std::sync::OnceLock<Arc<dyn PolicyService>>,
+    forwarding: std::sync::OnceLock<Forwarding>,
     mail: tokio::sync::watch::Sender<u64>,
 }
 
@@ -112,6 +115,7 @@ impl Node {
                 buckets: rates::Buckets::default(),
                 standings: standing::Standings::default(),
                 service: std::sync::OnceLock::new(),
+                forwarding: std::sync::OnceLock::new(),
                 mail: tokio::sync::watch::channel(0).0,
             }),
         }

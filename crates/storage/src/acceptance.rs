@@ -90,6 +90,13 @@ pub enum Effect {
         /// Along which lane.
         lane: Lane,
     },
+    /// Into the queue for another address, to which an alias is forwarded; the message must be complete.
+    Forward {
+        /// Along which lane.
+        lane: Lane,
+        /// By which record.
+        forwarded: Forwarded,
+    },
     /// Kept until someone decides, or until the sender offers it again; the answer must be `Pending`.
     Pend(Pend),
     /// Recorded as accepted: a daemon of the recipient's own has taken it, and nothing of it is kept here. Final.
@@ -101,6 +108,15 @@ pub enum Effect {
         /// Why, for people.
         text: String,
     },
+}
+
+/// By which record of a forwarder something goes to another address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The address of ours.
+    pub alias: Address,
+    /// Where it goes.
+    pub to: Address,
 }
 
 /// Why and how long a recipient is pending here.
@@ -153,7 +169,7 @@ pub struct Intended {
     /// What is to happen.
     pub effect: Effect,
     /// What the offerer is told. For [`Effect::Mailbox`] and [`Effect::Elsewhere`] it must be `Accepted`, for [`Effect::Refuse`] `Refused`; for
-    /// [`Effect::Pend`] `Pending` with a fresh cookie; for [`Effect::Queue`] `Pending` with a fresh cookie or `Accepted`.
+    /// [`Effect::Pend`] `Pending` with a fresh cookie; for [`Effect::Queue`] and [`Effect::Forward`] `Pending` with a fresh cookie or `Accepted`.
     /// The cookie is recorded for the holder [`Origin::holder`].
     pub answer: Disposition,
 }

@@ -3,7 +3,7 @@
 use message::address::Address;
 use message::{Code, Cookie, Disposition, Hop, Identity, Selection};
 
-use crate::{EnvelopeId, Lane, LegId, NewMessage, Origin, SealNote, Stage};
+use crate::{EnvelopeId, Forwarded, Lane, LegId, NewMessage, Origin, SealNote, Stage};
 
 /// One acceptance and what has become of it. It outlives the message by the time of retention.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct EnvelopeRecord {
 pub struct RecipientRecord {
     /// For whom.
     pub address: Address,
+    /// The record by which it goes to another address, where it is forwarded.
+    pub forwarded: Option<Forwarded>,
     /// What the offerer was told at first.
     pub told: Disposition,
     /// The final disposition, once there is one.
@@ -52,6 +54,16 @@ pub struct RecipientRecord {
 }
 
 impl RecipientRecord {
+    /// The address for which it is offered to the next hop.
+    pub fn goes_to(&self) -> &Address {
+        self.forwarded.as_ref().map_or(&self.address, |forwarded| &forwarded.to)
+    }
+
+    /// Whether it was not named in the offer, but is on the list that a recipient of the offer leads to.
+    pub fn is_of_list(&self) -> bool {
+        self.forwarded.as_ref().is_some_and(|forwarded| forwarded.alias != self.address)
+    }
+
     /// The truth now: the final disposition, or what was told at first.
     pub fn current(&self) -> &Disposition {
         self.outcome.as_ref().unwrap_or(&self.told)

@@ -36,6 +36,9 @@ pub(crate) mod table {
     pub(crate) const CORRESPONDENT: u8 = b'F';
     pub(crate) const LEGACY: u8 = b'G';
     pub(crate) const NOTICE: u8 = b'D';
+    pub(crate) const FORWARD: u8 = b'T';
+    pub(crate) const FORWARD_SECRET: u8 = b't';
+    pub(crate) const GRANT: u8 = b'V';
     pub(crate) const META: u8 = b'Z';
 }
 

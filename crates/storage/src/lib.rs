@@ -17,6 +17,7 @@ mod correspondent;
 mod engine;
 mod error;
 mod files;
+mod forwarding;
 mod group;
 mod journal;
 mod keeper;
@@ -37,14 +38,15 @@ mod verb;
 mod writer;
 
 pub use acceptance::{
-    Acceptance, Again, Content, Effect, Intended, NewMessage, Origin, Pend, Receipt, Stage, StoredMessage,
-    Supply,
+    Acceptance, Again, Content, Effect, Forwarded, Intended, NewMessage, Origin, Pend, Receipt, Stage,
+    StoredMessage, Supply,
 };
 pub use account::{AccountRecord, DeviceRecord};
 pub use correspondent::{CorrespondentRecord, Regard};
 pub use engine::{Batch, Engine, Pair, View, guarded};
 pub use error::{Error, Fault};
 pub use files::MemoryFiles;
+pub use forwarding::{ForwardRecord, ForwardState, ForwardingStore, GrantRecord, GrantState};
 pub use journal::{
     Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
 };

@@ -46,6 +46,10 @@ pub const COOKIES_MAX: usize = 1024;
 pub const LIST_MAX: usize = 1000;
 /// Correspondents of one account: one look at all of them is cheap, and few people write to more.
 pub const CORRESPONDENTS_MAX: usize = 1000;
+/// Targets of one alias: a list of people, not a mailing list; with other recipients they fit into an envelope.
+pub const FORWARDS_PER_ALIAS_MAX: usize = 50;
+/// Forwarders about whom one recipient has decided or is asked: far more than anybody has old addresses.
+pub const GRANTS_PER_RECIPIENT_MAX: usize = 100;
 /// Records of peers that one call writes or removes: well under [`GROUP_OCTETS_MAX`].
 pub const PEERS_PUT_MAX: usize = 1000;
 /// Octets of the key of a record of the gateway: an address or a domain and a few octets fit.

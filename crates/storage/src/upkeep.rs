@@ -1,8 +1,8 @@
 //! The words of upkeep: findings, exports, statistics.
 
 use crate::{
-    AccountRecord, CorrespondentRecord, EnvelopeRecord, LegRecord, LegacyRecord, MailboxEntry, NoticeDue,
-    StoredMessage,
+    AccountRecord, CorrespondentRecord, EnvelopeRecord, ForwardRecord, GrantRecord, LegRecord, LegacyRecord,
+    MailboxEntry, NoticeDue, StoredMessage,
 };
 
 /// What kind of trouble a check has found.
@@ -55,6 +55,10 @@ pub enum Exported {
     Envelope(Box<EnvelopeRecord>),
     /// Somebody whom an account knows.
     Correspondent(CorrespondentRecord),
+    /// A way from an alias of ours to a target.
+    Forward(Box<ForwardRecord>),
+    /// What a recipient has to do with a forwarder.
+    Grant(Box<GrantRecord>),
     /// A leg of the queue.
     Leg(LegRecord),
     /// A record of the gateway.

@@ -11,6 +11,7 @@ mod crash;
 mod engine;
 mod fault;
 mod fixture;
+mod forwarding;
 mod kill;
 mod legacy;
 mod peer;
@@ -60,6 +61,9 @@ const TESTS: &[(&str, Test)] = &[
     ("accounts_are_found_by_their_ways", status::accounts_are_found_by_their_ways),
     ("correspondents_are_kept", correspondent::correspondents_are_kept),
     ("whoever_is_written_to_is_known", correspondent::whoever_is_written_to_is_known),
+    ("forwardings_are_kept", forwarding::forwardings_are_kept),
+    ("grants_are_kept", forwarding::grants_are_kept),
+    ("what_is_forwarded_keeps_its_recipient", forwarding::what_is_forwarded_keeps_its_recipient),
     ("peers_are_remembered", peer::peers_are_remembered),
     ("what_is_pending_is_counted_by_peer", peer::what_is_pending_is_counted_by_peer),
     ("records_of_the_gateway_are_kept", legacy::records_of_the_gateway_are_kept),

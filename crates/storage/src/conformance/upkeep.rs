@@ -92,7 +92,11 @@ pub(super) fn everything_is_exported(open: &Open) {
                     assert_eq!(account, "ann");
                     2
                 }
-                Exported::Correspondent(_) | Exported::Legacy(_) | Exported::Notice(_) => return,
+                Exported::Correspondent(_)
+                | Exported::Legacy(_)
+                | Exported::Notice(_)
+                | Exported::Forward(_)
+                | Exported::Grant(_) => return,
                 Exported::Envelope(_) => 3,
                 Exported::Leg(_) => 4,
                 Exported::Skipped(_) => 5,

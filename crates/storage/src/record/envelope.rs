@@ -9,7 +9,9 @@ use super::word::{
     read_identity, read_origin, read_seal_note, read_selection, read_text, seal_note, selection,
 };
 use super::{Fields, Record, flag, list, read_list};
-use crate::{Attempt, EnvelopeId, EnvelopeRecord, Lane, LegId, LegRecord, RecipientRecord, SealNote, Stage};
+use crate::{
+    Attempt, EnvelopeId, EnvelopeRecord, Forwarded, Lane, LegId, LegRecord, RecipientRecord, SealNote, Stage,
+};
 
 fn small(value: &Value) -> Option<u32> {
     as_uint(value).and_then(|number| u32::try_from(number).ok())
@@ -62,6 +64,7 @@ fn recipient(recipient: &RecipientRecord) -> Value {
         (4, recipient.leg.map(|leg| uint(leg.0))),
         (5, recipient.next_hop.as_ref().map(disposition)),
         (6, recipient.held.then(|| flag(true))),
+        (7, recipient.forwarded.as_ref().map(forwarded)),
     ])
 }
 
@@ -74,7 +77,17 @@ fn read_recipient(value: &Value) -> Option<RecipientRecord> {
         leg: fields.optional(4, as_uint)?.map(LegId),
         next_hop: fields.optional(5, read_disposition)?,
         held: fields.optional(6, Value::as_bool)?.unwrap_or(false),
+        forwarded: fields.optional(7, read_forwarded)?,
     })
+}
+
+fn forwarded(forwarded: &Forwarded) -> Value {
+    Value::Array(vec![address(&forwarded.alias), address(&forwarded.to)])
+}
+
+fn read_forwarded(value: &Value) -> Option<Forwarded> {
+    let [alias, to] = value.as_array()?.as_slice() else { return None };
+    Some(Forwarded { alias: read_address(alias)?, to: read_address(to)? })
 }
 
 impl Record for LegRecord {

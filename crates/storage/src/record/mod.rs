@@ -5,6 +5,7 @@
 
 mod correspondent;
 mod envelope;
+mod forwarding;
 mod legacy;
 mod local;
 mod peer;

@@ -149,7 +149,10 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
     for intended in &acceptance.recipients {
         let fits = match (&intended.effect, &intended.answer) {
             (Effect::Mailbox { .. }, Disposition::Accepted) => true,
-            (Effect::Queue { .. }, Disposition::Accepted | Disposition::Pending { .. })
+            (
+                Effect::Queue { .. } | Effect::Forward { .. },
+                Disposition::Accepted | Disposition::Pending { .. },
+            )
             | (Effect::Elsewhere, Disposition::Accepted)
             | (Effect::Pend(_), Disposition::Pending { .. }) => true,
             (Effect::Refuse { code, text }, Disposition::Refused { code: told, text: words }) => {
@@ -206,7 +209,9 @@ fn keep_content(tx: &mut Transaction, content: Content, effects: &[&Effect]) -> 
             load_message(tx, identity)?.is_some_and(|record| stored(record).is_complete())
         }
     };
-    let needed = |effect: &&Effect| matches!(effect, Effect::Mailbox { .. } | Effect::Queue { .. });
+    let needed = |effect: &&Effect| {
+        matches!(effect, Effect::Mailbox { .. } | Effect::Queue { .. } | Effect::Forward { .. })
+    };
     if !complete && effects.iter().any(needed) { Err(Error::Incomplete) } else { Ok(()) }
 }
 
@@ -222,6 +227,10 @@ fn add_recipient(
     let now_ms = envelope.received_at_ms;
     let mut recipient = RecipientRecord {
         address: intended.address.clone(),
+        forwarded: match &intended.effect {
+            Effect::Forward { forwarded, .. } => Some(forwarded.clone()),
+            _ => None,
+        },
         told: intended.answer.clone(),
         outcome: None,
         leg: None,
@@ -234,10 +243,12 @@ fn add_recipient(
             put_mail(tx, envelope, &intended.address, account, seals.clone(), now_ms)?;
             recipient.outcome = Some(Disposition::Accepted);
         }
-        Effect::Queue { lane } => match lanes.iter_mut().find(|(known, _)| known == lane) {
-            Some((_, places)) => places.push(place),
-            None => lanes.push((lane.clone(), vec![place])),
-        },
+        Effect::Queue { lane } | Effect::Forward { lane, .. } => {
+            match lanes.iter_mut().find(|(known, _)| known == lane) {
+                Some((_, places)) => places.push(place),
+                None => lanes.push((lane.clone(), vec![place])),
+            }
+        }
         Effect::Pend(pend) => {
             let held = held_of(pend, &intended.answer, now_ms, here);
             asked = (held.wanted.clone(), held.wanted_at_ms());

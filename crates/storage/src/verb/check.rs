@@ -10,6 +10,7 @@ use message::{Digest, Identity};
 use super::check_peers::check_peers;
 use super::content::{load_message, stored};
 use super::correspondent::check_correspondents;
+use super::forwarding::{check_forwarding, export_forwarding};
 use super::legacy::check_legacy;
 use super::load;
 use super::status::load_envelope;
@@ -108,7 +109,7 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         lines.iter().for_each(|line| inspection.say(FindingKind::Engine, String::new(), line));
         Ok(())
     };
-    let rounds: [Round; 11] = [
+    let rounds: [Round; 12] = [
         ("database", &engine),
         ("accounts", &check_accounts),
         ("messages", &check_messages),
@@ -118,6 +119,7 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         ("correspondents", &check_correspondents),
         ("peers", &check_peers),
         ("gateway", &check_legacy),
+        ("forwarding", &check_forwarding),
         ("files", &|inspection| check_files(shared, inspection)),
         ("order of the queue", &|inspection| check_schedule(shared, inspection)),
     ];
@@ -387,13 +389,6 @@ fn read_identity(key: &[u8], from: usize) -> Option<Identity> {
 
 /// Hands out all that can be read.
 pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<(), Error> {
-    let skipped = |key: &[u8]| {
-        Exported::Skipped(Finding {
-            kind: FindingKind::Damaged,
-            key: key::readable(key),
-            detail: "the record cannot be read".to_owned(),
-        })
-    };
     each(view, table::ACCOUNT, &mut |(key, value)| {
         take(AccountRecord::decode(value, key).map_or_else(|_| skipped(key), Exported::Account));
         Ok(())
@@ -403,6 +398,7 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
         take(record.map_or_else(|_| skipped(key), Exported::Correspondent));
         Ok(())
     })?;
+    export_forwarding(view, take)?;
     each(view, table::MESSAGE, &mut |(key, _)| {
         if let (Some(identity), Some(0)) = (read_identity(key, 1), key.last()) {
             take(match load_message(view, identity) {
@@ -444,6 +440,15 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
         let notice = NoticeDue::decode(value, key);
         take(notice.map_or_else(|_| skipped(key), |notice| Exported::Notice(Box::new(notice))));
         Ok(())
+    })
+}
+
+/// What is handed out in place of a record that cannot be read.
+pub(super) fn skipped(key: &[u8]) -> Exported {
+    Exported::Skipped(Finding {
+        kind: FindingKind::Damaged,
+        key: key::readable(key),
+        detail: "the record cannot be read".to_owned(),
     })
 }
 

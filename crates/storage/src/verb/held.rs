@@ -127,7 +127,12 @@ pub(crate) fn judge_again(
         Effect::Refuse { code, text } => {
             finish(tx, &mut envelope, place, Disposition::refused(*code, text))?;
         }
-        Effect::Queue { lane } => {
+        Effect::Queue { lane } | Effect::Forward { lane, .. } => {
+            if let (Effect::Forward { forwarded, .. }, Some(recipient)) =
+                (&again.effect, envelope.recipients.get_mut(place as usize))
+            {
+                recipient.forwarded = Some(forwarded.clone());
+            }
             queue_held(tx, &mut envelope, place, lane, expires_at_ms, now_ms)?;
             lanes.push((lane.clone(), Vec::new()));
         }

@@ -7,6 +7,7 @@ mod check_peers;
 pub(crate) mod content;
 pub(crate) mod correspondent;
 pub(crate) mod expire;
+mod forwarding;
 pub(crate) mod held;
 pub(crate) mod legacy;
 pub(crate) mod mailbox;
