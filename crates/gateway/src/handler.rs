@@ -87,6 +87,9 @@ pub struct Findings {
     pub return_path_verified: bool,
     /// The domain that DMARC aligns with the author, or that has signed for it.
     pub author_domain_verified: Option<String>,
+    /// The places of the Authentication-Results fields in the message that claim to be ours, counted from 0 over all
+    /// fields of its header: nobody may believe them.
+    pub forged_results: Vec<usize>,
     /// What the author's domain asks for (DMARC), or a property of its SPF record, where that says to refuse: code and
     /// text for the session.
     pub refuse: Option<(Code, String)>,

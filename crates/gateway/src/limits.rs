@@ -22,3 +22,21 @@ pub const SPF_STEPS_MAX: usize = 200;
 
 /// Octets of an explanation: what fits into one line of a reply (RFC 5321 section 4.5.3.1.5) beside our own words.
 pub const SPF_EXPLANATION_OCTETS_MAX: usize = 400;
+
+/// Time for all checks of one message: that of SPF and what the slowest of the others may take beside it. A client
+/// waits ten minutes for the answer to its last octet (RFC 5321 section 4.5.3.2.6).
+pub const CHECK_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Questions that DKIM and DMARC ask about one message: a key for each signature that is looked at, and the walks for
+/// the author and for who is related to him.
+pub const CHECK_QUESTIONS_MAX: usize = 64;
+
+/// DKIM signatures of one message that are looked at (RFC 6376 section 6.1 leaves the number to us): lists and
+/// forwarders add one each, and more than three are rare.
+pub const DKIM_SIGNATURES_MAX: usize = 8;
+
+/// Labels below which the walk up the tree takes each step (RFC 9989 section 4.10): eight questions at most.
+pub const DMARC_LABELS_MAX: usize = 7;
+
+/// Octets of the value of an Authentication-Results field: far below the 64 KiB that a header may have here.
+pub const AUTHENTICATION_RESULTS_OCTETS_MAX: usize = 4096;

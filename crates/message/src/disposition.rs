@@ -51,6 +51,10 @@ impl Code {
     pub const CONTENT_MALFORMED: Code = Code::new(5, 6, 0);
     /// Policy refuses (RFC 3463 section 3.8).
     pub const NOT_AUTHORIZED: Code = Code::new(5, 7, 1);
+    /// SPF says that the client may not use the sender's domain (RFC 7372 section 3.2).
+    pub const SPF_FAILED: Code = Code::new(5, 7, 23);
+    /// Several checks of who has sent a message failed (RFC 7372 section 3.4).
+    pub const CHECKS_FAILED: Code = Code::new(5, 7, 26);
     /// Digests or signatures do not match.
     pub const INTEGRITY_FAILED: Code = Code::new(5, 7, 7);
     /// Authentication failed (RFC 4954 section 6).

@@ -198,7 +198,7 @@ impl Run<'_> {
                     Verdict::Pass => Ok(true),
                     Verdict::Fail | Verdict::SoftFail | Verdict::Neutral => Ok(false),
                     Verdict::TempError => Err(Stop(Verdict::TempError)),
-                    Verdict::PermError | Verdict::None => Err(Stop(Verdict::PermError)),
+                    Verdict::PermError | Verdict::None | Verdict::Policy => Err(Stop(Verdict::PermError)),
                 }
             }
         }

@@ -12,7 +12,11 @@ mod template;
 
 use std::net::IpAddr;
 
+use super::Verdict;
+
 pub use evaluate::check_host;
+#[cfg(test)]
+pub(crate) use suite::vectors;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,42 +31,6 @@ pub struct Query<'a> {
     pub receiver: &'a str,
     /// Unix milliseconds, for explanations that show the time.
     pub now_ms: u64,
-}
-
-/// The seven results (RFC 7208 section 2.6).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Verdict {
-    /// The domain says nothing.
-    #[default]
-    None,
-    /// The domain says that it says nothing about this client.
-    Neutral,
-    /// The client may use the name.
-    Pass,
-    /// It may not.
-    Fail,
-    /// It rather may not.
-    SoftFail,
-    /// The DNS did not answer: perhaps later.
-    TempError,
-    /// The records cannot be read or ask for too much.
-    PermError,
-}
-
-impl Verdict {
-    /// The word of RFC 8601 section 2.7.2.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Verdict::None => "none",
-            Verdict::Neutral => "neutral",
-            Verdict::Pass => "pass",
-            Verdict::Fail => "fail",
-            Verdict::SoftFail => "softfail",
-            Verdict::TempError => "temperror",
-            Verdict::PermError => "permerror",
-        }
-    }
 }
 
 /// What was found.
