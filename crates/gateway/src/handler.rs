@@ -1,5 +1,6 @@
 //! Who takes what comes in over SMTP, and what it is told.
 
+use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -50,10 +51,20 @@ pub type ReturnPath = Option<Address>;
 pub struct Recipient {
     /// The address.
     pub address: Address,
-    /// When a notice is wanted (RFC 3461 section 4.1); none said is failure and delay.
+    /// When a notice is wanted (RFC 3461 section 4.1): the sum of [`Recipient::NOTIFY_SUCCESS`] and the like, 0 for
+    /// `NEVER`; none said is failure and delay.
     pub notify: Option<u8>,
-    /// The original recipient (RFC 3461 section 4.2), decoded.
+    /// The original recipient (RFC 3461 section 4.2), its xtext decoded: the type, a semicolon and the address.
     pub original: Option<String>,
+}
+
+impl Recipient {
+    /// A notice is wanted of delivery.
+    pub const NOTIFY_SUCCESS: u8 = 1;
+    /// A notice is wanted of failure.
+    pub const NOTIFY_FAILURE: u8 = 2;
+    /// A notice is wanted of delay.
+    pub const NOTIFY_DELAY: u8 = 4;
 }
 
 /// How well the sender of a message is known.
@@ -114,6 +125,16 @@ pub struct Letter {
     pub findings: Findings,
     /// How well its sender is known.
     pub authenticity: Authenticity,
+    /// The keyword of MAV that a peer under agreement has written into its Received field (`spec/19-mav.md`).
+    pub earlier_mav: Option<&'static str>,
+    /// Whether each recipient gets a reply of its own (PRDR). Where not, the replies are made one.
+    pub individual: bool,
+    /// Whether SMTPUTF8 was said.
+    pub utf8: bool,
+    /// The envelope identifier that a notice has to repeat (RFC 3461 section 4.4), its xtext decoded.
+    pub envelope_id: Option<String>,
+    /// Whether a notice is to bring back the headers only (RFC 3461 section 4.3); not said is true.
+    pub headers_only: bool,
     /// The identifier that came with `COOKIE=`, and where it can be tested.
     pub cookie: Option<(String, String)>,
 }
@@ -150,6 +171,8 @@ pub enum LoginFailure {
 /// What is kept of a password for SCRAM-SHA-256 (RFC 5802, RFC 7677).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramKeys {
+    /// The name of the account, as [`Handler::login`] gives it.
+    pub account: String,
     /// The salt.
     pub salt: Vec<u8>,
     /// How many rounds, at least 4096.
@@ -158,6 +181,12 @@ pub struct ScramKeys {
     pub stored_key: [u8; 32],
     /// ServerKey.
     pub server_key: [u8; 32],
+}
+
+impl fmt::Debug for ScramKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScramKeys(not shown)")
+    }
 }
 
 /// Who takes what comes in over SMTP.

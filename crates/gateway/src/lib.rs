@@ -9,7 +9,9 @@ pub mod check;
 mod fake;
 mod handler;
 pub mod limits;
+pub mod mav;
 mod records;
+pub mod smtp;
 
 pub use handler::{
     Authenticity, Client, Findings, Handler, Later, Letter, LoginFailure, Mav, Recipient, Reply, ReturnPath,

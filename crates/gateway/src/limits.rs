@@ -40,3 +40,61 @@ pub const DMARC_LABELS_MAX: usize = 7;
 
 /// Octets of the value of an Authentication-Results field: far below the 64 KiB that a header may have here.
 pub const AUTHENTICATION_RESULTS_OCTETS_MAX: usize = 4096;
+
+/// Longest line of a command, with its CRLF: 512 (RFC 5321 section 4.5.3.1.4) and what all extensions add, ENVID, ORCPT
+/// and AUTH with 500 each being the most.
+pub const SMTP_LINE_OCTETS_MAX: usize = 2_048;
+
+/// Longest line of an exchange of AUTH: 12,288 (RFC 4954 section 4) and CRLF.
+pub const SMTP_LOGIN_LINE_OCTETS_MAX: usize = 12_290;
+
+/// Longest name, password or nonce in AUTH: what the account's own bounds let through, several times over.
+pub const SMTP_LOGIN_OCTETS_MAX: usize = 1_024;
+
+/// Longest name in EHLO: a domain (RFC 5321 section 4.5.3.1.2) or a literal.
+pub const SMTP_HELO_OCTETS_MAX: usize = 255;
+
+/// Parameters of one MAIL or RCPT: more than all that are known together.
+pub const SMTP_PARAMETERS_MAX: usize = 12;
+
+/// Longest identifier in `COOKIE=`: as long as a local part, of the form of which it is.
+pub const SMTP_COOKIE_ID_OCTETS_MAX: usize = 64;
+
+/// Longest text of a reply, its code not counted: a line of 512 (RFC 5321 section 4.5.3.1.5).
+pub const SMTP_REPLY_OCTETS_MAX: usize = 490;
+
+/// The step in which sessions take memory for content: most mail fits into one.
+pub const SMTP_MEMORY_STEP_OCTETS: usize = 16 * 1_024;
+
+/// Received fields of a message that is still taken (RFC 5321 section 6.3).
+pub const SMTP_HOPS_MAX: usize = 100;
+
+/// Octets that are read at a time from one connection: the largest record of TLS.
+pub const SMTP_READ_OCTETS: usize = 16 * 1_024;
+
+/// What is still read and forgotten after a session was closed, so that the last reply is not lost with a reset.
+pub const SMTP_LINGER_OCTETS_MAX: usize = 1 << 20;
+
+/// How long that is done.
+pub const SMTP_LINGER_MS_MAX: u64 = 2_000;
+
+/// Longest time for a TLS handshake: some round trips over the worst of lines.
+pub const SMTP_HANDSHAKE_MS_MAX: u64 = 30_000;
+
+/// Longest time in which a client takes what is said to it: that of a command.
+pub const SMTP_WRITE_MS_MAX: u64 = 60_000;
+
+/// Longest pause before one reply, so that a tarpit binds nobody for long.
+pub const SMTP_PAUSE_MS_MAX: u64 = 8_000;
+
+/// Failed logins of one session before it is closed.
+pub const SMTP_LOGIN_FAILURES_MAX: u32 = 3;
+
+/// Rules of MAV that one import gives: they are tried one by one at each MAIL.
+pub const MAV_RULES_MAX: usize = 10_000;
+
+/// TLS sessions of version 1.2 that are kept for who resumes them without a ticket.
+pub const SMTP_TLS_SESSIONS_MAX: usize = 1_024;
+
+/// Names of one address that are looked at: more than a host has that is known by name.
+pub const MAV_HOST_NAMES_MAX: usize = 5;
