@@ -9,6 +9,7 @@ pub mod check;
 mod fake;
 mod handler;
 pub mod limits;
+pub mod out;
 pub mod mav;
 mod records;
 pub mod smtp;
