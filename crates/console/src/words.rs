@@ -44,6 +44,12 @@ pub(crate) fn absolute(at_ms: u64) -> String {
     at.map_or_else(|| "never".to_owned(), |at| at.to_string())
 }
 
+/// The day of a moment in UTC.
+pub(crate) fn day(at_ms: u64) -> String {
+    let absolute = absolute(at_ms);
+    absolute.split_once('T').map_or(absolute.clone(), |(day, _)| day.to_owned())
+}
+
 /// A span of time in its largest unit.
 pub(crate) fn span(milliseconds: u64) -> String {
     let seconds = milliseconds / 1_000;

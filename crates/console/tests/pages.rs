@@ -9,9 +9,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode, header};
 use control::{
-    Answer, EnvelopeView, Failure, FailureKind, FlowView, HeldDetailView, HeldPlace, HeldState, HeldView,
-    LaneAgesView, LegView, MailDetailView, MailView, Operator, PartView, RecipientView, Request, Response,
-    SealView, SentView,
+    Answer, AuthorView, EnvelopeView, Failure, FailureKind, FlowView, HeldDetailView, HeldPlace, HeldState,
+    HeldView, LaneAgesView, LegView, MailDetailView, MailView, Operator, PartView, RecipientView, Request,
+    Response, SealView, SentView,
 };
 use data_encoding::BASE64;
 use tower::ServiceExt;
@@ -34,6 +34,27 @@ impl Operator for Played {
     }
 }
 
+fn seal() -> SealView {
+    let evil = EVIL.to_owned();
+    SealView {
+        issuer: evil.clone(),
+        role: evil.clone(),
+        verified: true,
+        key_name: evil.clone(),
+        key: Some(evil),
+    }
+}
+
+fn author() -> AuthorView {
+    AuthorView {
+        regard: Some("known".to_owned()),
+        regard_of: Some(EVIL.to_owned()),
+        since_ms: Some(1),
+        warnings: vec![EVIL.to_owned()],
+        ..AuthorView::default()
+    }
+}
+
 fn mail(number: u64) -> MailView {
     MailView {
         number,
@@ -45,7 +66,8 @@ fn mail(number: u64) -> MailView {
         from: Some(format!("{EVIL} <bob@south.test>")),
         subject: Some(EVIL.to_owned()),
         attachments: 1,
-        seals: vec![SealView { issuer: EVIL.to_owned(), role: EVIL.to_owned(), verified: true }],
+        seals: vec![seal()],
+        author: Some(author()),
         ..MailView::default()
     }
 }
@@ -106,7 +128,8 @@ fn held(account: &str) -> HeldView {
         subject: Some(EVIL.to_owned()),
         date: None,
         reason: EVIL.to_owned(),
-        seals: Vec::new(),
+        seals: vec![seal()],
+        author: Some(author()),
         octets_here: 1,
         octets: 4_000,
         octets_missing: 3_999,
@@ -153,7 +176,6 @@ fn answer(request: Request) -> Response {
                 here: true,
                 shown: false,
             }],
-            warnings: vec![EVIL.to_owned()],
         })),
         Request::MailPart { offset, .. } => {
             let octets = 600_000_u64;
@@ -258,6 +280,8 @@ fn answer(request: Request) -> Response {
                 regard: "known".to_owned(),
                 since_ms: 1,
                 note: EVIL.to_owned(),
+                seal: Some(seal()),
+                sealed_at_ms: Some(1),
             }],
         },
         Request::Accounts { .. } => Response::Accounts { accounts: Vec::new() },

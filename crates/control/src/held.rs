@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{AuthorView, SealView};
+
 /// Where an entry of the list stands; the list goes on after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldPlace {
@@ -33,7 +35,10 @@ pub struct HeldView {
     /// Why it is held: the rule and the evidence.
     pub reason: String,
     /// What was found about its seals when it was held.
-    pub seals: Vec<HeldSealView>,
+    pub seals: Vec<SealView>,
+    /// What its reader has to do with its author; absent where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<AuthorView>,
     /// Octets that were fetched and are kept.
     pub octets_here: u64,
     /// Octets of the message.
@@ -58,17 +63,6 @@ pub enum HeldState {
     Fetching,
     /// It waits for a time that a rule has set; nobody is to decide.
     Later,
-}
-
-/// One seal of a held message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldSealView {
-    /// Who says to have sealed.
-    pub issuer: String,
-    /// In which role, in a word.
-    pub role: String,
-    /// Whether the seal holds for the manifest.
-    pub verified: bool,
 }
 
 /// What can be shown of a held message.

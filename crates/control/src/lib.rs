@@ -24,8 +24,8 @@ mod watch;
 
 pub use client::Client;
 pub use error::Error;
-pub use held::{HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldSealView, HeldState, HeldView};
-pub use mail::{MailDetailView, MailView, PartView, SealView, SentView};
+pub use held::{HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldState, HeldView};
+pub use mail::{AuthorView, EarlierLetters, MailDetailView, MailView, PartView, SealView, SentView};
 pub use policy::{ConditionView, CorrespondentView, ExplanationView, PolicyView, RuleView, StepView};
 pub use reputation::{LimitView, PeerDetailView, PeerQuestionView, PeerRecordView};
 pub use request::{Legs, Password, Request};

@@ -30,10 +30,43 @@ pub struct MailView {
     pub attachments: u32,
     /// What was found of its seals when it came.
     pub seals: Vec<SealView>,
+    /// What its reader has to do with its author; absent where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<AuthorView>,
+}
+
+/// What the reader of a message has to do with its author, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AuthorView {
+    /// `known`, `trusted` or `blocked`; absent for a stranger.
+    pub regard: Option<String>,
+    /// The address or domain that this is said of.
+    pub regard_of: Option<String>,
+    /// Since when, in Unix milliseconds.
+    pub since_ms: Option<u64>,
+    /// Whether the reader has had letters of the author before.
+    pub earlier: EarlierLetters,
+    /// What a reader should look at twice, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Whether there were letters of an author before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EarlierLetters {
+    /// Nobody looked, or its author is not known for sure.
+    #[default]
+    Unknown,
+    /// There were.
+    Some,
+    /// There was none: this is the first.
+    None,
+    /// There was none among so many of the last letters; those before them were not looked through.
+    NoneAmong(u32),
 }
 
 /// What was found of one seal when a message came.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SealView {
     /// Who set it: an address or a domain.
     pub issuer: String,
@@ -41,6 +74,13 @@ pub struct SealView {
     pub role: String,
     /// Whether it was verified with the issuer's key.
     pub verified: bool,
+    /// What it calls its key: the selector of a domain's key, or the short name of an author's own. Empty where that is
+    /// not known here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key_name: String,
+    /// The key by which it was verified: the first 16 octets of its BLAKE3 digest, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// One message as it is read.
@@ -58,8 +98,6 @@ pub struct MailDetailView {
     pub cut: bool,
     /// Its parts that hold octets, in their order.
     pub parts: Vec<PartView>,
-    /// What a reader should look at twice, one sentence each.
-    pub warnings: Vec<String>,
 }
 
 /// One part that holds octets.

@@ -76,4 +76,10 @@ pub struct CorrespondentView {
     pub since_ms: u64,
     /// Why.
     pub note: String,
+    /// The verified seal of the last letter from there, as far as letters were looked through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<crate::SealView>,
+    /// When that letter came, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_at_ms: Option<u64>,
 }

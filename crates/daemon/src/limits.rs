@@ -20,3 +20,6 @@ pub(crate) const SERVICE_RULE_OCTETS_MAX: usize = 64;
 pub(crate) const SERVICE_WORDS_OCTETS_MAX: usize = 400;
 /// The longest time, in seconds, for which a service may put off what it decides about.
 pub(crate) const SERVICE_AFTER_SECONDS_MAX: u64 = 24 * 3600;
+/// Letters looked through for who has written to an account before, and with which keys: some milliseconds of reading, and
+/// what a person remembers.
+pub(crate) const LETTERS_LOOKED_AT: usize = 200;

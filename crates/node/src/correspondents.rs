@@ -5,8 +5,8 @@ use message::address::{Address, Domain};
 use storage::limits::CORRESPONDENTS_MAX;
 use storage::{CorrespondentRecord, Regard};
 
-use crate::Node;
 use crate::accept::{Failure, trouble};
+use crate::{Deed, Node};
 
 impl Node {
     /// What an account has to do with the one who has this address: what is said of the address, else of its domain.
@@ -15,13 +15,16 @@ impl Node {
     /// A code and a text where the store cannot be read.
     ///
     /// keeps: POL-11
-    pub fn regard(&self, account: &str, address: &Address) -> Result<Option<Regard>, Failure> {
+    pub fn correspondent(
+        &self,
+        account: &str,
+        address: &Address,
+    ) -> Result<Option<CorrespondentRecord>, Failure> {
         let find = |who: &str| self.store().correspondent(account, who).map_err(trouble);
-        let found = match find(&address.to_string())? {
-            Some(found) => Some(found),
-            None => find(address.domain().as_str())?,
-        };
-        Ok(found.map(|found| found.regard))
+        match find(&address.to_string())? {
+            Some(found) => Ok(Some(found)),
+            None => find(address.domain().as_str()),
+        }
     }
 
     /// Correspondents of an account after the given one, in the order of their names.
@@ -52,6 +55,33 @@ impl Node {
     /// As [`Node::put_correspondent`].
     pub async fn block(&self, account: &str, who: &str, note: &str) -> Result<(), Failure> {
         self.put_correspondent(account, who, Regard::Blocked, note).await
+    }
+
+    /// Writes what a person says of an address or a domain. Who is blocked that was not is complained about: it counts
+    /// for the domain, where that was met as a peer. keeps: REP-8
+    ///
+    /// # Errors
+    /// As [`Node::put_correspondent`].
+    pub async fn say_of_correspondent(
+        &self,
+        account: &str,
+        who: &str,
+        regard: Regard,
+        note: &str,
+    ) -> Result<(), Failure> {
+        let party = party(who)?;
+        let before = self.store().correspondent(account, &party).map_err(trouble)?;
+        self.put_correspondent(account, who, regard, note).await?;
+        let was_blocked = before.is_some_and(|before| before.regard == Regard::Blocked);
+        if regard == Regard::Blocked && !was_blocked {
+            let name = party.rsplit_once('@').map_or(party.as_str(), |(_, domain)| domain);
+            if let Ok(domain) = Domain::from_wire(name)
+                && self.remembered(&domain)?.is_some()
+            {
+                self.remember(&domain, Deed::Complaint);
+            }
+        }
+        Ok(())
     }
 
     /// Writes what an account has to do with an address or a domain, as a person writes it.
@@ -95,7 +125,10 @@ impl Node {
     }
 
     /// The addresses that an account has and knows: whom somebody else could be taken for.
-    pub(crate) fn familiar(&self, account: &str) -> Result<Vec<Address>, Failure> {
+    ///
+    /// # Errors
+    /// A code and a text where the store cannot be read.
+    pub fn familiar(&self, account: &str) -> Result<Vec<Address>, Failure> {
         let own = self.store().account(account).map_err(trouble)?.map(|account| account.addresses);
         let known = self.store().correspondents(account, None, CORRESPONDENTS_MAX).map_err(trouble)?;
         let known = known.iter().filter(|one| one.regard != Regard::Blocked);

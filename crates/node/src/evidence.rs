@@ -105,7 +105,8 @@ impl Node {
         verified: &Verified,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
-        let regard = seen.from.as_ref().map(|from| self.regard(account, from)).transpose()?.flatten();
+        let known = seen.from.as_ref().map(|from| self.correspondent(account, from)).transpose()?.flatten();
+        let regard = known.map(|known| known.regard);
         seen.acquaintance = match regard {
             None => Acquaintance::Stranger,
             Some(Regard::Known) => Acquaintance::Known,

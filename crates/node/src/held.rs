@@ -56,6 +56,8 @@ pub struct HeldMail {
     pub octets_missing: u64,
     /// What `From` says.
     pub from: Option<String>,
+    /// Who that is, where it is one address for sure.
+    pub author: Option<Address>,
     /// What `Subject` says.
     pub subject: Option<String>,
     /// What `Date` says.
@@ -359,6 +361,7 @@ fn held_mail(record: HeldRecord, message: Option<&StoredMessage>) -> HeldMail {
     let octets_missing = message.map_or(record.octets, |message| {
         message.missing.iter().map(|part| leaf(&message.manifest, *part)).sum()
     });
+    let author = message.and_then(|message| message.headers.as_ref()).and_then(submit::author);
     let (from, subject, date) = (field("From"), field("Subject"), field("Date"));
-    HeldMail { record, octets_missing, from, subject, date }
+    HeldMail { record, octets_missing, from, author, subject, date }
 }

@@ -59,6 +59,7 @@ pub use rates::{Over, Rates, Use};
 pub use service::PolicyService;
 pub use settings::{DomainKey, Settings};
 pub use standing::{Accreditors, Asked, Counts, Findings};
+pub use submit::author;
 pub use tickets::Tickets;
 
 /// Everything that a node stands on.

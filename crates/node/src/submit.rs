@@ -140,6 +140,11 @@ fn missing_fields(headers: &Headers) -> Vec<&'static str> {
     ["Date", "Message-Id"].into_iter().filter(|name| headers.message().first(name).is_none()).collect()
 }
 
+/// The author of a message: the one address in its one From field; `None` where it does not say one for sure.
+pub fn author(headers: &Headers) -> Option<Address> {
+    from_address(headers).ok()
+}
+
 /// The one author's address of a message.
 pub(crate) fn from_address(headers: &Headers) -> Result<Address, Failure> {
     let from = headers

@@ -76,6 +76,7 @@ impl Node {
             // Strangers' seals are for show: they must not make us ask the DNS without end.
             let bounded = needed || asked.len() <= OTHER_ISSUERS_MAX;
             let key = if bounded { self.key_for(seal).await } else { Err(NoKey::None) };
+            let key_id = key.as_ref().ok().map(message::PublicKey::id);
             let checked = match key {
                 Ok(key) => match seal.verify(manifest.octets(), &key, now_seconds) {
                     Ok(_) => SealEvidence::Verified,
@@ -101,7 +102,13 @@ impl Node {
                 role: claims.role.word(),
                 verified,
             });
-            notes.push(SealNote { issuer: claims.issuer.clone(), role: claims.role, verified });
+            notes.push(SealNote {
+                issuer: claims.issuer.clone(),
+                role: claims.role,
+                verified,
+                key_name: key_name(seal),
+                key: key_id.filter(|_| verified),
+            });
         }
         Verified { notes, evidence: weaker(author, bearer) }
     }
@@ -133,6 +140,15 @@ impl Node {
             Ok(None) | Err(dns::Error::MalformedKey(_) | dns::Error::BadName(_)) => Err(NoKey::None),
             Err(_) => Err(NoKey::Unknown),
         }
+    }
+}
+
+/// What a seal calls its key, for people.
+fn key_name(seal: &Seal) -> String {
+    let name = seal.key_name();
+    match seal.claims().role {
+        Role::Author => name.iter().map(|octet| format!("{octet:02x}")).collect(),
+        _ => String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The words of the mailbox.
 
 use message::address::Address;
-use message::{Identity, Role};
+use message::{Identity, KeyId, Role};
 
 use crate::{MailUid, Origin};
 
@@ -14,6 +14,11 @@ pub struct SealNote {
     pub role: Role,
     /// Whether its signature was verified with the issuer's key.
     pub verified: bool,
+    /// What the seal calls the key: the selector of a domain's key, or the short name of an author's own; at most 126
+    /// octets. Empty where it was not kept.
+    pub key_name: String,
+    /// The key by which it was verified.
+    pub key: Option<KeyId>,
 }
 
 /// One message in one mailbox.

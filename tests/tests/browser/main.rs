@@ -67,6 +67,8 @@ async fn mail(world: &World) -> User {
     for name in ["bob", "carol"] {
         world.user(&format!("{name}@south.test")).await;
     }
+    // Bob trusts somebody whom Alice could be taken for.
+    world.node("south.test").trust("bob", "a1ice@north.test", "").await.unwrap();
     let evil = alice.send(&hostile_letter(), &["bob@south.test", "nobody@south.test"]).await;
     world.events("north.test").settled(evil, "bob@south.test").await;
     let meeting = "Dear Carol,\r\n\r\nthe committee would like to hear you.\r\n\r\nAlice";
@@ -146,6 +148,7 @@ fn decides(browser: &Browser, world: &World) {
     log_in(browser, &at(world, "south.test"), "carol");
     assert_eq!(browser.path(), "/held");
     browser.until_text("Shall we meet on Thursday?");
+    browser.until_text("the first letter from this address");
     browser.pictures("held");
     // By the keyboard: the first is opened, and accepted there.
     browser.press("j");
@@ -178,6 +181,8 @@ fn reads(browser: &Browser, world: &World) {
     browser.click(".whole");
     browser.until_text("Plain: <script>window.ran=3</script>");
     assert_eq!(browser.run(RAN), true, "the text is text");
+    browser.until_text("the first letter from this address");
+    browser.until_text("It looks like a1ice@north.test, and is another address.");
     browser.pictures("letter");
     browser.click(".tabs a:nth-child(2)");
     browser.until("the frame is there", |browser| {
@@ -193,6 +198,13 @@ fn reads(browser: &Browser, world: &World) {
     browser.until_text("Spring in the orchard");
     let harmless = "return document.querySelectorAll('script, img, svg, form, input').length === 0 && window.ran === undefined";
     assert_eq!(browser.run(harmless), true);
+    // By which key her letters were sealed.
+    browser.open(&format!("{south}/correspondents"));
+    browser.fill("#who", "alice@north.test");
+    browser.click("button[value=trusted]");
+    browser.until_text("decided in the console");
+    browser.until_text("north.test, ");
+    browser.pictures("correspondents-sealed");
     browser.open(&format!("{south}/mail"));
     log_out(browser);
 }

@@ -17,6 +17,8 @@ mod policy;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod readers;
+#[cfg(test)]
 mod relaying;
 #[cfg(test)]
 mod selections;

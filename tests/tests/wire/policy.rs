@@ -4,9 +4,10 @@
 use control::{Client, Failure, FailureKind, Request, Response};
 use message::{Code, Disposition, Identity, Message, Role};
 use node::Event;
+use protocol::{Choice, CookieAnswer, Decide, HeldEntry};
 use storage::Regard;
 use waxwing_tests::peer::{offer, supply};
-use waxwing_tests::{Memory, Peer, Site, World, letter};
+use waxwing_tests::{Memory, Peer, Site, User, World, letter};
 
 const SOUTH: &str = "south.test";
 const BOB: &str = "bob@south.test";
@@ -53,6 +54,59 @@ async fn a_stranger_is_held_and_whom_one_has_written_to_is_not() {
     world.events(SOUTH).delivered(second, BOB).await;
     let held = bob.session.held(None, 10).await.unwrap();
     assert_eq!(held.iter().map(|entry| entry.identity).collect::<Vec<_>>(), [first], "it waits as before");
+}
+
+/// What is held of a user, in the order in which it came.
+async fn held(user: &mut User, count: usize) -> Vec<HeldEntry> {
+    for _ in 0..1_000 {
+        let held = user.session.held(None, 10).await.unwrap();
+        if held.len() == count {
+            return held;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("not {count} messages are held for {}", user.address);
+}
+
+/// What `waxwing held accept --trust` and `waxwing held block` ask for, as a user over QUIC.
+///
+/// proves: STA-16, POL-11
+#[tokio::test]
+async fn a_user_trusts_the_author_of_one_message_and_blocks_that_of_another() {
+    let world = World::started(&[Site::new("north.test"), south()]).await;
+    let (mut alice, mut eve) = (world.user("alice@north.test").await, world.user("eve@north.test").await);
+    let mut bob = world.user(BOB).await;
+    let welcome = alice.send(&letter("alice@north.test", "Welcome"), &[BOB]).await;
+    decided(&world, welcome, BOB).await;
+    let unwelcome = eve.send(&letter("eve@north.test", "Unwelcome"), &[BOB]).await;
+    decided(&world, unwelcome, BOB).await;
+    assert_eq!(
+        held(&mut bob, 2).await.iter().map(|one| one.identity).collect::<Vec<_>>(),
+        [welcome, unwelcome]
+    );
+
+    let recipient = bob.address.clone();
+    let decide = |identity, choice| Decide { identity, recipient: recipient.clone(), choice };
+    bob.session.decide(decide(welcome, Choice::Accept { trust: true })).await.unwrap();
+    world.events(SOUTH).delivered(welcome, BOB).await;
+    let answer = bob.session.decide(decide(unwelcome, Choice::Block)).await.unwrap();
+    assert!(matches!(answer, CookieAnswer::Final(Disposition::Refused { .. })), "{answer:?}");
+    assert_eq!(world.events("north.test").settled(welcome, BOB).await, Disposition::Accepted);
+    let told = world.events("north.test").settled(unwelcome, BOB).await;
+    assert!(matches!(told, Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED), "{told:?}");
+    assert!(held(&mut bob, 0).await.is_empty());
+
+    let known = world.node(SOUTH).correspondents("bob", None, 10).unwrap();
+    let known: Vec<_> = known.iter().map(|one| (one.who.as_str(), one.regard)).collect();
+    assert_eq!(known, [("alice@north.test", Regard::Trusted), ("eve@north.test", Regard::Blocked)]);
+    // The next ones are not held: that of the one comes in, that of the other is refused.
+    let again = alice.send(&letter("alice@north.test", "Again"), &[BOB]).await;
+    world.events(SOUTH).delivered(again, BOB).await;
+    let again = eve.send(&letter("eve@north.test", "Again"), &[BOB]).await;
+    let (disposition, rule, _) = decided(&world, again, BOB).await;
+    assert!(matches!(disposition, Disposition::Refused { .. }), "{disposition:?}");
+    assert_eq!(rule, "blocked");
+    assert_eq!(bob.session.mailbox(0, 10).await.unwrap().len(), 2);
 }
 
 /// South and its peers by hand; Bob knows Alice, and has blocked Eve and everybody else at her domain.

@@ -29,6 +29,14 @@ struct Row {
     kind: &'static str,
     since: Moment,
     note: String,
+    /// Who sealed the last letter, with which key, and when it came.
+    seal: Option<Seal>,
+}
+
+struct Seal {
+    issuer: String,
+    key: String,
+    at: Moment,
 }
 
 impl Row {
@@ -43,6 +51,14 @@ impl Row {
             regard: words::line(&one.regard),
             since: Moment::new(one.since_ms, now_ms),
             note: words::line(&one.note),
+            seal: one.seal.as_ref().map(|seal| Seal {
+                issuer: words::line(&seal.issuer),
+                key: match &seal.key {
+                    Some(key) => format!("{} {}", words::line(&seal.key_name), words::line(key)),
+                    None => words::line(&seal.key_name),
+                },
+                at: Moment::new(one.sealed_at_ms.unwrap_or_default(), now_ms),
+            }),
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::response::{Html, Redirect};
 use control::{HeldDecision, HeldDetailView, HeldPlace, HeldState, HeldView, Request};
 use serde::Deserialize;
 
-use super::mail::subject;
+use super::mail::{subject, warnings};
 use super::{Sealed, sealed};
 use crate::app::{App, Shared, User};
 use crate::error::Error;
@@ -46,6 +46,7 @@ struct Card {
     from: String,
     seal: (&'static str, String),
     sealed: String,
+    warnings: Vec<String>,
     reason: String,
     size: String,
     missing: Option<String>,
@@ -59,8 +60,8 @@ impl Card {
     fn new(held: &HeldView, now_ms: u64) -> Card {
         let from = held.from.clone().unwrap_or_else(|| held.origin.clone());
         let (name, address) = words::author(&from);
-        let seals = held.seals.iter().map(|seal| (seal.issuer.as_str(), seal.role.as_str(), seal.verified));
-        let Sealed { kind, brief, sentence } = sealed(seals, &held.origin, &address);
+        let known = held.author.as_ref();
+        let Sealed { kind, brief, sentence } = sealed(&held.seals, &held.origin, &address, known);
         Card {
             key: format!("{}-{}", held.place.envelope, held.place.recipient),
             identity: held.identity.clone(),
@@ -73,6 +74,7 @@ impl Card {
             from: if name.is_empty() { address } else { format!("{name} <{address}>") },
             seal: (kind, brief),
             sealed: sentence,
+            warnings: warnings(known),
             reason: words::line(&held.reason),
             size: words::size(held.octets),
             missing: (held.octets_missing > 0).then(|| words::size(held.octets_missing)),

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use control::{MailDetailView, MailView, PartView, Request};
+use control::{AuthorView, MailDetailView, MailView, PartView, Request};
 use data_encoding::BASE64;
 use serde::Deserialize;
 
@@ -78,8 +78,8 @@ impl Row {
     fn new(mail: &MailView, now_ms: u64) -> Row {
         let from = mail.from.clone().unwrap_or_else(|| mail.origin.clone());
         let (name, address) = words::author(&from);
-        let seals = mail.seals.iter().map(|seal| (seal.issuer.as_str(), seal.role.as_str(), seal.verified));
-        let Sealed { kind, brief, sentence } = sealed(seals, &mail.origin, &address);
+        let Sealed { kind, brief, sentence } =
+            sealed(&mail.seals, &mail.origin, &address, mail.author.as_ref());
         Row {
             number: mail.number,
             identity: mail.identity.clone(),
@@ -95,6 +95,11 @@ impl Row {
             size: words::size(mail.octets),
         }
     }
+}
+
+/// What a reader should look at twice.
+pub(super) fn warnings(author: Option<&AuthorView>) -> Vec<String> {
+    author.map_or(Vec::new(), |author| author.warnings.iter().map(|one| words::line(one)).collect())
 }
 
 /// A subject as it is shown.
@@ -151,7 +156,7 @@ pub(crate) async fn show(
     let plain = |(name, value): &(String, String)| (words::line(name), words::line(value));
     page::html(&ShowPage {
         chrome: Chrome::new(mail.subject.clone(), "mail", &session),
-        warnings: detail.warnings.iter().map(|warning| words::line(warning)).collect(),
+        warnings: warnings(detail.mail.author.as_ref()),
         has_text: detail.text.is_some(),
         has_html: detail.html.is_some(),
         as_html,

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use control::{FailureKind, Password};
+use control::{AuthorView, EarlierLetters, FailureKind, Password, SealView};
 use serde::Deserialize;
 
 use crate::app::{Shared, Somebody, first_page};
@@ -146,23 +146,27 @@ pub(crate) struct Sealed {
     pub(crate) sentence: String,
 }
 
-/// Says who answers for a message. `seals` are issuer, role and whether the seal was verified.
-pub(crate) fn sealed<'a>(
-    seals: impl Iterator<Item = (&'a str, &'a str, bool)>,
-    origin: &str,
-    author: &str,
-) -> Sealed {
+/// Says who answers for a message, and what its reader has to do with its author.
+pub(crate) fn sealed(seals: &[SealView], origin: &str, author: &str, known: Option<&AuthorView>) -> Sealed {
     let (mut said, mut kind) = (Vec::new(), "none");
     let mut brief = "no seal".to_owned();
     let mut broken = false;
-    for (issuer, role, verified) in seals {
+    for SealView { issuer, role, verified, key_name, .. } in seals {
         let shown = words::line(issuer);
+        if role == "author" && !verified {
+            // Nobody knows the keys of authors but those whom they have told.
+            said.push(format!(
+                "it also has a seal with a key of {shown}'s own, {}, which is not checked here",
+                words::line(key_name)
+            ));
+            continue;
+        }
         if !verified {
             broken = true;
             said.push(format!("the {} seal by {shown} is NOT good", words::line(role)));
             continue;
         }
-        match role {
+        match role.as_str() {
             "author" if issuer.eq_ignore_ascii_case(author) => {
                 said.insert(0, format!("sealed by {shown} in person"));
                 (kind, brief) = ("person", format!("sealed by {shown}"));
@@ -196,6 +200,7 @@ pub(crate) fn sealed<'a>(
             .map(|account| format!("handed in by {} of this node", words::line(account)));
         said.push(own.unwrap_or_else(|| format!("nobody has sealed it; {} brought it", words::line(by))));
     }
+    said.extend(known.and_then(acquaintance));
     let mut sentence = said.join("; ");
     if let Some(first) = sentence.get(..1).map(str::to_uppercase) {
         sentence.replace_range(..1, &first);
@@ -203,30 +208,88 @@ pub(crate) fn sealed<'a>(
     Sealed { kind, brief, sentence }
 }
 
+/// What the reader has to do with the author, in words; nothing where nobody looked.
+fn acquaintance(author: &AuthorView) -> Option<String> {
+    let since = || author.since_ms.map_or(String::new(), |at_ms| format!(" since {}", words::day(at_ms)));
+    // What is said of a whole domain is said so.
+    let whom = match author.regard_of.as_deref() {
+        Some(who) if !who.contains('@') => format!("everybody at {}", words::line(who)),
+        _ => "the author".to_owned(),
+    };
+    match author.regard.as_deref() {
+        Some("trusted") => Some(format!("you have trusted {whom}{}", since())),
+        Some("known") => Some(format!("you have known {whom}{}", since())),
+        Some("blocked") => Some(format!("you have blocked {whom}{}", since())),
+        _ => match author.earlier {
+            EarlierLetters::None => Some("the first letter from this address".to_owned()),
+            EarlierLetters::NoneAmong(count) => {
+                Some(format!("no letter from this address is among your last {count}"))
+            }
+            EarlierLetters::Some => Some("not the first letter from this address".to_owned()),
+            EarlierLetters::Unknown => None,
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn seal(issuer: &str, role: &str, verified: bool) -> SealView {
+        let key_name = "s1".to_owned();
+        SealView { issuer: issuer.to_owned(), role: role.to_owned(), verified, key_name, key: None }
+    }
+
     #[test]
     fn seals_are_said_in_words() {
-        let check = |seals: &[(&str, &str, bool)], kind: &str, sentence: &str| {
-            let found = sealed(seals.iter().copied(), "peer:north.test", "alice@north.test");
+        let check = |seals: &[SealView], kind: &str, sentence: &str| {
+            let found = sealed(seals, "peer:north.test", "alice@north.test", None);
             assert_eq!((found.kind, found.sentence.as_str()), (kind, sentence));
         };
-        let person = ("alice@north.test", "author", true);
-        let domain = ("north.test", "submission", true);
-        check(&[domain, person], "person", "Sealed by alice@north.test in person; submitted by north.test");
-        check(&[domain], "domain", "Submitted by north.test");
+        let person = || seal("alice@north.test", "author", true);
+        let domain = || seal("north.test", "submission", true);
+        let both = "Sealed by alice@north.test in person; submitted by north.test";
+        check(&[domain(), person()], "person", both);
+        check(&[domain()], "domain", "Submitted by north.test");
         check(&[], "none", "Nobody has sealed it; north.test brought it");
         check(
-            &[domain, ("alice@north.test", "author", false)],
+            &[domain(), seal("north.test", "forwarder", false)],
             "broken",
-            "Submitted by north.test; the author seal by alice@north.test is NOT good",
+            "Submitted by north.test; the forwarder seal by north.test is NOT good",
         );
         check(
-            &[("eve.test", "submission", true)],
+            &[domain(), seal("alice@north.test", "author", false)],
+            "domain",
+            "Submitted by north.test; it also has a seal with a key of alice@north.test's own, s1, which is not checked here",
+        );
+        check(
+            &[seal("eve.test", "submission", true)],
             "none",
             "Submitted by eve.test, which is not the domain in From",
         );
+    }
+
+    #[test]
+    fn the_acquaintance_is_said_with_the_seals() {
+        let check = |author: AuthorView, expected: &str| {
+            let seals = [seal("north.test", "submission", true)];
+            let found = sealed(&seals, "peer:north.test", "alice@north.test", Some(&author));
+            assert_eq!(found.sentence, format!("Submitted by north.test{expected}"));
+        };
+        let stranger = |earlier| AuthorView { earlier, ..AuthorView::default() };
+        check(stranger(EarlierLetters::Unknown), "");
+        check(stranger(EarlierLetters::None), "; the first letter from this address");
+        check(stranger(EarlierLetters::Some), "; not the first letter from this address");
+        check(stranger(EarlierLetters::NoneAmong(9)), "; no letter from this address is among your last 9");
+        let regard = |regard: &str, of: &str| AuthorView {
+            regard: Some(regard.to_owned()),
+            regard_of: Some(of.to_owned()),
+            // 2026-01-01
+            since_ms: Some(1_767_225_600_000),
+            ..stranger(EarlierLetters::None)
+        };
+        check(regard("known", "alice@north.test"), "; you have known the author since 2026-01-01");
+        check(regard("trusted", "north.test"), "; you have trusted everybody at north.test since 2026-01-01");
+        check(regard("blocked", "alice@north.test"), "; you have blocked the author since 2026-01-01");
     }
 }

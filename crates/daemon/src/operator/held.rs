@@ -1,15 +1,16 @@
 //! Held mail: what it looks like to an operator, and what is decided over the control socket.
 
 use control::{
-    Failure, FailureKind, HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldSealView, HeldState,
-    HeldView, Request, Response,
+    Failure, FailureKind, HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldState, HeldView,
+    Request, Response,
 };
 use message::address::Address;
 use message::{Code, Identity, Part};
 use node::{Choice, HeldContent, HeldMail};
 use policy::SealEvidence;
-use storage::{EnvelopeId, SealNote, Stage};
+use storage::{EnvelopeId, Stage};
 
+use super::author::seal_view;
 use super::{Answered, LocalOperator, address, bounded};
 
 impl LocalOperator {
@@ -18,12 +19,25 @@ impl LocalOperator {
             Request::HeldList { account, after, limit } => {
                 let after = after.map(|place| (EnvelopeId(place.envelope), place.recipient));
                 let held = self.node.held(account.as_deref(), after, bounded(limit)).map_err(refused)?;
-                Ok(Response::HeldList { held: held.iter().map(held_view).collect() })
+                let mut views: Vec<HeldView> = held.iter().map(held_view).collect();
+                if let Some(account) = account {
+                    let reader = self.reader(&account)?;
+                    for (view, mail) in views.iter_mut().zip(&held) {
+                        view.author = Some(self.author_view(&reader, mail.author.as_ref())?);
+                    }
+                }
+                Ok(Response::HeldList { held: views })
             }
             Request::HeldShow { identity, recipient } => {
                 let (identity, recipient) = self.held_named(&identity, recipient.as_deref())?;
                 let content = self.node.held_content(None, identity, &recipient).await.map_err(refused)?;
-                Ok(Response::Held(Box::new(detail_view(&content))))
+                let mut detail = detail_view(&content);
+                if let Some(account) = &content.mail.record.account {
+                    let reader = self.reader(account)?;
+                    let author = content.mail.author.as_ref();
+                    detail.held.author = Some(self.author_view(&reader, author)?);
+                }
+                Ok(Response::Held(Box::new(detail)))
             }
             Request::HeldDecide { identity, recipient, decision } => {
                 let choice = choice(decision)?;
@@ -89,6 +103,7 @@ fn held_view(mail: &HeldMail) -> HeldView {
         date: mail.date.clone(),
         reason: record.reason.clone(),
         seals: record.seals.iter().map(seal_view).collect(),
+        author: None,
         octets_here: record.octets.saturating_sub(mail.octets_missing),
         octets: record.octets,
         octets_missing: mail.octets_missing,
@@ -100,10 +115,6 @@ fn held_view(mail: &HeldMail) -> HeldView {
             Stage::Later { .. } => HeldState::Later,
         },
     }
-}
-
-fn seal_view(note: &SealNote) -> HeldSealView {
-    HeldSealView { issuer: note.issuer.clone(), role: note.role.word().to_owned(), verified: note.verified }
 }
 
 /// What can be shown of a held message, and how it was checked.

@@ -1,15 +1,13 @@
 //! What users ask about their own mail: who they are, what came, what became of what they sent.
 
 use control::limits::{FIELD_OCTETS_MAX, FIELDS_MAX, PIECE_OCTETS_MAX, TEXT_SHOWN_OCTETS_MAX};
-use control::{
-    Failure, FailureKind, MailDetailView, MailView, PartView, Request, Response, SealView, SentView,
-};
+use control::{Failure, FailureKind, MailDetailView, MailView, PartView, Request, Response, SentView};
 use data_encoding::BASE64;
 use message::address::Address;
-use message::address::display::{Warning, warnings};
 use message::{HeaderBlock, Headers, Identity};
 use storage::{EnvelopeId, EnvelopeRecord, MailUid, MailboxEntry, Origin, StoredMessage};
 
+use super::author::seal_view;
 use super::{Answered, LocalOperator, bounded, failure};
 use crate::clock::now_ms;
 use crate::view::envelope_view;
@@ -98,21 +96,14 @@ impl LocalOperator {
             attachments: stored.as_ref().map_or(0, |stored| {
                 parts(stored).iter().filter(|part| !part.shown).count().try_into().unwrap_or(u32::MAX)
             }),
-            seals: entry
-                .seals
-                .iter()
-                .map(|seal| SealView {
-                    issuer: seal.issuer.clone(),
-                    role: seal.role.word().to_owned(),
-                    verified: seal.verified,
-                })
-                .collect(),
+            seals: entry.seals.iter().map(seal_view).collect(),
+            author: None,
         };
         Ok((view, stored))
     }
 
     fn show(&self, account: &str, number: u64) -> Answered {
-        let (mail, stored) = self.listed(&self.entry(account, number)?)?;
+        let (mut mail, stored) = self.listed(&self.entry(account, number)?)?;
         let stored = stored
             .ok_or_else(|| Failure::new(FailureKind::Internal, "the message of this entry is not here"))?;
         let header = stored.headers.as_ref().map(Headers::message);
@@ -126,9 +117,10 @@ impl LocalOperator {
             cut |= more;
         }
         let [text, html] = shown;
-        let warnings = header.map(author_warnings).unwrap_or_default();
+        let author = stored.headers.as_ref().and_then(node::author);
+        mail.author = Some(self.author_view(&self.reader_before(account, Some(number))?, author.as_ref())?);
         let parts = parts(&stored);
-        Ok(Response::Mail(Box::new(MailDetailView { mail, fields, text, html, cut, parts, warnings })))
+        Ok(Response::Mail(Box::new(MailDetailView { mail, fields, text, html, cut, parts })))
     }
 
     /// The beginning of a part as text, and whether it goes on.
@@ -210,21 +202,6 @@ fn value(field: &message::Field<'_>) -> String {
         value.pop();
     }
     value
-}
-
-/// What is to be said of who stands in From, whoever the reader knows. keeps: ADDR-14
-fn author_warnings(header: &HeaderBlock) -> Vec<String> {
-    let Some(author) = header.first("From").map(|field| field.value()) else { return Vec::new() };
-    let address = author.rsplit_once('<').map_or(author.as_str(), |(_, rest)| rest);
-    let Ok(address) = Address::parse(address.trim().trim_end_matches('>')) else { return Vec::new() };
-    let words = |warning| match warning {
-        Warning::LocalPartMixesScripts => "Letters of different scripts are mixed before the @.".to_owned(),
-        Warning::LabelMixesScripts(label) => {
-            format!("Letters of different scripts are mixed in the domain, in {label}.")
-        }
-        Warning::LooksLike(known) => format!("It looks like {}, and is another address.", known.to_unicode()),
-    };
-    warnings(&address, []).into_iter().map(words).collect()
 }
 
 fn refused((code, text): (message::Code, String)) -> Failure {

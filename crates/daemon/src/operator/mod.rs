@@ -1,6 +1,7 @@
 //! Answers the operator, on the control socket of a running node or for a store that no node runs on.
 
 mod accounts;
+mod author;
 mod held;
 mod mail;
 mod policy;

@@ -12,6 +12,7 @@ use node::Explained;
 use policy::{Condition, Explanation, Rule, Step, Tried};
 use storage::{CorrespondentRecord, Origin, Regard};
 
+use super::author::Reader;
 use super::held::refused;
 use super::{Answered, LocalOperator, address, bounded};
 
@@ -40,7 +41,9 @@ impl LocalOperator {
             }
             Request::Correspondents { account, after, limit } => {
                 let found = self.node.correspondents(&account, after.as_deref(), bounded(limit));
-                let correspondents = found.map_err(refused)?.into_iter().map(correspondent_view).collect();
+                let reader = self.reader(&account)?;
+                let view = |record| correspondent_view(record, &reader);
+                let correspondents = found.map_err(refused)?.into_iter().map(view).collect();
                 Ok(Response::Correspondents { correspondents })
             }
             Request::CorrespondentPut { account, who, regard, note } => {
@@ -51,7 +54,7 @@ impl LocalOperator {
                     )
                 };
                 let regard = Regard::from_word(&regard).ok_or_else(unknown)?;
-                self.node.put_correspondent(&account, &who, regard, &note).await.map_err(refused)?;
+                self.node.say_of_correspondent(&account, &who, regard, &note).await.map_err(refused)?;
                 Ok(Response::Done)
             }
             Request::CorrespondentRemove { account, who } => {
@@ -130,8 +133,11 @@ fn step_view(step: Step) -> StepView {
     }
 }
 
-fn correspondent_view(record: CorrespondentRecord) -> CorrespondentView {
+fn correspondent_view(record: CorrespondentRecord, reader: &Reader) -> CorrespondentView {
+    let (seal, sealed_at_ms) = reader.last_seal_of(&record.who).unzip();
     CorrespondentView {
+        seal,
+        sealed_at_ms,
         who: record.who,
         regard: record.regard.word().to_owned(),
         since_ms: record.since_ms,

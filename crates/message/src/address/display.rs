@@ -16,29 +16,43 @@ pub enum Warning {
     LooksLike(Address),
 }
 
-/// The warnings for an address, against the correspondents that its reader knows. A known correspondent looks like
-/// nobody else: for an address that is itself known only the mixed scripts are told.
-///
-/// Two addresses look alike when their skeletons are equal, in the case they are written in or in lower case. Those
-/// that differ in case alone do not count: most domains deliver them alike, and the reader sees the difference.
-///
-/// Time is linear in the number of known correspondents.
+/// The warnings for an address, against the correspondents that its reader knows, as [`Familiar::warnings`].
 ///
 /// keeps: ADDR-14
 pub fn warnings<'a>(address: &Address, known: impl IntoIterator<Item = &'a Address>) -> Vec<Warning> {
-    let mut found = mixed_scripts(address);
-    let appearance = Appearance::of(address);
-    let mut alike = Vec::new();
-    for correspondent in known {
-        if correspondent == address {
-            return found;
-        }
-        if appearance.is_confusable_with(&Appearance::of(correspondent)) {
-            alike.push(Warning::LooksLike(correspondent.clone()));
-        }
+    Familiar::new(known.into_iter().cloned()).warnings(address)
+}
+
+/// The addresses that a reader knows, made ready to hold others against them.
+#[derive(Debug, Default)]
+pub struct Familiar(Vec<(Address, Appearance)>);
+
+impl Familiar {
+    /// Made ready; linear in the number of addresses.
+    pub fn new(known: impl IntoIterator<Item = Address>) -> Familiar {
+        let ready = |known: Address| {
+            let appearance = Appearance::of(&known);
+            (known, appearance)
+        };
+        Familiar(known.into_iter().map(ready).collect())
     }
-    found.extend(alike);
-    found
+
+    /// The warnings for an address. A known correspondent looks like nobody else: for an address that is itself known
+    /// only the mixed scripts are told.
+    ///
+    /// Two addresses look alike when their skeletons are equal, in the case they are written in or in lower case. Those
+    /// that differ in case alone do not count: most domains deliver them alike, and the reader sees the difference.
+    ///
+    /// keeps: ADDR-14
+    pub fn warnings(&self, address: &Address) -> Vec<Warning> {
+        let mut found = mixed_scripts(address);
+        if !self.0.iter().any(|(known, _)| known == address) {
+            let appearance = Appearance::of(address);
+            let alike = self.0.iter().filter(|(_, known)| appearance.is_confusable_with(known));
+            found.extend(alike.map(|(known, _)| Warning::LooksLike(known.clone())));
+        }
+        found
+    }
 }
 
 /// Where an address mixes scripts. Labels are judged one by one: `пример.com` mixes nothing that matters.
@@ -53,6 +67,7 @@ pub fn mixed_scripts(address: &Address) -> Vec<Warning> {
     found
 }
 
+#[derive(Debug)]
 struct Appearance {
     folded: String,
     as_written: Skeleton,

@@ -351,6 +351,8 @@ mod tests {
                 issuer: "a.test".into(),
                 role: message::Role::Submission,
                 verified: true,
+                key_name: "s1".into(),
+                key: Some(message::KeyId([9; 16])),
             }],
             here: Some(vec![1, 2]),
         });

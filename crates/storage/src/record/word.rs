@@ -3,7 +3,7 @@
 use ciborium::Value;
 use message::address::{Address, Domain};
 use message::cbor::{as_bytes, as_uint, bytes, text, uint};
-use message::{Code, Cookie, Disposition, Hop, Identity, Redirect, Role, Selection};
+use message::{Code, Cookie, Disposition, Hop, Identity, KeyId, Redirect, Role, Selection};
 
 use super::{flag, list, read_list};
 use crate::{LegacyOrigin, Origin, SealNote};
@@ -190,16 +190,30 @@ pub(super) fn read_hop(value: &Value) -> Option<Hop> {
 }
 
 pub(super) fn seal_note(note: &SealNote) -> Value {
-    array([text(&note.issuer), uint(note.role.number()), flag(note.verified)])
+    let key = note.key.map_or(Vec::new(), |key| key.0.to_vec());
+    array([
+        text(&note.issuer),
+        uint(note.role.number()),
+        flag(note.verified),
+        text(&note.key_name),
+        bytes(&key),
+    ])
 }
 
 pub(super) fn read_seal_note(value: &Value) -> Option<SealNote> {
-    match value.as_array()?.as_slice() {
-        [issuer, role, verified] => Some(SealNote {
-            issuer: read_text(issuer)?,
-            role: Role::from_number(as_uint(role)?),
-            verified: verified.as_bool()?,
-        }),
-        _ => None,
-    }
+    let (first, keys) = value.as_array()?.split_at_checked(3)?;
+    let [issuer, role, verified] = first else { return None };
+    let (key_name, key) = match keys {
+        // As it was before the names of keys were kept.
+        [] => (String::new(), None),
+        [name, key] => (read_text(name)?, as_octets(key).map(KeyId)),
+        _ => return None,
+    };
+    Some(SealNote {
+        issuer: read_text(issuer)?,
+        role: Role::from_number(as_uint(role)?),
+        verified: verified.as_bool()?,
+        key_name,
+        key,
+    })
 }

@@ -2,7 +2,7 @@
 
 pub(super) mod print;
 
-use control::{HeldDetailView, HeldPartView, HeldPlace, HeldSealView, HeldState, HeldView};
+use control::{HeldDetailView, HeldPartView, HeldPlace, HeldState, HeldView, SealView};
 use message::address::Address;
 use message::{Code, Identity, Selection};
 use protocol::{Choice, CookieAnswer, Decide, HeldEntry};
@@ -187,12 +187,14 @@ fn view(entry: &HeldEntry) -> HeldView {
         seals: entry
             .seals
             .iter()
-            .map(|seal| HeldSealView {
+            .map(|seal| SealView {
                 issuer: seal.issuer.clone(),
                 role: seal.role.clone(),
                 verified: seal.verified,
+                ..SealView::default()
             })
             .collect(),
+        author: None,
         octets_here: entry.octets.saturating_sub(entry.octets_missing),
         octets: entry.octets,
         octets_missing: entry.octets_missing,
