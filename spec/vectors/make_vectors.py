@@ -419,6 +419,7 @@ DISPOSITIONS = {
     "redirected": [4, "2001:db8::1", 7625, b"\x33" * 32, b"ticket", NOW + 300],
     "withdrawn": [5],
     "expired": [6],
+    "relayed": [7],
 }
 SELECTIONS = {
     "all": [0],
@@ -538,7 +539,7 @@ BAD_FRAMES = [
     ("FRM-4", "a selection of all with something", cbor({0: 4, 1: [0, 1]})),
     ("FRM-4", "a range of no octets", cbor({0: 4, 1: [6, 1, 0, 0]})),
     ("FRM-4", "a range past 2^20 octets", cbor({0: 4, 1: [6, 1, 0, 2**20 + 1]})),
-    ("FRM-4", "disposition 7", one([7])),
+    ("FRM-4", "disposition 8", one([8])),
     ("FRM-4", "an empty disposition", one([])),
     ("FRM-4", "accepted with a reason", one([0, "2.0.0"])),
     ("FRM-4", "a refusal without text", one([1, "5.7.1"])),

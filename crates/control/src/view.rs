@@ -165,7 +165,8 @@ pub struct EnvelopeView {
 pub struct RecipientView {
     /// The address.
     pub address: String,
-    /// What became of it: `accepted`, `refused`, `pending`, `deferred`, `redirected`, `withdrawn` or `expired`.
+    /// What became of it: `accepted`, `refused`, `pending`, `deferred`, `redirected`, `withdrawn`, `expired` or
+    /// `relayed`.
     pub disposition: String,
     /// The enhanced status code (RFC 3463), where there is one.
     pub code: Option<String>,

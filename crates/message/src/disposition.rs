@@ -176,6 +176,8 @@ pub enum Disposition {
     Withdrawn,
     /// On the sender's side: time ran out.
     Expired,
+    /// It was handed to a server of the old world that took it. No more is known, nor will be. keeps: EXC-30
+    Relayed,
 }
 
 impl Disposition {
@@ -188,7 +190,7 @@ impl Disposition {
         Disposition::Refused { code, text: clean }
     }
 
-    /// Whether nothing more will change: accepted, refused, withdrawn or expired.
+    /// Whether nothing more will change: accepted, refused, withdrawn, expired or relayed.
     pub fn is_final(&self) -> bool {
         matches!(
             self,
@@ -196,6 +198,7 @@ impl Disposition {
                 | Disposition::Refused { .. }
                 | Disposition::Withdrawn
                 | Disposition::Expired
+                | Disposition::Relayed
         )
     }
 
@@ -209,6 +212,7 @@ impl Disposition {
             Disposition::Redirected(_) => "redirected",
             Disposition::Withdrawn => "withdrawn",
             Disposition::Expired => "expired",
+            Disposition::Relayed => "relayed",
         }
     }
 }
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn four_dispositions_are_final() {
+    fn five_dispositions_are_final() {
         let pending = Disposition::Pending {
             cookie: Cookie::from_bytes([0; 32]),
             min_seconds: 0,
@@ -270,6 +274,7 @@ mod tests {
         check(Disposition::refused(Code::NOT_AUTHORIZED, ""), true);
         check(Disposition::Withdrawn, true);
         check(Disposition::Expired, true);
+        check(Disposition::Relayed, true);
         check(pending, false);
         check(Disposition::Deferred { code: Code::SYSTEM_FULL, after_seconds: 1 }, false);
         check(Disposition::Redirected(redirect), false);

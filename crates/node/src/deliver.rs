@@ -182,7 +182,8 @@ impl Node {
         courier.give_up(domain, &cookies).await;
         let Ok(answers) = self.inner.polls.inquire(courier, domain, &cookies).await else { return };
         for ((place, _), answer) in places.iter().zip(answers) {
-            if let Answered::Final(told @ (Disposition::Accepted | Disposition::Refused { .. })) = answer
+            let Answered::Final(told) = answer else { continue };
+            if matches!(told, Disposition::Accepted | Disposition::Refused { .. } | Disposition::Relayed)
                 && let Some((_, outcome)) = ledger.outcomes.iter_mut().find(|(known, _)| known == place)
             {
                 *outcome = Outcome::Final(told);

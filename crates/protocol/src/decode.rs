@@ -247,6 +247,7 @@ fn read_disposition(value: &Value) -> Result<Disposition> {
         }
         (disposition::WITHDRAWN, []) => Disposition::Withdrawn,
         (disposition::EXPIRED, []) => Disposition::Expired,
+        (disposition::RELAYED, []) => Disposition::Relayed,
         _ => return Err(Error::Malformed("a disposition is not known")),
     })
 }

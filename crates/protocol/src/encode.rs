@@ -277,6 +277,7 @@ fn disposition_value(what: &Disposition) -> Value {
         ],
         Disposition::Withdrawn => vec![uint(disposition::WITHDRAWN)],
         Disposition::Expired => vec![uint(disposition::EXPIRED)],
+        Disposition::Relayed => vec![uint(disposition::RELAYED)],
     })
 }
 

@@ -106,6 +106,8 @@ pub mod disposition {
     pub const WITHDRAWN: u64 = 5;
     /// Time ran out.
     pub const EXPIRED: u64 = 6;
+    /// A server of the old world has it, and no more is known.
+    pub const RELAYED: u64 = 7;
 }
 
 /// Answers to cookies.

@@ -73,7 +73,8 @@ fn disposition(name: &str) -> Disposition {
             not_after: NOW + 300,
         }),
         "withdrawn" => Disposition::Withdrawn,
-        _ => Disposition::Expired,
+        "expired" => Disposition::Expired,
+        _ => Disposition::Relayed,
     }
 }
 

@@ -16,6 +16,7 @@ use super::replay::{HOLD_MS, NOW, Real, domain, pending};
 #[tokio::test]
 async fn what_was_accepted_in_the_last_moment_is_not_told_as_expired() {
     check(Ok(Answered::Final(Disposition::Accepted)), Disposition::Accepted).await;
+    check(Ok(Answered::Final(Disposition::Relayed)), Disposition::Relayed).await;
     check(Ok(Answered::Final(Disposition::Withdrawn)), Disposition::Expired).await;
     check(Ok(Answered::Unknown), Disposition::Expired).await;
     check(Err(Trouble::Throttled), Disposition::Expired).await;

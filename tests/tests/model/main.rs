@@ -14,10 +14,19 @@ use std::collections::HashMap;
 use stateright::{Checker, HasDiscoveries, Model};
 use world::{Mistake, World};
 
-const TWO: World =
-    World { nodes: 2, recipients: 1, endings: true, crashes: 2, messages: 3, works: 2, mistake: None };
+const TWO: World = World {
+    nodes: 2,
+    recipients: 1,
+    endings: true,
+    crashes: 2,
+    messages: 3,
+    works: 2,
+    legacy: false,
+    mistake: None,
+};
 const TWO_FOR_TWO: World = World { recipients: 2, crashes: 1, messages: 1, works: 1, ..TWO };
 const RELAY: World = World { nodes: 3, crashes: 1, messages: 2, works: 1, ..TWO };
+const GATEWAY: World = World { legacy: true, ..RELAY };
 
 #[test]
 fn one_recipient_without_a_relay() {
@@ -32,6 +41,12 @@ fn two_recipients_without_a_relay() {
 #[test]
 fn one_recipient_behind_a_relay() {
     check(RELAY);
+}
+
+/// proves: EXC-30
+#[test]
+fn one_recipient_behind_a_gateway() {
+    check(GATEWAY);
 }
 
 fn check(world: World) {
@@ -65,7 +80,7 @@ fn mistakes_are_found() {
 /// ever stuck. (That they do so is then a matter of fairness; `eventually` would not see through circles of states.)
 #[test]
 fn every_recipient_can_always_become_final() {
-    for world in [TWO, TWO_FOR_TWO, RELAY] {
+    for world in [TWO, TWO_FOR_TWO, RELAY, GATEWAY] {
         let world = World { endings: false, ..world };
         let (states, stuck) = stuck_states(&world);
         println!("{} nodes, {} recipients: {states} states, {stuck} stuck", world.nodes, world.recipients);

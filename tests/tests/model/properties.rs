@@ -27,13 +27,18 @@ pub(crate) fn all() -> Vec<Property<World>> {
         Property::always("what is not accepted is not in the mailbox", |world: &World, state: &State| {
             every_author(world, state, |outcome, mails, gave_up| match outcome {
                 Final::Accepted => true,
-                Final::Refused => mails == 0,
+                Final::Refused | Final::Relayed => mails == 0,
                 Final::Withdrawn | Final::Expired => mails == 0 || gave_up,
             })
         }),
     ];
     properties.extend([
-        Property::sometimes("accepted", |_, state: &State| author_is(state, Final::Accepted)),
+        Property::sometimes(
+            "accepted, or relayed where that is all there is",
+            |world: &World, state: &State| {
+                author_is(state, if world.legacy { Final::Relayed } else { Final::Accepted })
+            },
+        ),
         Property::sometimes("refused", |_, state: &State| author_is(state, Final::Refused)),
         Property::sometimes("withdrawn", |world: &World, state: &State| {
             !world.endings || author_is(state, Final::Withdrawn)
@@ -42,7 +47,7 @@ pub(crate) fn all() -> Vec<Property<World>> {
             !world.endings || author_is(state, Final::Expired)
         }),
         Property::sometimes("withdrawn and yet delivered", |world: &World, state: &State| {
-            !world.endings || (author_is(state, Final::Withdrawn) && state.mailboxes[0] == 1)
+            !world.endings || world.legacy || (author_is(state, Final::Withdrawn) && state.mailboxes[0] == 1)
         }),
     ]);
     properties

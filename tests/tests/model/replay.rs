@@ -28,7 +28,7 @@ const STEPS: usize = 60;
 #[test]
 fn the_real_store_does_what_the_model_does() {
     let mut kinds = BTreeSet::new();
-    for world in [super::TWO, super::TWO_FOR_TWO, super::RELAY] {
+    for world in [super::TWO, super::TWO_FOR_TWO, super::RELAY, super::GATEWAY] {
         for seed in 0..WALKS {
             walk(&world, seed, &mut kinds);
         }
@@ -166,6 +166,14 @@ impl Real {
                 self.stores[place] = self.open(place);
             }
             Action::Decide(recipient, accept) => self.decide(recipient, accept),
+            Action::HoldsEnd if self.world.legacy => {
+                let last = self.world.nodes - 1;
+                for (recipient, record) in before.nodes[last].records.iter().enumerate() {
+                    if record.is_some_and(|record| record.outcome.is_none()) {
+                        self.settle(last, recipient, Outcome::Final(Disposition::Expired));
+                    }
+                }
+            }
             Action::HoldsEnd => {
                 let store = &self.stores[self.world.nodes - 1];
                 block_on(store.expire(NOW + HOLD_MS + 1, 100)).unwrap();
@@ -221,7 +229,9 @@ impl Real {
     fn commit(&self, before: &State, after: &State, place: usize, work: Work) {
         match work {
             Work::Offer(recipient, verdict) => {
-                let verdict = if place + 1 < self.world.nodes { Verdict::Queue } else { verdict };
+                // What waits for the old world is queued.
+                let waits = self.world.legacy && verdict == Verdict::Hold;
+                let verdict = if place + 1 < self.world.nodes || waits { Verdict::Queue } else { verdict };
                 let answer = self.accept(place, vec![self.intended(place, recipient, verdict)]).remove(0);
                 let said = after.nodes[place].records[recipient].unwrap().outcome;
                 assert_eq!(final_of(&answer), said, "the answer to an offer");
@@ -330,6 +340,10 @@ impl Real {
     }
 
     fn decide(&self, recipient: usize, accept: bool) {
+        if self.world.legacy {
+            let outcome = if accept { Final::Relayed } else { Final::Refused };
+            return self.settle(self.world.nodes - 1, recipient, Outcome::Final(disposition(outcome)));
+        }
         let store = &self.stores[self.world.nodes - 1];
         let held = store.held(Some(&account(recipient)), None, 10).unwrap().remove(0);
         let ruling = if accept {
@@ -414,6 +428,7 @@ fn disposition(outcome: Final) -> Disposition {
         Final::Refused => Disposition::refused(Code::NO_SUCH_ADDRESS, "no"),
         Final::Withdrawn => Disposition::Withdrawn,
         Final::Expired => Disposition::Expired,
+        Final::Relayed => Disposition::Relayed,
     }
 }
 
@@ -423,6 +438,7 @@ fn final_of(disposition: &Disposition) -> Option<Final> {
         Disposition::Refused { .. } => Some(Final::Refused),
         Disposition::Withdrawn => Some(Final::Withdrawn),
         Disposition::Expired => Some(Final::Expired),
+        Disposition::Relayed => Some(Final::Relayed),
         _ => None,
     }
 }

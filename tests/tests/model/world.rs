@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) messages: usize,
     /// How many transactions one node has begun and not committed, at most.
     pub(crate) works: usize,
+    /// Whether the last node has no mailboxes, but hands on to the old world, which takes it or not.
+    pub(crate) legacy: bool,
     /// What is wrong with it.
     pub(crate) mistake: Option<Mistake>,
 }
@@ -46,6 +48,7 @@ pub(crate) enum Final {
     Refused,
     Withdrawn,
     Expired,
+    Relayed,
 }
 
 /// What a node keeps of one recipient, durably: its places in the envelope, in the once-records and in the cookies.
@@ -149,7 +152,7 @@ pub(crate) enum Action {
     Lose(Message),
     Commit(usize, Work),
     Crash(usize),
-    /// Somebody decides about a held recipient.
+    /// Somebody decides about a held recipient, or the old world has answered.
     Decide(usize, bool),
     /// Nobody has decided in time.
     HoldsEnd,
@@ -197,8 +200,12 @@ impl Model for World {
             actions.push(Action::Lose(*message));
             match message {
                 Message::Offer { to, recipient } if self.is_new(state, *to, *recipient) => {
-                    let last = [Verdict::Deliver, Verdict::Refuse, Verdict::Hold];
-                    let verdicts = if *to + 1 == self.nodes { &last[..] } else { &[Verdict::Queue] };
+                    let last = [Verdict::Refuse, Verdict::Hold, Verdict::Deliver];
+                    let verdicts = match *to + 1 == self.nodes {
+                        true if self.legacy => &last[..2],
+                        true => &last[..],
+                        false => &[Verdict::Queue],
+                    };
                     actions.extend(verdicts.iter().map(|one| Action::Deliver(*message, Some(*one))));
                 }
                 _ => actions.push(Action::Deliver(*message, None)),
@@ -414,8 +421,9 @@ impl World {
     fn decide(&self, state: &mut State, recipient: usize, accept: bool) {
         let last = self.nodes - 1;
         let Some(record) = &mut state.nodes[last].records[recipient] else { return };
-        record.outcome = Some(if accept { Final::Accepted } else { Final::Refused });
-        state.mailboxes[recipient] += u8::from(accept);
+        let taken = if self.legacy { Final::Relayed } else { Final::Accepted };
+        record.outcome = Some(if accept { taken } else { Final::Refused });
+        state.mailboxes[recipient] += u8::from(accept && !self.legacy);
     }
 }
 

@@ -97,7 +97,8 @@ pub(super) fn is_final(record: &StatusRecord) -> bool {
 /// Whether the message did not arrive, and will not without the user's doing.
 pub(super) fn is_bad(disposition: &Disposition) -> bool {
     match disposition {
-        Disposition::Accepted | Disposition::Pending { .. } | Disposition::Redirected(_) => false,
+        Disposition::Accepted | Disposition::Relayed => false,
+        Disposition::Pending { .. } | Disposition::Redirected(_) => false,
         Disposition::Refused { .. } | Disposition::Deferred { .. } => true,
         Disposition::Withdrawn | Disposition::Expired => true,
     }
@@ -115,6 +116,7 @@ pub(super) fn recipient_line(address: &Address, disposition: &Disposition) -> St
         Disposition::Deferred { code, after_seconds } => {
             line.push_str(&format!("  nothing was kept ({code}); send again in {after_seconds} s or later"));
         }
+        Disposition::Relayed => line.push_str("  handed to a legacy server; no more is known"),
         _ => {}
     }
     line

@@ -62,6 +62,7 @@ impl Person {
             "deferred" => ("watch", "deferred"),
             "withdrawn" => ("bad", "withdrawn"),
             "expired" => ("bad", "expired"),
+            "relayed" => ("good", "handed to a legacy server"),
             "redirected" => ("watch", "redirected"),
             _ => ("none", "unknown"),
         };

@@ -55,6 +55,7 @@ fn last_disposition() -> impl Strategy<Value = Disposition> {
         (code(), text(512)).prop_map(|(code, text)| Disposition::Refused { code, text }),
         Just(Disposition::Withdrawn),
         Just(Disposition::Expired),
+        Just(Disposition::Relayed),
     ]
 }
 

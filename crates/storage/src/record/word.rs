@@ -72,6 +72,7 @@ pub(super) fn disposition(disposition: &Disposition) -> Value {
         ]),
         Disposition::Withdrawn => array([uint(6)]),
         Disposition::Expired => array([uint(7)]),
+        Disposition::Relayed => array([uint(8)]),
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) fn read_disposition(value: &Value) -> Option<Disposition> {
         }),
         (6, []) => Disposition::Withdrawn,
         (7, []) => Disposition::Expired,
+        (8, []) => Disposition::Relayed,
         _ => return None,
     })
 }

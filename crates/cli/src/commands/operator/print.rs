@@ -227,11 +227,14 @@ fn hop_words(hop: &str) -> String {
 fn recipient_line(recipient: &RecipientView) -> String {
     let style = match recipient.disposition.as_str() {
         "accepted" => GOOD,
-        "pending" | "redirected" => WAITING,
+        "pending" | "redirected" | "relayed" => WAITING,
         _ => BAD,
     };
     let word = format!("{:<9}", clean(&recipient.disposition));
     let mut line = format!("  {} {}", paint(style, &word), clean(&recipient.address));
+    if recipient.disposition == "relayed" {
+        line.push_str("  handed to a legacy server; no more is known");
+    }
     if let Some(text) = &recipient.text {
         line.push_str(&format!("  {}", clean(text)));
     }
