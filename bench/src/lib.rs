@@ -109,6 +109,7 @@ fn seal(message: &Message, key: &SecretKey) -> Seal {
         submitter: Some("alice@north.test".to_owned()),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     Seal::sign(message.manifest().octets(), claims, b"key1", key)
 }

@@ -57,6 +57,7 @@ fn show() -> Result<(), Box<dyn Error>> {
         submitter: Some("alice@north.test".to_owned()),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     let seal = Seal::sign(letter.manifest().octets(), claims, b"k1", &key);
     let file = write(&letter, &seal)?;

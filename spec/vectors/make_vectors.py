@@ -286,7 +286,7 @@ def seal(signer, header, *, manifest=MANIFEST, external=b"waxwing seal 1", conte
 
 
 def claims(role=1, issuer="ada@north.test", issued=NOW - 60, **more):
-    numbers = {"expires": 4, "submitter": -70002, "recipient": -70003, "authorization": -70004}
+    numbers = {"expires": 4, "submitter": -70002, "recipient": -70003, "authorization": -70004, "checks": -70005}
     return {1: issuer, 6: issued, -70001: role, **{numbers[name]: value for name, value in more.items()}}
 
 
@@ -302,6 +302,8 @@ SUBMISSION = seal(
 FORWARDER = seal(
     "north.test", header(claims(3, "north.test", recipient="bo@south.test", authorization="record 7"), kid=b"w1")
 )
+CHECKS = [["spf", "pass"], ["dkim", "fail"]]
+GATEWAY = seal("north.test", header(claims(5, "north.test", checks=CHECKS), kid=b"w1"))
 twice = cbor(claims())
 TWICE = b"\xa4" + twice[1:] + b"\x01" + cbor("mallory@west.test")
 
@@ -323,6 +325,13 @@ SEALS = [
     {**seal_case("forwarder", FORWARDER, "verified", key="north.test"), "seed": SEEDS["north.test"].hex(),
      "kid": b"w1".hex(), "claims": {"issuer": "north.test", "issued_at": NOW - 60, "role": 3,
                                     "recipient": "bo@south.test", "authorization": "record 7"}},
+    {**seal_case("gateway", GATEWAY, "verified", key="north.test", rule="SEAL-3"), "seed": SEEDS["north.test"].hex(),
+     "kid": b"w1".hex(), "claims": {"issuer": "north.test", "issued_at": NOW - 60, "role": 5, "checks": CHECKS}},
+    seal_case("checks that are no pairs", seal("ada", header(claims(5, checks=[["spf"]]))), "malformed", rule="SEAL-3"),
+    seal_case("no checks in the list", seal("ada", header(claims(5, checks=[]))), "malformed", rule="SEAL-3"),
+    seal_case("too many checks", seal("ada", header(claims(5, checks=[["a", "b"]] * 17))), "malformed", rule="SEAL-3"),
+    seal_case("a check with a long name", seal("ada", header(claims(5, checks=[["m" * 33, "b"]]))), "malformed",
+              rule="SEAL-3"),
     seal_case("an unknown role verifies as a signature", seal("ada", header(claims(99))), "verified", rule="SEAL-4"),
     seal_case("unknown claims and parameters are passed over",
               seal("ada", {1: -8, 4: b"k", 15: {**claims(), -80001: [1, 2]}, 100: "x"}), "verified", rule="SEAL-3"),

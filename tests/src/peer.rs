@@ -138,6 +138,7 @@ pub fn seal(message: &Message, domain: &str, key: &SecretKey, role: Role) -> Sea
         submitter: (role == Role::Submission).then(|| format!("alice@{domain}")),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     Seal::sign(message.manifest().octets(), claims, SELECTOR.as_bytes(), key)
 }

@@ -207,6 +207,7 @@ fn sealed_message(scene: &Scene, body: &Bytes) -> Result<(Offer, Supply, usize),
         submitter: Some(scene.alice_address.to_string()),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     let seal = Seal::sign(manifest.octets(), claims, b"key1", &SecretKey::from_seed(&seed));
     let mut offer = offer(&scene.bob, manifest.identity());

@@ -72,6 +72,12 @@ pub struct RuleConfig {
     /// Whether somebody else than the author's domain brings it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<bool>,
+    /// Whether it comes over SMTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<bool>,
+    /// Whether it is proved from whom it comes: by seals, or over SMTP the return path or the author's domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
     /// What was found about the seals: `verified`, `missing`, `broken`, `unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seals: Option<OneOrMany>,
@@ -235,6 +241,7 @@ fn conditions(entry: &RuleConfig) -> Result<Vec<Condition>, String> {
         found.push(Condition::Peer(peers.collect::<Result<_, _>>()?));
     }
     found.extend(entry.larger_than.map(Condition::LargerThan));
+    found.extend(entry.legacy.map(Condition::Legacy));
     if let Some(word) = &entry.standing_below {
         found.push(Condition::StandingBelow(grade(word)?));
     }
@@ -250,6 +257,7 @@ fn conditions(entry: &RuleConfig) -> Result<Vec<Condition>, String> {
         let words = words.words().iter().map(|word| seals(word));
         found.push(Condition::Seals(words.collect::<Result<_, _>>()?));
     }
+    found.extend(entry.verified.map(Condition::Verified));
     found.extend(entry.first_contact.map(Condition::FirstContact));
     found.extend(entry.known.map(Condition::Known));
     found.extend(entry.trusted.map(Condition::Trusted));

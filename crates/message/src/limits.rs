@@ -14,6 +14,12 @@ pub const SEALS_MAX: usize = 16;
 pub const SEAL_OCTETS_MAX: usize = 4 * 1024;
 /// Octets of the name of a key in a seal: a selector of the DNS, or the 16 octets of a key id.
 pub const KEY_NAME_OCTETS_MAX: usize = 63;
+/// Checks that a gateway's seal tells of: some of each kind, and with their bounds they fit in a seal.
+pub const CHECKS_MAX: usize = 16;
+/// Octets of the name of a check: those of RFC 8601 have fewer than twelve.
+pub const CHECK_METHOD_OCTETS_MAX: usize = 32;
+/// Octets of what a check has found: a word and a short domain.
+pub const CHECK_RESULT_OCTETS_MAX: usize = 192;
 /// Octets of a claim in text. An address has 64 + 1 + 253.
 pub const CLAIM_OCTETS_MAX: usize = 512;
 /// Seconds by which a seal may seem to come from the future: what clocks of mail servers differ by.

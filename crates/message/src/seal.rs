@@ -5,7 +5,10 @@ use ciborium::Value;
 use ciborium::value::Integer;
 
 use crate::cbor::{self, as_bytes, as_uint};
-use crate::limits::{CLAIM_OCTETS_MAX, KEY_NAME_OCTETS_MAX, SEAL_CLOCK_SKEW_SECONDS, SEAL_OCTETS_MAX};
+use crate::limits::{
+    CHECK_METHOD_OCTETS_MAX, CHECK_RESULT_OCTETS_MAX, CHECKS_MAX, CLAIM_OCTETS_MAX, KEY_NAME_OCTETS_MAX,
+    SEAL_CLOCK_SKEW_SECONDS, SEAL_OCTETS_MAX,
+};
 use crate::{Error, PublicKey, SecretKey};
 
 /// The external data of every seal (RFC 9052 section 4.3): keeps a seal from being read as any other signature.
@@ -27,6 +30,7 @@ const CLAIM_ROLE: i64 = -70_001;
 const CLAIM_SUBMITTER: i64 = -70_002;
 const CLAIM_RECIPIENT: i64 = -70_003;
 const CLAIM_AUTHORIZATION: i64 = -70_004;
+const CLAIM_CHECKS: i64 = -70_005;
 
 /// In what capacity a seal was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,6 +109,8 @@ pub struct Claims {
     pub recipient: Option<String>,
     /// Of a forwarder: the authorization it acted under.
     pub authorization: Option<String>,
+    /// Of a gateway: what it has checked and what it has found, such as `spf` and `pass`; at most [`CHECKS_MAX`].
+    pub checks: Vec<(String, String)>,
 }
 
 /// A seal that was read and not checked.
@@ -272,7 +278,28 @@ fn claims_value(claims: &Claims) -> Value {
         (CLAIM_SUBMITTER, text(&claims.submitter)),
         (CLAIM_RECIPIENT, text(&claims.recipient)),
         (CLAIM_AUTHORIZATION, text(&claims.authorization)),
+        (CLAIM_CHECKS, (!claims.checks.is_empty()).then(|| checks_value(&claims.checks))),
     ])
+}
+
+fn checks_value(checks: &[(String, String)]) -> Value {
+    let pair =
+        |(method, result): &(String, String)| Value::Array(vec![cbor::text(method), cbor::text(result)]);
+    Value::Array(checks.iter().map(pair).collect())
+}
+
+fn read_checks(value: &Value) -> Option<Vec<(String, String)>> {
+    let text = |value: &Value, octets_max: usize| {
+        let text = value.as_text().filter(|text| text.len() <= octets_max)?;
+        (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    };
+    let pair = |value: &Value| match value.as_array()?.as_slice() {
+        [method, result] => {
+            Some((text(method, CHECK_METHOD_OCTETS_MAX)?, text(result, CHECK_RESULT_OCTETS_MAX)?))
+        }
+        _ => None,
+    };
+    value.as_array().filter(|checks| (1..=CHECKS_MAX).contains(&checks.len()))?.iter().map(pair).collect()
 }
 
 fn read_claims(value: &Value) -> Result<Claims, Error> {
@@ -304,5 +331,9 @@ fn read_claims(value: &Value) -> Result<Claims, Error> {
         submitter: text(CLAIM_SUBMITTER)?,
         recipient: text(CLAIM_RECIPIENT)?,
         authorization: text(CLAIM_AUTHORIZATION)?,
+        checks: match cbor::find(entries, CLAIM_CHECKS) {
+            None => Vec::new(),
+            Some(value) => read_checks(value).ok_or(Error::Seal("its checks are not pairs of texts"))?,
+        },
     })
 }

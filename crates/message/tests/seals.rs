@@ -29,7 +29,12 @@ fn claims_of(value: &Value) -> Claims {
         submitter: word("submitter"),
         recipient: word("recipient"),
         authorization: word("authorization"),
+        checks: value.get("checks").map(checks_of).unwrap_or_default(),
     }
+}
+
+fn checks_of(value: &Value) -> Vec<(String, String)> {
+    serde_json::from_value(value.clone()).expect("the vectors are whole")
 }
 
 /// In one word what becomes of a seal: the words of the vectors.
@@ -64,7 +69,7 @@ fn seals_are_judged_as_the_vectors_say() {
 fn a_seal_made_here_has_the_octets_of_one_made_elsewhere() {
     let all = vectors("seals.json");
     let made: Vec<&Value> = cases(&all, "cases").iter().filter(|case| case.get("seed").is_some()).collect();
-    assert_eq!(made.len(), 3);
+    assert_eq!(made.len(), 4);
     for case in made {
         let claims = claims_of(&case["claims"]);
         let key = secret(&octets(case, "seed"));
@@ -183,8 +188,20 @@ fn deep_and_large_seals_are_refused() {
 
 fn any_claims() -> impl Strategy<Value = Claims> {
     let word = || proptest::option::of("[^\\p{Cc}]{0,60}");
-    ("[^\\p{Cc}]{0,60}", any::<u64>(), any::<Option<u64>>(), any::<u64>(), word(), word(), word()).prop_map(
-        |(issuer, issued_at, expires_at, role, submitter, recipient, authorization)| Claims {
+    let check = ("[^\\p{Cc}]{1,8}", "[^\\p{Cc}]{1,48}");
+    let checks = proptest::collection::vec(check, 0..=16);
+    let all = (
+        "[^\\p{Cc}]{0,60}",
+        any::<u64>(),
+        any::<Option<u64>>(),
+        any::<u64>(),
+        word(),
+        word(),
+        word(),
+        checks,
+    );
+    all.prop_map(|(issuer, issued_at, expires_at, role, submitter, recipient, authorization, checks)| {
+        Claims {
             issuer,
             issued_at,
             expires_at,
@@ -192,8 +209,9 @@ fn any_claims() -> impl Strategy<Value = Claims> {
             submitter,
             recipient,
             authorization,
-        },
-    )
+            checks,
+        }
+    })
 }
 
 proptest! {

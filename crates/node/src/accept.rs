@@ -276,6 +276,19 @@ impl Intake {
         }
     }
 
+    /// What is said about a recipient before anything is known of a message; `None` where nothing is.
+    pub(crate) fn at_first_sight(&self, recipient: &Address) -> Result<Option<Disposition>, Failure> {
+        let envelope = Envelope {
+            identity: Identity::from_bytes([0; 32]),
+            octets: 0,
+            issuers: Vec::new(),
+            recipients: Vec::new(),
+            trace: Vec::new(),
+        };
+        let intent = self.first_sight(&envelope, recipient, false)?;
+        Ok(intent.answered().map(|(disposition, _)| disposition))
+    }
+
     /// What the envelope alone says about one recipient.
     fn first_sight(
         &self,

@@ -203,10 +203,16 @@ impl Admission {
         }
     }
 
+    /// Whether it comes over SMTP.
+    fn is_legacy(&self) -> bool {
+        matches!(self.origin, Origin::Legacy(_))
+    }
+
     /// Whether somebody needs manifest and headers.
     fn needs_headers(&self) -> bool {
         self.intents.iter().any(|intent| match intent {
             Intent::Answered(..) | Intent::Later { .. } => false,
+            Intent::Held { .. } if self.is_legacy() => true,
             Intent::Held { keep, .. } => !matches!(keep, Selection::Digest | Selection::Signers),
             Intent::Mailbox { .. }
             | Intent::Route
@@ -220,6 +226,8 @@ impl Admission {
     fn needed(&self) -> BTreeSet<usize> {
         let of = |intent: &Intent| match intent {
             Intent::Answered(..) | Intent::Later { .. } => BTreeSet::new(),
+            // There it is all here, and is kept: nobody is asked for it again. keeps: STA-19
+            Intent::Held { .. } if self.is_legacy() => self.leaves_of(&Selection::All),
             Intent::Held { keep, .. } => self.leaves_of(keep),
             Intent::Mailbox { .. }
             | Intent::Route

@@ -3,7 +3,7 @@
 use message::address::display::{Warning, mixed_scripts, warnings};
 use message::address::{Address, Domain};
 use message::{Headers, Manifest, Selection};
-use policy::{Acquaintance, Evidence, Rate, Seen, Standing};
+use policy::{Acquaintance, Evidence, Legacy, Rate, Seen, Standing};
 use storage::{Origin, Regard};
 
 use crate::Node;
@@ -61,10 +61,15 @@ impl Node {
             Origin::Peer { domain } => Some(domain.clone()),
             Origin::Submission { .. } | Origin::Legacy(_) => None,
         };
-        let seen = facts.shown.map(|shown| self.seen(shown, peer.as_ref(), recipient)).transpose()?;
+        let mut seen = facts.shown.map(|shown| self.seen(shown, peer.as_ref(), recipient)).transpose()?;
+        let legacy = legacy_of(facts.origin);
+        if let (Some(legacy), Some(seen)) = (&legacy, &mut seen) {
+            trust_only_what_is_proved(legacy, seen);
+        }
         Ok(Evidence {
             recipient: recipient.clone(),
             peer,
+            legacy,
             octets: facts.octets,
             standing: facts.standing.clone(),
             rate: facts.rate.clone(),
@@ -128,6 +133,24 @@ impl Node {
             seen.looks_like = warnings(from, &self.familiar(account)?).into_iter().find_map(alike);
         }
         Ok(())
+    }
+}
+
+fn legacy_of(origin: &Origin) -> Option<Legacy> {
+    let Origin::Legacy(legacy) = origin else { return None };
+    Some(Legacy {
+        holder: legacy.holder(),
+        return_path_verified: legacy.verified && legacy.return_path.is_some(),
+        author_verified: legacy.author.clone(),
+    })
+}
+
+/// Anybody can write any name into a message of the old world: whom the recipient knows or trusts is a stranger until the
+/// author's domain is proved. keeps: POL-12
+fn trust_only_what_is_proved(legacy: &Legacy, seen: &mut Seen) {
+    let proved = seen.from.as_ref().is_some_and(|from| legacy.proves(from));
+    if !proved && matches!(seen.acquaintance, Acquaintance::Known | Acquaintance::Trusted) {
+        seen.acquaintance = Acquaintance::Stranger;
     }
 }
 

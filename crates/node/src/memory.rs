@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// Counts what happened with mail of this origin, where it is a peer; of a legacy message for the domain of its author,
-    /// where that is proved.
+    /// where that is proved. keeps: REP-19
     pub(crate) fn note_deed(&self, origin: &Origin, deed: Deed) {
         if let Some(domain) = answers_for(origin) {
             self.remember(domain, deed);

@@ -26,7 +26,7 @@ impl Node {
         let decided = self.settings().rules.decide(evidence);
         let open = matches!(decided.verdict, Verdict::Accept | Verdict::Hold { .. } | Verdict::Pend { .. });
         match self.inner.service.get() {
-            Some(service) if open && evidence.peer.is_some() => {
+            Some(service) if open && !evidence.is_submitted() => {
                 let said = service.judge(evidence, &decided).await;
                 said.filter(|said| !is_satisfied(evidence, said)).unwrap_or(decided)
             }

@@ -71,6 +71,7 @@ impl Node {
             submitter: None,
             recipient: None,
             authorization: None,
+            checks: Vec::new(),
         };
         say_more(&mut claims);
         Ok(Seal::sign(manifest.octets(), claims, key.selector.as_bytes(), &key.key))

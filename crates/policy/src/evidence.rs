@@ -109,6 +109,34 @@ pub enum Rate {
     },
 }
 
+/// What is known of whoever brings a message over SMTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Legacy {
+    /// Under what it is held: `smtp:` and a domain, or an address in brackets.
+    pub holder: String,
+    /// Whether its return path is proved.
+    pub return_path_verified: bool,
+    /// The domain that is proved to be the author's.
+    pub author_verified: Option<Domain>,
+}
+
+impl Legacy {
+    /// Whether anything of it is proved.
+    pub fn is_verified(&self) -> bool {
+        self.return_path_verified || self.author_verified.is_some()
+    }
+
+    /// Whether the address is at a domain that is proved to be the author's, or below it (RFC 7489 section 3.1).
+    /// keeps: POL-12
+    pub fn proves(&self, author: &Address) -> bool {
+        self.author_verified.as_ref().is_some_and(|proved| {
+            let domain = author.domain().as_str();
+            let below = domain.strip_suffix(proved.as_str());
+            below.is_some_and(|front| front.is_empty() || front.ends_with('.'))
+        })
+    }
+}
+
 /// What manifest, headers and seals show. Until they have come, nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -135,8 +163,10 @@ pub struct Seen {
 pub struct Evidence {
     /// For whom.
     pub recipient: Address,
-    /// The peer that offers; `None` where a user of this node submits.
+    /// The peer that offers; `None` where a user of this node submits, or it comes over SMTP.
     pub peer: Option<Domain>,
+    /// Who brings it over SMTP.
+    pub legacy: Option<Legacy>,
     /// Octets of the message, as offered.
     pub octets: u64,
     /// How good the peer's name is.
@@ -157,6 +187,7 @@ impl Evidence {
         Evidence {
             recipient,
             peer,
+            legacy: None,
             octets,
             standing: Standing::default(),
             rate: Rate::default(),
@@ -164,6 +195,11 @@ impl Evidence {
             supplied: Vec::new(),
             seen: None,
         }
+    }
+
+    /// Whether a user of this node submits it.
+    pub fn is_submitted(&self) -> bool {
+        self.peer.is_none() && self.legacy.is_none()
     }
 
     /// Whether somebody else brings the message than the domain of its author. keeps: EXC-22, POL-5

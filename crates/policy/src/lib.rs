@@ -12,5 +12,5 @@ mod rule;
 mod tests;
 
 pub use decide::{Decision, Explanation, Rules, Step, Tried, Verdict};
-pub use evidence::{Acquaintance, Evidence, Grade, Rate, SealEvidence, Seen, Standing};
+pub use evidence::{Acquaintance, Evidence, Grade, Legacy, Rate, SealEvidence, Seen, Standing};
 pub use rule::{Action, Condition, Party, Rule};

@@ -81,6 +81,10 @@ pub enum Condition {
     RateOver(bool),
     /// The peer brings more than this limit allows.
     RateOverLimit(String),
+    /// It comes over SMTP.
+    Legacy(bool),
+    /// It is proved from whom it comes: over SMTP its return path or its author's domain, else its seals.
+    Verified(bool),
     /// The message was offered before, and comes again after so many seconds or more.
     CameBackAfter(u32),
 }
@@ -163,6 +167,11 @@ impl Condition {
             Condition::RateOverLimit(name) => {
                 matches!(&evidence.rate, Rate::Over { limit, .. } if limit == name).into()
             }
+            Condition::Legacy(wanted) => (evidence.legacy.is_some() == *wanted).into(),
+            Condition::Verified(wanted) => match &evidence.legacy {
+                Some(legacy) => (legacy.is_verified() == *wanted).into(),
+                None => seen(&|seen| (seen.seals == SealEvidence::Verified) == *wanted),
+            },
             Condition::CameBackAfter(seconds) => {
                 evidence.waited_seconds.is_some_and(|waited| waited >= u64::from(*seconds)).into()
             }
@@ -178,11 +187,12 @@ impl Condition {
         match self {
             Condition::To(_) => format!("to {}", evidence.recipient),
             Condition::From(_) => seen(&author),
-            Condition::Peer(_) | Condition::Forwarded(_) => bearer(evidence),
+            Condition::Peer(_) | Condition::Forwarded(_) | Condition::Legacy(_) => bearer(evidence),
+            Condition::Verified(_) if evidence.legacy.is_some() => bearer(evidence),
             Condition::FirstContact(_) | Condition::Known(_) | Condition::Trusted(_) => {
                 seen(&|seen| acquaintance(evidence, seen))
             }
-            Condition::Seals(_) => seen(&seals),
+            Condition::Seals(_) | Condition::Verified(_) => seen(&seals),
             Condition::LargerThan(_) => format!("{} octets", evidence.octets),
             Condition::Unencrypted(_) => seen(&|seen| {
                 if seen.encrypted { "all of it is encrypted" } else { "it is not encrypted" }.to_owned()
@@ -237,6 +247,8 @@ impl fmt::Display for Condition {
             Condition::StandingAt(grade) => write!(formatter, "standing {}", grade.word()),
             Condition::RateOver(wanted) => flag(formatter, "rate-over", *wanted),
             Condition::RateOverLimit(limit) => write!(formatter, "rate-over {limit}"),
+            Condition::Legacy(wanted) => flag(formatter, "legacy", *wanted),
+            Condition::Verified(wanted) => flag(formatter, "verified", *wanted),
             Condition::CameBackAfter(seconds) => write!(formatter, "came-back-after {seconds} s"),
         }
     }
@@ -271,9 +283,9 @@ fn flag(formatter: &mut fmt::Formatter<'_>, name: &str, wanted: bool) -> fmt::Re
 
 /// keeps: EXC-22, POL-5
 fn is_first_contact(evidence: &Evidence, seen: &Seen) -> bool {
-    match (&evidence.peer, seen.acquaintance) {
+    match (evidence.is_submitted(), seen.acquaintance) {
         // Who submits here is one of us, and of somebody else's recipients we have no list.
-        (None, _) | (_, Acquaintance::NotOurs) => false,
+        (true, _) | (_, Acquaintance::NotOurs) => false,
         _ if evidence.is_forwarded() => !seen.forwarder_authorized,
         (_, acquaintance) => matches!(acquaintance, Acquaintance::Stranger | Acquaintance::Blocked),
     }
@@ -296,6 +308,11 @@ pub(crate) fn author(seen: &Seen) -> String {
 }
 
 fn bearer(evidence: &Evidence) -> String {
+    if let Some(legacy) = &evidence.legacy {
+        let path = if legacy.return_path_verified { "proved" } else { "not proved" };
+        let author = legacy.author_verified.as_ref().map_or("not proved", Domain::as_str);
+        return format!("over SMTP from {}, return path {path}, author's domain {author}", legacy.holder);
+    }
     match &evidence.peer {
         None => "submitted by a user of this node".to_owned(),
         Some(peer) if evidence.is_forwarded() => format!("brought by {peer}, not by the author's domain"),
@@ -325,7 +342,8 @@ pub(crate) fn seals(seen: &Seen) -> String {
 }
 
 fn standing(evidence: &Evidence) -> String {
-    let Some(peer) = &evidence.peer else { return bearer(evidence) };
+    let proved = evidence.legacy.as_ref().and_then(|legacy| legacy.author_verified.as_ref());
+    let Some(peer) = evidence.peer.as_ref().or(proved) else { return bearer(evidence) };
     let word = evidence.standing.grade.word();
     match evidence.standing.reasons.as_slice() {
         [] => format!("standing of {peer}: {word}"),

@@ -198,6 +198,45 @@ fn each_condition_means_what_it_says() {
     matches(Condition::CameBackAfter(0), &back(None), false);
 }
 
+/// proves: POL-4, POL-12
+#[test]
+fn mail_over_smtp_is_told_apart() {
+    let over_smtp = |path: bool, author: Option<&str>, acquaintance| {
+        evidence(|one, seen| {
+            one.peer = None;
+            let holder = "smtp:[192.0.2.1]".to_owned();
+            let author_verified = author.map(domain);
+            one.legacy = Some(Legacy { holder, return_path_verified: path, author_verified });
+            (seen.seals, seen.acquaintance) = (SealEvidence::Missing, acquaintance);
+        })
+    };
+    let stranger = over_smtp(false, None, Acquaintance::Stranger);
+    matches(Condition::Legacy(true), &stranger, true);
+    matches(Condition::Legacy(true), &plain(), false);
+    matches(Condition::Legacy(false), &plain(), true);
+    matches(Condition::Verified(true), &stranger, false);
+    matches(Condition::Verified(true), &over_smtp(true, None, Acquaintance::Stranger), true);
+    matches(Condition::Verified(true), &over_smtp(false, Some("north.test"), Acquaintance::Stranger), true);
+    matches(Condition::Verified(true), &plain(), true);
+    matches(Condition::Verified(true), &sealed(SealEvidence::Missing), false);
+    matches(Condition::FirstContact(true), &stranger, true);
+    matches(Condition::FirstContact(true), &over_smtp(false, None, Acquaintance::Known), false);
+    matches(Condition::Forwarded(true), &stranger, false);
+    // There are no seals to ask for, and what is blocked stays so.
+    check(&Rules::accepting(100), &stranger, "default", "accept");
+    let blocked = over_smtp(false, None, Acquaintance::Blocked);
+    check(&Rules::accepting(100), &blocked, "blocked", "refuse 5.7.1 refused by rule blocked");
+    let proves = |proved: &str, author: &str, expected: bool| {
+        let legacy = over_smtp(false, Some(proved), Acquaintance::Stranger).legacy.unwrap();
+        assert_eq!(legacy.proves(&address(author)), expected, "{proved} {author}");
+    };
+    proves("north.test", "alice@north.test", true);
+    proves("north.test", "alice@mail.north.test", true);
+    proves("mail.north.test", "alice@north.test", false);
+    proves("orth.test", "alice@north.test", false);
+    proves("south.test", "alice@north.test", false);
+}
+
 /// proves: POL-6
 #[test]
 fn a_standing_that_is_not_known_counts_neither_way() {

@@ -279,6 +279,7 @@ fn of_evidence(scene: &Scene, cases: &mut Vec<Case>) {
         submitter: Some("alice@hand.test".to_owned()),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     let sign = |message: &message::Message, claims: Claims, name: &[u8]| {
         Seal::sign(message.manifest().octets(), claims, name, &own)

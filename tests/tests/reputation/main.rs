@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod greylisting;
 #[cfg(test)]
+mod legacy;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod rates;

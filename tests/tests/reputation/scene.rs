@@ -139,6 +139,7 @@ fn sealed(peer: &str, text: &str) -> (Message, Seal) {
         submitter: Some(author),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     let seal = Seal::sign(message.manifest().octets(), claims, site::SELECTOR.as_bytes(), &key());
     (message, seal)

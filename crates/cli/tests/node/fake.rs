@@ -297,6 +297,7 @@ fn commit(
         submitter: Some("ann@a.test".to_owned()),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     let seal = Seal::sign(manifest.octets(), claims, b"main", &seal_key());
     let identity = manifest.identity();

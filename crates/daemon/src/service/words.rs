@@ -15,6 +15,8 @@ const VERSION: u32 = 1;
 struct Question<'a> {
     version: u32,
     peer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legacy: Option<LegacyWords<'a>>,
     recipient: String,
     octets: u64,
     standing: StandingWords<'a>,
@@ -53,6 +55,14 @@ struct SeenWords<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
+struct LegacyWords<'a> {
+    holder: &'a str,
+    return_path_verified: bool,
+    author_verified: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct DecisionWords<'a> {
     verdict: &'static str,
     rule: &'a str,
@@ -77,6 +87,11 @@ pub(super) fn question(evidence: &Evidence, decided: &Decision) -> Result<Vec<u8
     serde_json::to_vec(&Question {
         version: VERSION,
         peer: evidence.peer.as_ref().map(|peer| peer.as_str()),
+        legacy: evidence.legacy.as_ref().map(|legacy| LegacyWords {
+            holder: &legacy.holder,
+            return_path_verified: legacy.return_path_verified,
+            author_verified: legacy.author_verified.as_ref().map(|domain| domain.as_str()),
+        }),
         recipient: evidence.recipient.to_string(),
         octets: evidence.octets,
         standing: StandingWords {

@@ -34,6 +34,7 @@ pub(crate) fn letter() -> (Message, Vec<Bytes>) {
         submitter: None,
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     let seal = Seal::sign(message.manifest().octets(), claims, b"k", &SecretKey::from_seed(&[7; 32]));
     (message, vec![seal.octets().clone()])

@@ -107,6 +107,10 @@ pub(crate) fn note_failure(tx: &mut Transaction, envelope: &EnvelopeRecord, plac
     else {
         return Ok(());
     };
+    // For those on a list, who are answered for at once, nobody is told who they are.
+    if !matches!(recipient.told, Disposition::Pending { .. }) {
+        return Ok(());
+    }
     let Some(failure @ (Disposition::Refused { .. } | Disposition::Expired)) = &recipient.outcome else {
         return Ok(());
     };

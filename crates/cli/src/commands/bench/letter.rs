@@ -185,6 +185,7 @@ fn seal(manifest: &Manifest, identity: &PeerIdentity, from: &str) -> Seal {
         submitter: Some(from.to_owned()),
         recipient: None,
         authorization: None,
+        checks: Vec::new(),
     };
     Seal::sign(manifest.octets(), claims, identity.selector.as_bytes(), &identity.key)
 }
