@@ -7,10 +7,11 @@ pub mod check;
 #[cfg(test)]
 #[expect(dead_code, reason = "each test takes of the fakes what it needs")]
 mod fake;
+pub mod forward;
 mod handler;
 pub mod limits;
-pub mod out;
 pub mod mav;
+pub mod out;
 mod records;
 pub mod smtp;
 

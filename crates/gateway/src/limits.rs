@@ -98,3 +98,27 @@ pub const SMTP_TLS_SESSIONS_MAX: usize = 1_024;
 
 /// Names of one address that are looked at: more than a host has that is known by name.
 pub const MAV_HOST_NAMES_MAX: usize = 5;
+
+/// Octets of a document that forwarder and target give each other: some addresses and URLs of at most 512 octets.
+pub const FORWARD_DOCUMENT_OCTETS_MAX: usize = 16 * 1024;
+
+/// Octets of a report of abuse: the header of a message, and little more.
+pub const FORWARD_REPORT_OCTETS_MAX: usize = 64 * 1024;
+
+/// Time for one question to another domain, and for a client to say what it wants: people wait behind neither.
+pub const FORWARD_FETCH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Time for one connection to the server of forwarding: a few requests.
+pub const FORWARD_CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Connections to the server of forwarding at once: it is asked when somebody sets up a forwarding, which is seldom.
+pub const FORWARD_CONNECTIONS_MAX: usize = 128;
+
+/// Questions of forwarders that are looked into at once: each costs two questions to another domain.
+pub const ASKS_AT_ONCE_MAX: usize = 8;
+
+/// Questions of forwarders that are looked into in a minute: anybody can send them.
+pub const ASKS_PER_MINUTE_MAX: u32 = 60;
+
+/// Forwarders of a chain that is walked.
+pub const FORWARD_HOPS_MAX: usize = 10;

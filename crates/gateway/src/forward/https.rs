@@ -120,8 +120,9 @@ impl Https {
         let name = ServerName::try_from(domain.as_str().to_owned()).map_err(|error| refused(&error))?;
         let stream = self.connect(domain).await?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| refused(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| unreachable(&error))?;
         let (media_type, body) = content.unwrap_or(("", Vec::new()));
         let mut request = Request::builder()
             .method(method)
@@ -157,7 +158,8 @@ impl Https {
     /// To the address that the operator has named, or to one in the DNS that may be connected to. The name of the domain
     /// is proved afterwards, whatever the DNS says.
     async fn connect(&self, domain: &Domain) -> Result<TcpStream, FetchError> {
-        let unreachable = |error: &dyn std::fmt::Display| FetchError::Unreachable(format!("{domain}: {error}"));
+        let unreachable =
+            |error: &dyn std::fmt::Display| FetchError::Unreachable(format!("{domain}: {error}"));
         if let Some(named) = self.hosts.get(domain) {
             return TcpStream::connect(named).await.map_err(|error| unreachable(&error));
         }

@@ -18,7 +18,9 @@ mod tests;
 mod walk;
 
 pub use book::{Book, BookError, Change, Grant, State, Upstream, Verdict, Way};
-pub use document::{Ask, Capabilities, Question, RecordDocument, Standing, StandingState, WELL_KNOWN, secret_text};
+pub use document::{
+    Ask, Capabilities, Question, RecordDocument, Standing, StandingState, WELL_KNOWN, secret_text,
+};
 pub use https::{Fetch, FetchError, Fetched, Https};
 pub use report::{Report, ReportError};
 pub use role::{Clock, Forwarding, Granting, Policy};

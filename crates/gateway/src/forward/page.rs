@@ -46,8 +46,13 @@ pub(super) fn page(record: &RecordDocument) -> String {
             format!("<form method=\"post\"><button name=\"change\" value=\"{word}\">{text}</button></form>\n")
         })
         .collect();
-    let from: String = record.from.iter().map(|from| from_line(&from.forwarder, from.page.as_deref())).collect();
-    let from = if from.is_empty() { String::new() } else { format!("<h2>What leads to {alias}</h2><ul>{from}</ul>") };
+    let from: String =
+        record.from.iter().map(|from| from_line(&from.forwarder, from.page.as_deref())).collect();
+    let from = if from.is_empty() {
+        String::new()
+    } else {
+        format!("<h2>What leads to {alias}</h2><ul>{from}</ul>")
+    };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\

@@ -241,7 +241,8 @@ impl Forwarding {
             }
         }
         self.may_look()?;
-        let _place = self.places.try_acquire().map_err(|_| BookError("too many questions at once".to_owned()))?;
+        let _place =
+            self.places.try_acquire().map_err(|_| BookError("too many questions at once".to_owned()))?;
         match self.look_at(&forwarder, &recipient, &secret).await {
             Ok(grant) => self.decide(grant).await,
             Err(reason) => {
@@ -280,16 +281,20 @@ impl Forwarding {
             automatic: false,
             by: "question".to_owned(),
             ask: Some(*ask),
-            alias: question.alias.filter(|alias| {
-                Address::parse(alias).is_ok_and(|alias| alias.domain() == forwarder)
-            }),
+            alias: question
+                .alias
+                .filter(|alias| Address::parse(alias).is_ok_and(|alias| alias.domain() == forwarder)),
             page: own(question.page),
             complain: self.policy.complain && complaints_to.is_some(),
             complaints_to,
         })
     }
 
-    async fn document<T: serde::de::DeserializeOwned>(&self, domain: &Domain, path: &str) -> Result<T, String> {
+    async fn document<T: serde::de::DeserializeOwned>(
+        &self,
+        domain: &Domain,
+        path: &str,
+    ) -> Result<T, String> {
         let fetched = self.fetch.get(domain, path).await.map_err(|error| error.to_string())?;
         if fetched.status != 200 {
             return Err(format!("{domain} answers {}", fetched.status));

@@ -28,8 +28,8 @@ use super::document::{FromDocument, RecordDocument, VERSION, WELL_KNOWN, secret}
 use super::page;
 use super::{Ask, BookError, Change, Forwarding, Way};
 use crate::limits::{
-    FORWARD_CONNECTION_TIME_MAX, FORWARD_CONNECTIONS_MAX, FORWARD_DOCUMENT_OCTETS_MAX, FORWARD_FETCH_TIME_MAX,
-    FORWARD_REPORT_OCTETS_MAX,
+    FORWARD_CONNECTION_TIME_MAX, FORWARD_CONNECTIONS_MAX, FORWARD_DOCUMENT_OCTETS_MAX,
+    FORWARD_FETCH_TIME_MAX, FORWARD_REPORT_OCTETS_MAX,
 };
 
 /// By what the server shows which domain it is.
@@ -138,7 +138,9 @@ async fn asked(Shared(ours): Shared<Ours>, headers: HeaderMap, body: Bytes) -> R
     if let Err(status) = asked_of(&ours, &headers) {
         return status.into_response();
     }
-    let Ok(ask) = serde_json::from_slice::<Ask>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Ok(ask) = serde_json::from_slice::<Ask>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     match ours.answer(&ask).await {
         Ok(standing) => json(&standing),
         Err(error) => later(&error),
@@ -177,11 +179,7 @@ async fn complained(
     }
 }
 
-async fn record(
-    Shared(ours): Shared<Ours>,
-    headers: HeaderMap,
-    Path(credential): Path<String>,
-) -> Response {
+async fn record(Shared(ours): Shared<Ours>, headers: HeaderMap, Path(credential): Path<String>) -> Response {
     match found(&ours, &headers, &credential) {
         Ok((_, way)) => shown(&ours, &headers, &way),
         Err(answer) => *answer,
@@ -215,11 +213,7 @@ async fn change(
 }
 
 /// The record with this credential, at the domain that is asked.
-fn found(
-    ours: &Forwarding,
-    headers: &HeaderMap,
-    credential: &str,
-) -> Result<([u8; 32], Way), Box<Response>> {
+fn found(ours: &Forwarding, headers: &HeaderMap, credential: &str) -> Result<([u8; 32], Way), Box<Response>> {
     let domain = asked_of(ours, headers).map_err(|status| Box::new(status.into_response()))?;
     let secret = secret(credential).ok_or_else(|| Box::new(nothing()))?;
     let way = ours.book.way_by_credential(&secret).map_err(|error| Box::new(later(&error)))?;
@@ -232,10 +226,9 @@ fn shown(ours: &Forwarding, headers: &HeaderMap, way: &Way) -> Response {
         Ok(upstream) => upstream,
         Err(error) => return later(&error),
     };
-    let from = upstream.into_iter().map(|one| FromDocument {
-        forwarder: one.forwarder.as_str().to_owned(),
-        page: one.page,
-    });
+    let from = upstream
+        .into_iter()
+        .map(|one| FromDocument { forwarder: one.forwarder.as_str().to_owned(), page: one.page });
     let document = RecordDocument {
         version: VERSION,
         alias: way.alias.to_string(),
@@ -282,4 +275,17 @@ fn guarded(answer: impl IntoResponse) -> Response {
         ),
     ];
     (fields, answer).into_response()
+}
+
+/// Says the same to whoever comes, for tests of those who ask.
+#[cfg(test)]
+pub(super) async fn say(listener: TcpListener, certificate: Certificate, answer: &'static [u8]) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    while let Ok((stream, _)) = listener.accept().await {
+        let Ok(mut stream) = certificate.0.accept(stream).await else { continue };
+        let mut octets = [0; 4096];
+        let _ = stream.read(&mut octets).await;
+        let _ = stream.write_all(answer).await;
+        let _ = stream.shutdown().await;
+    }
 }

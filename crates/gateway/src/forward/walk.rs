@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use message::address::Domain;
 
-use super::document::{RecordDocument, VERSION, split};
 use super::Forwarding;
+use super::document::{RecordDocument, VERSION, split};
 use crate::limits::FORWARD_HOPS_MAX;
 
 /// One forwarder of a chain.
@@ -45,7 +45,9 @@ impl Forwarding {
             };
             let ends = matches!(record, Err(HopEnd::TooLong));
             if let Ok(record) = &record {
-                ahead.extend(record.from.iter().rev().take(FORWARD_HOPS_MAX).filter_map(|from| from.page.clone()));
+                ahead.extend(
+                    record.from.iter().rev().take(FORWARD_HOPS_MAX).filter_map(|from| from.page.clone()),
+                );
             }
             hops.push(Hop { page, record });
             if ends {
