@@ -23,6 +23,8 @@ mod transaction;
 mod trip;
 
 #[cfg(test)]
+mod script;
+#[cfg(test)]
 mod tests;
 
 pub use lmtp::{Lmtp, LmtpPlace};
