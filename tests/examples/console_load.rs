@@ -107,7 +107,7 @@ fn hold(identity: Identity, number: u64) -> Acceptance {
         seals: Vec::new(),
     });
     let address = message::address::Address::parse("carol@north.test").unwrap();
-    acceptance(identity, 1, number, Intended { address, effect, answer })
+    acceptance(identity, 1, number, Intended { address, effect, answer, why: None })
 }
 
 /// Something that Carol has sent and that was settled.
@@ -116,7 +116,7 @@ fn status(identity: Identity, number: u64) -> Acceptance {
     let answer = Disposition::refused(Code::NO_SUCH_ADDRESS, &text);
     let address = message::address::Address::parse("nobody@south.test").unwrap();
     let effect = Effect::Refuse { code: Code::NO_SUCH_ADDRESS, text };
-    acceptance(identity, 2, number, Intended { address, effect, answer })
+    acceptance(identity, 2, number, Intended { address, effect, answer, why: None })
 }
 
 fn measure(address: &str) {

@@ -139,6 +139,7 @@ fn intended(number: u64) -> Intended {
             max_seconds: 3600,
             until: (BEGIN_MS + 5 * 86_400_000) / 1000,
         },
+        why: None,
     }
 }
 

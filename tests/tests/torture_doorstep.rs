@@ -81,11 +81,6 @@ async fn between_machines() -> Result<(), Trouble> {
     for machine in [&hub, &north, &south] {
         machine.forget_neighbours()?;
     }
-    // A sender with no connection left from before.
-    sender.close().await;
-    world.north.kill()?;
-    world.north.start()?;
-    let mut sender = alice.session().await?;
     let of_eve = Doorstep::open(&eve, &stranger, at, &folder.join("eve")).await?;
     let guarded = send(&mut sender, &dan, "For your eyes only.").await?;
     assert_eq!(

@@ -134,6 +134,7 @@ fn views_keep_their_names() {
         disposition: "accepted".to_owned(),
         code: None,
         text: None,
+        why: None,
     };
     let json = serde_json::to_string(&one).unwrap();
     assert_eq!(json, r#"{"address":"a@a.test","disposition":"accepted","code":null,"text":null}"#);

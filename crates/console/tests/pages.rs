@@ -86,6 +86,7 @@ fn envelope() -> EnvelopeView {
             disposition: "refused".to_owned(),
             code: Some("5.7.1".to_owned()),
             text: Some(EVIL.to_owned()),
+            why: Some(EVIL.to_owned()),
         }],
         attempts: vec![control::AttemptView {
             at_ms: 1,

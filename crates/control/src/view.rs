@@ -172,6 +172,10 @@ pub struct RecipientView {
     pub code: Option<String>,
     /// What was said of it, for people.
     pub text: Option<String>,
+    /// By which rule of this node it was decided when it came in, and on what evidence; absent for what its own users
+    /// submit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// One attempt to deliver.

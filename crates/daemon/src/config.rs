@@ -226,11 +226,13 @@ pub enum EngineConfig {
 pub struct MailboxConfig {
     /// Whether a Maildir in RFC 5322 form is written beside each mailbox.
     pub maildir: bool,
+    /// Whether senders are sent to the doorsteps of users that have registered; else the node takes everything itself.
+    pub redirect: bool,
 }
 
 impl Default for MailboxConfig {
     fn default() -> Self {
-        MailboxConfig { maildir: true }
+        MailboxConfig { maildir: true, redirect: true }
     }
 }
 
@@ -391,6 +393,7 @@ impl Config {
             accreditors: self.reputation.resolve()?,
             rates: self.rates.resolve(),
             loopback_doorsteps: self.listen.address.ip().is_loopback(),
+            redirect: self.mailbox.redirect,
         })
     }
 }

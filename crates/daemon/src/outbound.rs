@@ -161,7 +161,8 @@ impl ExchangeCourier {
         let pace = Pace::start(&self.limits);
         let link = reached.lease.link();
         let settings = if consignment.again { reached.settings.asking_first() } else { reached.settings };
-        let outcome = transport::offer(link, pace, offer, supply, &settings, &source, observe).await;
+        let offering = transport::offer(link, pace, offer, supply, &settings, &source, observe);
+        let outcome = unless_silent(&reached.lease, offering).await;
         match outcome {
             Ok(outcome) => {
                 record(tried, &reached.host, name, None, "answered");
@@ -176,9 +177,8 @@ impl ExchangeCourier {
     }
 
     async fn ask(&self, reached: &Reached, request: &Frame) -> Result<Frame, Trouble> {
-        transport::ask(reached.lease.link(), Pace::start(&self.limits), request)
-            .await
-            .map_err(|error| trouble(&error))
+        let asking = transport::ask(reached.lease.link(), Pace::start(&self.limits), request);
+        unless_silent(&reached.lease, asking).await.map_err(|error| trouble(&error))
     }
 
     /// A live connection to one of the hosts of a domain: the first that answers as the one it must be.
@@ -245,7 +245,8 @@ impl ExchangeCourier {
 
     async fn lease(&self, route: &Route) -> Result<(Lease, Settings), Trouble> {
         let lease = self.pool.lease(route).await.map_err(|error| transport_trouble(&error))?;
-        let octets = lease.settings().await.map_err(|error| transport_trouble(&error))?;
+        let settings = async { lease.settings().await.map_err(AskError::Transport) };
+        let octets = unless_silent(&lease, settings).await.map_err(|error| trouble(&error))?;
         let mut reader = Reader::new();
         reader.push(&octets);
         match reader.next_item() {
@@ -276,6 +277,32 @@ impl ExchangeCourier {
             names.push(target.host.clone());
         }
         Ok(Expectation::WebPki { names, roots })
+    }
+}
+
+/// Does something over a pooled connection. Where the other end falls silent, or nobody waits for it any more, whoever is
+/// next gets another connection. keeps: TRA-22
+async fn unless_silent<T>(
+    lease: &Lease,
+    work: impl Future<Output = Result<T, AskError>>,
+) -> Result<T, AskError> {
+    let mut waiting = Waiting { lease, is_over: false };
+    let done = work.await;
+    waiting.is_over = !matches!(&done, Err(AskError::Transport(error)) if error.is_silence());
+    done
+}
+
+/// Retires the connection where it ends before something was heard.
+struct Waiting<'a> {
+    lease: &'a Lease,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.lease.retire();
+        }
     }
 }
 

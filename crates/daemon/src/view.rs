@@ -80,6 +80,7 @@ pub(crate) fn recipient_view(recipient: &storage::RecipientRecord) -> RecipientV
         disposition: recipient.current().word().to_owned(),
         code,
         text,
+        why: recipient.why.clone(),
     }
 }
 

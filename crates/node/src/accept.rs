@@ -100,8 +100,8 @@ pub struct Admission {
     pub(crate) intents: Vec<Intent>,
     /// What was pending of each recipient, where its sender offers it again as it was asked to.
     pub(crate) again: Vec<Option<HeldRecord>>,
-    /// Who was decided about by the rules.
-    pub(crate) decided: Vec<bool>,
+    /// Who was decided about by the rules, and why.
+    pub(crate) decided: Vec<Option<Why>>,
     /// What the rules have asked for and have got.
     pub(crate) got: Vec<Selection>,
     /// What a rule wants just now, and what the sender is asked for therefore.
@@ -229,7 +229,7 @@ impl Intake {
             envelope,
             offered,
             known_as,
-            decided: vec![false; intents.len()],
+            decided: vec![None; intents.len()],
             door: self.door.clone(),
             intents,
             again,

@@ -318,8 +318,8 @@ impl Admission {
             Intent::Answered(..) => return,
             _ if late => Why::new("until", "it came when its time was over"),
             Intent::Held { why, .. } | Intent::Later { why, .. } => why.clone(),
-            Intent::Mailbox { .. } => Why::new("mailbox", ""),
-            _ => Why::new("queue", ""),
+            Intent::Mailbox { .. } => self.decided[place].clone().unwrap_or(Why::new("mailbox", "")),
+            _ => self.decided[place].clone().unwrap_or(Why::new("queue", "")),
         };
         match &self.intents[place] {
             _ if late => {}
@@ -350,9 +350,25 @@ impl Admission {
                 Intent::Answered(Disposition::Deferred { .. }, _) => continue,
                 _ => self.intended(place, now_ms)?.effect,
             };
-            all.push((place, Again { envelope: held.envelope, recipient: held.recipient, effect }));
+            all.push((
+                place,
+                Again { envelope: held.envelope, recipient: held.recipient, effect, why: self.why(place) },
+            ));
         }
         Ok(all)
+    }
+
+    /// By which rule and on what evidence it was decided about a recipient of somebody who is no user of this node, for the
+    /// record. keeps: POL-8
+    fn why(&self, place: usize) -> Option<String> {
+        if matches!(self.origin, Origin::Submission { .. }) {
+            return None;
+        }
+        let why = match &self.intents[place] {
+            Intent::Answered(_, why) | Intent::Held { why, .. } | Intent::Later { why, .. } => Some(why),
+            _ => self.decided[place].as_ref(),
+        };
+        why.map(Why::to_string)
     }
 
     /// How a recipient is pending.
@@ -421,7 +437,7 @@ impl Admission {
             }
             Intent::Answered(..) => return Err((Code::SYSTEM_TROUBLE, "answered before".to_owned())),
         };
-        Ok(Intended { address, effect, answer })
+        Ok(Intended { address, effect, answer, why: self.why(place) })
     }
 }
 
@@ -464,7 +480,7 @@ impl Admission {
                     continue;
                 }
                 let answer = Disposition::Accepted;
-                recipients.push(Intended { address: address.clone(), effect, answer });
+                recipients.push(Intended { address: address.clone(), effect, answer, why: self.why(place) });
             }
         }
         Ok(recipients)

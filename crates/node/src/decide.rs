@@ -30,7 +30,7 @@ impl Admission {
         for place in 0..self.intents.len() {
             // At a doorstep the node has decided before. keeps: DOOR-8
             let elsewhere = matches!(self.door, Door::Doorstep { .. });
-            if elsewhere || self.decided[place] || !self.intents[place].needs_content() {
+            if elsewhere || self.decided[place].is_some() || !self.intents[place].needs_content() {
                 continue;
             }
             let accepted = self.was_accepted(place);
@@ -39,6 +39,7 @@ impl Admission {
                 return Ok(Some(Selection::Headers));
             }
             let decision = self.judge(place).await?;
+            let why = Why { rule: decision.rule.clone(), evidence: decision.evidence.clone() };
             match &decision.verdict {
                 Verdict::Want(wanted) if !self.got.contains(wanted) => return Ok(Some(wanted.clone())),
                 // A rule that is not content with what it has got must not keep the offer for ever.
@@ -49,7 +50,7 @@ impl Admission {
                 }
                 _ => self.carry_out(place, decision)?,
             }
-            self.decided[place] = true;
+            self.decided[place] = Some(why);
             self.tell_answered(place);
         }
         self.bound_pending()?;

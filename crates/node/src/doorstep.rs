@@ -138,6 +138,9 @@ impl Node {
         at: SocketAddr,
     ) -> Result<DoorstepLease, Failure> {
         let at = SocketAddr::new(at.ip().to_canonical(), at.port());
+        if !self.settings().redirect {
+            return Err((Code::NOT_AUTHORIZED, "this node redirects nobody to doorsteps".to_owned()));
+        }
         if !may_redirect_to(at, self.settings().loopback_doorsteps) {
             let text = format!(
                 "nobody can be redirected to {at}: that takes a public address, and port 443 or from 1024 on"
@@ -169,7 +172,7 @@ impl Node {
         (domain, sender_key): (&Domain, &[u8; 32]),
     ) -> Option<Redirect> {
         let now_ms = self.now_ms();
-        let lease = self.inner.doorsteps.of(account, now_ms)?;
+        let lease = self.inner.doorsteps.of(account, now_ms).filter(|_| self.settings().redirect)?;
         let owner = self.store().account_of_device(&lease.device).ok().flatten();
         if owner.is_none_or(|owner| owner.name != account || owner.disabled) {
             self.inner.doorsteps.remove(account, &lease.device);
@@ -205,6 +208,7 @@ impl Node {
                 address: recipient.clone(),
                 effect: Effect::Elsewhere,
                 answer: Disposition::Accepted,
+                why: None,
             };
             let acceptance = Acceptance {
                 content: Content::Offered { identity },

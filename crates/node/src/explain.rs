@@ -91,7 +91,7 @@ impl Node {
             None => policy::Standing::default(),
         };
         let facts =
-            Facts { origin: &origin, octets, standing, rate: policy::Rate::default(), supplied, shown };
+            Facts { origin: &origin, octets, standing, rate: self.rate_now(&origin), supplied, shown };
         let evidence = self.evidence(&facts, recipient, None)?;
         let explanation = self.settings().rules.explain(&evidence);
         Ok(Explained { origin, explanation })

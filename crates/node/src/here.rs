@@ -42,6 +42,7 @@ impl Node {
                         address: one.address.clone(),
                         effect,
                         answer: Disposition::Accepted,
+                        why: None,
                     });
                     places.push(*place);
                 }

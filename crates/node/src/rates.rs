@@ -123,6 +123,17 @@ pub(crate) enum Party<'a> {
     User(&'a str),
 }
 
+impl<'a> Party<'a> {
+    /// Who brings what comes from here; `holder` is what the origin is held under.
+    fn of(origin: &'a Origin, holder: &'a str) -> Party<'a> {
+        match origin {
+            Origin::Peer { domain } => Party::Peer(domain),
+            Origin::Legacy(_) => Party::Legacy(holder),
+            Origin::Submission { account } => Party::User(account),
+        }
+    }
+}
+
 /// One limit as it applies to one party.
 struct Limit {
     name: &'static str,
@@ -163,14 +174,21 @@ impl Buckets {
             return Ok(());
         }
         let mut buckets = self.lock();
-        let mut filled = Vec::with_capacity(limits.len());
-        for limit in &limits {
-            let place = buckets.place(limit, now_ms);
-            let full_at_us = buckets.full_at_us.get(&place).copied().unwrap_or(0);
-            filled.push((place, after_taking(limit, full_at_us, now_ms)?));
-        }
+        let filled = buckets.with_taken(&limits, now_ms)?;
         buckets.full_at_us.extend(filled);
         Ok(())
+    }
+
+    /// Whether an offer for so many recipients would be within all limits now, without counting it.
+    pub(crate) fn look(
+        &self,
+        rates: &Rates,
+        party: Party<'_>,
+        recipients: u64,
+        now_ms: u64,
+    ) -> Result<(), Over> {
+        let limits = limits(rates, party, recipients);
+        self.lock().with_taken(&limits, now_ms).map(|_| ())
     }
 
     /// What is used of the limits of a party, for display.
@@ -198,11 +216,7 @@ impl Intake {
     pub(crate) fn within_rates(&self, envelope: &Envelope, intents: &mut [Intent]) -> Option<Over> {
         let node = &self.node;
         let holder = self.origin.holder();
-        let party = match &self.origin {
-            Origin::Peer { domain } => Party::Peer(domain),
-            Origin::Legacy(_) => Party::Legacy(&holder),
-            Origin::Submission { account } => Party::User(account),
-        };
+        let party = Party::of(&self.origin, &holder);
         let fresh = |intent: &&Intent| !intent.answered().is_some_and(|(_, why)| why.is_before());
         let count = intents.iter().filter(fresh).count() as u64;
         if count == 0 {
@@ -229,6 +243,14 @@ impl Intake {
 }
 
 impl Node {
+    /// How an offer for one recipient would stand to the limits of whoever brings it just now.
+    pub(crate) fn rate_now(&self, origin: &Origin) -> policy::Rate {
+        let holder = origin.holder();
+        let party = Party::of(origin, &holder);
+        let over = self.inner.buckets.look(&self.settings().rates, party, 1, self.now_ms()).err();
+        over.map_or(policy::Rate::Within, Over::seen)
+    }
+
     /// What a peer has used of its limits just now.
     pub fn rates_of(&self, peer: &Domain) -> Vec<Use> {
         let mut used = self.inner.buckets.used(&self.settings().rates, Party::Peer(peer), self.now_ms());
@@ -245,6 +267,17 @@ impl Node {
 }
 
 impl Counts {
+    /// When each would be full again, had an offer been taken out of all of them; or what is over.
+    fn with_taken(&mut self, limits: &[Limit], now_ms: u64) -> Result<Vec<(Place, u64)>, Over> {
+        let mut filled = Vec::with_capacity(limits.len());
+        for limit in limits {
+            let place = self.place(limit, now_ms);
+            let full_at_us = self.full_at_us.get(&place).copied().unwrap_or(0);
+            filled.push((place, after_taking(limit, full_at_us, now_ms)?));
+        }
+        Ok(filled)
+    }
+
     /// Where a limit is counted: its own place, or one shared by all for whom there is none. Places that say nothing any
     /// more make room, at most once in a second: looking for them costs as much as there are. keeps: REP-13
     fn place(&mut self, limit: &Limit, now_ms: u64) -> Place {
@@ -416,6 +449,11 @@ mod tests {
         let (north, south) = (domain("north.test"), domain("south.test"));
         let (count, over) = fill(&buckets, &rates, Party::Peer(&north), 1, NOW);
         assert_eq!((count, over.limit, over.after_seconds), (60, "peer-messages-per-minute", 1));
+        assert_eq!(buckets.look(&rates, Party::Peer(&north), 1, NOW), Err(over.clone()));
+        // To look takes nothing.
+        for _ in 0..100 {
+            assert_eq!(buckets.look(&rates, Party::Peer(&south), 1, NOW), Ok(()));
+        }
         assert_eq!(over.answer(), Disposition::Deferred { code: TOO_MUCH, after_seconds: 1 });
         // Another peer has its own count.
         assert_eq!(buckets.take(&rates, Party::Peer(&south), 1, NOW), Ok(()));

@@ -45,6 +45,8 @@ pub struct Settings {
     pub rates: crate::Rates,
     /// Whether doorsteps may be on loopback: only where this node itself is, as in a test.
     pub loopback_doorsteps: bool,
+    /// Whether senders are sent to the doorsteps of users that have registered.
+    pub redirect: bool,
 }
 
 impl Settings {

@@ -159,6 +159,8 @@ pub struct Again {
     pub recipient: u32,
     /// What happens now. What it is pending under stays the same cookie until it is settled.
     pub effect: Effect,
+    /// As [`Intended::why`].
+    pub why: Option<String>,
 }
 
 /// One recipient of an acceptance.
@@ -172,6 +174,8 @@ pub struct Intended {
     /// [`Effect::Pend`] `Pending` with a fresh cookie; for [`Effect::Queue`] and [`Effect::Forward`] `Pending` with a fresh cookie or `Accepted`.
     /// The cookie is recorded for the holder [`Origin::holder`].
     pub answer: Disposition,
+    /// By which rule and on what evidence, for the operator; cut at [`crate::limits::TEXT_OCTETS_MAX`].
+    pub why: Option<String>,
 }
 
 /// One acceptance: everything in it becomes durable together or not at all.

@@ -51,6 +51,8 @@ pub struct RecipientRecord {
     pub next_hop: Option<Disposition>,
     /// Whether someone has to decide about it: see [`crate::Store::held`].
     pub held: bool,
+    /// By which rule it was decided what to do when it came in, and on what evidence, for the operator.
+    pub why: Option<String>,
 }
 
 impl RecipientRecord {

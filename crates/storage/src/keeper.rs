@@ -322,6 +322,7 @@ mod tests {
                 max_seconds: 2,
                 until: 3,
             },
+            why: None,
         };
         let content = NewMessage {
             manifest: message.manifest().clone(),

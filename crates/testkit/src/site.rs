@@ -233,6 +233,7 @@ pub fn settings(domain: &str, key: &SecretKey) -> Settings {
         accreditors: node::Accreditors::default(),
         rates: node::Rates::default(),
         loopback_doorsteps: false,
+        redirect: true,
     }
 }
 

@@ -216,6 +216,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether the other end has fallen silent: nothing came for too long, or not enough.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Error::Stalled | Error::TimeLimit | Error::TimedOut)
+    }
+}
+
 impl From<ConnectionError> for Error {
     fn from(error: ConnectionError) -> Self {
         match error {

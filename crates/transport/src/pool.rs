@@ -12,7 +12,7 @@ use crate::tls::Expectation;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -77,6 +77,8 @@ struct Shelf {
     connected: Connected,
     leases: AtomicUsize,
     last_used: Mutex<Instant>,
+    /// Nobody new gets it, and it is closed when the last who holds it is done.
+    retired: AtomicBool,
     /// Hears what the server tells; it ends with the shelf, since it would keep the connection alive.
     hearing: Option<AbortHandle>,
 }
@@ -138,7 +140,7 @@ impl Pool {
         let key = route.key();
         let mut entries = self.0.entries();
         match entries.get(&key) {
-            Some(Entry::Live(shelf)) if shelf.connected.ended().is_none() => {
+            Some(Entry::Live(shelf)) if shelf.is_good() => {
                 return Ok(Begun::Live(Lease::new(shelf.clone())));
             }
             Some(Entry::Connecting(waiting)) => return Ok(Begun::Waiting(waiting.clone())),
@@ -171,6 +173,12 @@ impl Lease {
         shelf.leases.fetch_add(1, Ordering::AcqRel);
         Self(shelf)
     }
+
+    /// The other end is not to be waited for again: whoever asks the pool next gets another connection. Who uses this one
+    /// goes on, and it is closed when the last of them is done. keeps: TRA-22
+    pub fn retire(&self) {
+        self.0.retired.store(true, Ordering::Release);
+    }
 }
 
 impl Deref for Lease {
@@ -185,7 +193,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // The time first, so that the sweeper never sees an unused connection with an old time.
         *lock(&self.0.last_used) = Instant::now();
-        self.0.leases.fetch_sub(1, Ordering::AcqRel);
+        let last = self.0.leases.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && self.0.retired.load(Ordering::Acquire) {
+            self.0.connected.close(Code::Idle, "retired");
+        }
     }
 }
 
@@ -219,7 +230,8 @@ impl Attempt {
                 tokio::spawn(hear(connected.clone(), limits, listener)).abort_handle()
             });
             let last_used = Mutex::new(Instant::now());
-            let shelf = Shelf { connected, leases: AtomicUsize::new(0), last_used, hearing };
+            let (leases, retired) = (AtomicUsize::new(0), AtomicBool::new(false));
+            let shelf = Shelf { connected, leases, last_used, retired, hearing };
             Arc::new(Lease::new(Arc::new(shelf)))
         });
         self.settle(answer);
@@ -254,7 +266,7 @@ impl Shared {
     fn sweep(&self, idle_time: Duration) {
         self.entries().retain(|_, entry| match entry {
             Entry::Connecting(_) => true,
-            Entry::Live(shelf) if shelf.connected.ended().is_some() => false,
+            Entry::Live(shelf) if !shelf.is_good() => false,
             Entry::Live(shelf) => match shelf.unused_since() {
                 Some(since) if since.elapsed() >= idle_time => {
                     shelf.connected.close(Code::Idle, "unused");
@@ -267,6 +279,11 @@ impl Shared {
 }
 
 impl Shelf {
+    /// Whether it is for whoever asks next.
+    fn is_good(&self) -> bool {
+        self.connected.ended().is_none() && !self.retired.load(Ordering::Acquire)
+    }
+
     /// Since when nobody holds it; `None` while somebody does. Whoever asks holds the pool's lock, under
     /// which alone the first lease on an unused connection is made.
     fn unused_since(&self) -> Option<Instant> {

@@ -46,6 +46,25 @@ async fn mail_goes_straight_to_the_doorstep() {
     assert!(record.attempts.iter().any(|tried| tried.step == "doorstep" && tried.host == at));
 }
 
+/// Where the operator has turned redirects off no doorstep can register, and the node takes the mail.
+///
+/// proves: DOOR-8
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_turn_redirects_off() {
+    let south = Site::new("south.test").lines("[mailbox]\nredirect = false\n");
+    let world = World::started(&[Site::new("north.test"), south]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let carol = world.user("carol@south.test").await;
+    let (node, device) = (world.node("south.test"), carol.device.public());
+    let at = "127.0.0.1:7626".parse().unwrap();
+    let refused = node.open_doorstep("carol", *device.as_bytes(), [1; 32], at).map(|_| ()).unwrap_err();
+    assert_eq!(refused.0, message::Code::NOT_AUTHORIZED);
+    let identity = alice.send(&letter("alice@north.test", "To the node"), &["carol@south.test"]).await;
+    world.events("south.test").delivered(identity, "carol@south.test").await;
+    assert_eq!(redirects(&world, "south.test", "carol@south.test"), 0);
+    assert_eq!(mailbox(&world, "south.test", "carol").len(), 1);
+}
+
 /// What a doorstep has taken the node knows as accepted, also when the sender asks again and the doorstep is gone; and what
 /// stands in the Maildir at home is the message.
 ///

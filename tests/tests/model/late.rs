@@ -138,5 +138,6 @@ fn settings() -> Settings {
         accreditors: node::Accreditors::default(),
         rates: node::Rates::default(),
         loopback_doorsteps: false,
+        redirect: true,
     }
 }

@@ -316,7 +316,7 @@ impl Real {
             }
             Verdict::Queue => (Effect::Queue { lane: lane() }, pending(place, recipient)),
         };
-        Intended { address: address(recipient), effect, answer }
+        Intended { address: address(recipient), effect, answer, why: None }
     }
 
     /// A claim of the leg that has this recipient, and its settlement.

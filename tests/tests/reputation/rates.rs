@@ -105,4 +105,14 @@ async fn rules_may_decide_about_who_is_over_a_rate() {
     assert!(matches!(answers[0], Disposition::Pending { .. }), "{answers:?}");
     let held = scene.store.held(None, None, 10).unwrap().remove(0);
     assert!(held.reason.contains("too-much") && held.reason.contains("north.test"), "{}", held.reason);
+    // What is explained is what would be decided now, and to ask counts nothing.
+    let bob = message::address::Address::parse(BOB[0]).unwrap();
+    let explain = async |seconds| {
+        scene.pass_seconds(seconds).await;
+        scene.node.explain(held.identity, &bob, None).await.unwrap().explanation.decision.rule
+    };
+    assert_eq!(explain(0).await, "too-much");
+    assert_ne!(explain(60).await, "too-much");
+    assert_ne!(explain(0).await, "too-much");
+    assert_eq!(scene.offer("north.test", "three", BOB).await, [Disposition::Accepted]);
 }

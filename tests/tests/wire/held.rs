@@ -378,6 +378,7 @@ fn flood(now_ms: u64) -> storage::Acceptance {
             max_seconds: 60,
             until: now_ms / 1_000 + 3_600,
         },
+        why: None,
     });
     storage::Acceptance {
         content: storage::Content::Offered { identity },

@@ -34,6 +34,15 @@ async fn decided(world: &World, identity: Identity, recipient: &str) -> (Disposi
     world.events(SOUTH).find(&format!("decided for {recipient}"), such).await
 }
 
+/// By what `waxwing trace` says that a message was decided when it came in, for each recipient.
+async fn traced(world: &World, identity: Identity) -> Vec<String> {
+    let mut client = Client::connect(&world.data(SOUTH).join("control.sock")).await.unwrap();
+    let trace = Request::Trace { identity: identity.to_string() };
+    let Response::Envelopes { envelopes } = client.call(&trace).await.unwrap() else { panic!("no trace") };
+    let recipients = envelopes.into_iter().flat_map(|envelope| envelope.recipients);
+    recipients.filter_map(|recipient| recipient.why).collect()
+}
+
 /// proves: POL-5, POL-8, POL-11
 #[tokio::test]
 async fn a_stranger_is_held_and_whom_one_has_written_to_is_not() {
@@ -47,11 +56,14 @@ async fn a_stranger_is_held_and_whom_one_has_written_to_is_not() {
     let [entry] = bob.session.held(None, 10).await.unwrap().try_into().unwrap();
     assert_eq!((entry.identity, entry.reason), (first, format!("rule first-contact: {evidence}")));
     assert!(bob.session.mailbox(0, 10).await.unwrap().is_empty());
+    assert_eq!(traced(&world, first).await, [format!("rule first-contact: {evidence}")]);
 
     let answer = bob.send(&letter(BOB, "Now I do."), &["alice@north.test"]).await;
     world.events("north.test").delivered(answer, "alice@north.test").await;
     let second = alice.send(&letter("alice@north.test", "How do you do?"), &[BOB]).await;
     world.events(SOUTH).delivered(second, BOB).await;
+    let [why] = traced(&world, second).await.try_into().unwrap();
+    assert!(why.starts_with("rule default: ") && why.len() > "rule default: ".len(), "{why}");
     let held = bob.session.held(None, 10).await.unwrap();
     assert_eq!(held.iter().map(|entry| entry.identity).collect::<Vec<_>>(), [first], "it waits as before");
 }

@@ -10,10 +10,10 @@ pub enum PolicyCommand {
     Show,
     /// Say which rule decides about a message, and on what evidence
     #[command(
-        after_help = "Examples:\n  waxwing policy explain 3f9c2a7e41d0 --to carol@b.test --peer a.test\n  waxwing policy explain ./letter.wax --to carol@b.test"
+        after_help = "Examples:\n  waxwing policy explain 3f9c2a7e41d0 --to carol@b.test --peer a.test\n  waxwing policy explain ./letter.wax --to carol@b.test\n  waxwing policy explain - --to carol@b.test < letter.eml"
     )]
     Explain {
-        /// The identity of a message that is here, or the first digits of it; or a message file
+        /// The identity of a message that is here, or the first digits of it; or a message file, `-` for the standard input
         message: String,
         /// For which recipient
         #[arg(long, value_name = "ADDRESS")]

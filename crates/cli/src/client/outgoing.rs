@@ -74,6 +74,35 @@ impl Outgoing {
         Ok((Outgoing::from_message(&imported.message, Vec::new()), imported.notes))
     }
 
+    /// Reads a message of either form, whole, into memory: at most as much as the legacy form may have.
+    ///
+    /// # Errors
+    /// As [`Outgoing::open`]; [`Error::Usage`] where it cannot be read or is larger.
+    pub fn read(input: impl Read) -> Result<Outgoing, Error> {
+        let octets_max = translate::limits::LEGACY_OCTETS_MAX as u64;
+        let mut octets = Vec::new();
+        let read = input.take(octets_max + 1).read_to_end(&mut octets);
+        read.map_err(|error| Error::usage(format!("the standard input cannot be read: {error}")))?;
+        if octets.len() as u64 > octets_max {
+            return Err(Error::usage(format!("what comes has more than {octets_max} octets; give a file")));
+        }
+        if !octets.starts_with(WAX_START) {
+            let imported = translate::import(&octets, &translate::ImportOptions::default())?;
+            return Ok(Outgoing::from_message(&imported.message, Vec::new()));
+        }
+        let mut found = Found::default();
+        found.take(&octets)?;
+        let (prelude_octets, seals, manifest, headers) = found.finish()?;
+        let octets = Bytes::from(octets);
+        let body = |offset: u64, count: u64| {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let end = usize::try_from(offset.saturating_add(count)).unwrap_or(usize::MAX);
+            octets.get(start..end).map(|body| Body::Memory(octets.slice_ref(body)))
+        };
+        let bodies = bodies(&manifest, prelude_octets, body);
+        Ok(Outgoing { manifest, headers, seals, bodies })
+    }
+
     /// Reads a file in the native form once, for its digests; bodies stay in it.
     fn open_wax(path: &Path, mut file: File) -> Result<Outgoing, Error> {
         let mut found = Found::default();
@@ -87,18 +116,8 @@ impl Outgoing {
         }
         let (prelude_octets, seals, manifest, headers) = found.finish()?;
         let file = Arc::new(file);
-        let mut offset = prelude_octets;
-        let mut bodies = BTreeMap::new();
-        for segment in manifest.layout() {
-            match segment {
-                Segment::Body { part, octets } => {
-                    bodies.insert(part, Body::File { file: file.clone(), offset, octets });
-                    offset += octets;
-                }
-                Segment::Header { octets } | Segment::PartHeader { octets, .. } => offset += octets,
-                Segment::Trailer => offset += 4,
-            }
-        }
+        let body = |offset, octets| Some(Body::File { file: file.clone(), offset, octets });
+        let bodies = bodies(&manifest, prelude_octets, body);
         Ok(Outgoing { manifest, headers, seals, bodies })
     }
 
@@ -184,6 +203,27 @@ impl Outgoing {
     pub fn read_at(&self, part: usize, offset: u64, octets_max: usize) -> io::Result<Bytes> {
         self.bodies.get(&part).ok_or_else(no_such_part)?.read_at(offset, octets_max)
     }
+}
+
+/// The bodies of a message in the native form, whose prelude has so many octets.
+fn bodies(
+    manifest: &Manifest,
+    prelude_octets: u64,
+    body: impl Fn(u64, u64) -> Option<Body>,
+) -> BTreeMap<usize, Body> {
+    let mut offset = prelude_octets;
+    let mut bodies = BTreeMap::new();
+    for segment in manifest.layout() {
+        match segment {
+            Segment::Body { part, octets } => {
+                bodies.extend(body(offset, octets).map(|body| (part, body)));
+                offset += octets;
+            }
+            Segment::Header { octets } | Segment::PartHeader { octets, .. } => offset += octets,
+            Segment::Trailer => offset += 4,
+        }
+    }
+    bodies
 }
 
 impl Body {
@@ -340,5 +380,39 @@ pub(super) fn extent_of(file: &File, path: &Path) -> Result<Extent, Error> {
             return Ok(Extent { octets: digest.octets(), digest: digest.digest() });
         }
         digest.update(&chunk[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message in both forms, from the file and from memory.
+    #[test]
+    fn what_is_read_from_memory_is_what_a_file_has() {
+        let eml = b"From: a@a.test\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+            --b\r\n\r\none\r\n--b\r\nContent-Type: text/csv\r\n\r\ntwo\r\n--b--\r\n";
+        let message = translate::import(eml, &translate::ImportOptions::default()).unwrap().message;
+        let parts = (message.manifest().clone(), message.headers().clone());
+        let mut wax = super::super::WaxWriter::new(Vec::new(), parts.0, parts.1, Vec::new()).unwrap();
+        for body in message.bodies() {
+            wax.body(body).unwrap();
+        }
+        let wax = wax.finish().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for octets in [&eml[..], &wax] {
+            let path = folder.path().join("message");
+            std::fs::write(&path, octets).unwrap();
+            let (file, _) = Outgoing::open(&path).unwrap();
+            let read = Outgoing::read(octets).unwrap();
+            assert_eq!(read.manifest().identity(), message.identity());
+            assert_eq!(file.manifest().identity(), message.identity());
+            for (number, part, _) in message.manifest().leaves() {
+                let body = |one: &Outgoing| one.bodies[&number].read_at(0, part.octets as usize).unwrap();
+                assert_eq!(body(&read), body(&file));
+                assert_eq!(Some(&body(&read)), message.body(number));
+            }
+        }
+        assert!(Outgoing::read(&wax[..wax.len() / 2]).is_err());
     }
 }

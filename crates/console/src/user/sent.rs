@@ -51,6 +51,8 @@ pub(crate) struct Person {
     pub(crate) kind: &'static str,
     pub(crate) words: String,
     pub(crate) text: Option<String>,
+    /// By which rule and on what evidence it came in, for the operator.
+    pub(crate) why: Option<String>,
 }
 
 impl Person {
@@ -72,7 +74,8 @@ impl Person {
             (None, Some(code)) => Some(code.clone()),
             (None, None) => None,
         };
-        Person { address: words::line(&one.address), kind, words: said.to_owned(), text }
+        let why = one.why.as_deref().map(words::line);
+        Person { address: words::line(&one.address), kind, words: said.to_owned(), text, why }
     }
 }
 

@@ -227,6 +227,7 @@ fn node_settings(plan: &DoorstepPlan) -> node::Settings {
         poll_max_seconds: 60,
         hold_ms: 0,
         loopback_doorsteps: false,
+        redirect: false,
         accreditors: node::Accreditors::default(),
         rates: node::Rates::default(),
     }

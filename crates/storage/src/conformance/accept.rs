@@ -94,7 +94,7 @@ pub(super) fn held_mail_is_completed_and_delivered(open: &Open) {
     add_account(&*store, "ann").unwrap();
     let offer = vec![
         to_hold("ann@here.test", "ann", 1),
-        Intended { address: address("no@here.test"), effect: refusal(), answer: refused() },
+        Intended { address: address("no@here.test"), effect: refusal(), answer: refused(), why: None },
     ];
     use crate::Intended;
     let receipt = block_on(store.accept(acceptance(Content::Offered { identity }, peer(), offer))).unwrap();
@@ -178,6 +178,7 @@ pub(super) fn what_is_elsewhere_is_recorded_without_content(open: &Open) {
         address: address("ann@here.test"),
         effect: Effect::Elsewhere,
         answer: Disposition::Accepted,
+        why: None,
     };
     let offered = || acceptance(Content::Offered { identity }, peer(), vec![elsewhere()]);
     block_on(store.accept(offered())).unwrap();

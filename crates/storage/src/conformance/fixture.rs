@@ -145,11 +145,17 @@ pub(super) fn to_mailbox(to: &str, account: &str) -> Intended {
         address: address(to),
         effect: Effect::Mailbox { account: account.to_owned(), seals: Vec::new() },
         answer: Disposition::Accepted,
+        why: None,
     }
 }
 
 pub(super) fn to_queue(to: &str, along: &str, cookie: u8) -> Intended {
-    Intended { address: address(to), effect: Effect::Queue { lane: lane(along) }, answer: pending(cookie) }
+    Intended {
+        address: address(to),
+        effect: Effect::Queue { lane: lane(along) },
+        answer: pending(cookie),
+        why: None,
+    }
 }
 
 pub(super) fn to_hold(to: &str, account: &str, cookie: u8) -> Intended {
@@ -163,6 +169,7 @@ pub(super) fn to_hold(to: &str, account: &str, cookie: u8) -> Intended {
             seals: Vec::new(),
         }),
         answer: pending(cookie),
+        why: None,
     }
 }
 

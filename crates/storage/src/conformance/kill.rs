@@ -92,6 +92,7 @@ fn accept_for_ever(store: &dyn Store, round: u64) {
                     max_seconds: 3600,
                     until: NOW / 1000,
                 },
+                why: None,
             };
             accept(store, &message, peer(), vec![to]).unwrap();
             let mut out = std::io::stdout().lock();

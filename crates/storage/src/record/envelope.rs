@@ -65,6 +65,7 @@ fn recipient(recipient: &RecipientRecord) -> Value {
         (5, recipient.next_hop.as_ref().map(disposition)),
         (6, recipient.held.then(|| flag(true))),
         (7, recipient.forwarded.as_ref().map(forwarded)),
+        (8, recipient.why.as_deref().map(text)),
     ])
 }
 
@@ -78,6 +79,7 @@ fn read_recipient(value: &Value) -> Option<RecipientRecord> {
         next_hop: fields.optional(5, read_disposition)?,
         held: fields.optional(6, Value::as_bool)?.unwrap_or(false),
         forwarded: fields.optional(7, read_forwarded)?,
+        why: fields.optional(8, read_text)?,
     })
 }
 

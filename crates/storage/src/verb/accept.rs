@@ -236,6 +236,7 @@ fn add_recipient(
         leg: None,
         next_hop: None,
         held: false,
+        why: short(intended.why.as_deref()),
     };
     let mut asked = (None, 0);
     match &intended.effect {
@@ -286,6 +287,15 @@ fn add_recipient(
     tx.put(key, OnceRecord { envelope: envelope.id, recipient: place }.encode())?;
     envelope.recipients.push(recipient);
     Ok(())
+}
+
+/// Why something was decided, as it is kept.
+pub(super) fn short(why: Option<&str>) -> Option<String> {
+    why.map(|why| {
+        let mut why = why.to_owned();
+        cut(&mut why);
+        why
+    })
 }
 
 /// What is kept of a recipient that is pending with this answer.

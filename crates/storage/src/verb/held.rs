@@ -3,7 +3,7 @@
 use message::address::Address;
 use message::{Disposition, Identity, Selection};
 
-use super::accept::{add_leg, envelope_of, hold_recipient, put_mail};
+use super::accept::{add_leg, envelope_of, hold_recipient, put_mail, short};
 use super::content::{load_message, store_message, stored};
 use super::status::{close_if_final, end_hold, finish, load_envelope, save_envelope};
 use super::{cut, list, load};
@@ -114,6 +114,9 @@ pub(crate) fn judge_again(
     let place = again.recipient;
     let recipient = envelope.recipients.get(place as usize).ok_or(Error::NotFound("held recipient"))?;
     let address = recipient.address.clone();
+    if let Some(recipient) = envelope.recipients.get_mut(place as usize).filter(|_| again.why.is_some()) {
+        recipient.why = short(again.why.as_deref());
+    }
     match &again.effect {
         // It came too late.
         _ if is_over(tx, again.envelope, place, now_ms)? => {

@@ -59,6 +59,30 @@ async fn a_dead_connection_is_replaced_and_an_unused_one_closed() {
     assert!(pool.is_empty());
 }
 
+/// Who uses a connection that was retired goes on; whoever comes next gets another.
+///
+/// proves: TRA-22
+#[tokio::test]
+async fn a_retired_connection_is_for_nobody_new_and_closed_when_it_is_done_with() {
+    let mut echo = Echo::start(&Limits::default());
+    let pool = Pool::new(client(None, &Limits::default()));
+    let route = route(&echo, NAME);
+    let (stalled, other) = (pool.lease(&route).await.unwrap(), pool.lease(&route).await.unwrap());
+    let old = echo.next().await.unwrap();
+    stalled.retire();
+    drop(stalled);
+    let fresh = pool.lease(&route).await.unwrap();
+    assert_eq!(ask(&fresh, b"fresh").await.unwrap(), "fresh");
+    assert_eq!(ask(&other, b"goes on").await.unwrap(), "goes on");
+    assert_eq!(echo.server.counts().authenticated, 2);
+    drop(other);
+    let number = u64::from(Code::Idle.number());
+    let closed = tokio::time::timeout(Duration::from_secs(10), old.closed()).await.unwrap();
+    assert_eq!(closed, Error::ClosedByPeer { number, reason: "retired".to_owned() });
+    assert_eq!(ask(&fresh, b"still").await.unwrap(), "still");
+    assert_eq!(pool.len(), 1);
+}
+
 /// proves: TRA-18
 #[tokio::test]
 async fn a_full_pool_gives_up_what_is_unused_first() {

@@ -211,7 +211,10 @@ fn envelope_lines(envelope: &EnvelopeView) -> Vec<String> {
         time(envelope.accepted_at_ms)
     )];
     lines.extend(envelope.trace.iter().map(|hop| format!("  came by {}", hop_words(hop))));
-    lines.extend(envelope.recipients.iter().map(recipient_line));
+    for recipient in &envelope.recipients {
+        lines.push(recipient_line(recipient));
+        lines.extend(recipient.why.iter().map(|why| format!("    came in by {}", paint(FAINT, &clean(why)))));
+    }
     lines.extend(envelope.attempts.iter().map(attempt_line));
     lines
 }

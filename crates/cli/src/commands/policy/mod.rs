@@ -12,14 +12,18 @@ use crate::Error;
 use crate::args::{CorrespondentCommand, PolicyCommand};
 use crate::client::Outgoing;
 
-/// What is asked of the node. What is no identity is the name of a file, whose bodies need not be read.
+/// What is asked of the node. What is no identity is the name of a file, whose bodies need not be read, or `-` for what
+/// comes over the standard input.
 pub(super) fn policy_request(command: &PolicyCommand) -> Result<Request, Error> {
     let PolicyCommand::Explain { message, to, peer } = command else { return Ok(Request::PolicyShow) };
     let (to, peer) = (to.clone(), peer.clone());
     if let Ok(identity) = digits(message) {
         return Ok(Request::PolicyExplain { identity, to, peer });
     }
-    let (file, _) = Outgoing::open(Path::new(message))?;
+    let file = match message.as_str() {
+        "-" => Outgoing::read(std::io::stdin().lock())?,
+        path => Outgoing::open(Path::new(path))?.0,
+    };
     Ok(Request::PolicyExplainFile {
         manifest: BASE64.encode(file.manifest().octets()),
         headers: BASE64.encode(&file.headers().octets()),
