@@ -17,6 +17,9 @@ mod settings;
 mod tls;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 pub use server::Server;
 pub use session::{Encrypted, Input, Output, Question, Session};
 pub use settings::{Checks, Cookies, Environment, Limits, NoChecks, Parts, Settings};

@@ -66,7 +66,7 @@ impl fmt::Write for OneLine<'_> {
 pub(super) fn of(disposition: &Disposition) -> Reply {
     let reply = |digits, code, text: &str| Reply { digits, code, text: text.to_owned() };
     match disposition {
-        Disposition::Accepted => reply(250, Code::new(2, 1, 5), "taken"),
+        Disposition::Accepted | Disposition::Relayed => reply(250, Code::new(2, 1, 5), "taken"),
         Disposition::Refused { code, text } if code.class == 5 => reply(550, *code, text),
         Disposition::Refused { code, text } => reply(450, Code { class: 4, ..*code }, text),
         Disposition::Pending { .. } => {

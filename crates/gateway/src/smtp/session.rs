@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use message::{Code, Disposition};
+use message::Code;
 
-use crate::{Client, Letter, LoginFailure, Mav, Recipient, Reply, ReturnPath, ScramKeys, Service, Verdict};
+use crate::{Client, Recipient, Reply, Service};
 
 use super::command::{Dialect, Mail, parse};
 use super::content::Memory;
@@ -21,101 +21,10 @@ use super::transaction::{Chunk, Gathering, Transaction};
 
 mod commands;
 mod contents;
+mod dialogue;
 mod logins;
 
-/// What goes into a session.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// Octets from the client.
-    Octets(&'a [u8]),
-    /// The handshake that [`Output::StartTls`] asked for is done.
-    Encrypted(Encrypted),
-    /// The answer to [`Question::Login`].
-    LoggedIn(Result<String, LoginFailure>),
-    /// The answer to [`Question::Keys`].
-    Keys(Result<ScramKeys, LoginFailure>),
-    /// The answer to [`Question::Sender`]: what MAV says, or why this return path may not be used.
-    Sender(Result<Option<Mav>, Reply>),
-    /// The answer to [`Question::Recipient`].
-    Recipient(Verdict),
-    /// The answer to [`Question::Take`].
-    Taken(Result<Vec<Disposition>, Reply>),
-    /// The answer to [`Question::Test`].
-    Tested(Reply),
-    /// Time has gone by.
-    Time,
-    /// The server stops: the session ends as soon as nothing is under way.
-    Shutdown,
-}
-
-/// What comes out of a session.
-#[derive(Debug)]
-pub enum Output {
-    /// Wait so many milliseconds before what comes next.
-    Pause(u64),
-    /// Send this.
-    Send(bytes::Bytes),
-    /// Answer this.
-    Ask(Question),
-    /// Do a TLS handshake now.
-    StartTls,
-    /// Close the connection.
-    Close,
-}
-
-/// What a session wants to know.
-pub enum Question {
-    /// Is this the password of that name?
-    Login {
-        /// The name.
-        name: String,
-        /// The password.
-        password: String,
-    },
-    /// Which keys for SCRAM has this name?
-    Keys {
-        /// The name.
-        name: String,
-    },
-    /// May the client use this return path?
-    Sender(ReturnPath),
-    /// Is this recipient welcome?
-    Recipient(ReturnPath, Recipient),
-    /// A message has come.
-    Take(Box<Letter>),
-    /// `TEST COOKIE`.
-    Test {
-        /// The identifier.
-        id: String,
-        /// The return path.
-        sender: message::address::Address,
-        /// Where the message came from.
-        address: std::net::IpAddr,
-    },
-}
-
-/// Passwords are not shown.
-impl fmt::Debug for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Question::Login { .. } => "Login",
-            Question::Keys { .. } => "Keys",
-            Question::Sender(_) => "Sender",
-            Question::Recipient(..) => "Recipient",
-            Question::Take(_) => "Take",
-            Question::Test { .. } => "Test",
-        })
-    }
-}
-
-/// What is known of a connection that is encrypted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encrypted {
-    /// Version and cipher.
-    pub description: String,
-    /// The SHA-256 digest of the client's certificate, where it has shown one.
-    pub certificate_digest: Option<[u8; 32]>,
-}
+pub use dialogue::{Encrypted, Input, Output, Question};
 
 /// What a session can offer, and may do.
 #[derive(Debug, Clone)]
@@ -179,6 +88,7 @@ pub struct Session {
     commands: u32,
     errors: u32,
     login_failures: u32,
+    content_refused: bool,
     stopping: bool,
     told: bool,
 }
@@ -209,6 +119,7 @@ impl Session {
             commands: 0,
             errors: 0,
             login_failures: 0,
+            content_refused: false,
             stopping: false,
             told: false,
         };
@@ -221,6 +132,12 @@ impl Session {
         let client = Arc::make_mut(&mut self.client);
         client.tls = Some(encrypted.description);
         client.certificate_digest = encrypted.certificate_digest;
+    }
+
+    /// Offers STARTTLS where nobody could do it.
+    #[cfg(test)]
+    pub(super) fn offer_tls(&mut self) {
+        self.offer.tls = self.client.service != Service::Submissions;
     }
 
     /// Who is at the other end.
@@ -381,9 +298,17 @@ impl Session {
             cookies: self.offer.cookies.is_some(),
         };
         match parse(line, dialect) {
-            Ok(command) => self.command(command),
+            Ok(command) => {
+                self.content_refused = false;
+                self.command(command);
+            }
             Err(said) => {
                 self.error(&said);
+                // What is no command may be the content that came though DATA was refused. What follows would be read
+                // as commands then, whoever has written it. keeps: GW-4
+                if self.content_refused {
+                    self.shut();
+                }
                 if line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT")) {
                     // How many octets follow is not known, and they must not be read as commands. keeps: GW-6
                     self.shut();

@@ -24,6 +24,7 @@ impl Session {
             return self.not_now();
         }
         if let Err(said) = self.may_send() {
+            self.content_refused = true;
             return self.error(&said);
         }
         let Some(content) = self.begin_content() else { return self.refuse(Fault::NoMemory) };
