@@ -168,6 +168,7 @@ fn accept(key: &SecretKey, count: u64) -> Result<Path, Trouble> {
         name: "bob".to_owned(),
         addresses: vec![bob.clone()],
         password_hash: None,
+        scram: None,
         devices: Vec::new(),
         disabled: false,
     }))?;

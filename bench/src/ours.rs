@@ -206,6 +206,7 @@ async fn account(world: &World, node: &Node, name: &str) -> Result<PathBuf, Trou
         name: name.to_owned(),
         addresses: vec![address],
         password_hash: None,
+        scram: None,
         devices: vec![device],
         disabled: false,
     };

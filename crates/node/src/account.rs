@@ -32,11 +32,17 @@ pub struct Credentials {
     checks: Semaphore,
     /// Failures by account and by network, and when the first of them was. In memory only: a restart forgives.
     failures: Mutex<HashMap<String, (u32, u64)>>,
+    /// What the salts of SCRAM follow from.
+    pub(crate) scram_secret: tokio::sync::OnceCell<[u8; 32]>,
 }
 
 impl Default for Credentials {
     fn default() -> Self {
-        Credentials { checks: Semaphore::new(PASSWORD_CHECKS_MAX), failures: Mutex::default() }
+        Credentials {
+            checks: Semaphore::new(PASSWORD_CHECKS_MAX),
+            failures: Mutex::default(),
+            scram_secret: tokio::sync::OnceCell::new(),
+        }
     }
 }
 
@@ -100,14 +106,21 @@ impl Node {
                 self.check_registration(name, address)?;
             }
         }
-        let password_hash = match password {
-            Some(password) => Some(self.hash(password).await?),
-            None => before.as_ref().and_then(|account| account.password_hash.clone()),
+        let (password_hash, scram) = match password {
+            Some(password) => {
+                let keys = self.derive_scram_keys(name, password.clone()).await?;
+                (Some(self.hash(password).await?), Some(keys))
+            }
+            None => before
+                .as_ref()
+                .map(|account| (account.password_hash.clone(), account.scram.clone()))
+                .unwrap_or_default(),
         };
         let account = AccountRecord {
             name: name.to_owned(),
             addresses: addresses.iter().map(fold).collect(),
             password_hash,
+            scram,
             devices: before.map(|account| account.devices).unwrap_or_default(),
             disabled: false,
         };
@@ -176,8 +189,7 @@ impl Node {
         password: String,
     ) -> Result<AccountRecord, Failure> {
         let refused = || (Code::AUTHENTICATION_FAILED, "account and password do not match".to_owned());
-        let keys = [format!("account:{account}"), format!("network:{network}")];
-        if self.inner.credentials.is_barred(&keys, self.now_ms()) {
+        if self.is_barred(network, account) {
             return Err((Code::new(4, 7, 0), "too many wrong passwords; try again later".to_owned()));
         }
         let record = self.store().account(account).map_err(trouble)?.filter(|record| !record.disabled);
@@ -185,10 +197,24 @@ impl Node {
         let known = stored.is_some();
         let matches = self.check(password, stored).await?;
         let Some(record) = record.filter(|_| known && matches) else {
-            self.inner.credentials.note_failure(keys, self.now_ms());
+            self.note_wrong_password(network, account);
             return Err(refused());
         };
         Ok(record)
+    }
+
+    /// Notes that somebody has given a wrong password for an account, or a proof that it is not theirs: after some of them
+    /// neither account nor network gets an answer for a while.
+    pub fn note_wrong_password(&self, network: &str, account: &str) {
+        let keys = [format!("account:{account}"), format!("network:{network}")];
+        self.inner.credentials.note_failure(keys, self.now_ms());
+    }
+
+    /// Whether this account or this network has given wrong passwords too often of late. The same for accounts that do not
+    /// exist.
+    pub fn is_barred(&self, network: &str, account: &str) -> bool {
+        let keys = [format!("account:{account}"), format!("network:{network}")];
+        self.inner.credentials.is_barred(&keys, self.now_ms())
     }
 
     /// The devices that are enrolled for an account.

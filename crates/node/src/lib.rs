@@ -29,6 +29,7 @@ mod queue;
 mod rates;
 mod receiving;
 mod redirect;
+mod scram;
 mod service;
 mod settings;
 mod settled;

@@ -41,7 +41,7 @@ impl LegacyOrigin {
     }
 }
 
-/// A small record of the gateway, which alone knows what it means.
+/// A small record of the gateway, which alone knows what it means. Kind 0 is the node's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyRecord {
     /// What it is about.

@@ -41,7 +41,7 @@ pub use acceptance::{
     Acceptance, Again, Content, Effect, Forwarded, Intended, NewMessage, Origin, Pend, Receipt, Stage,
     StoredMessage, Supply,
 };
-pub use account::{AccountRecord, DeviceRecord};
+pub use account::{AccountRecord, DeviceRecord, ScramKeys};
 pub use correspondent::{CorrespondentRecord, Regard};
 pub use engine::{Batch, Engine, Pair, View, guarded};
 pub use error::{Error, Fault};

@@ -32,6 +32,8 @@ pub const ADDRESSES_MAX: usize = 64;
 pub const DEVICES_MAX: usize = 32;
 /// Octets of a password hash in its text form (PHC strings of Argon2id have about 100).
 pub const PASSWORD_HASH_OCTETS_MAX: usize = 512;
+/// Octets of a salt for SCRAM: twice what RFC 9106 asks for.
+pub const SCRAM_SALT_OCTETS_MAX: usize = 32;
 /// Octets of any other text in a record: hosts, steps, names, reasons. What a person reads at a glance.
 pub const TEXT_OCTETS_MAX: usize = 512;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.

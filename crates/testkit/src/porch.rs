@@ -80,6 +80,7 @@ impl Porch {
                 name: PORCH_ACCOUNT.to_owned(),
                 addresses: Vec::new(),
                 password_hash: None,
+                scram: None,
                 devices: Vec::new(),
                 disabled: false,
             };

@@ -187,6 +187,7 @@ impl Site {
                 name: (*name).to_owned(),
                 addresses: vec![self.address(name)],
                 password_hash: None,
+                scram: None,
                 devices: vec![DeviceRecord {
                     public_key: self.device(name),
                     name: "device".to_owned(),

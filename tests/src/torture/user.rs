@@ -55,6 +55,7 @@ impl User {
                 name: name.clone(),
                 addresses: vec![user.address.clone()],
                 password_hash: None,
+                scram: None,
                 devices: vec![device],
                 disabled: false,
             };

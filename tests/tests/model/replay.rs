@@ -139,6 +139,7 @@ impl Real {
                 name: account(recipient),
                 addresses: vec![address(recipient)],
                 password_hash: None,
+                scram: None,
                 devices: Vec::new(),
                 disabled: false,
             };

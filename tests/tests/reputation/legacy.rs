@@ -229,3 +229,49 @@ async fn rates_are_those_of_the_holder() {
     let elsewhere = LegacyOffer { client: "192.0.2.2".parse().unwrap(), ..offer(false, &[BOB]) };
     assert_eq!(bring(elsewhere, "five").await, Disposition::Accepted);
 }
+
+/// proves: SUB-17
+#[tokio::test(start_paused = true)]
+async fn keys_for_scram_do_not_tell_who_is_here() {
+    let scene = Scene::new(|_| {}).await;
+    let keys = |name: &str| scene.node.scram_keys(name).unwrap();
+    let set = async |name: &str, password: Option<&str>| {
+        let address = Address::from_wire(&format!("{name}@here.test")).unwrap();
+        scene.node.put_account(name, &[address], password.map(str::to_owned)).await.unwrap();
+    };
+    assert_eq!(keys("nobody"), keys("nobody"), "without a secret, too");
+    set("ann", Some("pencil")).await;
+    let (ann, nobody, bob) = (keys("ann"), keys("nobody"), keys("bob"));
+    assert_eq!((keys("ann"), keys("nobody"), keys("bob")), (ann.clone(), nobody.clone(), bob.clone()));
+    let looks = |keys: &storage::ScramKeys| (keys.salt.len(), keys.iterations);
+    assert_eq!([looks(&ann), looks(&nobody), looks(&bob)], [(16, 600_000); 3]);
+    assert!(ann.salt != nobody.salt && ann.salt != bob.salt && bob.salt != nobody.salt);
+    // Bob was here before and gets a password, ann gets another one: neither shows in a salt.
+    set("bob", Some("crayon")).await;
+    set("ann", Some("chalk")).await;
+    assert_eq!((keys("bob").salt, keys("ann").salt), (bob.salt, ann.salt));
+    assert!(keys("bob").stored_key != bob.stored_key && keys("ann").stored_key != ann.stored_key);
+    // What else of an account is changed leaves the password as it is.
+    let before = keys("ann");
+    set("ann", None).await;
+    assert_eq!(keys("ann"), before);
+    // Another store has other salts, and a closed account has no keys.
+    assert!(Scene::new(|_| {}).await.node.scram_keys("ann").unwrap().salt != before.salt);
+    let mut closed = scene.store.account("ann").unwrap().unwrap();
+    closed.disabled = true;
+    scene.store.put_account(closed).await.unwrap();
+    assert!(keys("ann").stored_key != before.stored_key);
+    assert_eq!(keys("ann").salt, before.salt);
+}
+
+/// proves: SUB-3
+#[tokio::test(start_paused = true)]
+async fn wrong_proofs_bar_account_and_network() {
+    let scene = Scene::new(|_| {}).await;
+    for place in 0..10 {
+        assert!(!scene.node.is_barred("192.0.2.0", "bob"), "{place}");
+        scene.node.note_wrong_password("192.0.2.0", "bob");
+    }
+    assert!(scene.node.is_barred("192.0.2.0", "ann") && scene.node.is_barred("198.51.100.0", "bob"));
+    assert!(!scene.node.is_barred("198.51.100.0", "ann"));
+}

@@ -54,6 +54,7 @@ impl Ends {
             name: "bob".to_owned(),
             addresses: vec![Address::from_wire(TO[0]).unwrap()],
             password_hash: None,
+            scram: None,
             devices: Vec::new(),
             disabled: false,
         };

@@ -198,6 +198,7 @@ async fn open_account(store: &dyn Store, device: [u8; 32]) -> Result<(), Error> 
             name: DOORSTEP_ACCOUNT.to_owned(),
             addresses: Vec::new(),
             password_hash: None,
+            scram: None,
             devices: Vec::new(),
             disabled: false,
         };

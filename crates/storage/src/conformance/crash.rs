@@ -149,6 +149,7 @@ fn tell(store: &dyn Store) -> usize {
                     name: "late".to_owned(),
                     addresses: Vec::new(),
                     password_hash: None,
+                    scram: None,
                     devices: Vec::new(),
                     disabled: false,
                 }));

@@ -215,6 +215,7 @@ pub(super) fn add_account(store: &dyn Store, name: &str) -> Result<(), Error> {
         name: name.to_owned(),
         addresses: vec![address(&format!("{name}@here.test"))],
         password_hash: None,
+        scram: None,
         devices: Vec::new(),
         disabled: false,
     }))

@@ -5,7 +5,8 @@ use message::{Cookie, Identity};
 use super::Open;
 use super::fixture::*;
 use super::queue::{attempt, settlement};
-use crate::{AccountRecord, CookieAnswer, DeviceRecord, Error, Outcome, Settlement, Store};
+use crate::limits::SCRAM_SALT_OCTETS_MAX;
+use crate::{AccountRecord, CookieAnswer, DeviceRecord, Error, Outcome, ScramKeys, Settlement, Store};
 
 /// proves: STO-13
 pub(super) fn foreign_and_unknown_cookies_look_alike(open: &Open) {
@@ -74,6 +75,12 @@ pub(super) fn accounts_are_found_by_their_ways(open: &Open) {
         name: name.to_owned(),
         addresses: to.iter().map(|to| address(to)).collect(),
         password_hash: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".to_owned()),
+        scram: Some(ScramKeys {
+            salt: vec![1; 16],
+            iterations: 600_000,
+            stored_key: [key; 32],
+            server_key: [2; 32],
+        }),
         devices: vec![DeviceRecord { public_key: [key; 32], name: "laptop".to_owned(), enrolled_at_ms: NOW }],
         disabled: false,
     };
@@ -81,6 +88,9 @@ pub(super) fn accounts_are_found_by_their_ways(open: &Open) {
     block_on(store.put_account(ann.clone())).unwrap();
     assert_eq!(store.account_of_address("info@here.test"), Ok(Some(ann.clone())));
     assert_eq!(store.account_of_device(&[1; 32]), Ok(Some(ann.clone())));
+    let mut salted = ann.clone();
+    salted.scram.as_mut().unwrap().salt = vec![1; SCRAM_SALT_OCTETS_MAX + 1];
+    assert!(matches!(block_on(store.put_account(salted)), Err(Error::Bound { .. })));
     let thief = record("eve", &["eve@here.test", "info@here.test"], 2);
     assert_eq!(block_on(store.put_account(thief)), Err(Error::Taken("address")));
     assert_eq!(store.account_of_address("eve@here.test"), Ok(None), "nothing of it stays");

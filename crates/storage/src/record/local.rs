@@ -9,7 +9,7 @@ use super::word::{
     address, identity, origin, read_address, read_identity, read_origin, read_seal_note, read_text, seal_note,
 };
 use super::{Fields, Record, flag, list, read_list};
-use crate::{AccountRecord, DeviceRecord, MailUid, MailboxEntry};
+use crate::{AccountRecord, DeviceRecord, MailUid, MailboxEntry, ScramKeys};
 
 /// A message as it is kept, its bodies apart.
 #[derive(Debug, Clone)]
@@ -82,6 +82,7 @@ impl Record for AccountRecord {
             (3, self.password_hash.as_deref().map(text)),
             (4, Some(list(&self.devices, device))),
             (5, Some(flag(self.disabled))),
+            (6, self.scram.as_ref().map(scram)),
         ]
     }
 
@@ -92,8 +93,28 @@ impl Record for AccountRecord {
             password_hash: fields.optional(3, read_text)?,
             devices: read_list(fields.list(4)?, read_device)?,
             disabled: fields.flag(5)?,
+            scram: fields.optional(6, read_scram)?,
         })
     }
+}
+
+fn scram(keys: &ScramKeys) -> Value {
+    map([
+        (1, Some(bytes(&keys.salt))),
+        (2, Some(uint(keys.iterations.into()))),
+        (3, Some(bytes(&keys.stored_key))),
+        (4, Some(bytes(&keys.server_key))),
+    ])
+}
+
+fn read_scram(value: &Value) -> Option<ScramKeys> {
+    let fields = Fields::of(value)?;
+    Some(ScramKeys {
+        salt: fields.octets(1)?.to_vec(),
+        iterations: fields.small(2)?,
+        stored_key: fields.octets(3)?.try_into().ok()?,
+        server_key: fields.octets(4)?.try_into().ok()?,
+    })
 }
 
 fn device(device: &DeviceRecord) -> Value {

@@ -3,7 +3,8 @@
 use super::{check_name, list, load};
 use crate::engine::View;
 use crate::limits::{
-    ACCOUNT_NAME_OCTETS_MAX, ADDRESSES_MAX, DEVICES_MAX, PASSWORD_HASH_OCTETS_MAX, TEXT_OCTETS_MAX,
+    ACCOUNT_NAME_OCTETS_MAX, ADDRESSES_MAX, DEVICES_MAX, PASSWORD_HASH_OCTETS_MAX, SCRAM_SALT_OCTETS_MAX,
+    TEXT_OCTETS_MAX,
 };
 use crate::record::Record;
 use crate::transaction::Transaction;
@@ -58,6 +59,8 @@ fn check(account: &AccountRecord) -> Result<(), Error> {
     bound("devices of an account", account.devices.len(), DEVICES_MAX)?;
     let hash_octets = account.password_hash.as_ref().map_or(0, String::len);
     bound("octets of a password hash", hash_octets, PASSWORD_HASH_OCTETS_MAX)?;
+    let salt_octets = account.scram.as_ref().map_or(0, |keys| keys.salt.len());
+    bound("octets of a salt", salt_octets, SCRAM_SALT_OCTETS_MAX)?;
     let name_octets = account.devices.iter().map(|device| device.name.len()).max().unwrap_or(0);
     bound("octets of a device's name", name_octets, TEXT_OCTETS_MAX)
 }
