@@ -94,8 +94,11 @@ pub struct Findings {
     pub authentication_results: String,
     /// Claims for the gateway's seal: method and result, such as `spf` and `pass`, in the order in which they are shown.
     pub claims: Vec<(String, String)>,
-    /// Whether SPF passes for the domain of the return path.
+    /// Whether SPF, with the properties of the record, passes for the domain of the return path.
     pub return_path_verified: bool,
+    /// Whether that holds for the whole address, and not for its domain only: no other user of the domain can have
+    /// used it (SPP-6).
+    pub return_path_whole: bool,
     /// The domain that DMARC aligns with the author, or that has signed for it.
     pub author_domain_verified: Option<String>,
     /// The places of the Authentication-Results fields in the message that claim to be ours, counted from 0 over all

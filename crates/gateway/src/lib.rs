@@ -12,6 +12,7 @@ mod handler;
 pub mod limits;
 pub mod mav;
 pub mod out;
+pub mod properties;
 mod records;
 pub mod smtp;
 

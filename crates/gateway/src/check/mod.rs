@@ -19,11 +19,13 @@ use mail_auth::MessageAuthenticator;
 use message::Code;
 
 use crate::limits::{CHECK_TIME_MAX, SPF_TIME_MAX};
+use crate::properties::{self, Effect};
 use crate::{Findings, ReturnPath};
 use library::Questions;
 use signed::Signed;
 use spf::Spf;
 
+pub(crate) use results::header_fields;
 pub use signed::{Author, Signature};
 pub use verdict::Verdict;
 
@@ -61,6 +63,8 @@ pub struct CheckInput<'a> {
     pub return_path: &'a ReturnPath,
     /// The message, lines ended with CRLF.
     pub octets: &'a [u8],
+    /// Whether every recipient has authorized the host to forward to it (SPP-4).
+    pub arranged: bool,
     /// Unix milliseconds.
     pub now_ms: u64,
 }
@@ -83,6 +87,8 @@ pub struct Checked {
     pub spf_helo: Spf,
     /// SPF for the domain in MAIL FROM; the same as [`Checked::spf_helo`] for `<>`.
     pub spf: Spf,
+    /// What the properties of the records make of both.
+    pub effect: Effect,
     /// The signatures, in their order in the header.
     pub signatures: Vec<Signature>,
     /// The author.
@@ -133,18 +139,12 @@ impl Checker {
             Err(_) => Questions::default().answers(resolver).await,
         };
         let spf = spf.unwrap_or_else(|| spf_helo.clone());
-        let (signatures, author) = signed.check(&self.evaluator, &answers, &spf).await;
+        let (signatures, mut author) = signed.check(&self.evaluator, &answers, &spf).await;
+        let effect = properties::apply(&spf_helo, &spf, return_path.as_deref(), input.arranged, input.octets);
+        author.verified |= author.verdict == Verdict::None && effect.is_author;
         let forged = results::forged(&self.settings.host, input.octets);
-        Checked {
-            helo: input.helo.to_owned(),
-            return_path,
-            spf_helo,
-            spf,
-            signatures,
-            author,
-            client,
-            forged,
-        }
+        let helo = input.helo.to_owned();
+        Checked { helo, return_path, spf_helo, spf, effect, signatures, author, client, forged }
     }
 
     async fn spf(&self, input: &CheckInput<'_>, return_path: Option<&str>) -> Spf {
@@ -176,6 +176,12 @@ impl Checker {
                 claim("dkim-domain", &signature.domain);
             }
         }
+        for property in &checked.effect.in_force {
+            claim("spf-property", property);
+        }
+        if !checked.effect.in_force.is_empty() {
+            claim("spf-with-properties", checked.effect.mail_from.word());
+        }
         claim("dmarc", checked.author.verdict.word());
         if let Some(client) = checked.client {
             claim("csa", client.word());
@@ -187,7 +193,8 @@ impl Checker {
         Findings {
             authentication_results: results::value(&self.settings.host, checked),
             claims,
-            return_path_verified: checked.return_path.is_some() && checked.spf.verdict == Verdict::Pass,
+            return_path_verified: checked.return_path.is_some() && checked.effect.mail_from == Verdict::Pass,
+            return_path_whole: checked.effect.whole_address,
             author_domain_verified: author.verified.then(|| author.domain.clone()),
             forged_results: checked.forged.clone(),
             refuse: self.refusal(checked),
@@ -198,8 +205,9 @@ impl Checker {
     fn refusal(&self, checked: &Checked) -> Option<(Code, String)> {
         let refuses =
             |what: OnFailure, verdict: Verdict| what == OnFailure::Refuse && verdict == Verdict::Fail;
-        let spf = [&checked.spf, &checked.spf_helo];
-        if let Some(failed) = spf.into_iter().find(|spf| refuses(self.settings.spf, spf.verdict)) {
+        let effect = &checked.effect;
+        let mut spf = [(&checked.spf, effect.mail_from), (&checked.spf_helo, effect.helo)].into_iter();
+        if let Some((failed, _)) = spf.find(|(_, verdict)| refuses(self.settings.spf, *verdict)) {
             let said =
                 failed.explanation.as_ref().map(|text| format!("; {} explains: {text}", failed.domain));
             let text = format!("{} does not let this client use its name (SPF)", failed.domain);

@@ -28,6 +28,12 @@ pub(super) fn value(host: &str, checked: &Checked) -> String {
     if let Some(return_path) = &checked.return_path {
         add("spf", checked.spf.verdict.word(), "", &[("smtp.mailfrom", return_path)]);
     }
+    let effect = &checked.effect;
+    if !effect.in_force.is_empty() {
+        let why = effect.in_force.join(", ");
+        let path = checked.return_path.as_deref().unwrap_or_default();
+        add("x-spf-properties", effect.mail_from.word(), &why, &[("smtp.mailfrom", path)]);
+    }
     if checked.signatures.is_empty() {
         add("dkim", "none", "", &[]);
     }
@@ -46,7 +52,7 @@ pub(super) fn value(host: &str, checked: &Checked) -> String {
 /// The places of the Authentication-Results fields in a header that claim to be of this host, counted from 0 over all
 /// fields. keeps: CHK-10
 pub(super) fn forged(host: &str, octets: &[u8]) -> Vec<usize> {
-    let fields = fields(octets).enumerate();
+    let fields = header_fields(octets).into_iter().enumerate();
     let claiming = fields.filter(|(_, field)| {
         let Some((name, value)) = field.split_once(':') else { return false };
         let named = name.trim().eq_ignore_ascii_case("Authentication-Results");
@@ -55,8 +61,8 @@ pub(super) fn forged(host: &str, octets: &[u8]) -> Vec<usize> {
     claiming.map(|(place, _)| place).collect()
 }
 
-/// The fields of a header, folded lines together.
-fn fields(octets: &[u8]) -> impl Iterator<Item = String> {
+/// The fields of a message's header, folded lines together; of what is not UTF-8 an approximation.
+pub(crate) fn header_fields(octets: &[u8]) -> Vec<String> {
     let mut fields: Vec<String> = Vec::new();
     for line in octets.split(|octet| *octet == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -69,7 +75,7 @@ fn fields(octets: &[u8]) -> impl Iterator<Item = String> {
             _ => fields.push(text.into_owned()),
         }
     }
-    fields.into_iter()
+    fields
 }
 
 /// The identifier at the beginning of a value, behind any comments, without quotes.

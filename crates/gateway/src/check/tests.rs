@@ -26,6 +26,7 @@ async fn examined(checker: &Checker, return_path: &str, octets: &[u8]) -> Checke
         helo: "mail.sender.test",
         return_path: &return_path,
         octets,
+        arranged: false,
         now_ms: 0,
     };
     checker.examine(input).await
