@@ -21,7 +21,8 @@ pub use args::{
     CorrespondentCommand, DeviceCommand, DoorstepArgs, EnrolArgs, GiveUpArgs, Global, HeldArgs, HeldCommand,
     HeldListArgs, HeldName, InitArgs, Invocation, LegChoice, MailCommand, MailExportArgs, MailListArgs,
     MailReadArgs, MailSelection, MessageCommand, Moment, NodeAddress, NodeConfig, PeerCommand, PolicyCommand,
-    QueueCommand, QuickstartArgs, SendArgs, ServeArgs, SignArgs, StatusArgs, StoreCommand, TraceArgs,
+    QueueCommand, QuickstartArgs, SendArgs, ServeArgs, SignArgs, SpfCommand, SpfExplainArgs, StatusArgs,
+    StoreCommand, TraceArgs,
 };
 
 pub use commands::{PeerIdentity, read_password};

@@ -28,6 +28,7 @@ mod rules;
 mod running;
 mod service;
 mod source;
+mod spf;
 mod suggestion;
 mod view;
 
@@ -48,3 +49,4 @@ pub use published::{Concern, Published, concerns};
 pub use reputation::PolicyServiceConfig;
 pub use running::{Running, open_store, serve, system_resolver};
 pub use source::{StoreSource, supply};
+pub use spf::{ExplainedSpf, SpfQuestion, SpfSide, explain_spf};

@@ -7,6 +7,7 @@ mod keys;
 mod local;
 mod quickstart;
 mod show;
+mod spf;
 mod stranger;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ async fn run(invocation: Invocation) -> ExitCode {
         },
         Command::Doorstep(args) => doorstep::run(args, &invocation.global).await,
         Command::Config(command) => config::run(command, invocation.global.json),
+        Command::Spf(command) => spf::run(command, invocation.global.json).await,
         Command::Bench(command) => bench::run(&invocation, command).await,
         _ => local::run(&invocation).await,
     }

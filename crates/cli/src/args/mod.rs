@@ -3,6 +3,7 @@
 mod bench;
 mod operator;
 mod policy;
+mod spf;
 mod user;
 mod value;
 
@@ -18,6 +19,7 @@ pub use operator::{
     PeerCommand, QueueCommand, QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
 };
 pub use policy::{CorrespondentCommand, PolicyCommand};
+pub use spf::{SpfCommand, SpfExplainArgs};
 pub use user::{
     Compose, DeviceCommand, DoorstepArgs, EnrolArgs, GiveUpArgs, HeldArgs, HeldCommand, HeldListArgs,
     HeldName, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection, MessageCommand,
@@ -225,6 +227,14 @@ pub enum Command {
     /// treat otherwise.
     #[command(subcommand, after_help = "Example:\n  waxwing correspondent list ann")]
     Correspondent(CorrespondentCommand),
+    /// What SPF says of a client and a sender (operator)
+    ///
+    /// Asks the DNS and needs no node.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing spf explain --ip 192.0.2.1 --helo mail.a.test --from ann@a.test"
+    )]
+    Spf(SpfCommand),
     /// How a node is (operator)
     ///
     /// Its version, where it listens, what waits and what it keeps; with --peers also who is connected.
@@ -288,7 +298,11 @@ impl Command {
     /// running node over its socket.
     pub fn needs_daemon(&self) -> bool {
         match self {
-            Command::Quickstart(_) | Command::Serve(_) | Command::Config(_) | Command::Doorstep(_) => true,
+            Command::Quickstart(_)
+            | Command::Serve(_)
+            | Command::Config(_)
+            | Command::Doorstep(_)
+            | Command::Spf(_) => true,
             Command::Bench(command) => !matches!(command, BenchCommand::Submit(_)),
             Command::Account(command) => command.config().is_some(),
             Command::Store(command) => command.needs_daemon(),

@@ -19,8 +19,9 @@ use mail_auth::MessageAuthenticator;
 use message::Code;
 
 use crate::limits::{CHECK_TIME_MAX, SPF_TIME_MAX};
-use crate::properties::{self, Effect};
-use crate::{Findings, ReturnPath};
+use crate::properties::{self, Arrangements, Effect};
+use crate::smtp::Checks;
+use crate::{Findings, Later, Letter, ReturnPath};
 use library::Questions;
 use signed::Signed;
 use spf::Spf;
@@ -74,6 +75,8 @@ pub struct Checker {
     settings: CheckSettings,
     resolver: Arc<dyn Resolver>,
     evaluator: MessageAuthenticator,
+    arrangements: Option<Arc<dyn Arrangements>>,
+    now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// What was found, in full.
@@ -100,18 +103,34 @@ pub struct Checked {
 }
 
 impl Checker {
-    /// Who checks with these settings, and asks this resolver.
+    /// Who checks with these settings, asks this resolver and has this clock (Unix milliseconds).
     ///
     /// # Errors
     /// Where the library cannot be set up: in words.
-    pub fn new(settings: CheckSettings, resolver: Arc<dyn Resolver>) -> Result<Self, String> {
-        Ok(Self { settings, resolver, evaluator: library::evaluator()? })
+    pub fn new(
+        settings: CheckSettings,
+        resolver: Arc<dyn Resolver>,
+        now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Result<Self, String> {
+        Ok(Self { settings, resolver, evaluator: library::evaluator()?, arrangements: None, now_ms })
     }
 
-    /// Checks one message, within [`CHECK_TIME_MAX`]. It never fails: what could not be found out is a finding.
-    pub async fn check(&self, input: CheckInput<'_>) -> Findings {
-        let checked = self.examine(input).await;
-        self.findings(&checked)
+    /// With who knows what was arranged with forwarders; without it nothing was.
+    #[must_use]
+    pub fn with_arrangements(mut self, arrangements: Arc<dyn Arrangements>) -> Self {
+        self.arrangements = Some(arrangements);
+        self
+    }
+
+    /// Whether all recipients have authorized the host to forward to them. keeps: SPP-4
+    async fn arranged(&self, letter: &Letter) -> bool {
+        let Some(arrangements) = &self.arrangements else { return false };
+        for recipient in &letter.recipients {
+            if !arrangements.arranged(&letter.client.helo, &recipient.address).await {
+                return false;
+            }
+        }
+        !letter.recipients.is_empty()
     }
 
     /// Checks one message and tells everything. keeps: CHK-2, CHK-6
@@ -220,6 +239,22 @@ impl Checker {
         }
         let client = checked.client.filter(|client| refuses(self.settings.csa, *client));
         client.map(|_| (Code::NOT_AUTHORIZED, "the name in EHLO may not be used from here (CSA)".to_owned()))
+    }
+}
+
+impl Checks for Checker {
+    fn check<'a>(&'a self, letter: &'a Letter) -> Later<'a, Findings> {
+        Box::pin(async move {
+            let input = CheckInput {
+                address: letter.client.address,
+                helo: &letter.client.helo,
+                return_path: &letter.return_path,
+                octets: &letter.octets,
+                arranged: self.arranged(letter).await,
+                now_ms: (self.now_ms)(),
+            };
+            self.findings(&self.examine(input).await)
+        })
     }
 }
 

@@ -16,7 +16,7 @@ fn text(zones: &FixedZones, name: &str, text: &str) {
 fn checker(zones: FixedZones, on_failure: OnFailure) -> Checker {
     let settings =
         CheckSettings { host: "mx.here.test".into(), spf: on_failure, dmarc: on_failure, csa: on_failure };
-    Checker::new(settings, Arc::new(zones)).unwrap()
+    Checker::new(settings, Arc::new(zones), Arc::new(|| 0)).unwrap()
 }
 
 async fn examined(checker: &Checker, return_path: &str, octets: &[u8]) -> Checked {
@@ -271,7 +271,7 @@ async fn a_dns_that_never_answers_is_given_up() {
         dmarc: OnFailure::Refuse,
         csa: OnFailure::Refuse,
     };
-    let checker = Checker::new(settings, Arc::new(Silent)).unwrap();
+    let checker = Checker::new(settings, Arc::new(Silent), Arc::new(|| 0)).unwrap();
     let began = tokio::time::Instant::now();
     let checked = examined(&checker, "a@sender.test", PLAIN.as_bytes()).await;
     assert!(began.elapsed() <= CHECK_TIME_MAX, "{:?}", began.elapsed());
@@ -279,4 +279,72 @@ async fn a_dns_that_never_answers_is_given_up() {
     assert_eq!(verdicts, [Verdict::TempError; 3]);
     assert_eq!(checked.client, Some(Verdict::TempError));
     assert_eq!(checker.findings(&checked).refuse, None);
+}
+
+/// A letter is checked as it came in, and a forwarder is trusted only where all its recipients have said so.
+///
+/// proves: SPP-2, SPP-4
+#[tokio::test]
+async fn a_forwarder_is_trusted_where_everybody_has_arranged_it() {
+    struct Arranged;
+    impl Arrangements for Arranged {
+        fn arranged<'a>(
+            &'a self,
+            forwarder: &'a str,
+            recipient: &'a message::address::Address,
+        ) -> Later<'a, bool> {
+            Box::pin(
+                async move { forwarder == "mx.forwarder.test" && recipient.to_string() == "ann@here.test" },
+            )
+        }
+    }
+    let check = async |recipients: &[&str], arrangements: bool, refused: bool| {
+        let zones = FixedZones::new();
+        text(&zones, "sender.test", "v=spf1 -all");
+        text(&zones, "mx.forwarder.test", "v=spf1 ip4:192.0.2.1 p=meng -all");
+        let mut checker = checker(zones, OnFailure::Refuse);
+        if arrangements {
+            checker = checker.with_arrangements(Arc::new(Arranged));
+        }
+        let recipient = |address: &&str| crate::Recipient {
+            address: address.parse().unwrap(),
+            notify: None,
+            original: None,
+        };
+        let letter = Letter {
+            client: Arc::new(crate::Client {
+                address: CLIENT.parse().unwrap(),
+                helo: "mx.forwarder.test".into(),
+                extended: true,
+                service: crate::Service::Transfer,
+                tls: None,
+                certificate_digest: None,
+                account: None,
+            }),
+            return_path: Some("a@sender.test".parse().unwrap()),
+            recipients: recipients.iter().map(recipient).collect(),
+            octets: PLAIN.as_bytes().to_vec().into(),
+            received: String::new(),
+            mav: None,
+            findings: Findings::default(),
+            authenticity: crate::Authenticity::Unverified,
+            earlier_mav: None,
+            individual: false,
+            utf8: false,
+            envelope_id: None,
+            headers_only: false,
+            cookie: None,
+        };
+        let findings = checker.check(&letter).await;
+        assert_eq!(findings.refuse.is_some(), refused, "{recipients:?} {arrangements}");
+        assert!(!findings.return_path_verified);
+        // What SPF itself found stays written.
+        assert!(findings.authentication_results.contains("spf=fail smtp.mailfrom=a@sender.test"));
+        let neutral = findings.authentication_results.contains("x-spf-properties=neutral reason=\"meng\"");
+        assert_eq!(neutral, !refused, "{}", findings.authentication_results);
+    };
+    check(&["ann@here.test"], true, false).await;
+    check(&["ann@here.test"], false, true).await;
+    check(&["ann@here.test", "bob@here.test"], true, true).await;
+    check(&[], true, true).await;
 }
