@@ -18,7 +18,7 @@ mod roots;
 pub use args::{
     AccountAddressCommand, AccountCommand, BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad,
     BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, ConsoleCommand,
-    CorrespondentCommand, DeviceCommand, DoorstepArgs, EnrolArgs, GiveUpArgs, Global, HeldArgs, HeldCommand,
+    CorrespondentCommand, DeviceCommand, DoorstepArgs, EnrolArgs, ForwardCommand, GiveUpArgs, Global, HeldArgs, HeldCommand,
     HeldListArgs, HeldName, InitArgs, Invocation, LegChoice, MailCommand, MailExportArgs, MailListArgs,
     MailReadArgs, MailSelection, MessageCommand, Moment, NodeAddress, NodeConfig, PeerCommand, PolicyCommand,
     QueueCommand, QuickstartArgs, SendArgs, ServeArgs, SignArgs, SpfCommand, SpfExplainArgs, StatusArgs,

@@ -10,6 +10,7 @@
 
 mod client;
 mod error;
+mod forwarding;
 mod framing;
 mod held;
 pub mod limits;
@@ -24,6 +25,7 @@ mod watch;
 
 pub use client::Client;
 pub use error::Error;
+pub use forwarding::{ChainHopView, ForwardOrder, ForwardView, GrantView};
 pub use held::{HeldDecision, HeldDetailView, HeldPartView, HeldPlace, HeldState, HeldView};
 pub use mail::{AuthorView, EarlierLetters, MailDetailView, MailView, PartView, SealView, SentView};
 pub use policy::{ConditionView, CorrespondentView, ExplanationView, PolicyView, RuleView, StepView};

@@ -211,6 +211,11 @@ pub enum Request {
         /// An address or a domain.
         who: String,
     },
+    /// Forwarding: aliases of ours, and who forwards to us; answered as each order says.
+    Forward {
+        /// What is to be done.
+        order: crate::ForwardOrder,
+    },
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].
     StoreCheck,
     /// The store gives back room on the disk; answered by [`crate::Response::Compacted`].

@@ -75,6 +75,21 @@ pub enum Response {
         /// In the order of their names.
         correspondents: Vec<crate::CorrespondentView>,
     },
+    /// Aliases and where they lead.
+    Forwards {
+        /// In the order of aliases and targets.
+        forwards: Vec<crate::ForwardView>,
+    },
+    /// Who forwards to us.
+    Grants {
+        /// In the order of recipients and forwarders.
+        grants: Vec<crate::GrantView>,
+    },
+    /// A chain of forwarders.
+    Chain {
+        /// From the last one back.
+        hops: Vec<crate::ChainHopView>,
+    },
     /// What is wrong with the store.
     Findings {
         /// The findings; none where it is sound.

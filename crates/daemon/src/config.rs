@@ -58,6 +58,9 @@ pub struct Config {
     /// A program that may decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_service: Option<PolicyServiceConfig>,
+    /// Forwarding by authorization.
+    #[serde(default)]
+    pub forwarding: crate::forwarding::ForwardingConfig,
     /// The queue.
     #[serde(default)]
     pub queue: QueueConfig,

@@ -18,6 +18,7 @@ use crate::config::{
     Config, ConsoleConfig, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig,
     Tls,
 };
+use crate::forwarding::ForwardingConfig;
 use crate::reputation::{RatesConfig, ReputationConfig};
 use crate::rules::{OneOrMany, PolicyConfig, RuleConfig, SelectionConfig};
 use crate::{Error, Running, files, init};
@@ -205,6 +206,7 @@ fn configuration(
         reputation: ReputationConfig::default(),
         policy_service: None,
         // People who try things out do not want to wait a minute for an answer.
+        forwarding: ForwardingConfig::default(),
         queue: QueueConfig { retry_first_seconds: 2, poll_min_seconds: 1, ..QueueConfig::default() },
         store: StoreConfig::default(),
         mailbox: MailboxConfig::default(),

@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod files;
 mod flow;
+mod forwarding;
 mod inbound;
 mod init;
 mod keys;

@@ -14,6 +14,7 @@ use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Servi
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
 use crate::flow::Flow;
+use crate::forwarding::Roles;
 use crate::inbound::Door;
 use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
@@ -88,6 +89,7 @@ impl Running {
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
         let (stop, shutdown) = tokio::sync::watch::channel(false);
+        let roles = Roles::open(config, &node, watching.resolver.clone()).await?;
         let console = console::Door::open(config).await;
         let watching = Watching { console: console.as_ref().map(console::Door::links), ..watching };
         let console_address = console.as_ref().map(|door| door.links().1);
@@ -99,6 +101,7 @@ impl Running {
             stop,
             now_ms(),
             watching,
+            roles.as_ref().map(|(roles, _)| roles.clone()),
         ));
 
         let mut tasks = JoinSet::new();
@@ -107,6 +110,9 @@ impl Running {
         tasks.spawn(control::serve(listener, operator.clone()));
         if let Some(door) = console {
             tasks.spawn(door.serve(operator.clone()));
+        }
+        if let Some((roles, door)) = roles {
+            tasks.spawn(roles.live(door));
         }
         let upkeep = node.clone();
         tasks.spawn(async move { upkeep.upkeep().await });

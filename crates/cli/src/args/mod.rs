@@ -1,6 +1,7 @@
 //! The grammar of the command line: what can be typed, and the help that teaches it.
 
 mod bench;
+mod forward;
 mod operator;
 mod policy;
 mod spf;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use bench::{
     BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad, BenchPeer, BenchPollArgs, BenchSubmitArgs,
 };
+pub use forward::ForwardCommand;
 pub use operator::{
     AccountAddressCommand, AccountCommand, ConfigCommand, ConsoleCommand, InitArgs, LegChoice, NodeConfig,
     PeerCommand, QueueCommand, QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
@@ -235,6 +237,16 @@ pub enum Command {
         after_help = "Example:\n  waxwing spf explain --ip 192.0.2.1 --helo mail.a.test --from ann@a.test"
     )]
     Spf(SpfCommand),
+    /// Forwarding: addresses that lead elsewhere, and who forwards to users here (operator)
+    ///
+    /// An address that no account has can lead to one or more others. The server of each is asked before anything goes
+    /// there, and can be asked to stop by whoever the mail is for. The other way round, a domain that forwards to users of
+    /// this node asks, and is granted by the policy, by the user or here.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing forward add ann@old.test ann@new.test\n  waxwing forward grants"
+    )]
+    Forward(ForwardCommand),
     /// How a node is (operator)
     ///
     /// Its version, where it listens, what waits and what it keeps; with --peers also who is connected.

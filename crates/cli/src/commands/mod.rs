@@ -4,6 +4,7 @@ mod bench;
 mod device;
 mod enrol;
 mod files;
+mod forward;
 mod generate;
 mod held;
 mod lookalike;

@@ -104,6 +104,7 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Peer(command) => vec![peer(command)],
         Command::Policy(command) => vec![policy_request(command)?],
         Command::Correspondent(command) => vec![correspondent_request(command)],
+        Command::Forward(command) => vec![super::forward::forward_request(command)],
         Command::Held(arguments) => vec![held(&arguments.command)?],
         Command::Shutdown => vec![Request::Shutdown],
         Command::Console(ConsoleCommand::Link) => vec![Request::ConsoleLink],

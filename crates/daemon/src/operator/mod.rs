@@ -2,6 +2,7 @@
 
 mod accounts;
 mod author;
+mod forward;
 mod held;
 mod mail;
 mod policy;
@@ -46,6 +47,7 @@ pub struct LocalOperator {
     node: Node,
     engine: String,
     data: PathBuf,
+    roles: Option<crate::forwarding::Roles>,
 }
 
 type Answered = Result<Response, Failure>;
@@ -59,10 +61,11 @@ impl NodeOperator {
         stop: tokio::sync::watch::Sender<bool>,
         since_ms: u64,
         watching: Watching,
+        roles: Option<crate::forwarding::Roles>,
     ) -> NodeOperator {
         NodeOperator {
             domains: node.settings().domains.keys().map(ToString::to_string).collect(),
-            local: LocalOperator::new(node, config),
+            local: LocalOperator::new(node, config).with_roles(roles),
             server,
             peers,
             address: config.listen.address.to_string(),
@@ -126,7 +129,12 @@ impl LocalOperator {
     /// For a node that need not run.
     pub fn new(node: Node, config: &Config) -> LocalOperator {
         let engine = format!("{:?}", config.store.engine).to_lowercase();
-        LocalOperator { node, engine, data: config.data() }
+        LocalOperator { node, engine, data: config.data(), roles: None }
+    }
+
+    /// The same where others can be asked about forwarding.
+    pub(crate) fn with_roles(self, roles: Option<crate::forwarding::Roles>) -> LocalOperator {
+        LocalOperator { roles, ..self }
     }
 
     /// Opens the store of a configuration on which no node runs.
@@ -183,6 +191,7 @@ impl LocalOperator {
             | Request::Correspondents { .. }
             | Request::CorrespondentPut { .. }
             | Request::CorrespondentRemove { .. } => self.policy(request).await,
+            Request::Forward { order } => self.forward(order).await,
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
         }

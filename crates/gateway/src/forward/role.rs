@@ -217,6 +217,18 @@ impl Forwarding {
         }
     }
 
+    /// As target: ends the record of a forwarder that was refused, with the credential that it has given. It hears of it
+    /// also when it asks next.
+    pub async fn end(&self, grant: &Grant) {
+        let Some(path) = grant.page.as_deref().and_then(|page| path_at(page, &grant.forwarder)) else {
+            return;
+        };
+        let body = br#"{"change":"delete"}"#.to_vec();
+        if let Err(error) = self.fetch.post(&grant.forwarder, path, "application/json", body).await {
+            tracing::debug!(%error, forwarder = %grant.forwarder, "a forwarder could not be told");
+        }
+    }
+
     /// As target: answers a question. What is known is said; what is new is a pre-authorization, until the forwarder has
     /// shown that it is its own.
     ///

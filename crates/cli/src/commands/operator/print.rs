@@ -6,6 +6,7 @@ use control::{
 };
 
 use super::super::End;
+use super::super::forward::{forward_lines, grant_lines, hop_lines};
 use super::super::held::print::{decided_line, detail_lines, held_lines};
 use super::super::policy::print::{correspondent_lines, explanation_lines, policy_lines};
 use crate::Error;
@@ -30,6 +31,9 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
             each(std::slice::from_ref(&**explained), explanation_lines, output)?;
         }
         Response::Correspondents { correspondents } => each(correspondents, correspondent_lines, output)?,
+        Response::Forwards { forwards } => each(forwards, forward_lines, output)?,
+        Response::Grants { grants } => each(grants, grant_lines, output)?,
+        Response::Chain { hops } => each(hops, hop_lines, output)?,
         Response::Peers { peers } => each(peers, peer_lines, output)?,
         Response::Findings { findings, more } => {
             if findings.is_empty() && !output.is_json() {
