@@ -53,14 +53,15 @@ impl Chrome {
     }
 }
 
-const USER: [(&str, &str, &str); 4] = [
+const USER: [(&str, &str, &str); 5] = [
     ("/held", "Held", "held"),
     ("/mail", "Mail", "mail"),
     ("/sent", "Sent", "sent"),
     ("/correspondents", "People", "correspondents"),
+    ("/forwarding", "Forwarding", "forwarding"),
 ];
 
-const OPERATOR: [(&str, &str, &str); 8] = [
+const OPERATOR: [(&str, &str, &str); 9] = [
     ("/queue", "Queue", "queue"),
     ("/alerts", "Alerts", "alerts"),
     ("/flow", "Flow", "flow"),
@@ -69,6 +70,7 @@ const OPERATOR: [(&str, &str, &str); 8] = [
     ("/policy", "Policy", "policy"),
     ("/domains", "Domains", "domains"),
     ("/accounts", "Accounts", "accounts"),
+    ("/aliases", "Aliases", "aliases"),
 ];
 
 /// A page as an answer.

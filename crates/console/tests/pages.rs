@@ -285,6 +285,43 @@ fn answer(request: Request) -> Response {
                 sealed_at_ms: Some(1),
             }],
         },
+        Request::Forward { order: control::ForwardOrder::List { .. } } => Response::Forwards {
+            forwards: vec![control::ForwardView {
+                alias: EVIL.to_owned(),
+                target: EVIL.to_owned(),
+                state: EVIL.to_owned(),
+                since_ms: 1,
+                conceal: true,
+                authorization: Some(EVIL.to_owned()),
+                ask_again_at_ms: None,
+                note: EVIL.to_owned(),
+                complaints: 1,
+                page: EVIL.to_owned(),
+            }],
+        },
+        Request::Forward { order: control::ForwardOrder::Grants { .. } } => Response::Grants {
+            grants: vec![control::GrantView {
+                number: 1,
+                recipient: EVIL.to_owned(),
+                forwarder: EVIL.to_owned(),
+                state: EVIL.to_owned(),
+                since_ms: 1,
+                automatic: false,
+                by: EVIL.to_owned(),
+                alias: Some(EVIL.to_owned()),
+                page: Some(EVIL.to_owned()),
+                complain: false,
+            }],
+        },
+        Request::Forward { order: control::ForwardOrder::Walk { .. } } => Response::Chain {
+            hops: vec![control::ChainHopView {
+                page: EVIL.to_owned(),
+                alias: Some(EVIL.to_owned()),
+                target: Some(EVIL.to_owned()),
+                state: None,
+                trouble: Some(EVIL.to_owned()),
+            }],
+        },
         Request::Accounts { .. } => Response::Accounts { accounts: Vec::new() },
         Request::Alerts => Response::Alerts { alerts: Vec::new() },
         Request::Domains => Response::Domains {
@@ -382,8 +419,11 @@ impl Scene {
 }
 
 /// Every page that there is, with something on it.
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 26] = [
     "/correspondents",
+    "/forwarding",
+    "/forwarding?recipient=ann%40north.test&forwarder=old.test",
+    "/aliases",
     "/peers/south.test",
     "/policy",
     "/policy?id=abababab&to=ann%40north.test",
@@ -482,6 +522,7 @@ async fn users_see_their_own_mail_and_not_the_node() {
         "/domains",
         "/accounts",
         "/alerts",
+        "/aliases",
     ] {
         assert_eq!(scene.page(path, &cookie).await.status, StatusCode::FORBIDDEN, "{path}");
     }
@@ -494,11 +535,23 @@ async fn users_see_their_own_mail_and_not_the_node() {
     let form = format!("csrf={csrf}&identity=abab&recipient=ann%40north.test&decision=accept");
     let seen = scene.post("/held/decide", &cookie, Some("http://127.0.0.1:7680"), &form).await;
     assert_eq!(seen.status, StatusCode::NOT_FOUND);
+    // Who may forward is decided for oneself alone, and aliases are the operator's.
+    let form = format!("csrf={csrf}&recipient=ann%40north.test&forwarder=old.test&decision=grant");
+    let seen = scene.post("/forwarding/decide", &cookie, Some("http://127.0.0.1:7680"), &form).await;
+    assert_eq!(seen.status, StatusCode::SEE_OTHER);
+    let form = format!("csrf={csrf}&alias=a%40north.test&target=b%40old.test&act=add");
+    let seen = scene.post("/aliases/change", &cookie, Some("http://127.0.0.1:7680"), &form).await;
+    assert_eq!(seen.status, StatusCode::FORBIDDEN);
     let asked = scene.played.asked.lock().unwrap();
     for request in asked.iter() {
         match request {
             Request::HeldDecide { .. } | Request::QueueRemove { .. } => panic!("{request:?}"),
             Request::MailList { account, .. } => assert_eq!(account, "bob"),
+            Request::Forward { order } => {
+                let bobs = Some("bob".to_owned());
+                let own = matches!(order, control::ForwardOrder::Decide { account, .. } if *account == bobs);
+                assert!(own, "{order:?}");
+            }
             _ => {}
         }
     }

@@ -12,6 +12,9 @@ const STATUS_ATTEMPTS_MAX: usize = 8;
 
 /// A status record for the user who has submitted.
 pub(crate) fn status_record(envelope: &EnvelopeRecord, attempts: &[Attempt], now_ms: u64) -> StatusRecord {
+    // Where a forwarded message goes is not the sender's to know. keeps: FWD-5
+    let attempts: Vec<Attempt> =
+        attempts.iter().filter(|one| !is_forwarded_along(envelope, &one.lane)).cloned().collect();
     let latest = attempts.len().saturating_sub(STATUS_ATTEMPTS_MAX);
     StatusRecord {
         number: envelope.id.0,
@@ -36,6 +39,15 @@ pub(crate) fn status_record(envelope: &EnvelopeRecord, attempts: &[Attempt], now
             })
             .collect(),
     }
+}
+
+/// Whether only recipients that are forwarded go along this lane.
+fn is_forwarded_along(envelope: &EnvelopeRecord, lane: &storage::Lane) -> bool {
+    let along = |one: &&storage::RecipientRecord| {
+        lane.as_str().strip_prefix("exchange:").is_some_and(|to| to == one.goes_to().domain().as_str())
+    };
+    let mut going = envelope.recipients.iter().filter(along).peekable();
+    going.peek().is_some() && going.all(|one| one.forwarded.is_some())
 }
 
 /// An entry of a mailbox for its user.

@@ -120,5 +120,8 @@ pub const ASKS_AT_ONCE_MAX: usize = 8;
 /// Questions of forwarders that are looked into in a minute: anybody can send them.
 pub const ASKS_PER_MINUTE_MAX: u32 = 60;
 
+/// Time for walking a chain: somebody looks at a page meanwhile.
+pub const FORWARD_WALK_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Forwarders of a chain that is walked.
 pub const FORWARD_HOPS_MAX: usize = 10;

@@ -6,6 +6,7 @@ use message::address::Domain;
 use message::{Code, Cookie, Disposition, Envelope, Identity, Redirect};
 use storage::{Attempt, Claim, Outcome, Pause, Settlement, Store, StoredMessage};
 
+use crate::forwarding::NOT_GRANTED_YET;
 use crate::here::LOCAL_LANE;
 use crate::outside::Later;
 use crate::{Event, Node, backoff};
@@ -317,6 +318,7 @@ impl Node {
     /// another recipient goes after it.
     fn those_who_may(&self, claim: &Claim, rest: Vec<u32>, ledger: &mut Ledger) -> Vec<u32> {
         let mut may: Vec<u32> = Vec::with_capacity(rest.len());
+        let mut waits = None;
         for place in rest {
             match self.may_go_on(claim, place) {
                 Ok(None) => {
@@ -329,8 +331,12 @@ impl Node {
                     }
                 }
                 Ok(Some(disposition)) => ledger.outcomes.push((place, Outcome::Final(disposition))),
-                Err(reason) => ledger.failed = Some(reason),
+                Err(reason) => waits = Some(reason),
             }
+        }
+        if let Some(reason) = waits {
+            let trouble = Trouble::Temporary(NOT_GRANTED_YET, reason);
+            self.note(claim, "", "offer", &trouble, ledger);
         }
         may
     }

@@ -65,6 +65,8 @@ impl Node {
         let legacy = legacy_of(facts.origin);
         if let (Some(legacy), Some(seen)) = (&legacy, &mut seen) {
             trust_only_what_is_proved(legacy, seen);
+            seen.forwarder_authorized =
+                self.is_granted_over_smtp(facts.origin, recipient, seen.from.as_ref())?;
         }
         Ok(Evidence {
             recipient: recipient.clone(),

@@ -23,7 +23,7 @@ const WAITING_SECONDS: u32 = 1_800;
 /// The code where an address is forwarded no more (RFC 3463 section 3.2): reply 551 over SMTP.
 pub const FORWARDED_NO_MORE: Code = Code::new(5, 1, 6);
 /// The code where a target has not granted it yet.
-const NOT_GRANTED_YET: Code = Code::new(4, 7, 1);
+pub(crate) const NOT_GRANTED_YET: Code = Code::new(4, 7, 1);
 
 /// How this node forwards.
 #[derive(Clone, Default)]
@@ -219,9 +219,29 @@ impl Node {
     }
 
     /// Whether this recipient has granted that this peer forwards to it. keeps: FWD-18
-    pub(crate) fn has_granted(&self, recipient: &Address, peer: &Domain) -> Result<bool, Failure> {
+    ///
+    /// # Errors
+    /// A code and a text where the store cannot be read.
+    pub fn has_granted(&self, recipient: &Address, peer: &Domain) -> Result<bool, Failure> {
         let grant = self.store().grant(&fold(recipient), peer).map_err(trouble)?;
         Ok(grant.is_some_and(|grant| grant.state == GrantState::Granted))
+    }
+
+    /// Whether this recipient has granted what comes over SMTP: the return path is proved to be of a forwarder, and the
+    /// author is somebody else's. What a forwarder's own users write is no forwarding. keeps: FWD-18
+    pub(crate) fn is_granted_over_smtp(
+        &self,
+        origin: &Origin,
+        recipient: &Address,
+        author: Option<&Address>,
+    ) -> Result<bool, Failure> {
+        let Origin::Legacy(legacy) = origin else { return Ok(false) };
+        match legacy.return_path.as_ref().filter(|_| legacy.verified) {
+            Some(path) if author.is_some_and(|author| author.domain() != path.domain()) => {
+                self.has_granted(recipient, path.domain())
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Tells the forwarder, where that was agreed, that the recipient does not want what it has brought. keeps: FWD-22

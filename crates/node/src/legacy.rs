@@ -72,6 +72,8 @@ impl Node {
         };
         match self.intake(Origin::Legacy(Box::new(nobody))).at_first_sight(recipient)? {
             Some(Disposition::Refused { code, text }) => Err((code, text)),
+            // An alias whose target has not granted it yet. keeps: FWD-4
+            Some(Disposition::Deferred { code, .. }) => Err((code, "not now; try again later".to_owned())),
             _ => Ok(()),
         }
     }

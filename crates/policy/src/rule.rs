@@ -287,6 +287,8 @@ fn is_first_contact(evidence: &Evidence, seen: &Seen) -> bool {
         // Who submits here is one of us, and of somebody else's recipients we have no list.
         (true, _) | (_, Acquaintance::NotOurs) => false,
         _ if evidence.is_forwarded() => !seen.forwarder_authorized,
+        // Over SMTP it is only known to be forwarded where the recipient has granted it. keeps: FWD-18
+        _ if evidence.legacy.is_some() && seen.forwarder_authorized => false,
         (_, acquaintance) => matches!(acquaintance, Acquaintance::Stranger | Acquaintance::Blocked),
     }
 }

@@ -222,6 +222,10 @@ fn mail_over_smtp_is_told_apart() {
     matches(Condition::FirstContact(true), &stranger, true);
     matches(Condition::FirstContact(true), &over_smtp(false, None, Acquaintance::Known), false);
     matches(Condition::Forwarded(true), &stranger, false);
+    // What a forwarder brings whom the recipient has granted it is none. proves: FWD-18
+    let mut granted = over_smtp(true, None, Acquaintance::Stranger);
+    granted.seen.iter_mut().for_each(|seen| seen.forwarder_authorized = true);
+    matches(Condition::FirstContact(true), &granted, false);
     // There are no seals to ask for, and what is blocked stays so.
     check(&Rules::accepting(100), &stranger, "default", "accept");
     let blocked = over_smtp(false, None, Acquaintance::Blocked);

@@ -7,6 +7,8 @@ mod cookies;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod forwarding;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod offers;

@@ -219,6 +219,7 @@ fn legs(choice: &LegChoice) -> Result<Legs, Error> {
 mod tests {
     use super::*;
     use crate::Invocation;
+    use control::ForwardOrder;
     use clap::Parser;
 
     #[test]
@@ -256,6 +257,28 @@ mod tests {
         );
         // What is no identity is a file, and this one is not there.
         check("waxwing policy explain ./abcdef --to ann@a.test", Err(5));
+        let forward = |order| Ok(Request::Forward { order });
+        let party = || ("ann@a.test".to_owned(), "b.test".to_owned());
+        let (recipient, forwarder) = party();
+        check(
+            "waxwing forward revoke ann@a.test b.test",
+            forward(ForwardOrder::Decide { account: None, recipient, forwarder, granted: false }),
+        );
+        let (recipient, forwarder) = party();
+        check(
+            "waxwing forward revoke ann@a.test b.test --forget",
+            forward(ForwardOrder::Forget { account: None, recipient, forwarder }),
+        );
+        check(
+            "waxwing forward add ann@a.test ann@b.test --conceal",
+            forward(ForwardOrder::Add {
+                alias: "ann@a.test".to_owned(),
+                target: "ann@b.test".to_owned(),
+                conceal: true,
+                rewrite: false,
+                granted: false,
+            }),
+        );
         check("waxwing trace ABCDEF", Ok(Request::Trace { identity: "abcdef".to_owned() }));
         check("waxwing trace abcde", Err(2));
         check("waxwing trace abcdefgh", Err(2));

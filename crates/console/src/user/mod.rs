@@ -1,6 +1,7 @@
 //! The pages of a user: who one is, what is held, what came, what was sent.
 
 mod correspondents;
+mod forwarding;
 mod held;
 mod mail;
 pub(crate) mod sent;
@@ -19,6 +20,7 @@ use crate::page::{self, Chrome};
 use crate::words;
 
 pub(crate) use correspondents::{list as correspondents, put as correspondent_put};
+pub(crate) use forwarding::{decide as forwarding_decide, kind as forwarding_kind, list as forwarding};
 pub(crate) use held::{decide as held_decide, list as held_list, show as held_show};
 pub(crate) use mail::{
     html as mail_html, list as mail_list, part as mail_part, seen as mail_seen, show as mail_show,

@@ -6,7 +6,7 @@ use message::address::Domain;
 
 use super::Forwarding;
 use super::document::{RecordDocument, VERSION, split};
-use crate::limits::FORWARD_HOPS_MAX;
+use crate::limits::{FORWARD_HOPS_MAX, FORWARD_WALK_TIME_MAX};
 
 /// One forwarder of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,16 @@ pub enum HopEnd {
 impl Forwarding {
     /// Walks from this page on, over every forwarder that each record names. keeps: FWD-21
     pub async fn walk(&self, page: &str) -> Vec<Hop> {
-        let (mut ahead, mut seen, mut hops) = (vec![page.to_owned()], BTreeSet::new(), Vec::new());
+        let mut hops = Vec::new();
+        if tokio::time::timeout(FORWARD_WALK_TIME_MAX, self.walk_on(page, &mut hops)).await.is_err() {
+            let end = HopEnd::Unknown("the others do not answer in time".to_owned());
+            hops.push(Hop { page: String::new(), record: Err(end) });
+        }
+        hops
+    }
+
+    async fn walk_on(&self, page: &str, hops: &mut Vec<Hop>) {
+        let (mut ahead, mut seen) = (vec![page.to_owned()], BTreeSet::new());
         while let Some(page) = ahead.pop() {
             let record = if !seen.insert(page.clone()) {
                 Err(HopEnd::Again)
@@ -54,7 +63,6 @@ impl Forwarding {
                 break;
             }
         }
-        hops
     }
 
     async fn record_at(&self, page: &str) -> Result<RecordDocument, String> {
