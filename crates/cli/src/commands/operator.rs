@@ -219,8 +219,8 @@ fn legs(choice: &LegChoice) -> Result<Legs, Error> {
 mod tests {
     use super::*;
     use crate::Invocation;
-    use control::ForwardOrder;
     use clap::Parser;
+    use control::ForwardOrder;
 
     #[test]
     fn commands_become_requests() {

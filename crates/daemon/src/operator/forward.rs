@@ -73,7 +73,13 @@ impl LocalOperator {
         let (alias, target) = (self.node.folded(&address(alias)?), address(target)?);
         // keeps: FWD-8
         let here = self.node.settings().is_local(target.domain());
-        if here && self.store().account_of_address(&self.node.folded(&target).to_string()).map_err(failure)?.is_none() {
+        if here
+            && self
+                .store()
+                .account_of_address(&self.node.folded(&target).to_string())
+                .map_err(failure)?
+                .is_none()
+        {
             return Err(Failure::new(FailureKind::Invalid, format!("no account here has {target}")));
         }
         let state = if granted || here { ForwardState::Granted } else { ForwardState::Waiting };
