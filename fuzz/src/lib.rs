@@ -8,6 +8,7 @@ mod conversation;
 mod names;
 mod octets;
 mod seeds;
+mod smtp;
 mod stored;
 mod translation;
 
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("export", translation::export),
     ("dns", names::dns),
     ("store", stored::store),
+    ("smtp", smtp::smtp),
 ];
 
 /// Runs one target by its name.

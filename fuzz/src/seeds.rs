@@ -55,6 +55,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .map(|text| text.as_bytes().to_vec()),
         ),
         "store" => found.extend(super::stored::records()),
+        "smtp" => found.extend(super::smtp::dialogues()),
         _ => {}
     }
     found

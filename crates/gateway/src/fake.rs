@@ -21,6 +21,7 @@ pub(crate) struct FakeHandler {
     /// The keys that are given out for SCRAM.
     pub(crate) scram: Option<ScramKeys>,
     taken: Mutex<Vec<Letter>>,
+    failed: Mutex<Vec<String>>,
     answers: Mutex<BTreeMap<String, Disposition>>,
     whole: Mutex<Option<Reply>>,
 }
@@ -56,7 +57,19 @@ impl FakeHandler {
     }
 }
 
+impl FakeHandler {
+    /// The names for which a proof of SCRAM was wrong.
+    pub(crate) fn failed(&self) -> Vec<String> {
+        locked(&self.failed).clone()
+    }
+}
+
 impl Handler for FakeHandler {
+    fn login_failed<'a>(&'a self, name: &'a str, _from: IpAddr) -> Later<'a, ()> {
+        locked(&self.failed).push(name.to_owned());
+        Box::pin(async {})
+    }
+
     fn login<'a>(
         &'a self,
         name: &'a str,

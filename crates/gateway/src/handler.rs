@@ -205,6 +205,11 @@ pub trait Handler: Send + Sync + 'static {
     /// The keys for SCRAM of this name, and of a name that does not exist keys that fit nothing and stay the same.
     fn scram_keys<'a>(&'a self, name: &'a str, from: IpAddr) -> Later<'a, Result<ScramKeys, LoginFailure>>;
 
+    /// A proof of SCRAM was wrong for this name. Who counts wrong passwords counts this with them.
+    fn login_failed<'a>(&'a self, _name: &'a str, _from: IpAddr) -> Later<'a, ()> {
+        Box::pin(async {})
+    }
+
     /// Whether a recipient is taken for this client and return path, as far as that is known before the content.
     fn recipient<'a>(
         &'a self,

@@ -66,6 +66,9 @@ pub const SMTP_REPLY_OCTETS_MAX: usize = 490;
 /// The step in which sessions take memory for content: most mail fits into one.
 pub const SMTP_MEMORY_STEP_OCTETS: usize = 16 * 1_024;
 
+/// What SIZE alone takes of that memory: more than nearly all mail has, and little enough to be had for a word.
+pub const SMTP_MEMORY_DECLARED_OCTETS_MAX: usize = 256 * 1_024;
+
 /// Received fields of a message that is still taken (RFC 5321 section 6.3).
 pub const SMTP_HOPS_MAX: usize = 100;
 

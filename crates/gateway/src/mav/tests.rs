@@ -58,6 +58,21 @@ fn a_sender_is_known_by_network_name_account_or_certificate() {
     check(vec![], &[], false);
 }
 
+/// proves: MAV-3
+#[tokio::test]
+async fn a_name_counts_that_leads_back_to_its_address() {
+    let zones = dns::FixedZones::new();
+    let address: IpAddr = "192.0.2.7".parse().unwrap();
+    let claim = |name: &str| dns::Record::Name(name.to_owned());
+    zones.add(&dns::reverse(address), claim("mx.far.test")).unwrap();
+    zones.add(&dns::reverse(address), claim("forged.near.test")).unwrap();
+    zones.add("mx.far.test", dns::Record::Address(address)).unwrap();
+    zones.add("forged.near.test", dns::Record::Address("198.51.100.1".parse().unwrap())).unwrap();
+    let names = ConfirmedNames(std::sync::Arc::new(zones));
+    assert_eq!(names.confirmed(address).await, ["mx.far.test"]);
+    assert!(names.confirmed("192.0.2.8".parse().unwrap()).await.is_empty());
+}
+
 /// proves: MAV-4, MAV-5
 #[test]
 fn only_an_address_or_a_whole_domain_is_allowed() {

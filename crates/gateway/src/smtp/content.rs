@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use memchr::memchr3;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::SMTP_MEMORY_STEP_OCTETS;
+use crate::limits::{SMTP_MEMORY_DECLARED_OCTETS_MAX, SMTP_MEMORY_STEP_OCTETS};
 
 /// The octets of content that all sessions together may hold in memory.
 #[derive(Debug, Clone)]
@@ -50,11 +50,12 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Begins one, with room for what was declared; nothing where there is no room now.
+    /// Begins one, with room for what was declared, as far as that is little; nothing where there is no room now. Who
+    /// declares much has not sent it yet, and must not take the room of others with a word.
     pub(super) fn begin(memory: &Memory, declared: usize, octets_max: usize) -> Option<Content> {
-        let room = declared.clamp(SMTP_MEMORY_STEP_OCTETS, octets_max.max(SMTP_MEMORY_STEP_OCTETS));
+        let room = declared.clamp(SMTP_MEMORY_STEP_OCTETS, SMTP_MEMORY_DECLARED_OCTETS_MAX);
         let held = memory.take(room)?;
-        let octets = BytesMut::with_capacity(declared.min(SMTP_MEMORY_STEP_OCTETS));
+        let octets = BytesMut::with_capacity(room);
         Some(Content { octets, held, memory: memory.clone(), octets_max, fault: None })
     }
 

@@ -100,6 +100,11 @@ impl Scram {
         &self.server_first
     }
 
+    /// The name that would log in.
+    pub(super) fn name(&self) -> &str {
+        &self.first.name
+    }
+
     /// Checks the client's last message: the account and the server's last message, or nothing.
     pub(super) fn finish(self, message: &[u8]) -> Option<(String, String)> {
         let text = std::str::from_utf8(message).ok()?;

@@ -123,6 +123,10 @@ impl Server {
                 Input::LoggedIn(handler.login(&name, &password, client.address).await)
             }
             Question::Keys { name } => Input::Keys(handler.scram_keys(&name, client.address).await),
+            Question::Failed { name } => {
+                handler.login_failed(&name, client.address).await;
+                Input::Noted
+            }
             Question::Sender(path) => Input::Sender(self.sender(client, &path).await),
             Question::Recipient(path, recipient) => {
                 Input::Recipient(handler.recipient(client, &path, &recipient).await)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use message::Code;
 
-use crate::{Client, Recipient, Reply, Service};
+use crate::{Client, LoginFailure, Recipient, Reply, Service};
 
 use super::command::{Dialect, Mail, parse};
 use super::content::Memory;
@@ -64,6 +64,7 @@ enum State {
 enum Asked {
     Login,
     Keys(ScramFirst),
+    Failed,
     Sender(Box<Mail>),
     Recipient(Recipient),
     Taken { order: Vec<usize>, individual: bool, id: String, held: tokio::sync::OwnedSemaphorePermit },
@@ -127,6 +128,14 @@ impl Session {
         session
     }
 
+    /// Begins a session that has no server around it: without rules, without COOKIES, with STARTTLS, and with room for one
+    /// message. For other drivers, such as those of tests.
+    pub fn alone(settings: Settings, client: Client, seed: [u8; 32], now_ms: u64) -> Session {
+        let memory = Memory::of(settings.limits.message_octets_max.saturating_mul(2));
+        let offer = Offer { settings: Arc::new(settings), tls: true, rules: false, cookies: None, memory };
+        Session::begin(offer, client, seed, now_ms)
+    }
+
     /// Where TLS was there before the first word. Not to be called later.
     pub(super) fn already(&mut self, encrypted: Encrypted) {
         let client = Arc::make_mut(&mut self.client);
@@ -180,7 +189,10 @@ impl Session {
         self.resume();
     }
 
-    /// What is to be done next; nothing where the machine waits.
+    /// What is to be done next; nothing where the machine waits. Replies are kept until more octets are needed, so that
+    /// what they are does not depend on how many came at a time, and those to a group leave together.
+    ///
+    /// keeps: GW-3
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(question) = self.question.take() {
             return Some(Output::Ask(question));
@@ -349,6 +361,7 @@ impl Session {
         match (asked, answer) {
             (Asked::Login, Input::LoggedIn(result)) => self.logged_in(result),
             (Asked::Keys(first), Input::Keys(keys)) => self.keys(first, keys),
+            (Asked::Failed, Input::Noted) => self.logged_in(Err(LoginFailure::Wrong)),
             (Asked::Sender(mail), Input::Sender(answer)) => self.sender(*mail, answer),
             (Asked::Recipient(recipient), Input::Recipient(verdict)) => self.recipient(recipient, verdict),
             (Asked::Taken { order, individual, id, held }, Input::Taken(result)) => {

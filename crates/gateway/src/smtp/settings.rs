@@ -83,7 +83,8 @@ impl Checks for NoChecks {
 
 /// The COOKIES extension (`spec/21-smtp-cookies.md`).
 pub trait Cookies: Send + Sync + 'static {
-    /// The line for EHLO, without its digits. Where it is `None` the extension is not known to this client.
+    /// The line for EHLO, without its digits. Where it is `None` the extension is not known to this client, which has just
+    /// connected and said nothing yet.
     fn announce(&self, client: &Client) -> Option<String>;
 
     /// Answers `TEST COOKIE`: the identifier, the return path and the address from which a message came.

@@ -19,15 +19,16 @@ const LOOP: Said = Said::new(554, Code::LOOP, "the message has gone through too 
 
 impl Session {
     pub(super) fn begin_data(&mut self) {
+        self.content_refused = true;
         let begun = self.transaction.as_ref().is_some_and(|transaction| transaction.chunks.is_some());
         if begun {
             return self.not_now();
         }
         if let Err(said) = self.may_send() {
-            self.content_refused = true;
             return self.error(&said);
         }
         let Some(content) = self.begin_content() else { return self.refuse(Fault::NoMemory) };
+        self.content_refused = false;
         self.out.extend_from_slice(b"354 send it, with a dot on a line of its own at the end\r\n");
         self.state = State::Data(Gathering { content, place: Place::default(), began_ms: self.now_ms });
     }

@@ -19,6 +19,8 @@ pub enum Input<'a> {
     LoggedIn(Result<String, LoginFailure>),
     /// The answer to [`Question::Keys`].
     Keys(Result<ScramKeys, LoginFailure>),
+    /// [`Question::Failed`] is noted.
+    Noted,
     /// The answer to [`Question::Sender`]: what MAV says, or why this return path may not be used.
     Sender(Result<Option<Mav>, Reply>),
     /// The answer to [`Question::Recipient`].
@@ -62,6 +64,11 @@ pub enum Question {
         /// The name.
         name: String,
     },
+    /// Nothing; but who has tried this name over SCRAM does not know its password.
+    Failed {
+        /// The name.
+        name: String,
+    },
     /// May the client use this return path?
     Sender(ReturnPath),
     /// Is this recipient welcome?
@@ -85,6 +92,7 @@ impl fmt::Debug for Question {
         f.write_str(match self {
             Question::Login { .. } => "Login",
             Question::Keys { .. } => "Keys",
+            Question::Failed { .. } => "Failed",
             Question::Sender(_) => "Sender",
             Question::Recipient(..) => "Recipient",
             Question::Take(_) => "Take",

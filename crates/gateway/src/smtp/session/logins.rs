@@ -64,10 +64,13 @@ impl Session {
                 }
                 None => self.failed(&MALFORMED),
             },
-            Exchange::ScramLast(scram) => match scram.finish(&message) {
-                Some((account, last)) => self.challenge(&last, Exchange::ScramEnd(account)),
-                None => self.failed(&WRONG),
-            },
+            Exchange::ScramLast(scram) => {
+                let name = scram.name().to_owned();
+                match scram.finish(&message) {
+                    Some((account, last)) => self.challenge(&last, Exchange::ScramEnd(account)),
+                    None => self.ask(Asked::Failed, Question::Failed { name }),
+                }
+            }
             Exchange::ScramEnd(account) if message.is_empty() => self.logged_in(Ok(account)),
             Exchange::ScramEnd(_) => self.failed(&MALFORMED),
         }

@@ -177,6 +177,11 @@ async fn a_login_by_scram_and_a_certificate_are_known() {
     let first = format!("AUTH SCRAM-SHA-256 {}\r\n", BASE64.encode(b"n,,n=bob,r=abc"));
     let said = say(&mut stream, first.as_bytes(), "334 ").await;
     let server_first = String::from_utf8(BASE64.decode(said[4..].trim_end().as_bytes()).unwrap()).unwrap();
+    let (last, _) = scram_last("n=bob,r=other", &server_first);
+    say(&mut stream, format!("{}\r\n", BASE64.encode(last.as_bytes())).as_bytes(), "535 5.7.8 ").await;
+    assert_eq!(server.handler.failed(), ["bob"]);
+    let said = say(&mut stream, first.as_bytes(), "334 ").await;
+    let server_first = String::from_utf8(BASE64.decode(said[4..].trim_end().as_bytes()).unwrap()).unwrap();
     let (last, server_last) = scram_last("n=bob,r=abc", &server_first);
     let said = say(&mut stream, format!("{}\r\n", BASE64.encode(last.as_bytes())).as_bytes(), "334 ").await;
     assert_eq!(BASE64.decode(said[4..].trim_end().as_bytes()).unwrap(), server_last.as_bytes());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use message::{Code, Cookie, Disposition};
 
 use super::talk::Talk;
-use crate::mav::{May, Network, Rule, Rules, Who};
-use crate::smtp::{Checks, Input, Parts};
+use crate::mav::{Agreed, HostNames, May, Network, Rule, Rules, Who};
+use crate::smtp::{Checks, Encrypted, Input, Parts};
 use crate::{Authenticity, Findings, Later, Letter, Recipient, Service};
 
 const MAIL: &str = "MAIL FROM:<eve@far.test>\r\n";
@@ -372,6 +372,43 @@ fn a_return_path_that_is_not_the_clients_is_refused_in_the_session() {
     talk.send("MAIL FROM:<eve@far.test>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n");
     talk.send("x\r\n.\r\n");
     assert!(talk.taken()[0].received.contains(" with ESMTPSAM "));
+}
+
+/// Knows the name of one host.
+struct OneHost;
+
+impl HostNames for OneHost {
+    fn confirmed(&self, address: std::net::IpAddr) -> Later<'_, Vec<String>> {
+        let names =
+            if address.to_string() == "192.0.2.7" { vec!["mx.far.test".to_owned()] } else { Vec::new() };
+        Box::pin(async move { names })
+    }
+}
+
+/// proves: MAV-3, MAV-7
+#[test]
+fn the_name_of_a_host_is_looked_up_and_the_word_of_a_peer_under_agreement_counts() {
+    let rule = Rule {
+        name: "far".to_owned(),
+        who: vec![Who::Host("mx.far.test".to_owned())],
+        may: vec![May::Address(message::address::Address::from_wire("eve@far.test").unwrap())],
+    };
+    let rules = Rules { rules: vec![rule], agreed: vec![Agreed::Certificate([7; 32])] };
+    let send = |host_names: Option<Arc<dyn HostNames>>, path: &str| {
+        let mut talk = Talk::with(Service::Transfer, |parts| {
+            parts.rules = Arc::new(rules.clone());
+            parts.host_names = host_names;
+        });
+        let certificate_digest = Some([7; 32]);
+        talk.session.already(Encrypted { certificate_digest, ..super::talk::encrypted() });
+        talk.send(format!("EHLO mx.far.test\r\nMAIL FROM:<{path}>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n"));
+        talk.send("Received: from a by b with ESMTPAM id c; d\r\n\r\n.\r\n");
+        talk.taken().pop().map(|letter| (letter.mav.map(|mav| mav.keyword), letter.earlier_mav))
+    };
+    assert_eq!(send(Some(Arc::new(OneHost)), "eve@far.test"), Some((Some("ESMTPSM"), Some("ESMTPAM"))));
+    assert_eq!(send(Some(Arc::new(OneHost)), "amy@far.test"), None);
+    // Where nobody looks names up, what was said in EHLO does not stand in for them.
+    assert_eq!(send(None, "eve@far.test"), Some((None, Some("ESMTPAM"))));
 }
 
 /// Says what it was made to say.
