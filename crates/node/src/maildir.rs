@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use message::Message;
-use storage::{MailUid, MailboxEntry, Store, StoredMessage};
+use storage::{MailUid, MailboxEntry, Origin, Store, StoredMessage};
 
 use crate::limits::MAILDIR_OCTETS_MAX;
 
@@ -75,6 +75,9 @@ impl Maildir {
         let Some(octets) = stored.and_then(|stored| legacy_form(store, &stored)) else { return Ok(false) };
         let temporary = folder.join("tmp").join(&base);
         let mut file = File::create(&temporary)?;
+        if let Origin::Legacy(origin) = &entry.origin {
+            file.write_all(origin.trace().as_bytes())?;
+        }
         file.write_all(&octets)?;
         file.sync_all()?;
         fs::rename(&temporary, &new)?;

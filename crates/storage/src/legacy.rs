@@ -35,10 +35,30 @@ impl LegacyOrigin {
         }
     }
 
+    /// The fields that belong before the message where it leaves for a mailbox of the old world: Return-Path (RFC 5321
+    /// section 4.4), Authentication-Results (RFC 8601 section 4) and Received, each ended with CRLF. keeps: STA-20
+    pub fn trace(&self) -> String {
+        let path = self.return_path.as_ref().map(Address::to_string).unwrap_or_default();
+        let mut trace = format!("Return-Path: <{path}>\r\n");
+        if !self.authentication_results.trim().is_empty() {
+            trace.push_str(&field(&format!("Authentication-Results: {}", self.authentication_results)));
+        }
+        if self.received.starts_with("Received:") {
+            trace.push_str(&field(&self.received));
+        }
+        trace
+    }
+
     /// Where a notice of failure may be sent: to a return path that is proved, and nowhere else. keeps: STA-13
     pub fn notice_to(&self) -> Option<&Address> {
         self.return_path.as_ref().filter(|_| self.verified)
     }
+}
+
+/// One field, folded where its text is: no line of it can be read as another field.
+fn field(text: &str) -> String {
+    let lines: Vec<&str> = text.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty()).collect();
+    format!("{}\r\n", lines.join("\r\n\t"))
 }
 
 /// A small record of the gateway, which alone knows what it means. Kind 0 is the node's own.
@@ -90,4 +110,40 @@ pub struct NoticeDue {
     /// The first octets of the header block of the message, whole lines, at most
     /// [`crate::limits::NOTICE_HEADER_OCTETS_MAX`]: the message itself may be gone.
     pub header: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: STA-20
+    #[test]
+    fn the_trace_is_three_fields_and_no_more() {
+        let check = |return_path: Option<&str>, results: &str, received: &str, expected: &str| {
+            let origin = LegacyOrigin {
+                client: IpAddr::from([192, 0, 2, 1]),
+                return_path: return_path.map(|text| Address::from_wire(text).unwrap()),
+                verified: false,
+                author: None,
+                received: received.to_owned(),
+                authentication_results: results.to_owned(),
+            };
+            assert_eq!(origin.trace(), expected);
+        };
+        check(None, "", "", "Return-Path: <>\r\n");
+        check(
+            Some("bob@old.test"),
+            "here.test; spf=pass",
+            "Received: from old.test\r\n\tby here.test\r\n",
+            "Return-Path: <bob@old.test>\r\nAuthentication-Results: here.test; spf=pass\r\n\
+             Received: from old.test\r\n\tby here.test\r\n",
+        );
+        // Whatever a client has got into them, nothing becomes a field of its own.
+        check(
+            None,
+            "here.test;\nSubject: evil\r\n\r\nbody",
+            "X: y",
+            "Return-Path: <>\r\nAuthentication-Results: here.test;\r\n\tSubject: evil\r\n\tbody\r\n",
+        );
+    }
 }

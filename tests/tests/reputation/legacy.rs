@@ -83,6 +83,23 @@ async fn what_is_taken_is_there_once_with_what_was_found() {
     assert_eq!(notices(&scene), [], "who is refused in the session is told there");
 }
 
+/// proves: STA-20
+#[tokio::test(start_paused = true)]
+async fn what_stands_beside_it_stands_before_it_in_a_maildir() {
+    let scene = Scene::new(|_| {}).await;
+    take(&scene, offer(true, &[BOB]), &letter("alice@old.test", "Good morning")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let maildir = node::Maildir::new(folder.path(), "here.test");
+    assert_eq!(maildir.follow(scene.store.as_ref(), "bob").unwrap(), 1);
+    let files: Vec<_> = std::fs::read_dir(maildir.folder("bob").join("new")).unwrap().flatten().collect();
+    let text = std::fs::read_to_string(files[0].path()).unwrap();
+    let (trace, message) = text.split_at(text.find("From: ").unwrap());
+    let expected = "Return-Path: <bounces@old.test>\r\nAuthentication-Results: here.test; spf=pass\r\n\
+                    Received: from old.test by here.test\r\n";
+    assert_eq!(trace, expected);
+    assert!(message.contains("\r\n\r\nGood morning"), "{message}");
+}
+
 /// proves: SEC-8
 #[tokio::test(start_paused = true)]
 async fn recipients_are_known_before_the_content() {
