@@ -105,7 +105,7 @@ pub(super) fn parse<'a>(line: &'a [u8], dialect: Dialect) -> Result<Command<'a>,
     let (verb, rest) = text.split_once(' ').map_or((text, None), |(verb, rest)| (verb, Some(rest)));
     let rest = rest.map(|rest| rest.trim_end_matches(' ')).filter(|rest| !rest.is_empty());
     let bare = |command| if rest.is_none() { Ok(command) } else { Err(NO_ARGUMENT) };
-    match verb.to_ascii_uppercase().as_str() {
+    match Upper::of(verb).as_str() {
         "EHLO" => rest.filter(|name| is_name(name)).map(Command::Ehlo).ok_or(NAME),
         "HELO" => rest.filter(|name| is_name(name)).map(Command::Helo).ok_or(NAME),
         "MAIL" => mail(after(rest, "FROM:")?, dialect).map(|mail| Command::Mail(Box::new(mail))),
@@ -121,6 +121,31 @@ pub(super) fn parse<'a>(line: &'a [u8], dialect: Dialect) -> Result<Command<'a>,
         "HELP" => Ok(Command::Help),
         "TEST" if dialect.cookies => rest.and_then(test_cookie).ok_or(SYNTAX),
         _ => Err(UNKNOWN),
+    }
+}
+
+/// A word in upper case, without memory of its own for each line. Longer words than are known are none.
+struct Upper {
+    octets: [u8; 8],
+    length: usize,
+}
+
+impl Upper {
+    fn of(word: &str) -> Upper {
+        let mut octets = [0; 8];
+        let length = match octets.get_mut(..word.len()) {
+            Some(place) => {
+                place.copy_from_slice(word.as_bytes());
+                place.make_ascii_uppercase();
+                word.len()
+            }
+            None => 0,
+        };
+        Upper { octets, length }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.octets[..self.length]).unwrap_or_default()
     }
 }
 
@@ -153,7 +178,7 @@ fn path<'a>(text: &'a str, dialect: Dialect) -> Result<(&'a str, Vec<Parameter<'
     if !dialect.extended {
         return Err(PARAMETER);
     }
-    let mut parameters: Vec<Parameter<'a>> = Vec::new();
+    let mut parameters: Vec<Parameter<'a>> = Vec::with_capacity(4);
     for word in rest.split(' ').filter(|word| !word.is_empty()) {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         let wrong = name.is_empty() || value.is_some_and(|value| value.is_empty() || value.contains('='));
@@ -176,7 +201,7 @@ fn mail(text: &str, dialect: Dialect) -> Result<Mail, Said> {
     let (path, parameters) = path(text, dialect)?;
     let mut mail = Mail { headers_only: true, ..Mail::default() };
     for (name, value) in parameters {
-        match (name.to_ascii_uppercase().as_str(), value) {
+        match (Upper::of(name).as_str(), value) {
             ("SIZE", Some(value)) => mail.size = number(value).ok_or(PARAMETER_VALUE)?,
             ("BODY", Some(value)) => {
                 if !value.eq_ignore_ascii_case("7BIT") && !value.eq_ignore_ascii_case("8BITMIME") {
@@ -210,7 +235,7 @@ fn rcpt(text: &str, dialect: Dialect) -> Result<Rcpt, Said> {
     let (path, parameters) = path(text, dialect)?;
     let (mut notify, mut original) = (None, None);
     for (name, value) in parameters {
-        match (name.to_ascii_uppercase().as_str(), value) {
+        match (Upper::of(name).as_str(), value) {
             ("NOTIFY", Some(value)) => notify = Some(notices(value).ok_or(PARAMETER_VALUE)?),
             ("ORCPT", Some(value)) => original = Some(original_recipient(value).ok_or(PARAMETER_VALUE)?),
             ("NOTIFY" | "ORCPT", None) => return Err(PARAMETER_VALUE),
@@ -289,7 +314,7 @@ fn notices(value: &str) -> Option<u8> {
     }
     let mut notify = 0;
     for word in value.split(',') {
-        let one = match word.to_ascii_uppercase().as_str() {
+        let one = match Upper::of(word).as_str() {
             "SUCCESS" => Recipient::NOTIFY_SUCCESS,
             "FAILURE" => Recipient::NOTIFY_FAILURE,
             "DELAY" => Recipient::NOTIFY_DELAY,

@@ -81,7 +81,12 @@ fn describe(connection: &ServerConnection) -> Encrypted {
     };
     let certificate = connection.peer_certificates().and_then(|certificates| certificates.first());
     Encrypted {
-        description: format!("{} with {}", version.replace('_', "."), suite.unwrap_or("unknown")),
+        // The name at IANA has no version in it.
+        description: format!(
+            "{} with {}",
+            version.replace('_', "."),
+            suite.unwrap_or("unknown").replace("TLS13_", "TLS_")
+        ),
         certificate_digest: certificate.and_then(|certificate| digest(certificate)),
     }
 }

@@ -43,6 +43,12 @@ struct OneLine<'a> {
 
 impl fmt::Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let plain = |octet: u8| octet == b' ' || octet.is_ascii_graphic();
+        if text.len() <= self.left && text.bytes().all(plain) {
+            self.left -= text.len();
+            self.out.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
         for character in text.chars() {
             if self.left == 0 {
                 break;
@@ -50,7 +56,7 @@ impl fmt::Write for OneLine<'_> {
             self.left -= 1;
             // Not every client has said that it reads UTF-8.
             let octet = match u8::try_from(character) {
-                Ok(octet) if octet == b' ' || octet.is_ascii_graphic() => octet,
+                Ok(octet) if plain(octet) => octet,
                 Ok(octet) if octet.is_ascii() => b' ',
                 _ => b'?',
             };

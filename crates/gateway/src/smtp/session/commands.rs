@@ -70,29 +70,28 @@ impl Session {
     fn ehlo(&mut self, name: &str) {
         self.hello(name, true);
         let encrypted = self.client.tls.is_some();
-        let mut lines = vec![
-            self.offer.settings.host.clone(),
-            "PIPELINING".to_owned(),
-            format!("SIZE {}", self.offer.settings.limits.message_octets_max),
-            "8BITMIME".to_owned(),
-            "SMTPUTF8".to_owned(),
-            "CHUNKING".to_owned(),
-            "DSN".to_owned(),
-            "PRDR".to_owned(),
-            "ENHANCEDSTATUSCODES".to_owned(),
+        let starttls = self.offer.tls && !encrypted;
+        let auth = self.is_submission() && encrypted && self.client.account.is_none();
+        let size = format!("SIZE {}", self.offer.settings.limits.message_octets_max);
+        let lines = [
+            Some(self.offer.settings.host.as_str()),
+            Some("PIPELINING"),
+            Some(size.as_str()),
+            Some("8BITMIME"),
+            Some("SMTPUTF8"),
+            Some("CHUNKING"),
+            Some("DSN"),
+            Some("PRDR"),
+            starttls.then_some("STARTTLS"),
+            auth.then_some("AUTH PLAIN SCRAM-SHA-256"),
+            self.offer.cookies.as_deref(),
         ];
-        if self.offer.tls && !encrypted {
-            lines.push("STARTTLS".to_owned());
+        for line in lines.into_iter().flatten() {
+            for piece in ["250-", line, "\r\n"] {
+                self.out.extend_from_slice(piece.as_bytes());
+            }
         }
-        if self.is_submission() && encrypted && self.client.account.is_none() {
-            lines.push("AUTH PLAIN SCRAM-SHA-256".to_owned());
-        }
-        lines.extend(self.offer.cookies.clone());
-        let last = lines.len() - 1;
-        for (place, line) in lines.iter().enumerate() {
-            let hyphen = if place == last { ' ' } else { '-' };
-            self.out.extend_from_slice(format!("250{hyphen}{line}\r\n").as_bytes());
-        }
+        self.out.extend_from_slice(b"250 ENHANCEDSTATUSCODES\r\n");
     }
 
     fn start_tls(&mut self) {
