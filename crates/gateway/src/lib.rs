@@ -4,6 +4,7 @@
 //! in, and of its [`Records`], where it remembers what has to outlive the process. `daemon` introduces them.
 
 pub mod check;
+pub mod dkim_sign;
 #[cfg(test)]
 #[expect(dead_code, reason = "each test takes of the fakes what it needs")]
 mod fake;
@@ -11,10 +12,12 @@ pub mod forward;
 mod handler;
 pub mod limits;
 pub mod mav;
+pub mod notice;
 pub mod out;
 pub mod properties;
 mod records;
 pub mod smtp;
+pub mod srs;
 
 pub use handler::{
     Authenticity, Client, Findings, Handler, Later, Letter, LoginFailure, Mav, Recipient, Reply, ReturnPath,
