@@ -176,7 +176,7 @@ mod tests {
         let failure = OnFailure::Note;
         let settings =
             CheckSettings { host: "south.test".to_owned(), spf: failure, dmarc: failure, csa: failure };
-        let checker = Checker::new(settings, Arc::new(zones)).unwrap();
+        let checker = Checker::new(settings, Arc::new(zones), Arc::new(|| 4_102_444_800_000)).unwrap();
         let input = CheckInput {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             helo: "north.test",
@@ -184,6 +184,7 @@ mod tests {
             octets,
             // In the year 2100: the time of the signatures is the library's, and lies before it.
             now_ms: 4_102_444_800_000,
+            arranged: false,
         };
         checker.examine(input).await
     }

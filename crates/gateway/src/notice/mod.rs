@@ -3,7 +3,7 @@
 //! What Waxwing sends over SMTP has a return path with a [`Tag`]. What comes back to it is never delivered as mail: it is
 //! read ([`read`]), and settles what is known of the transaction that the tag names. Specification: `spec/18-gateway.md`.
 
-mod limits;
+pub mod limits;
 mod plain;
 mod read;
 mod status;
