@@ -147,6 +147,9 @@ fn networks(key: &str) -> Result<Option<Keys>, &'static str> {
         let (low, high) = number.split_once('-').unwrap_or((number, number));
         let read = |text: &str| text.parse::<u8>().map_err(|_| "an IPv4 address is malformed");
         let (low, high) = (read(low)?, read(high)?);
+        if low > high {
+            return Err("a range goes backwards");
+        }
         if found.len() * (usize::from(high.saturating_sub(low)) + 1) > MAV_RULES_MAX {
             return Err("a range is too wide");
         }

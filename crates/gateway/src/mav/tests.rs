@@ -197,6 +197,20 @@ fn what_cannot_be_imported_is_named_by_its_line() {
     check("=a..b&@example.com");
     check("1.2.3.4.5&@example.com");
     check("1.2.3.400&@example.com");
+    check("1.2.5-3.&@example.com");
     check("0-255.0-255.0-255.&@example.com");
     check("fe80::1::2&@example.com");
+}
+
+proptest::proptest! {
+    /// proves: MAV-8
+    #[test]
+    fn any_file_is_read_or_refused_by_a_line_that_is_there(
+        text in "([0-9a-z.:@&=,#-]{0,12}|[0-9]{1,3}\\.([0-9]{1,3}-)?[0-9]{1,3}\\.&|\n|@a\\.test|.){0,12}",
+    ) {
+        match import_mailfromrules(&text) {
+            Ok(rules) => proptest::prop_assert!(rules.iter().all(|rule| !rule.who.is_empty() && !rule.may.is_empty())),
+            Err(error) => proptest::prop_assert!((1..=text.lines().count()).contains(&error.line)),
+        }
+    }
 }

@@ -1,4 +1,7 @@
 //! The lines of a client, read strictly (RFC 5321 section 4.1, and the extensions that are announced).
+//!
+//! `smtp-proto`, which reads the replies of others for us, is not used here: it mends what has to be refused, and so takes
+//! source routes away, quotation marks off, and a bare LF for the end of a line.
 
 use std::net::IpAddr;
 
