@@ -26,6 +26,8 @@ pub const WAIT_POLL_MS_MAX: u64 = 15_000;
 pub const STATUS_SEARCH_MAX: usize = 2_000;
 /// Digits of an identity that are enough to search for, as for operators.
 pub const IDENTITY_DIGITS_MIN: usize = control::limits::IDENTITY_DIGITS_MIN;
+/// Held messages that an operator's list prints: whoever wants to see more names where to go on.
+pub const HELD_LISTED_MAX: usize = 10_000;
 /// Addresses that one command knows as those of correspondents.
 pub const CORRESPONDENTS_MAX: usize = 1_000;
 /// Messages before the one shown whose authors are looked up: each is one question to the node.

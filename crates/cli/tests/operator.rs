@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use control::{
-    AccountView, Answer, Failure, FailureKind, FindingView, LaneView, Operator, RecipientView, Request,
-    Response,
+    AccountView, Answer, Failure, FailureKind, FindingView, HeldPlace, HeldState, HeldView, LaneView,
+    Operator, RecipientView, Request, Response,
 };
 use waxwing_cli as cli;
 
@@ -65,9 +65,58 @@ impl Operator for Made {
                 Response::Failure(Failure::new(FailureKind::NotFound, "no such leg").hint("look at the list"))
             }
             Request::QueueRetry { .. } => Response::Changed { count: 2 },
+            Request::HeldList { account, after, limit } => Response::HeldList {
+                held: held(after.map_or(0, |after| after.envelope), account.is_some(), limit),
+            },
             _ => Response::Done,
         }))
     }
+}
+
+/// What is held after an envelope: without an end for one account, else three messages.
+fn held(after: u64, of_account: bool, limit: u32) -> Vec<HeldView> {
+    let last = if of_account { u64::MAX } else { 3 };
+    let one = |envelope| HeldView {
+        place: HeldPlace { envelope, recipient: 0 },
+        identity: format!("{envelope:064x}"),
+        recipient: "bob@b.test".to_owned(),
+        account: None,
+        origin: "a.test".to_owned(),
+        from: None,
+        subject: None,
+        date: None,
+        reason: "rule hold: always".to_owned(),
+        seals: Vec::new(),
+        author: None,
+        octets_here: 0,
+        octets: 1,
+        octets_missing: 1,
+        since_ms: 1,
+        until_ms: 2,
+        state: HeldState::Undecided,
+    };
+    // No more than two at a time where there are few, so that there is more than one page.
+    let most = if of_account { u64::from(limit) } else { 2 };
+    (after + 1..=last.min(after + most)).map(one).collect()
+}
+
+/// A list is read to its end, page by page; one without an end stops somewhere and says where to go on.
+#[tokio::test]
+async fn what_is_held_is_listed_page_by_page_with_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let made = Arc::new(Made::default());
+    tokio::spawn(control::serve(control::bind(&socket).unwrap(), made.clone()));
+    let (text, _) = says(&socket, "held list --operator").await.unwrap();
+    assert_eq!(text.matches("rule hold").count(), 3, "{text}");
+    assert!(!text.contains("--after"), "{text}");
+    let (text, _) = says(&socket, "held list --operator --after 2.0").await.unwrap();
+    assert_eq!(text.matches("rule hold").count(), 1, "{text}");
+    made.asked.lock().unwrap().clear();
+    let (text, _) = says(&socket, "held list --operator --account bob").await.unwrap();
+    assert_eq!(text.matches("rule hold").count(), 10_000);
+    assert!(text.ends_with("10000 are listed; the next ones: --after 10000.0\n"), "it says where to go on");
+    assert!(made.asked.lock().unwrap().len() < 100, "page by page, and no page is small");
 }
 
 #[derive(Clone, Default)]

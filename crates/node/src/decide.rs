@@ -9,7 +9,7 @@ use crate::Event;
 use crate::accept::{Admission, DEFER_SECONDS, Door, Failure, trouble};
 use crate::commit::{Intent, Why};
 use crate::evidence::{Facts, Shown};
-use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX};
+use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX, HELD_PER_PEER_MAX};
 use crate::memory::{Deed, answers_for};
 use crate::rates::{PENDING_FULL, pending_full, pending_room};
 use crate::submit;
@@ -151,9 +151,10 @@ impl Admission {
                 self.intents[place] = Intent::Later { account, after_seconds, why };
             }
             (Verdict::Hold { keep }, Intent::Mailbox { account }) => {
-                if self.again[place].is_none() && self.is_full(&account)? {
-                    let words = format!("{HELD_PER_ACCOUNT_MAX} messages are held for {account}; {why}");
-                    let why = Why::new(HELD_FULL, words);
+                // Who is held already keeps the place.
+                let full = if self.again[place].is_none() { self.full(&account)? } else { None };
+                if let Some(full) = full {
+                    let why = Why::new(HELD_FULL, format!("{full}; {why}"));
                     self.put_off(place, Code::MAILBOX_FULL, HELD_FULL_SECONDS, why);
                 } else {
                     self.intents[place] = Intent::Held { account, keep, why };
@@ -184,10 +185,19 @@ impl Admission {
         }
     }
 
-    /// Whether so much is held for an account that nothing more is. keeps: STA-14
-    fn is_full(&self, account: &str) -> Result<bool, Failure> {
-        let held = self.node.store().held_count(account, HELD_PER_ACCOUNT_MAX).map_err(trouble)?;
-        Ok(held >= HELD_PER_ACCOUNT_MAX)
+    /// Why nothing more is held for an account, where that is so: everything there, or everything of this peer. The work is
+    /// bounded by what may be held. keeps: STA-14
+    fn full(&self, account: &str) -> Result<Option<String>, Failure> {
+        let holder = self.origin.holder();
+        let counted = self.node.store().held_count(account, &holder, HELD_PER_ACCOUNT_MAX);
+        let (all, own) = counted.map_err(trouble)?;
+        Ok(if all >= HELD_PER_ACCOUNT_MAX {
+            Some(format!("{all} messages are held for {account}"))
+        } else if own >= HELD_PER_PEER_MAX {
+            Some(format!("{own} messages of {holder} are held for {account}"))
+        } else {
+            None
+        })
     }
 
     fn put_off(&mut self, place: usize, code: Code, after_seconds: u32, why: Why) {

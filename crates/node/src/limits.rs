@@ -99,6 +99,9 @@ pub const HELD_OCTETS_MAX: u64 = 48 * 1024;
 pub const TEXT_UNSEEN_OCTETS_MAX: u64 = 256 * 1024;
 /// Messages that are held for one account: more than anybody decides about before they expire.
 pub const HELD_PER_ACCOUNT_MAX: usize = 1_000;
+/// Messages that are held for one account of those that one peer has brought: with a quarter of the places nobody takes them from
+/// all others.
+pub const HELD_PER_PEER_MAX: usize = 250;
 /// Seconds after which a message is offered again for which there was no room among those that are held.
 pub const HELD_FULL_SECONDS: u32 = 3_600;
 /// Octets of a held text that are shown: more is read once it was accepted.

@@ -94,8 +94,8 @@ pub trait Store: crate::ForwardingStore + Send + Sync + 'static {
     /// The held recipients of one message, those of the oldest envelope first.
     fn held_for(&self, identity: Identity, limit: usize) -> Result<Vec<HeldRecord>, Error>;
 
-    /// How many recipients are held for an account; counted up to `most`.
-    fn held_count(&self, account: &str, most: usize) -> Result<usize, Error>;
+    /// How many recipients are held for an account, counted up to `most`, and how many of those this holder has brought.
+    fn held_count(&self, account: &str, holder: &str, most: usize) -> Result<(usize, usize), Error>;
 
     /// The recipient of an earlier offer of this holder that is pending still, where the holder is asked now to offer it
     /// again; `None` where it is not asked.

@@ -340,30 +340,44 @@ async fn an_acceptance_is_no_way_in_for_something_else() {
 async fn a_flood_of_held_mail_is_bounded_and_put_off() {
     let (world, hand, _carol) = hands().await;
     let node = world.node("south.test");
-    for _ in 0..node::limits::HELD_PER_ACCOUNT_MAX / 100 {
-        node.store().accept(flood(node.now_ms())).await.unwrap();
+    let full = |answer: &protocol::Outcome| matches!(answer.dispositions[..], [Disposition::Deferred { code, .. }] if code == Code::MAILBOX_FULL);
+    // One peer has a share of the places; others have room then.
+    let mut count = 0;
+    while count < node::limits::HELD_PER_PEER_MAX {
+        count += 50;
+        node.store().accept(flood("hand.test", node.now_ms())).await.unwrap();
     }
     let message = letter("alice@hand.test", "One more");
     let answer = hand.offer(&message, &[CAROL]).await.unwrap();
-    let full =
-        matches!(answer.dispositions[..], [Disposition::Deferred { code, .. }] if code == Code::MAILBOX_FULL);
-    assert!(full, "{answer:?}");
+    assert!(full(&answer), "{answer:?}");
+    let other = world.peer("other.test", "south.test").await;
+    let of_other = letter("olga@other.test", "Of another peer");
+    let answer = other.offer(&of_other, &[CAROL]).await.unwrap();
+    assert!(matches!(answer.dispositions[..], [Disposition::Pending { .. }]), "{answer:?}");
+    // All places.
+    while count < node::limits::HELD_PER_ACCOUNT_MAX {
+        count += 50;
+        node.store().accept(flood("third.test", node.now_ms())).await.unwrap();
+    }
+    let of_other = letter("olga@other.test", "Another of another peer");
+    assert!(full(&other.offer(&of_other, &[CAROL]).await.unwrap()));
     // There is room again once something is decided.
-    let first = node.store().held(Some("carol"), None, 1).unwrap().remove(0);
+    let [first, second] = node.store().held(Some("carol"), None, 2).unwrap().try_into().unwrap();
     node.decide_held(None, first.identity, &first.address, Choice::REFUSE).await.unwrap();
+    node.decide_held(None, second.identity, &second.address, Choice::REFUSE).await.unwrap();
     let answer = hand.offer(&message, &[CAROL]).await.unwrap();
     assert!(matches!(answer.dispositions[..], [Disposition::Pending { .. }]), "{answer:?}");
 }
 
-/// An acceptance of a hundred recipients that are held for Carol, of whom nothing but the envelope is here.
-fn flood(now_ms: u64) -> storage::Acceptance {
+/// An acceptance of fifty recipients of this peer that are held for Carol, of whom nothing but the envelope is here.
+fn flood(peer: &str, now_ms: u64) -> storage::Acceptance {
     let fresh = || {
         let mut octets = [0; 32];
         random(&mut octets);
         octets
     };
     let identity = Identity::from_bytes(fresh());
-    let recipients = (0..100).map(|number| storage::Intended {
+    let recipients = (0..50).map(|number| storage::Intended {
         address: address(&format!("c{number}@south.test")),
         effect: storage::Effect::Pend(storage::Pend {
             account: Some("carol".to_owned()),
@@ -384,7 +398,7 @@ fn flood(now_ms: u64) -> storage::Acceptance {
         content: storage::Content::Offered { identity },
         offered_as: identity,
         octets: 1,
-        origin: storage::Origin::Peer { domain: message::address::Domain::parse("hand.test").unwrap() },
+        origin: storage::Origin::Peer { domain: message::address::Domain::parse(peer).unwrap() },
         trace: Vec::new(),
         now_ms,
         expires_at_ms: now_ms + DAY_MS,

@@ -174,6 +174,9 @@ pub struct HeldListArgs {
     /// Only what is held for this account (with --operator)
     #[arg(long, value_name = "NAME", requires = "operator")]
     pub account: Option<String>,
+    /// Go on after this place, as the end of a long list names it (with --operator)
+    #[arg(long, value_name = "ENVELOPE.RECIPIENT", requires = "operator", value_parser = value::held_place)]
+    pub after: Option<control::HeldPlace>,
 }
 
 /// One held message.

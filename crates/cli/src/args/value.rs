@@ -100,3 +100,11 @@ pub(super) fn octets(text: &str) -> Result<u64, String> {
 pub(super) fn public_key(text: &str) -> Result<PublicKey, String> {
     PublicKey::from_bytes(&pin(text)?).map_err(|error| error.to_string())
 }
+/// A place in the list of what is held: two numbers with a dot between them.
+pub(super) fn held_place(text: &str) -> Result<control::HeldPlace, String> {
+    let place = text.split_once('.').and_then(|(envelope, recipient)| {
+        let (envelope, recipient) = (envelope.parse().ok()?, recipient.parse().ok()?);
+        Some(control::HeldPlace { envelope, recipient })
+    });
+    place.ok_or_else(|| "such as 17.0, as `held list --operator` names it".to_owned())
+}

@@ -5,7 +5,7 @@ mod print;
 
 use std::path::PathBuf;
 
-use control::{Client, HeldDecision, Legs, Operator, Request, Response};
+use control::{Client, HeldDecision, HeldPlace, Legs, Operator, Request, Response};
 
 use super::policy::{correspondent_request, policy_request};
 use super::{End, read_password};
@@ -13,6 +13,7 @@ use crate::args::{
     AccountAddressCommand, AccountCommand, ConsoleCommand, HeldCommand, HeldName, LegChoice, PeerCommand,
     QueueCommand, StoreCommand,
 };
+use crate::limits::HELD_LISTED_MAX;
 use crate::output::Output;
 use crate::{Command, Error, Global};
 
@@ -66,12 +67,49 @@ async fn perform(requests: Vec<Request>, mut asked: Asked<'_>, output: &mut Outp
             accounts(&mut asked, output).await?;
             continue;
         }
+        if let Request::HeldList { account, after, .. } = request {
+            helds(&mut asked, account, after, output).await?;
+            continue;
+        }
         let response = asked.ask(request).await?;
         if print::response(&response, output)? == End::Bad {
             end = End::Bad;
         }
     }
     Ok(end)
+}
+
+/// What is held, page by page, as far as a list may be long; then where to go on.
+async fn helds(
+    asked: &mut Asked<'_>,
+    account: Option<String>,
+    mut after: Option<HeldPlace>,
+    output: &mut Output,
+) -> Result<(), Error> {
+    let mut listed = 0;
+    while listed < HELD_LISTED_MAX {
+        let request = Request::HeldList { account: account.clone(), after, limit: PAGE };
+        let response = asked.ask(request).await?;
+        let Response::HeldList { held } = &response else {
+            return Err(Error::Answer("it is not a list of what is held".to_owned()));
+        };
+        let Some(last) = held.last().map(|held| held.place) else {
+            if listed == 0 && !output.is_json() {
+                output.line("Nothing is held.")?;
+            }
+            return Ok(());
+        };
+        if after.is_some_and(|before| last <= before) {
+            return Err(Error::Answer("its entries are not in their order".to_owned()));
+        }
+        print::response(&response, output)?;
+        listed += held.len();
+        after = Some(last);
+    }
+    if let Some(HeldPlace { envelope, recipient }) = after.filter(|_| !output.is_json()) {
+        output.line(&format!("{listed} are listed; the next ones: --after {envelope}.{recipient}"))?;
+    }
+    Ok(())
 }
 
 /// All accounts, page by page.
@@ -129,7 +167,7 @@ fn held(command: &HeldCommand) -> Result<Request, Error> {
     };
     match command {
         HeldCommand::List(arguments) => {
-            Ok(Request::HeldList { account: arguments.account.clone(), after: None, limit: PAGE })
+            Ok(Request::HeldList { account: arguments.account.clone(), after: arguments.after, limit: PAGE })
         }
         HeldCommand::Show(name) => Ok(Request::HeldShow {
             identity: digits(&name.identity)?,

@@ -253,7 +253,7 @@ fn add_recipient(
         Effect::Pend(pend) => {
             let held = held_of(pend, &intended.answer, now_ms, here);
             asked = (held.wanted.clone(), held.wanted_at_ms());
-            hold_recipient(tx, envelope.id, place, held)?;
+            hold_recipient(tx, envelope, place, held)?;
             recipient.held = true;
         }
         Effect::Elsewhere => recipient.outcome = Some(Disposition::Accepted),
@@ -318,15 +318,17 @@ fn held_of(pend: &Pend, answer: &Disposition, now_ms: u64, here: Option<&[u32]>)
 /// Records that a recipient is pending.
 pub(crate) fn hold_recipient(
     tx: &mut Transaction,
-    envelope: EnvelopeId,
+    envelope: &EnvelopeRecord,
     place: u32,
     held: Held,
 ) -> Result<(), Error> {
+    let id = envelope.id;
     if let Some(account) = &held.account {
-        tx.mark(key::held_of(account, envelope, place));
+        // Who has brought it stands beside, so that its share of the places can be counted.
+        tx.put(key::held_of(account, id, place), envelope.origin.holder().into_bytes())?;
     }
-    tx.mark(key::expiry_of_held(held.until_ms, envelope, place));
-    tx.put(key::held(envelope, place), held.encode())
+    tx.mark(key::expiry_of_held(held.until_ms, id, place));
+    tx.put(key::held(id, place), held.encode())
 }
 
 /// Puts a message into a mailbox, once however many addresses lead there.

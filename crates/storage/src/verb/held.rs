@@ -84,10 +84,18 @@ pub(crate) fn held_for(view: &dyn View, identity: Identity, limit: usize) -> Res
     Ok(found)
 }
 
-/// How many recipients are held for an account, as far as this many.
-pub(crate) fn held_count(view: &dyn View, account: &str, most: usize) -> Result<usize, Error> {
+/// How many recipients are held for an account, as far as this many, and how many of those this holder has brought. One
+/// range of the index is read, which says both: no counter has to be kept, mended and checked for what is bounded anyway.
+pub(crate) fn held_count(
+    view: &dyn View,
+    account: &str,
+    holder: &str,
+    most: usize,
+) -> Result<(usize, usize), Error> {
     let prefix = key::helds_of(account);
-    Ok(view.range(&prefix, &key::after_prefix(&prefix), most)?.len())
+    let found = view.range(&prefix, &key::after_prefix(&prefix), most)?;
+    let own = found.iter().filter(|(_, by)| by.as_slice() == holder.as_bytes()).count();
+    Ok((found.len(), own))
 }
 
 /// The recipient of an earlier offer that is pending, where its sender is asked now to offer it again.
@@ -168,7 +176,7 @@ fn pend_again(
         ..before
     };
     add_here(&mut held, here);
-    hold_recipient(tx, envelope.id, place, held)?;
+    hold_recipient(tx, envelope, place, held)?;
     set_wanted(tx, envelope, place, pend.wanted.clone())
 }
 

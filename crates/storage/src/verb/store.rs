@@ -69,8 +69,8 @@ impl<E: Engine> Store for Keeper<E> {
         held::held_for(&self.shared.engine, identity, limit)
     }
 
-    fn held_count(&self, account: &str, most: usize) -> Result<usize, Error> {
-        held::held_count(&self.shared.engine, account, most)
+    fn held_count(&self, account: &str, holder: &str, most: usize) -> Result<(usize, usize), Error> {
+        held::held_count(&self.shared.engine, account, holder, most)
     }
 
     fn wanted_again(
