@@ -97,6 +97,8 @@ pub const RATE_AFTER_SECONDS_MAX: u32 = 3_600;
 pub const HELD_OCTETS_MAX: u64 = 48 * 1024;
 /// Octets of a message up to which its text is asked for before its manifest is known: then nobody knows how large it is.
 pub const TEXT_UNSEEN_OCTETS_MAX: u64 = 256 * 1024;
+/// Hosts of a peer of which is asked whether they may send: few domains have more, and each costs up to six questions.
+pub const CSA_HOSTS_MAX: usize = 4;
 /// Messages that are held for one account: more than anybody decides about before they expire.
 pub const HELD_PER_ACCOUNT_MAX: usize = 1_000;
 /// Messages that are held for one account of those that one peer has brought: with a quarter of the places nobody takes them from

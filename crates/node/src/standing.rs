@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 
 use crate::Node;
 use crate::limits::{
-    ACCREDITORS_MAX, LIST_TESTED_MS, STANDING_KEPT_MS_MAX, STANDING_KEPT_MS_MIN, STANDING_MS_MAX,
-    STANDINGS_ASKED_MAX, STANDINGS_MAX,
+    ACCREDITORS_MAX, CSA_HOSTS_MAX, LIST_TESTED_MS, STANDING_KEPT_MS_MAX, STANDING_KEPT_MS_MIN,
+    STANDING_MS_MAX, STANDINGS_ASKED_MAX, STANDINGS_MAX,
 };
 use crate::memory::ONE;
 
@@ -128,7 +128,10 @@ impl Node {
     /// Asks everything at once, each until the deadline.
     async fn ask_about(&self, peer: &Domain, deadline_ms: u64) -> Findings {
         let accreditors = &self.settings().accreditors;
-        let mut questions: Vec<dns::Pending<'_, Finding>> = vec![Box::pin(self.ask_csa(peer, deadline_ms))];
+        let mut questions: Vec<dns::Pending<'_, Finding>> = vec![
+            Box::pin(self.ask_csa(peer, deadline_ms)),
+            Box::pin(self.ask_csa_of_hosts(peer, deadline_ms)),
+        ];
         for service in accreditors.vouchers.iter().take(ACCREDITORS_MAX) {
             questions.push(Box::pin(self.ask_voucher(service, peer, deadline_ms)));
         }
@@ -148,13 +151,18 @@ impl Node {
     }
 
     async fn ask_csa(&self, peer: &Domain, deadline_ms: u64) -> Finding {
-        let question = dns::csa::authorize(self.inner.resolver.as_ref(), Service::Waxwing, peer.as_str());
+        self.ask_csa_of(peer.as_str(), "it", deadline_ms).await
+    }
+
+    /// What is said of one name, called so in the answer.
+    async fn ask_csa_of(&self, host: &str, called: &str, deadline_ms: u64) -> Finding {
+        let question = dns::csa::authorize(self.inner.resolver.as_ref(), Service::Waxwing, host);
         match self.in_time(deadline_ms, question).await {
             Ok(found) => {
                 let (answer, counts) = match &found.authorization {
                     Authorization::Unknown => ("nothing is said of who may send".to_owned(), Counts::Nothing),
-                    Authorization::Authorized { .. } => ("it may send".to_owned(), Counts::Known),
-                    Authorization::Forbidden => ("it may not send".to_owned(), Counts::Against),
+                    Authorization::Authorized { .. } => (format!("{called} may send"), Counts::Known),
+                    Authorization::Forbidden => (format!("{called} may not send"), Counts::Against),
                     Authorization::NotListed { parent } => {
                         let answer = format!("{parent} says that names without records may not send");
                         (answer, Counts::Against)
@@ -162,7 +170,50 @@ impl Node {
                 };
                 finding("csa", found.asked, answer, counts, found.ttl_seconds)
             }
-            Err(error) => failed("csa", format!("_client._waxwing.{peer}"), &error),
+            Err(error) => failed("csa", format!("_client._waxwing.{host}"), &error),
+        }
+    }
+
+    /// What is said of the hosts that serve the peer, where they have other names. Which of them brings a message does not
+    /// show: it counts against the peer only where none of them may send. keeps: REP-20
+    async fn ask_csa_of_hosts(&self, peer: &Domain, deadline_ms: u64) -> Finding {
+        let name = format!("_waxwing._udp.{peer}");
+        let hosts = match self.in_time(deadline_ms, self.inner.resolver.srv(&name)).await {
+            Ok(answer) => answer,
+            Err(error) => return failed("csa", name, &error),
+        };
+        let mut targets: Vec<String> = hosts.records.into_iter().filter_map(|one| one.target).collect();
+        targets.sort();
+        targets.dedup();
+        targets.retain(|target| target != peer.as_str());
+        targets.truncate(CSA_HOSTS_MAX);
+        let ask = |host: &String| {
+            let (host, own) = (host.clone(), host.ends_with(&format!(".{peer}")));
+            let asked = async move {
+                let mut found = self.ask_csa_of(&host, &host, deadline_ms).await;
+                // Anybody can name the hosts of others: their good name is not lent.
+                if !own && found.asked.counts == Counts::Known {
+                    found.asked.counts = Counts::Nothing;
+                }
+                found
+            };
+            Box::pin(asked) as dns::Pending<'_, Finding>
+        };
+        let found = dns::all(targets.iter().map(ask).collect()).await;
+        let ttl_seconds = found.iter().map(|one| one.ttl_seconds).chain([hosts.ttl_seconds]).min();
+        // The best that is said of any of them: allowed, then nothing, then what could not be asked, then forbidden.
+        let rank = |one: &Finding| match one.asked.counts {
+            Counts::For | Counts::Known => 0,
+            Counts::Nothing => 1,
+            Counts::Failed => 2,
+            Counts::Against => 3,
+        };
+        match found.into_iter().min_by_key(rank) {
+            Some(best) => Finding { ttl_seconds: ttl_seconds.unwrap_or(0), ..best },
+            None => {
+                let answer = "no host of another name serves it".to_owned();
+                finding("csa", name, answer, Counts::Nothing, hosts.ttl_seconds)
+            }
         }
     }
 

@@ -61,6 +61,38 @@ async fn what_the_dns_says_is_the_standing() {
     assert_eq!(standing.reasons, ["bad.lists.test has it (127.0.0.2): phish [2J"]);
 }
 
+/// proves: REP-20
+#[tokio::test(start_paused = true)]
+async fn the_hosts_of_a_peer_are_asked_about_too() {
+    let scene = scene().await;
+    let zones = &scene.zones;
+    let serves = |peer: &str, host: &str| {
+        let record = Srv { priority: 0, weight: 0, port: 7625, target: Some(host.to_owned()) };
+        zones.add(&format!("_waxwing._udp.{peer}"), Record::Srv(record)).unwrap();
+    };
+    let check = async |peer: &str, hosts: &[(&str, u16)], expected: Grade| {
+        for (host, weight) in hosts {
+            serves(peer, host);
+            if *weight < 4 {
+                say(zones, host, *weight, 0);
+            }
+        }
+        assert_eq!(grade(&scene, peer).await, expected, "{peer}");
+    };
+    check("none.test", &[("none.test", 4)], Grade::Unknown).await;
+    check("own.test", &[("mx.own.test", 2)], Grade::Neutral).await;
+    check("forbidden.test", &[("mx.forbidden.test", 1)], Grade::Bad).await;
+    check("both.test", &[("a.both.test", 1), ("b.both.test", 4)], Grade::Unknown).await;
+    // Its parent speaks for the host.
+    say(zones, "hoster.test", 2, 1);
+    check("hosted.test", &[("h7.hoster.test", 4)], Grade::Bad).await;
+    // Anybody can name a host of somebody else.
+    check("thief.test", &[("mx.own.test", 4)], Grade::Unknown).await;
+    // A host that cannot be asked about says nothing.
+    zones.fail("_client._waxwing.mx.mute.test", Some(Failure::Timeout)).unwrap();
+    check("mute.test", &[("mx.mute.test", 4)], Grade::Unknown).await;
+}
+
 /// proves: REP-2, REP-6
 #[tokio::test(start_paused = true)]
 async fn failures_and_broken_lists_count_nothing() {
@@ -142,7 +174,7 @@ async fn a_dns_that_never_answers_costs_three_seconds_once() {
     }
     assert_eq!(scene.timeline.elapsed_ms() - began_ms, 3_000);
     let asked = silent.0.load(Ordering::SeqCst);
-    assert_eq!(asked, 4, "a record of the peer, a voucher, and two lists that are tested first");
+    assert_eq!(asked, 5, "a record of the peer, its hosts, a voucher, and two lists that are tested first");
     assert_eq!(grade(&scene, "north.test").await, Grade::Unknown);
     assert_eq!(silent.0.load(Ordering::SeqCst), asked, "what failed is not asked again at once");
 }
@@ -158,7 +190,8 @@ async fn a_thousand_names_are_not_asked_about_at_once() {
         asking.spawn(async move { node.standing(&peer).await.grade });
     }
     assert!(asking.join_all().await.iter().all(|grade| *grade == Grade::Unknown));
-    assert_eq!(silent.0.load(Ordering::SeqCst), node::limits::STANDINGS_ASKED_MAX);
+    // Each is asked for a record of its own and for its hosts.
+    assert_eq!(silent.0.load(Ordering::SeqCst), 2 * node::limits::STANDINGS_ASKED_MAX);
 }
 
 /// proves: REP-7
