@@ -11,6 +11,7 @@ use gateway::forward::{
     Book, BookError, Certificate, Change, Door, Forwarding, Grant, Granting, Https, Policy, Report, State,
     Upstream, Verdict, Way, serve,
 };
+use gateway::properties::Arrangements;
 use message::address::{Address, Domain};
 use node::{Clock, Complaint, Complaints, Node};
 use serde::{Deserialize, Serialize};
@@ -112,9 +113,11 @@ impl Roles {
             trusted,
             complain: written.complain,
         };
+        let shown = node.settings().domain.clone();
         let domains: BTreeSet<Domain> = node.settings().domains.keys().cloned().collect();
         let book = Arc::new(StoreBook(node.clone()));
-        let forwarding = Arc::new(Forwarding::new(domains, policy, book, Arc::new(https), Arc::new(now_ms)));
+        let forwarding =
+            Arc::new(Forwarding::new(shown, domains, policy, book, Arc::new(https), Arc::new(now_ms)));
         let door = match written.listen {
             None => None,
             Some(listen) => {
@@ -193,6 +196,19 @@ impl Complaints for Roles {
                 tracing::info!(%error, "a report of abuse was not sent");
             }
         });
+    }
+}
+
+/// What SPF's `meng` asks for (`spec/20-spf-properties.md`): a grant for the host's own name or for a domain above it.
+impl Arrangements for Roles {
+    fn arranged<'a>(&'a self, forwarder: &'a str, recipient: &'a Address) -> gateway::Later<'a, bool> {
+        let above = |at: usize| forwarder.get(at..).and_then(|name| Domain::parse(name).ok());
+        let starts = forwarder.match_indices('.').map(|(dot, _)| dot + 1);
+        let granted = std::iter::once(0)
+            .chain(starts)
+            .filter_map(above)
+            .any(|domain| self.node.has_granted(recipient, &domain).unwrap_or(false));
+        Box::pin(std::future::ready(granted))
     }
 }
 

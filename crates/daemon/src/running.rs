@@ -93,16 +93,9 @@ impl Running {
         let console = console::Door::open(config).await;
         let watching = Watching { console: console.as_ref().map(console::Door::links), ..watching };
         let console_address = console.as_ref().map(|door| door.links().1);
-        let operator = Arc::new(NodeOperator::new(
-            node.clone(),
-            server.clone(),
-            peers,
-            config,
-            stop,
-            now_ms(),
-            watching,
-            roles.as_ref().map(|(roles, _)| roles.clone()),
-        ));
+        let operator =
+            NodeOperator::new(node.clone(), server.clone(), peers, config, stop, now_ms(), watching);
+        let operator = Arc::new(operator.with_roles(roles.as_ref().map(|(roles, _)| roles.clone())));
 
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));

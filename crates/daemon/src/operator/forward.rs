@@ -19,7 +19,10 @@ impl LocalOperator {
                 let after = after.transpose()?;
                 let after = after.as_ref().map(|(alias, target)| (alias, target));
                 let found = self.store().forwards(after, bounded(limit)).map_err(failure)?;
-                Ok(Response::Forwards { forwards: found.iter().map(forward_view).collect() })
+                let shown = &self.node.settings().domain;
+                Ok(Response::Forwards {
+                    forwards: found.iter().map(|one| forward_view(shown, one)).collect(),
+                })
             }
             ForwardOrder::Add { alias, target, conceal, rewrite, granted } => {
                 self.add_forward(&alias, &target, (conceal, rewrite, granted)).await
@@ -106,7 +109,7 @@ impl LocalOperator {
 
     fn one(&self, alias: &str, target: &str) -> Answered {
         let record = self.forward_named(alias, target)?;
-        Ok(Response::Forwards { forwards: vec![forward_view(&record)] })
+        Ok(Response::Forwards { forwards: vec![forward_view(&self.node.settings().domain, &record)] })
     }
 
     fn forward_named(&self, alias: &str, target: &str) -> Result<ForwardRecord, Failure> {
@@ -221,7 +224,7 @@ fn internal(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Internal, error.to_string())
 }
 
-fn forward_view(record: &ForwardRecord) -> ForwardView {
+fn forward_view(shown: &Domain, record: &ForwardRecord) -> ForwardView {
     ForwardView {
         alias: record.alias.to_string(),
         target: record.target.to_string(),
@@ -232,11 +235,7 @@ fn forward_view(record: &ForwardRecord) -> ForwardView {
         ask_again_at_ms: record.ask_again_at_ms,
         note: record.note.clone(),
         complaints: record.complaints,
-        page: format!(
-            "https://{}{WELL_KNOWN}/records/{}",
-            record.alias.domain(),
-            secret_text(&record.credential)
-        ),
+        page: format!("https://{shown}{WELL_KNOWN}/records/{}", secret_text(&record.credential)),
     }
 }
 

@@ -61,11 +61,10 @@ impl NodeOperator {
         stop: tokio::sync::watch::Sender<bool>,
         since_ms: u64,
         watching: Watching,
-        roles: Option<crate::forwarding::Roles>,
     ) -> NodeOperator {
         NodeOperator {
             domains: node.settings().domains.keys().map(ToString::to_string).collect(),
-            local: LocalOperator::new(node, config).with_roles(roles),
+            local: LocalOperator::new(node, config),
             server,
             peers,
             address: config.listen.address.to_string(),
@@ -73,6 +72,12 @@ impl NodeOperator {
             since_ms,
             watching,
         }
+    }
+
+    /// The same where others can be asked about forwarding.
+    pub(crate) fn with_roles(mut self, roles: Option<crate::forwarding::Roles>) -> NodeOperator {
+        self.local.roles = roles;
+        self
     }
 
     fn status(&self) -> Answered {
@@ -130,11 +135,6 @@ impl LocalOperator {
     pub fn new(node: Node, config: &Config) -> LocalOperator {
         let engine = format!("{:?}", config.store.engine).to_lowercase();
         LocalOperator { node, engine, data: config.data(), roles: None }
-    }
-
-    /// The same where others can be asked about forwarding.
-    pub(crate) fn with_roles(self, roles: Option<crate::forwarding::Roles>) -> LocalOperator {
-        LocalOperator { roles, ..self }
     }
 
     /// Opens the store of a configuration on which no node runs.

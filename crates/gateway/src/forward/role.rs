@@ -49,6 +49,7 @@ pub struct Policy {
 
 /// Both roles of one node.
 pub struct Forwarding {
+    shown: Domain,
     domains: BTreeSet<Domain>,
     policy: Policy,
     pub(super) book: Arc<dyn Book>,
@@ -59,8 +60,9 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
-    /// For these domains of ours.
+    /// For a node that shows itself to others as `shown`, which is one of its domains: as that it forwards.
     pub fn new(
+        shown: Domain,
         domains: BTreeSet<Domain>,
         policy: Policy,
         book: Arc<dyn Book>,
@@ -68,7 +70,7 @@ impl Forwarding {
         clock: Clock,
     ) -> Forwarding {
         let places = Semaphore::new(ASKS_AT_ONCE_MAX);
-        Forwarding { domains, policy, book, fetch, clock, places, minute: Mutex::default() }
+        Forwarding { shown, domains, policy, book, fetch, clock, places, minute: Mutex::default() }
     }
 
     /// Whether this is a domain of ours.
@@ -104,7 +106,7 @@ impl Forwarding {
         let now_ms = (self.clock)();
         let question = Ask {
             version: VERSION,
-            forwarder: way.alias.domain().as_str().to_owned(),
+            forwarder: self.shown.as_str().to_owned(),
             recipient: way.target.to_string(),
             ask: secret_text(&way.ask),
         };
@@ -177,7 +179,7 @@ impl Forwarding {
     fn way_of_ask(&self, domain: &Domain, ask: &str) -> Result<Option<Way>, BookError> {
         let Some(ask) = secret(ask) else { return Ok(None) };
         let way = self.book.way_by_ask(&ask)?;
-        Ok(way.filter(|way| way.alias.domain() == domain && way.state != State::Deleted))
+        Ok(way.filter(|way| *domain == self.shown && way.state != State::Deleted))
     }
 
     /// As forwarder: takes a report of abuse under a question of ours; `false` where there is no such question.
@@ -293,9 +295,7 @@ impl Forwarding {
             automatic: false,
             by: "question".to_owned(),
             ask: Some(*ask),
-            alias: question
-                .alias
-                .filter(|alias| Address::parse(alias).is_ok_and(|alias| alias.domain() == forwarder)),
+            alias: question.alias.filter(|alias| Address::parse(alias).is_ok()),
             page: own(question.page),
             complain: self.policy.complain && complaints_to.is_some(),
             complaints_to,

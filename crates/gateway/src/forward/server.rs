@@ -212,12 +212,12 @@ async fn change(
     }
 }
 
-/// The record with this credential, at the domain that is asked.
+/// The record with this credential.
 fn found(ours: &Forwarding, headers: &HeaderMap, credential: &str) -> Result<([u8; 32], Way), Box<Response>> {
-    let domain = asked_of(ours, headers).map_err(|status| Box::new(status.into_response()))?;
+    asked_of(ours, headers).map_err(|status| Box::new(status.into_response()))?;
     let secret = secret(credential).ok_or_else(|| Box::new(nothing()))?;
     let way = ours.book.way_by_credential(&secret).map_err(|error| Box::new(later(&error)))?;
-    let way = way.filter(|way| *way.alias.domain() == domain).ok_or_else(|| Box::new(nothing()))?;
+    let way = way.ok_or_else(|| Box::new(nothing()))?;
     Ok((secret, way))
 }
 

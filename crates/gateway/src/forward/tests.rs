@@ -171,9 +171,10 @@ impl World {
         shelf: Shelf,
     ) -> (Arc<Forwarding>, Arc<Shelf>) {
         let shelf = Arc::new(shelf);
-        let domains = BTreeSet::from([domain(name)]);
+        let (own, domains) = (domain(name), BTreeSet::from([domain(name)]));
         let book: Arc<dyn Book> = shelf.clone();
-        let forwarding = Arc::new(Forwarding::new(domains, policy, book, self.https(), Arc::new(|| NOW)));
+        let forwarding =
+            Arc::new(Forwarding::new(own, domains, policy, book, self.https(), Arc::new(|| NOW)));
         let place = self.listeners.iter().position(|(one, _)| one.as_str() == name).unwrap();
         let (_, listener) = self.listeners.remove(place);
         let door = Door { listener, certificate: self.certificate(shown), forwarding: forwarding.clone() };

@@ -73,6 +73,8 @@ pub(super) fn of(disposition: &Disposition) -> Reply {
     let reply = |digits, code, text: &str| Reply { digits, code, text: text.to_owned() };
     match disposition {
         Disposition::Accepted | Disposition::Relayed => reply(250, Code::new(2, 1, 5), "taken"),
+        // An address that is forwarded no more (FWD-7).
+        Disposition::Refused { code, text } if *code == Code::new(5, 1, 6) => reply(551, *code, text),
         Disposition::Refused { code, text } if code.class == 5 => reply(550, *code, text),
         Disposition::Refused { code, text } => reply(450, Code { class: 4, ..*code }, text),
         Disposition::Pending { .. } => {
