@@ -236,7 +236,8 @@ impl Session {
     fn steps(&mut self, octets: &[u8]) -> usize {
         let mut used = 0;
         loop {
-            if self.stopping && matches!(self.state, State::Command | State::Login(_)) {
+            let under_way = self.transaction.as_ref().is_some_and(|transaction| transaction.chunks.is_some());
+            if self.stopping && !under_way && matches!(self.state, State::Command | State::Login(_)) {
                 self.close(&STOPPING);
             }
             let rest = &octets[used..];

@@ -40,7 +40,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 1_000,
-            connections_per_address_max: 100,
+            connections_per_address_max: 200,
             message_octets_max: 50 << 20,
             memory_octets_max: 512 << 20,
             recipients_max: 100,

@@ -140,6 +140,17 @@ fn a_server_that_stops_lets_a_message_end() {
     assert_eq!(talk.taken().len(), 1);
 }
 
+/// proves: GW-14
+#[test]
+fn a_server_that_stops_lets_the_last_chunk_come() {
+    let mut talk = Talk::ready(Service::Transfer);
+    talk.send("MAIL FROM:<eve@far.test>\r\nRCPT TO:<bob@in.test>\r\nBDAT 3\r\na\r\n");
+    assert_eq!(talk.happens(Input::Shutdown), "");
+    let said = talk.send("BDAT 3 LAST\r\nb\r\n");
+    assert!(said.starts_with("250 2.0.0 taken") && said.contains("\r\n421 4.3.2 "), "{said}");
+    assert_eq!(talk.taken().len(), 1);
+}
+
 #[test]
 fn what_has_gone_around_is_refused() {
     let mut talk = Talk::ready(Service::Transfer);

@@ -130,6 +130,7 @@ fn parameters_of_mail() {
     check("EHLO", "501 ");
     check("EHLO a b", "501 ");
     check("EHLO a(b)", "501 ");
+    check("EHLO \u{fc}.test", "501 ");
     check("HELO [192.0.2.1]", "250 ");
     check("DATA now", "501 ");
     check("EXPN staff", "500 ");
