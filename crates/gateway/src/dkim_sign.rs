@@ -1,11 +1,14 @@
 //! DKIM signatures on what leaves (RFC 6376, RFC 8463).
 
+use std::sync::Arc;
+
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa;
 use data_encoding::BASE64;
 use mail_auth::common::crypto::{DkimKey, Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
-use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
+use mail_auth::dkim::{Canonicalization, DkimSigner as Signer, Done};
+use mail_parser::MessageParser;
 use message::address::Domain;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -38,14 +41,15 @@ const PEM_OCTETS_MAX: usize = 16 * 1024;
 /// Keys of one domain: one of each kind, and as many again while they are changed.
 const KEYS_MAX: usize = 4;
 
-/// The keys of a domain. The signatures stand in the order in which the keys were added.
-pub struct DkimSign {
-    domain: Domain,
-    keys: Vec<Key>,
+/// The keys of our domains. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct DkimSigner {
+    keys: Vec<Arc<Key>>,
 }
 
 struct Key {
-    signer: DkimSigner<DkimKey, Done>,
+    domain: Domain,
+    signer: Signer<DkimKey, Done>,
     selector: String,
     record: String,
 }
@@ -61,18 +65,12 @@ pub enum DkimError {
     Message(String),
 }
 
-impl DkimSign {
-    /// No key yet: such a domain signs nothing.
-    #[must_use]
-    pub fn new(domain: Domain) -> DkimSign {
-        DkimSign { domain, keys: Vec::new() }
-    }
-
-    /// With a key in PEM: RSA of at least 2048 bits (PKCS #1 or #8), or Ed25519 (PKCS #8). keeps: GW-71
+impl DkimSigner {
+    /// Adds a key of a domain, in PEM: RSA of at least 2048 bits (PKCS #1 or #8), or Ed25519 (PKCS #8). keeps: GW-71
     ///
     /// # Errors
     /// [`DkimError::Key`].
-    pub fn with_key(mut self, selector: &str, pem: &str) -> Result<DkimSign, DkimError> {
+    pub fn add(&mut self, domain: &Domain, selector: &str, pem: &str) -> Result<(), DkimError> {
         let failed = |text: String| DkimError::Key(selector.to_owned(), text);
         let good = (1..=63).contains(&selector.len())
             && selector
@@ -81,41 +79,49 @@ impl DkimSign {
         if !good {
             return Err(failed("this is no name of a selector".to_owned()));
         }
-        if self.keys.len() >= KEYS_MAX || pem.len() > PEM_OCTETS_MAX {
+        let same = self.keys.iter().filter(|key| key.domain == *domain).count();
+        if same >= KEYS_MAX || pem.len() > PEM_OCTETS_MAX {
             return Err(failed("too many keys, or one too long".to_owned()));
         }
         let (key, record) = read_key(pem).map_err(failed)?;
-        let twice = SIGNED.iter().chain(&SIGNED).copied();
-        let signer = DkimSigner::from_key(key)
-            .domain(self.domain.as_str())
+        let signer = Signer::from_key(key)
+            .domain(domain.as_str())
             .selector(selector)
-            .headers(twice)
+            .headers(SIGNED.iter().chain(&SIGNED).copied())
             .header_canonicalization(Canonicalization::Relaxed)
             .body_canonicalization(Canonicalization::Relaxed);
-        self.keys.push(Key { signer, selector: selector.to_owned(), record });
-        Ok(self)
+        let (domain, selector) = (domain.clone(), selector.to_owned());
+        self.keys.push(Arc::new(Key { domain, signer, selector, record }));
+        Ok(())
     }
 
     /// What has to stand in the DNS: names, and texts (TXT).
     pub fn records(&self) -> impl Iterator<Item = (String, &str)> {
-        self.keys
-            .iter()
-            .map(|key| (format!("{}._domainkey.{}", key.selector, self.domain), key.record.as_str()))
+        let name = |key: &Key| format!("{}._domainkey.{}", key.selector, key.domain);
+        self.keys.iter().map(move |key| (name(key), key.record.as_str()))
     }
 
-    /// The message with a signature by each key before it. The time in the signatures is the library's. keeps: GW-71
+    /// The signatures of a message by each key of its author's domain, as fields to stand before it; none where that domain
+    /// has no key here. The time in them is the library's. keeps: GW-71
     ///
     /// # Errors
     /// [`DkimError::Message`].
-    pub fn sign(&self, octets: &[u8]) -> Result<Vec<u8>, DkimError> {
-        let mut signed = Vec::with_capacity(octets.len() + 1_024 * self.keys.len());
-        for key in &self.keys {
+    pub fn sign(&self, octets: &[u8]) -> Result<String, DkimError> {
+        let Some(domain) = author_domain(octets) else { return Ok(String::new()) };
+        let mut fields = String::new();
+        for key in self.keys.iter().filter(|key| key.domain == domain) {
             let signature = key.signer.sign(octets).map_err(|error| DkimError::Message(error.to_string()))?;
-            signed.extend_from_slice(signature.to_header().as_bytes());
+            fields.push_str(&signature.to_header());
         }
-        signed.extend_from_slice(octets);
-        Ok(signed)
+        Ok(fields)
     }
+}
+
+/// The domain of the first author.
+fn author_domain(octets: &[u8]) -> Option<Domain> {
+    let message = MessageParser::default().parse_headers(octets)?;
+    let address = message.from()?.first()?.address.as_deref()?;
+    Domain::parse(address.rsplit_once('@')?.1).ok()
 }
 
 /// A key, and the text of its DNS record.
@@ -151,7 +157,6 @@ fn rsa_key(key: PrivateKeyDer<'static>) -> Result<(DkimKey, String), String> {
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
-    use std::sync::Arc;
 
     use dns::{FixedZones, Record};
 
@@ -161,14 +166,17 @@ mod tests {
     const MESSAGE: &str = "From: Zoe <zoe@north.test>\r\nTo: bob@south.test\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\
                            Date: Mon, 23 Nov 2026 00:00:00 +0000\r\nMessage-ID: <1@north.test>\r\n\r\nGood morning\r\n";
 
-    fn signer() -> DkimSign {
+    fn signer() -> DkimSigner {
         let pem = |algorithm| rcgen::KeyPair::generate_for(algorithm).unwrap().serialize_pem();
-        let keys = DkimSign::new(Domain::parse("north.test").unwrap());
-        let keys = keys.with_key("ed", &pem(&rcgen::PKCS_ED25519)).unwrap();
-        keys.with_key("rsa", &pem(&rcgen::PKCS_RSA_SHA256)).unwrap()
+        let domain = |name: &str| Domain::parse(name).unwrap();
+        let mut signer = DkimSigner::default();
+        signer.add(&domain("north.test"), "ed", &pem(&rcgen::PKCS_ED25519)).unwrap();
+        signer.add(&domain("west.test"), "other", &pem(&rcgen::PKCS_ED25519)).unwrap();
+        signer.add(&domain("north.test"), "rsa", &pem(&rcgen::PKCS_RSA_SHA256)).unwrap();
+        signer
     }
 
-    async fn examined(signer: &DkimSign, octets: &[u8]) -> Checked {
+    async fn examined(signer: &DkimSigner, octets: &[u8]) -> Checked {
         let zones = FixedZones::new();
         for (name, text) in signer.records() {
             zones.add(&name, Record::Txt(text.as_bytes().to_vec())).unwrap();
@@ -193,8 +201,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_is_signed_by_each_key_and_against_additions() {
         let signer = signer();
-        let signed = signer.sign(MESSAGE.as_bytes()).unwrap();
-        assert!(signed.ends_with(MESSAGE.as_bytes()));
+        let text = format!("{}{MESSAGE}", signer.sign(MESSAGE.as_bytes()).unwrap());
         let check = async |octets: &[u8], good: bool| {
             let checked = examined(&signer, octets).await;
             let found: Vec<_> = checked
@@ -204,8 +211,7 @@ mod tests {
                 .collect();
             assert_eq!(found, [("ed", good), ("rsa", good)], "{:?}", checked.signatures);
         };
-        check(&signed, true).await;
-        let text = String::from_utf8(signed).unwrap();
+        check(text.as_bytes(), true).await;
         check(text.replace("Good", "Bad").as_bytes(), false).await;
         check(text.replace("\r\nTo: bob", "\r\nTo: eve").as_bytes(), false).await;
         for added in [
@@ -219,11 +225,27 @@ mod tests {
         }
     }
 
+    /// proves: GW-71
+    #[test]
+    fn only_the_domain_of_the_author_signs() {
+        let signer = signer();
+        let count = |from: &str| {
+            let message = MESSAGE.replace("Zoe <zoe@north.test>", from);
+            signer.sign(message.as_bytes()).unwrap().matches("DKIM-Signature:").count()
+        };
+        assert_eq!(count("zoe@north.test"), 2);
+        assert_eq!(count("\"zoe@north.test\" <eve@west.test>"), 1);
+        assert_eq!(count("zoe@mail.north.test"), 0);
+        assert_eq!(count("nobody"), 0);
+        assert_eq!(signer.sign(b"").unwrap(), "");
+    }
+
     #[test]
     fn keys_are_read_or_refused() {
-        let domain = || DkimSign::new(Domain::parse("north.test").unwrap());
+        let domain = Domain::parse("north.test").unwrap();
         let check = |selector: &str, pem: &str, good: bool| {
-            assert_eq!(domain().with_key(selector, pem).is_ok(), good, "{selector} {pem:.40}");
+            let added = DkimSigner::default().add(&domain, selector, pem);
+            assert_eq!(added.is_ok(), good, "{selector} {pem:.40}");
         };
         let good = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem();
         let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();

@@ -3,7 +3,7 @@
 //!
 //! The form is that of the Perl module with its "guarded" scheme, so that mail can go back and forth between forwarders of
 //! both kinds: HMAC-SHA1, cut to some characters of base64, over lower case. Its strength is that of a stamp against
-//! backscatter, no more; [`crate::notice::Tag`] is the one for mail of our own.
+//! backscatter, no more; [`crate::notice::Tags`] are the ones for mail of our own.
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE64;

@@ -1,6 +1,6 @@
 //! Notices about delivery: those of the old world read, and those that are owed to it written (RFC 3464).
 //!
-//! What Waxwing sends over SMTP has a return path with a [`Tag`]. What comes back to it is never delivered as mail: it is
+//! What Waxwing sends over SMTP has a return path of [`Tags`]. What comes back to it is never delivered as mail: it is
 //! read ([`read`]), and settles what is known of the transaction that the tag names. Specification: `spec/18-gateway.md`.
 
 pub mod limits;
@@ -14,5 +14,5 @@ mod write;
 mod tests;
 
 pub use read::{About, Action, Form, Notice, read};
-pub use tag::{Tag, TagKey};
+pub use tag::Tags;
 pub use write::{Owed, Said};

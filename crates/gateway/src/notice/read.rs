@@ -64,6 +64,29 @@ pub struct Notice {
     pub recipients: Vec<About>,
 }
 
+impl Notice {
+    /// What says that it was not delivered and is not tried again.
+    pub fn failures(&self) -> impl Iterator<Item = &About> {
+        self.recipients.iter().filter(|about| about.action == Action::Failed)
+    }
+
+    /// Whether it says anything about delivery, understood or not.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        matches!(self.form, Form::Status | Form::Words)
+    }
+}
+
+impl About {
+    /// Whether it is about this recipient of a transaction: by the address that the sender named, else by the one that the
+    /// reporter knows, else because the transaction had no other.
+    #[must_use]
+    pub fn is_about(&self, recipient: &str, only: bool) -> bool {
+        let named = self.original.as_deref().into_iter().chain([self.recipient.as_str()]);
+        only || named.into_iter().any(|one| one.eq_ignore_ascii_case(recipient))
+    }
+}
+
 /// Reads a notice. What is none, or is not understood, is of another form and names nobody. keeps: GW-60, GW-61
 #[must_use]
 pub fn read(octets: &[u8]) -> Notice {

@@ -194,6 +194,15 @@ fn a_notice_says_what_is_read_from_it() {
         let expected = (address, Some("bob+x@north.test"), Action::Failed, Code::NO_SUCH_ADDRESS);
         let said = (about.recipient.as_str(), about.original.as_deref(), about.action, about.code);
         assert_eq!(said, expected);
+        assert_eq!(notice.failures().count(), 1);
+        for (recipient, only, expected) in [
+            (address, false, true),
+            ("BOB+X@north.test", false, true),
+            ("eve@west.test", false, false),
+            ("eve@west.test", true, true),
+        ] {
+            assert_eq!(about.is_about(recipient, only), expected, "{recipient}");
+        }
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&about.diagnostic), words(&text.replace(['\r', '\n'], " ")));
     };
