@@ -86,6 +86,7 @@ pub async fn explain_spf(question: &SpfQuestion) -> Result<ExplainedSpf, Error> 
         return_path: &return_path,
         octets: &question.message,
         arranged: question.arranged,
+        cookie: None,
         now_ms: clock::now_ms(),
     };
     let checked = checker.examine(input).await;

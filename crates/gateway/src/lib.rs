@@ -4,6 +4,7 @@
 //! in, and of its [`Records`], where it remembers what has to outlive the process. `daemon` introduces them.
 
 pub mod check;
+pub mod cookies;
 pub mod dkim_sign;
 #[cfg(test)]
 #[expect(dead_code, reason = "each test takes of the fakes what it needs")]

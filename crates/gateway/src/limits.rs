@@ -128,3 +128,30 @@ pub const FORWARD_WALK_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Forwarders of a chain that is walked.
 pub const FORWARD_HOPS_MAX: usize = 10;
+
+/// How long a cookie is known: as long as a message may wait at two forwarders, one after the other, five days each.
+pub const COOKIE_LIFE_MS: u64 = 10 * 24 * 3_600_000;
+
+/// The time over which tests of cookies are counted.
+pub const COOKIE_WINDOW_MS: u64 = 600_000;
+
+/// Tests of cookies from one address in that time: a forwarder of many messages asks once for each.
+pub const COOKIE_TESTS_MAX: u32 = 200;
+
+/// Tests from one address in that time that may be answered no: more is guessing.
+pub const COOKIE_DENIALS_MAX: u32 = 20;
+
+/// Addresses that are counted at once: some hundred kilobytes.
+pub const COOKIE_ADDRESSES_MAX: usize = 10_000;
+
+/// Questions that messages from one address may make us ask of others in that time.
+pub const COOKIE_QUESTIONS_MAX: u32 = 60;
+
+/// Such questions at a time: so many connections to strange servers at most.
+pub const COOKIE_QUESTIONS_AT_ONCE_MAX: usize = 16;
+
+/// Addresses of an author's server that are asked: one, and another where it does not answer.
+pub const COOKIE_HOST_ADDRESSES_MAX: usize = 2;
+
+/// Time for one cookie: within that for all checks.
+pub const COOKIE_TIME_MAX: Duration = Duration::from_secs(20);

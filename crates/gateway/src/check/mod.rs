@@ -18,6 +18,7 @@ use dns::{Resolver, csa};
 use mail_auth::MessageAuthenticator;
 use message::Code;
 
+use crate::cookies::{CookieFound, Tester};
 use crate::limits::{CHECK_TIME_MAX, SPF_TIME_MAX};
 use crate::properties::{self, Arrangements, Effect};
 use crate::smtp::Checks;
@@ -66,6 +67,8 @@ pub struct CheckInput<'a> {
     pub octets: &'a [u8],
     /// Whether every recipient has authorized the host to forward to it (SPP-4).
     pub arranged: bool,
+    /// The identifier and the host that came with `COOKIE=`.
+    pub cookie: Option<&'a (String, String)>,
     /// Unix milliseconds.
     pub now_ms: u64,
 }
@@ -76,6 +79,7 @@ pub struct Checker {
     resolver: Arc<dyn Resolver>,
     evaluator: MessageAuthenticator,
     arrangements: Option<Arc<dyn Arrangements>>,
+    cookies: Option<Arc<Tester>>,
     now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -98,6 +102,8 @@ pub struct Checked {
     pub author: Author,
     /// CSA for the name in EHLO; none where that is no name.
     pub client: Option<Verdict>,
+    /// What was found about the cookie.
+    pub cookie: CookieFound,
     /// The Authentication-Results fields that are forged, by their places in the header.
     pub forged: Vec<usize>,
 }
@@ -112,7 +118,14 @@ impl Checker {
         resolver: Arc<dyn Resolver>,
         now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Result<Self, String> {
-        Ok(Self { settings, resolver, evaluator: library::evaluator()?, arrangements: None, now_ms })
+        Ok(Self {
+            settings,
+            resolver,
+            evaluator: library::evaluator()?,
+            arrangements: None,
+            cookies: None,
+            now_ms,
+        })
     }
 
     /// With who knows what was arranged with forwarders; without it nothing was.
@@ -120,6 +133,22 @@ impl Checker {
     pub fn with_arrangements(mut self, arrangements: Arc<dyn Arrangements>) -> Self {
         self.arrangements = Some(arrangements);
         self
+    }
+
+    /// With who asks about cookies; without it they say nothing.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: Arc<Tester>) -> Self {
+        self.cookies = Some(cookies);
+        self
+    }
+
+    async fn cookie(&self, input: &CheckInput<'_>) -> CookieFound {
+        match (&self.cookies, input.cookie, input.return_path) {
+            (Some(tester), Some((id, host)), Some(path)) => {
+                tester.find_out(input.address, path, id, host).await
+            }
+            _ => CookieFound::None,
+        }
     }
 
     /// Whether all recipients have authorized the host to forward to them. keeps: SPP-4
@@ -141,7 +170,7 @@ impl Checker {
         let mail_domain =
             return_path.as_deref().and_then(|path| path.rsplit_once('@')).map(|(_, domain)| domain);
         let questions = signed.questions(mail_domain.unwrap_or(input.helo));
-        let (spf_helo, spf, client, answers) = tokio::join!(
+        let (spf_helo, spf, client, cookie, answers) = tokio::join!(
             self.spf(&input, None),
             async {
                 match &return_path {
@@ -150,6 +179,7 @@ impl Checker {
                 }
             },
             client_authorized(resolver, input.helo, input.address),
+            self.cookie(&input),
             tokio::time::timeout(CHECK_TIME_MAX.saturating_sub(SPF_TIME_MAX), questions.answers(resolver)),
         );
         let answers = match answers {
@@ -163,7 +193,7 @@ impl Checker {
         author.verified |= author.verdict == Verdict::None && effect.is_author;
         let forged = results::forged(&self.settings.host, input.octets);
         let helo = input.helo.to_owned();
-        Checked { helo, return_path, spf_helo, spf, effect, signatures, author, client, forged }
+        Checked { helo, return_path, spf_helo, spf, effect, signatures, author, client, cookie, forged }
     }
 
     async fn spf(&self, input: &CheckInput<'_>, return_path: Option<&str>) -> Spf {
@@ -205,15 +235,20 @@ impl Checker {
         if let Some(client) = checked.client {
             claim("csa", client.word());
         }
+        if checked.cookie != CookieFound::None {
+            claim("cookie", checked.cookie.verdict().word());
+        }
         for place in &checked.forged {
             claim("forged-results", &place.to_string());
         }
         let author = &checked.author;
+        let by_cookie = checked.cookie.verdict() == Verdict::Pass;
         Findings {
             authentication_results: results::value(&self.settings.host, checked),
             claims,
-            return_path_verified: checked.return_path.is_some() && checked.effect.mail_from == Verdict::Pass,
-            return_path_whole: checked.effect.whole_address,
+            return_path_verified: by_cookie
+                || (checked.return_path.is_some() && checked.effect.mail_from == Verdict::Pass),
+            return_path_whole: by_cookie || checked.effect.whole_address,
             author_domain_verified: author.verified.then(|| author.domain.clone()),
             forged_results: checked.forged.clone(),
             refuse: self.refusal(checked),
@@ -251,6 +286,7 @@ impl Checks for Checker {
                 return_path: &letter.return_path,
                 octets: &letter.octets,
                 arranged: self.arranged(letter).await,
+                cookie: letter.cookie.as_ref(),
                 now_ms: (self.now_ms)(),
             };
             self.findings(&self.examine(input).await)

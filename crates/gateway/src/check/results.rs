@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Checked;
+use super::{Checked, Verdict};
 use crate::limits::AUTHENTICATION_RESULTS_OCTETS_MAX;
 
 /// Octets of one value that somebody else wrote: an address has at most 320.
@@ -42,6 +42,11 @@ pub(super) fn value(host: &str, checked: &Checked) -> String {
     }
     let author = &checked.author;
     add("dmarc", author.verdict.word(), &author.why, &[("header.from", &author.domain)]);
+    let cookie = checked.cookie.verdict();
+    if cookie != Verdict::None {
+        let path = checked.return_path.as_deref().unwrap_or_default();
+        add("x-cookie", cookie.word(), checked.cookie.why(), &[("smtp.mailfrom", path)]);
+    }
     if let Some(client) = checked.client {
         // CSA has no method of its own in the registry: names that begin with x- are for private use (section 2.7.6).
         add("x-csa", client.word(), "", &[("smtp.helo", &checked.helo)]);

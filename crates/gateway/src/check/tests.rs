@@ -27,6 +27,7 @@ async fn examined(checker: &Checker, return_path: &str, octets: &[u8]) -> Checke
         return_path: &return_path,
         octets,
         arranged: false,
+        cookie: None,
         now_ms: 0,
     };
     checker.examine(input).await

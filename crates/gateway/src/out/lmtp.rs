@@ -83,6 +83,7 @@ impl Lmtp {
             .map_err(|error| failed(error.to_string()))?;
         // No TLS here: the socket is of this machine or of its own network.
         let manner = Manner {
+            source: None,
             own_name: self.own_name.clone(),
             roots: Arc::new(RootCertStore::empty()),
             times: self.times,

@@ -33,10 +33,12 @@ pub use settings::{Login, Settings, SmartHost, Times};
 pub use tls_report::{DayReport, Failure, PolicyReport, json as tls_report_json};
 pub use trip::{Outcome, Report, Step, Try};
 
-use bytes::Bytes;
-use message::address::Domain;
+use std::net::IpAddr;
 
-use crate::{Recipient, ReturnPath};
+use bytes::Bytes;
+use message::address::{Address, Domain};
+
+use crate::{Later, Recipient, ReturnPath};
 
 /// What to call at each step of an attempt, with the step's word and what is known: for traces and logs.
 pub type OnStep<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
@@ -60,6 +62,15 @@ pub struct Shipment {
     pub headers_only: bool,
     /// Further parameters of MAIL FROM, said where the other side has the extension.
     pub parameters: Vec<Parameter>,
+}
+
+/// Who has something to say in MAIL FROM once it is known to which address, such as COOKIES.
+pub trait MailParameters: Send + Sync + 'static {
+    /// The keyword in the answer to EHLO without which nothing is said.
+    fn extension(&self) -> &str;
+
+    /// The parameter for one message of this sender to the server at this address; none where there is none.
+    fn parameter<'a>(&'a self, sender: &'a Address, to: IpAddr) -> Later<'a, Option<Parameter>>;
 }
 
 /// A parameter of MAIL FROM that goes with an extension.

@@ -1,6 +1,7 @@
 //! Carries messages to the servers of other domains.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use dns::{Resolver, Security};
@@ -246,7 +247,8 @@ impl Sender {
             }
         };
         attempt.hope = true;
-        let carried = carry(&mut session, attempt.shipment, attempt.needs, trip, attempt.step).await;
+        let shipment = self.with_parameter(&session, attempt.shipment, peer.address.ip()).await;
+        let carried = carry(&mut session, &shipment, attempt.needs, trip, attempt.step).await;
         match carried {
             Ok(()) => {
                 self.pool.keep(peer, session);
@@ -270,8 +272,7 @@ impl Sender {
                 return Ok(idle);
             }
         }
-        let Settings { own_name, roots, times, .. } = &self.settings;
-        let manner = Manner { own_name: own_name.clone(), roots: Arc::clone(roots), times: *times };
+        let manner = self.manner();
         let opened = open(peer, &manner).await;
         let Some(terms) = terms else { return opened };
         match &opened {
@@ -287,6 +288,60 @@ impl Sender {
             _ => {}
         }
         opened
+    }
+
+    fn manner(&self) -> Manner {
+        let Settings { own_name, roots, times, source, .. } = &self.settings;
+        Manner { own_name: own_name.clone(), source: *source, roots: Arc::clone(roots), times: *times }
+    }
+
+    /// The shipment with what is to be said to this server, unless the caller says something of that kind already.
+    async fn with_parameter<'a>(
+        &self,
+        session: &Session,
+        shipment: &'a Shipment,
+        to: IpAddr,
+    ) -> Cow<'a, Shipment> {
+        let (Some(more), Some(path)) = (&self.settings.mail_parameters, &shipment.return_path) else {
+            return Cow::Borrowed(shipment);
+        };
+        let said = shipment.parameters.iter().any(|one| one.extension.eq_ignore_ascii_case(more.extension()));
+        if said || !session.abilities.have(more.extension()) {
+            return Cow::Borrowed(shipment);
+        }
+        let mut shipment = Cow::Borrowed(shipment);
+        if let Some(parameter) = more.parameter(path, to).await {
+            shipment.to_mut().parameters.push(parameter);
+        }
+        shipment
+    }
+
+    /// Says one command to a server, outside of any transaction, and gives the digits of its answer: none where it does
+    /// not know the extension. The connection is one of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be spoken with, in words.
+    pub(crate) async fn ask(
+        &self,
+        host: &str,
+        address: IpAddr,
+        extension: &str,
+        line: &str,
+    ) -> Result<Option<u16>, String> {
+        let fixed = self.settings.fixed_addresses.get(host);
+        let fixed = fixed.and_then(|all| all.iter().find(|one| one.ip() == address));
+        let address = fixed.copied().unwrap_or(SocketAddr::new(address, self.settings.port));
+        let _permit = self.pool.permit(address).await;
+        let (host, protection) = (host.to_owned(), Protection::Opportunistic);
+        let peer = Peer { host, address, protection, implicit_tls: false, login: None };
+        let mut session = open(&peer, &self.manner()).await.map_err(|trouble| trouble.text)?;
+        if !session.abilities.have(extension) {
+            session.quit().await;
+            return Ok(None);
+        }
+        let reply = session.command(Step::Mail, line).await.map_err(|trouble| trouble.text)?;
+        session.quit().await;
+        Ok(Some(reply.digits))
     }
 
     async fn report(

@@ -1,11 +1,11 @@
 //! One session: from the connection to the point where transactions can begin.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use message::Code;
 use rustls::RootCertStore;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::connection::{Broken, Connection, Duplex};
@@ -37,6 +37,8 @@ pub(super) struct Peer {
 #[derive(Clone)]
 pub(super) struct Manner {
     pub(super) own_name: String,
+    /// The address from which connections are made.
+    pub(super) source: Option<IpAddr>,
     pub(super) roots: Arc<RootCertStore>,
     pub(super) times: Times,
 }
@@ -105,7 +107,7 @@ pub(super) async fn open(peer: &Peer, manner: &Manner) -> Result<Session, Troubl
 
 async fn open_once(peer: &Peer, manner: &Manner, encrypt: bool) -> Result<Session, Trouble> {
     let times = &manner.times;
-    let mut stream = connect(peer.address, times).await?;
+    let mut stream = connect(peer.address, manner.source, times).await?;
     if peer.implicit_tls {
         stream = encrypted(stream, peer, manner).await?;
     }
@@ -120,9 +122,13 @@ async fn open_once(peer: &Peer, manner: &Manner, encrypt: bool) -> Result<Sessio
     Ok(session)
 }
 
-async fn connect(address: SocketAddr, times: &Times) -> Result<Box<dyn Duplex>, Trouble> {
+async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    times: &Times,
+) -> Result<Box<dyn Duplex>, Trouble> {
     let failed = |text: String| Trouble::new(Step::Connect, Code::NO_ANSWER, format!("{address}: {text}"));
-    match timeout(times.connect, TcpStream::connect(address)).await {
+    match timeout(times.connect, connect_from(source, address)).await {
         Ok(Ok(stream)) => {
             // A failure to set it costs time and nothing else.
             let _ = stream.set_nodelay(true);
@@ -131,6 +137,16 @@ async fn connect(address: SocketAddr, times: &Times) -> Result<Box<dyn Duplex>, 
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed("no connection in time".to_owned())),
     }
+}
+
+async fn connect_from(source: Option<IpAddr>, address: SocketAddr) -> std::io::Result<TcpStream> {
+    // The other family is not that of the source, so the system chooses there.
+    let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
 }
 
 async fn encrypted(

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::RootCertStore;
+
+use super::MailParameters;
 
 /// How mail goes out.
 #[derive(Clone)]
@@ -23,6 +25,10 @@ pub struct Settings {
     pub fixed_addresses: BTreeMap<String, Vec<SocketAddr>>,
     /// A server that takes all mail, where mail does not go to the servers of its domain.
     pub smart_host: Option<SmartHost>,
+    /// The address from which connections are made; without it the system chooses.
+    pub source: Option<IpAddr>,
+    /// Who says more in MAIL FROM.
+    pub mail_parameters: Option<Arc<dyn MailParameters>>,
     /// The authorities that may certify hosts (MTA-STS, smart host).
     pub roots: Arc<RootCertStore>,
     /// How long is waited for what.
@@ -48,6 +54,8 @@ impl Settings {
             https_port: 443,
             fixed_addresses: BTreeMap::new(),
             smart_host: None,
+            source: None,
+            mail_parameters: None,
             roots,
             times: Times::default(),
             now_ms,

@@ -297,6 +297,7 @@ fn test_cookie(rest: &str) -> Option<Command<'_>> {
 }
 
 fn cookie(value: &str) -> Option<(String, String)> {
+    let value = value.strip_prefix('<').and_then(|value| value.strip_suffix('>')).unwrap_or(value);
     let (id, host) = value.split_once('@')?;
     let fits = is_cookie_id(id) && !host.is_empty() && is_name(host) && !host.contains('[');
     fits.then(|| (id.to_owned(), host.to_owned()))

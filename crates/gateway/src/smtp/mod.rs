@@ -21,6 +21,7 @@ mod transaction;
 mod tests;
 
 pub use server::Server;
+pub(crate) use server::neighbourhood;
 pub use session::{Encrypted, Input, Output, Question, Session};
 pub use settings::{Checks, Cookies, Environment, Limits, NoChecks, Parts, Settings};
 pub use tls::{TlsError, tls_settings};
