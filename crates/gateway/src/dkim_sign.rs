@@ -193,6 +193,7 @@ mod tests {
             // In the year 2100: the time of the signatures is the library's, and lies before it.
             now_ms: 4_102_444_800_000,
             arranged: false,
+            cookie: None,
         };
         checker.examine(input).await
     }
