@@ -63,6 +63,7 @@ pub(super) fn stuffed(piece: &[u8], at_line_start: &mut bool) -> Vec<u8> {
 mod tests {
     use super::super::tests::shipment;
     use super::*;
+    use crate::check::spf::vectors;
 
     /// proves: GW-55
     #[test]
@@ -74,18 +75,16 @@ mod tests {
         };
         check("plain", true);
         check("a\r\n.\r\nb", true);
-        for hidden in [
-            "\n.\n",
-            "\n.\r",
-            "\r.\n",
-            "\r.\r",
-            "\n.\r\n",
-            "\r.\r\n",
-            "\r\n.\r\r\n",
-            "\r\r\n.\r\r\n",
-            "\r\n\0.\r\n",
-        ] {
+        for hidden in ["\n", "\r", "\0", "\n.\n", "\r.\r\n", "\r\n.\r\r\n", "\r\n\0.\r\n"] {
             check(&format!("a{hidden}MAIL FROM:<b@north.test>"), false);
+        }
+        if let Some(path) = vectors("smtp-smuggling/eod-sequences.json") {
+            let read: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+            let list = read["outbound_must_not_be_emitted_inside_data"].as_array().unwrap();
+            for hidden in list.iter().map(|one| one.as_str().unwrap()) {
+                check(&format!("a{hidden}MAIL FROM:<b@north.test>"), false);
+            }
+            assert_eq!(list.len(), 9);
         }
         assert!(examine(&shipment("south.test", &["a@south.test"], "Subject: x\r\n\r\nno end")).is_err());
         assert!(examine(&shipment("south.test", &["a@south.test"], "\r")).is_err());

@@ -31,17 +31,26 @@ impl Scripted {
     }
 }
 
-/// Serves one connection after the other on loopback, each by its script.
+/// Serves connections on loopback, each by its script, in the order in which they come.
 pub(super) async fn serve(scripts: &[&str], identity: Option<&Identity>) -> Scripted {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let scripts: Vec<String> = scripts.iter().map(|&script| script.to_owned()).collect();
     let settings = identity.map(Identity::settings);
     let task = tokio::spawn(async move {
-        let mut heard = Vec::new();
+        let mut sessions = Vec::new();
         for script in scripts {
             let (stream, _) = listener.accept().await.unwrap();
-            follow(Box::new(stream), &script, settings.clone(), &mut heard).await;
+            let settings = settings.clone();
+            sessions.push(tokio::spawn(async move {
+                let mut heard = Vec::new();
+                follow(Box::new(stream), &script, settings, &mut heard).await;
+                heard
+            }));
+        }
+        let mut heard = Vec::new();
+        for session in sessions {
+            heard.extend(session.await.unwrap());
         }
         heard
     });

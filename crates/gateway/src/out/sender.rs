@@ -239,8 +239,8 @@ impl Sender {
     ) -> Visit {
         let _permit = self.pool.permit(peer.address).await;
         (attempt.step)("connect", &format!("{} {}", peer.host, peer.address));
-        let mut session = match self.session(peer, terms, attempt.shipment.domain.as_str()).await {
-            Ok(session) => session,
+        let (peer, mut session) = match self.session(peer, terms, attempt.shipment.domain.as_str()).await {
+            Ok(found) => found,
             Err(trouble) => {
                 attempt.failed(trip, &peer.host, Some(peer.address), trouble);
                 return Visit::Unheard;
@@ -251,13 +251,13 @@ impl Sender {
         let carried = carry(&mut session, &shipment, attempt.needs, trip, attempt.step).await;
         match carried {
             Ok(()) => {
-                self.pool.keep(peer, session);
+                self.pool.keep(&peer, session);
                 Visit::Heard
             }
             Err(halt) => {
                 trip.failed(&peer.host, Some(peer.address.ip()), &halt.trouble);
                 if halt.usable {
-                    self.pool.keep(peer, session);
+                    self.pool.keep(&peer, session);
                     return Visit::Heard;
                 }
                 Visit::Unheard
@@ -265,29 +265,37 @@ impl Sender {
         }
     }
 
-    /// An idle session that still lives, or a new one. keeps: GW-48
-    async fn session(&self, peer: &Peer, terms: Option<&Terms>, domain: &str) -> Result<Session, Trouble> {
+    /// An idle session that still lives, or a new one, with the peer as it was taken: one whose certificate has not been
+    /// found good is never kept as if it had. keeps: GW-48
+    async fn session(
+        &self,
+        peer: &Peer,
+        terms: Option<&Terms>,
+        domain: &str,
+    ) -> Result<(Peer, Session), Trouble> {
         while let Some(mut idle) = self.pool.take(peer) {
             if idle.is_ready_again().await {
-                return Ok(idle);
+                return Ok((peer.clone(), idle));
             }
         }
         let manner = self.manner();
         let opened = open(peer, &manner).await;
-        let Some(terms) = terms else { return opened };
-        match &opened {
-            Ok(session) if session.encrypted => self.report(domain, &terms.followed, None).await,
-            Err(trouble) if trouble.tls.is_some() => {
-                let place = (peer.host.as_str(), Some(peer.address), trouble);
-                self.report(domain, &terms.followed, Some(place)).await;
-                if terms.testing {
-                    return open(&Peer { protection: Protection::Opportunistic, ..peer.clone() }, &manner)
-                        .await;
+        if let Some(terms) = terms {
+            match &opened {
+                Ok(session) if session.encrypted => self.report(domain, &terms.followed, None).await,
+                Err(trouble) if trouble.tls.is_some() => {
+                    let place = (peer.host.as_str(), Some(peer.address), trouble);
+                    self.report(domain, &terms.followed, Some(place)).await;
+                    if terms.testing {
+                        let peer = Peer { protection: Protection::Opportunistic, ..peer.clone() };
+                        let session = open(&peer, &manner).await?;
+                        return Ok((peer, session));
+                    }
                 }
+                _ => {}
             }
-            _ => {}
         }
-        opened
+        opened.map(|session| (peer.clone(), session))
     }
 
     fn manner(&self) -> Manner {

@@ -1,5 +1,6 @@
 //! Tests over sockets on loopback.
 
+mod both_sides;
 mod protection;
 mod routes;
 mod transactions;

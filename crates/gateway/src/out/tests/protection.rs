@@ -186,6 +186,22 @@ async fn mta_sts_requires_a_certificate_for_the_name() {
     check("testing", "mx.west.test", &host, &[&good], TAKEN, 1).await;
 }
 
+/// A connection whose certificate was only reported is not used as one whose certificate was good. proves: GW-48
+#[tokio::test]
+async fn a_connection_is_kept_as_what_it_is() {
+    let (web, other) = (Identity::new("mta-sts.south.test"), Identity::new("mx.west.test"));
+    let world = StsWorld::new(&web, "testing", "mx.south.test").await;
+    let good = format!("{STARTTLS}{HELLO}{ENVELOPE}C QUIT");
+    let shut = format!("{STARTTLS} SILENT");
+    let server = serve(&[&shut, &good, &shut, &good], Some(&other)).await;
+    let sender = world.sender(&server, web.roots());
+    for _ in 0..2 {
+        assert_eq!(all(&send(&sender, &letter(&["a@south.test"])).await), [TAKEN]);
+    }
+    sender.close().await;
+    assert_eq!(server.heard().await.len(), 2);
+}
+
 /// proves: GW-44
 #[tokio::test]
 async fn a_policy_is_fetched_once_and_outlives_its_server() {
