@@ -379,11 +379,10 @@ fn gone(step: Step, broken: &Broken) -> Halt {
 
 /// The words of NOTIFY (RFC 3461 section 4.1) for the bits of [`Recipient::notify`].
 fn notify_words(bits: u8) -> String {
-    let bits = u64::from(bits);
     let words = [
-        (smtp_proto::RCPT_NOTIFY_SUCCESS, "SUCCESS"),
-        (smtp_proto::RCPT_NOTIFY_FAILURE, "FAILURE"),
-        (smtp_proto::RCPT_NOTIFY_DELAY, "DELAY"),
+        (Recipient::NOTIFY_SUCCESS, "SUCCESS"),
+        (Recipient::NOTIFY_FAILURE, "FAILURE"),
+        (Recipient::NOTIFY_DELAY, "DELAY"),
     ];
     let said: Vec<&str> = words.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| *word).collect();
     if said.is_empty() { "NEVER".to_owned() } else { said.join(",") }

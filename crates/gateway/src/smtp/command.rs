@@ -1,7 +1,6 @@
 //! The lines of a client, read strictly (RFC 5321 section 4.1, and the extensions that are announced).
 //!
-//! `smtp-proto`, which reads the replies of others for us, is not used here: it mends what has to be refused, and so takes
-//! source routes away, quotation marks off, and a bare LF for the end of a line.
+//! No library reads them: those that there are mend what has to be refused (`spec/decisions/0017-smtp-in.md`).
 
 use std::net::IpAddr;
 
