@@ -349,3 +349,40 @@ async fn a_forwarder_is_trusted_where_everybody_has_arranged_it() {
     check(&["ann@here.test", "bob@here.test"], true, true).await;
     check(&[], true, true).await;
 }
+
+mod any_message {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever comes as a message is checked to an end, and what is written of it is one field.
+        #[test]
+        fn is_checked_to_an_end(
+            octets in proptest::collection::vec(any::<u8>(), 0..400),
+            almost in "((From|Sender|Resent-From|DKIM-Signature|Authentication-Results):[ -~]{0,40}(\r\n|\n|\r)){0,8}",
+            helo in "[ -~]{0,30}",
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            for octets in [octets.as_slice(), almost.as_bytes()] {
+                let checker = checker(FixedZones::new(), OnFailure::Refuse);
+                let input = CheckInput {
+                    address: CLIENT.parse().unwrap(),
+                    helo: &helo,
+                    return_path: &None,
+                    octets,
+                    arranged: true,
+                    cookie: None,
+                    now_ms: 0,
+                };
+                let findings = runtime.block_on(async { checker.findings(&checker.examine(input).await) });
+                for line in findings.authentication_results.split("\r\n").skip(1) {
+                    prop_assert!(line.starts_with('\t'), "{line:?}");
+                }
+                prop_assert!(!findings.authentication_results.replace("\r\n\t", " ").contains(char::is_control));
+                let _ = properties::responsible(octets);
+            }
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::{EXTENSION, parameter, same_address};
 use crate::limits::{COOKIE_DENIALS_MAX, COOKIE_LIFE_MS, COOKIE_TESTS_MAX};
 use crate::out::{MailParameters, Parameter};
 use crate::smtp::{Cookies, Environment};
-use crate::{Change, Client, Kind, Later, Record, Records, RecordsError, Reply};
+use crate::{Change, Client, Kind, Later, Record, Records, RecordsError, Reply, Service};
 
 /// Octets of an identifier before they become letters: 160 bits.
 const ID_OCTETS: usize = 20;
@@ -132,8 +132,9 @@ impl Given {
 }
 
 impl Cookies for Jar {
-    fn announce(&self, _client: &Client) -> Option<String> {
-        Some(EXTENSION.to_owned())
+    /// Only to other servers: users have nothing to test.
+    fn announce(&self, client: &Client) -> Option<String> {
+        (client.service == Service::Transfer).then(|| EXTENSION.to_owned())
     }
 
     /// keeps: CKS-4, CKS-5

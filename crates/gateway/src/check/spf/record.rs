@@ -166,3 +166,24 @@ fn length(digits: &str, longest: u8) -> Option<u8> {
     let plain = is_digits(digits) && (digits == "0" || !digits.starts_with('0'));
     digits.parse().ok().filter(|bits| plain && *bits <= longest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a domain publishes, and what is almost a record above all, is read or refused.
+        #[test]
+        fn any_text_is_read_or_refused(
+            text in proptest::collection::vec(any::<u8>(), 0..200),
+            almost in "v=spf1( [-+~?]?(a|mx|ptr|all|ip4|ip6|exists|include|p=|redirect=|exp=)[:/=%{}a-z0-9.]{0,12}){0,6}",
+        ) {
+            for text in [text.as_slice(), almost.as_bytes()] {
+                if is_record(text) && let Ok(record) = read(text) {
+                    prop_assert!(record.directives.len() <= text.len());
+                }
+            }
+        }
+    }
+}
