@@ -147,6 +147,7 @@ async fn what_is_injected_behind_starttls_ends_the_session() {
     say(&mut stream, b"EHLO a\r\n", "250 ").await;
     stream.write_all(b"STARTTLS\r\nEHLO b\r\nMAIL FROM:<eve@far.test>\r\n").await.unwrap();
     assert_eq!(rest(&mut stream).await, "220 2.0.0 begin\r\n");
+    drop(stream);
     server.stopped().await;
 }
 
@@ -192,6 +193,7 @@ async fn a_login_by_scram_and_a_certificate_are_known() {
     assert_eq!(letter.client.account.as_deref(), Some("bob"));
     let digest = aws_lc_rs_digest(ours.cert.der());
     assert_eq!(letter.client.certificate_digest.map(|digest| digest.to_vec()), Some(digest));
+    drop(stream);
     server.stopped().await;
 }
 
@@ -243,6 +245,7 @@ async fn connections_are_bounded_for_each_address_and_in_all() {
             assert!(tries < 1_000);
             tokio::task::yield_now().await;
         }
+        drop(two);
         server.stopped().await;
     }
 }
@@ -291,5 +294,6 @@ async fn a_large_message_comes_whole() {
     say(&mut stream, &octets, "250 2.0.0 taken").await;
     let taken = server.handler.taken();
     assert!(taken[0].octets == message && taken[1].octets == message);
+    drop(stream);
     server.stopped().await;
 }
