@@ -1,6 +1,6 @@
 //! Which hosts take the mail of a domain (RFC 5321 section 5.1, RFC 7505).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use dns::{Error, Mx, Persistence, Resolver, Security};
 use message::Code;
@@ -74,7 +74,7 @@ fn order(records: Vec<Mx>, security: Security, domain: &str, settings: &Settings
     Ok(Route { hosts, security })
 }
 
-/// The addresses of a host, and whether they are proved.
+/// The addresses of a host, and whether they are proved. keeps: GW-40
 ///
 /// # Errors
 /// Where there are none ([`Code::NO_ROUTE`]), or it cannot be known.
@@ -89,11 +89,13 @@ pub(super) async fn addresses(
         return Ok((fixed.clone(), security));
     }
     let answer = resolver.addresses(host).await.map_err(|error| unanswered(host, &error))?;
-    if answer.records.is_empty() {
+    let names_a_host = |address: &&IpAddr| !address.is_unspecified() && !address.is_multicast();
+    let found: Vec<&IpAddr> = answer.records.iter().filter(names_a_host).collect();
+    if found.is_empty() {
         let text = format!("the host {host} has no address");
         return Err(Trouble::new(Step::Dns, Code::NO_ROUTE, text));
     }
-    let found = answer.records.iter().map(|&address| SocketAddr::new(address, settings.port)).collect();
+    let found = found.into_iter().map(|&address| SocketAddr::new(address, settings.port)).collect();
     Ok((found, answer.security))
 }
 

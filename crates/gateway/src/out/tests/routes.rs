@@ -75,11 +75,18 @@ async fn the_next_host_is_tried_and_the_first_is_told_of() {
     assert_eq!(up.heard().await, ["Subject: hello\n\n..dots\n"]);
 }
 
-/// proves: GW-43
+/// proves: GW-40, GW-43
 #[tokio::test]
 async fn who_has_no_host_is_refused_and_who_may_have_one_waits() {
     let no_address = sender(settings(&[]), zones("south.test", &["mx.south.test"]));
     let report = send(&no_address, &letter(&["bob@south.test"])).await;
+    assert_eq!(all(&report), ["refused 5.4.4: the host mx.south.test has no address"]);
+
+    let nowhere = zones("south.test", &["mx.south.test"]);
+    for address in ["0.0.0.0", "224.0.0.1", "::", "ff02::1"] {
+        nowhere.add("mx.south.test", Record::Address(address.parse().unwrap())).unwrap();
+    }
+    let report = send(&sender(settings(&[]), nowhere), &letter(&["bob@south.test"])).await;
     assert_eq!(all(&report), ["refused 5.4.4: the host mx.south.test has no address"]);
 
     let failing = zones("south.test", &["mx.south.test", "mx2.south.test"]);
