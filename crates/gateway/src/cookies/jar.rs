@@ -23,9 +23,10 @@ const VERSION: &str = "1";
 /// For whom cookies are given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JarSettings {
-    /// The label that, put in front of each of the domains, is a name of this host: `mx1`.
+    /// The name of this host, at which it is asked: `mx1.north.test`.
     pub host: String,
-    /// The domains.
+    /// The domains whose senders get cookies. Of these only those count that the host is named below: by the name of
+    /// any other domain it cannot be found.
     pub domains: Vec<Domain>,
 }
 
@@ -63,15 +64,20 @@ impl Jar {
     ///
     /// keeps: CKS-1, CKS-2
     pub async fn add(&self, sender: &Address, to: IpAddr) -> Result<Option<Parameter>, RecordsError> {
-        if !self.settings.domains.contains(sender.domain()) {
-            return Ok(None);
-        }
+        let Some(label) = self.label_below(sender.domain()) else { return Ok(None) };
         let seed = (self.environment.seed)();
         let id = BASE32_NOPAD.encode(seed.get(..ID_OCTETS).unwrap_or(&seed)).to_ascii_lowercase();
         let given = Given { sender: sender.clone(), holder: to.to_canonical(), before: None };
         let expires_at_ms = (self.environment.now_ms)().saturating_add(COOKIE_LIFE_MS);
         self.write(&id, &given, expires_at_ms).await?;
-        Ok(Some(parameter(&id, &self.settings.host)))
+        Ok(Some(parameter(&id, label)))
+    }
+
+    /// What stands in front of a domain of ours in the name of this host.
+    fn label_below(&self, domain: &Domain) -> Option<&str> {
+        let ours = self.settings.domains.contains(domain);
+        let label = self.settings.host.strip_suffix(domain.as_str())?.strip_suffix('.')?;
+        (ours && !label.is_empty()).then_some(label)
     }
 
     /// Whether a message of this sender may have come from this address to the tester; if so, it is expected from the

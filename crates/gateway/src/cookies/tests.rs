@@ -45,7 +45,10 @@ fn environment(now_ms: &Arc<AtomicU64>) -> Environment {
 }
 
 fn jar(records: &Arc<FakeRecords>, now_ms: &Arc<AtomicU64>) -> Jar {
-    let settings = JarSettings { host: "mx1".into(), domains: vec![Domain::parse("north.test").unwrap()] };
+    let settings = JarSettings {
+        host: "mx1.north.test".into(),
+        domains: ["north.test", "west.test"].map(|domain| Domain::parse(domain).unwrap()).to_vec(),
+    };
     let records: Arc<dyn crate::Records> = Arc::clone(records) as _;
     Jar::new(settings, records, environment(now_ms))
 }
@@ -72,7 +75,10 @@ fn id_of(parameter: &Parameter) -> String {
 async fn a_cookie_moves_to_who_tests_it() {
     let (records, now_ms) = (Arc::new(FakeRecords::default()), Arc::new(AtomicU64::new(NOW_MS)));
     let jar = jar(&records, &now_ms);
-    assert_eq!(jar.add(&address("eve@other.test"), ip(2)).await.unwrap(), None);
+    // Neither a stranger's domain nor one of ours below which this host has no name.
+    for sender in ["eve@other.test", "ann@west.test", "ann@mx1.north.test"] {
+        assert_eq!(jar.add(&address(sender), ip(2)).await.unwrap(), None);
+    }
     let ann = address("ann@north.test");
     let id = id_of(&jar.add(&ann, ip(2)).await.unwrap().unwrap());
     assert!(id.len() * 5 >= 128, "{id} has fewer than 128 bits");
@@ -181,7 +187,8 @@ impl Scene {
         let address = listener.local_addr().unwrap().ip();
         let (records, now_ms) = (Arc::new(FakeRecords::default()), Arc::new(AtomicU64::new(NOW_MS)));
         let environment = environment(&now_ms);
-        let settings = JarSettings { host: "mx1".into(), domains: vec![Domain::parse(domain).unwrap()] };
+        let settings =
+            JarSettings { host: format!("mx1.{domain}"), domains: vec![Domain::parse(domain).unwrap()] };
         let jar = Arc::new(Jar::new(settings, Arc::clone(&records) as _, environment.clone()));
         let roots = Arc::new(RootCertStore::empty());
         let host = format!("mx1.{domain}");
