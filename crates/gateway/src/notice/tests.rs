@@ -242,3 +242,26 @@ fn what_is_no_notice_is_none() {
                      Final-Recipient: rfc822; bob@north.test\r\n\r\n--x--\r\n";
     check(complaint, Form::Complaint);
 }
+
+/// Whatever is cut off or altered, a notice is read without harm and within its bounds. proves: GW-61
+#[test]
+fn broken_notices_do_no_harm() {
+    let whole = owed("zoë@north.test", "550 5.1.1 no such user here", "Subject: ü\r\n").write();
+    let plain = b"Subject: failure notice\r\n\r\nI wasn't able to deliver your message.\r\n\r\n<a@b.test>:\r\n550 no\r\n";
+    for octets in [whole.as_slice(), plain] {
+        for place in 0..octets.len() {
+            let _ = read(&octets[..place]);
+            for other in [0, b'\n', b'<', b';', 0xff] {
+                let mut altered = octets.to_vec();
+                altered[place] = other;
+                assert!(read(&altered).recipients.len() <= 2);
+            }
+        }
+    }
+    let many = "Final-Recipient: rfc822; a@b.test\r\nAction: failed\r\n\r\n".repeat(1_000);
+    let head = "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; a.test\r\n\r\n";
+    let long = format!("Diagnostic-Code: smtp; {}\r\n {}\r\n", "x".repeat(100_000), "y".repeat(100_000));
+    let notice = read(format!("{head}Final-Recipient: rfc822; z@b.test\r\n{long}\r\n{many}").as_bytes());
+    assert_eq!(notice.recipients.len(), super::limits::RECIPIENTS_MAX);
+    assert!(notice.recipients[0].diagnostic.len() <= super::limits::DIAGNOSTIC_OCTETS_MAX);
+}

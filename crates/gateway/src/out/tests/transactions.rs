@@ -3,6 +3,7 @@
 use tokio::net::UnixListener;
 
 use super::*;
+use crate::out::limits::IDLE_TIME_MAX;
 use crate::out::script::{follow, serve};
 use crate::out::{Lmtp, LmtpPlace, Parameter};
 
@@ -272,4 +273,117 @@ async fn a_mailbox_server_answers_for_each_recipient() {
     assert_eq!(all(&lmtp.send(&letter, &|_, _| ()).await), expected(&path.display().to_string()));
     assert_eq!(served.await.unwrap().len(), 1);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// proves: GW-51, GW-52
+#[tokio::test]
+async fn who_is_too_many_comes_with_the_next_transaction() {
+    let script = with(
+        &["PIPELINING"],
+        "C MAIL FROM:<wx-tag@north.test>
+         C RCPT TO:<a@south.test>
+         C RCPT TO:<b@south.test>
+         C DATA
+         S 250 ok
+         S 250 ok
+         S 552 5.5.3 too many recipients
+         S 354 go on
+         DATA
+         S 250 mine
+         C MAIL FROM:<wx-tag@north.test>
+         C RCPT TO:<b@south.test>
+         C DATA
+         S 250 ok
+         S 250 ok
+         S 354 go on
+         DATA
+         S 250 mine too
+         C QUIT",
+    );
+    let server = serve(&[&script], None).await;
+    let sender = sender_to(&server);
+    let report = send(&sender, &letter(&["a@south.test", "b@south.test"])).await;
+    assert_eq!(all(&report), ["taken by mx.south.test: 250 mine", "taken by mx.south.test: 250 mine too"]);
+    sender.close().await;
+    assert_eq!(server.heard().await.len(), 2);
+}
+
+/// proves: GW-51
+#[tokio::test]
+async fn no_transaction_has_more_than_a_hundred_recipients() {
+    let many: Vec<String> = (0..101).map(|number| format!("a{number}@south.test")).collect();
+    let transaction = |recipients: &[String]| {
+        let envelope: String =
+            recipients.iter().map(|one| format!("C RCPT TO:<{one}>\n S 250 ok\n")).collect();
+        format!(
+            "C MAIL FROM:<wx-tag@north.test>\n S 250 ok\n {envelope} C DATA\n S 354 go on\n DATA\n S 250 mine\n"
+        )
+    };
+    let (first, second) = many.split_at(100);
+    let script = with(&[], &format!("{}{} C QUIT", transaction(first), transaction(second)));
+    let server = serve(&[&script], None).await;
+    let sender = sender_to(&server);
+    let addresses: Vec<&str> = many.iter().map(String::as_str).collect();
+    let report = send(&sender, &letter(&addresses)).await;
+    assert_eq!(all(&report), ["taken by mx.south.test: 250 mine"; 101]);
+    sender.close().await;
+    assert_eq!(server.heard().await.len(), 2);
+}
+
+/// proves: GW-48, GW-52
+#[tokio::test]
+async fn a_refused_return_path_concerns_all_and_leaves_the_connection_usable() {
+    let refused = "C MAIL FROM:<wx-tag@north.test>
+         C RCPT TO:<a@south.test>
+         C RCPT TO:<b@south.test>
+         C DATA
+         S 550 5.7.1 not from you
+         S 503 5.5.1 MAIL first
+         S 503 5.5.1 MAIL first
+         S 503 5.5.1 MAIL first\n";
+    let taken = "C RSET
+         S 250 ok
+         C MAIL FROM:<wx-tag@north.test>
+         C RCPT TO:<a@south.test>
+         C DATA
+         S 250 ok
+         S 250 ok
+         S 354 go on
+         DATA
+         S 250 mine
+         C QUIT";
+    let server = serve(&[&with(&["PIPELINING"], &format!("{refused}{taken}"))], None).await;
+    let sender = sender_to(&server);
+    let report = send(&sender, &letter(&["a@south.test", "b@south.test"])).await;
+    assert_eq!(all(&report), ["refused 5.7.1: 550 5.7.1 not from you"; 2]);
+    let report = send(&sender, &letter(&["a@south.test"])).await;
+    assert_eq!(all(&report), ["taken by mx.south.test: 250 mine"]);
+    sender.close().await;
+    server.heard().await;
+}
+
+/// proves: GW-48
+#[tokio::test]
+async fn an_idle_connection_ends_after_its_time() {
+    let script = with(
+        &[],
+        "C MAIL FROM:<wx-tag@north.test>
+         S 250 ok
+         C RCPT TO:<a@south.test>
+         S 250 ok
+         C DATA
+         S 354 go on
+         DATA
+         S 250 mine
+         C QUIT",
+    );
+    let server = serve(&[&script], None).await;
+    let sender = sender_to(&server);
+    assert_eq!(all(&send(&sender, &letter(&["a@south.test"])).await), ["taken by mx.south.test: 250 mine"]);
+    tokio::time::pause();
+    // The task that will say goodbye has to have begun to wait.
+    tokio::task::yield_now().await;
+    tokio::time::advance(IDLE_TIME_MAX).await;
+    tokio::time::resume();
+    assert_eq!(server.heard().await.len(), 1);
 }
