@@ -129,11 +129,7 @@ impl Legacy {
     /// Whether the address is at a domain that is proved to be the author's, or below it (RFC 7489 section 3.1).
     /// keeps: POL-12
     pub fn proves(&self, author: &Address) -> bool {
-        self.author_verified.as_ref().is_some_and(|proved| {
-            let domain = author.domain().as_str();
-            let below = domain.strip_suffix(proved.as_str());
-            below.is_some_and(|front| front.is_empty() || front.ends_with('.'))
-        })
+        self.author_verified.as_ref().is_some_and(|proved| proved.holds(author.domain()))
     }
 }
 

@@ -34,6 +34,19 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Whether anything speaks against taking From at its word: over SMTP everybody can write any name there, and counts
+    /// as its owner only where the author's domain is proved. What came natively is held against its seals.
+    pub fn bears_out(&self, author: &Address) -> bool {
+        match self {
+            Origin::Submission { .. } | Origin::Peer { .. } => true,
+            Origin::Legacy(legacy) => {
+                legacy.author.as_ref().is_some_and(|proved| proved.holds(author.domain()))
+            }
+        }
+    }
+}
+
 /// A message as it came, whole or in part.
 #[derive(Debug)]
 pub struct NewMessage {

@@ -1,12 +1,14 @@
 //! What the reader of a message is told about its author: the first letter or not, known since when, sealed with which
 //! key, and whom the address can be taken for.
 
+use std::net::Ipv4Addr;
+
 use control::{
     AuthorView, Client, CorrespondentView, EarlierLetters, HeldView, MailDetailView, Request, Response,
 };
 use message::Identity;
-use message::address::Address;
-use node::{Choice, Event};
+use message::address::{Address, Domain};
+use node::{Choice, Event, LegacyOffer};
 use waxwing_tests::world::until;
 use waxwing_tests::{Site, User, World, letter};
 
@@ -112,6 +114,48 @@ async fn a_reader_is_told_what_the_author_is_to_them() {
     assert!(mixed.contains("different scripts") && alike.contains("alice@hand.test"), "{mixed} {alike}");
     scene.accept(third, false).await;
     assert_eq!(scene.mail(0).await.mail.author.unwrap().warnings, [mixed, alike]);
+}
+
+/// A letter over SMTP in the name of somebody who is trusted: it is no letter of theirs until their domain is proved.
+///
+/// proves: POL-12
+#[tokio::test]
+async fn a_name_that_nothing_proves_is_shown_as_that() {
+    let (mut scene, _carol) = Scene::new().await;
+    let node = scene.world.node("south.test").clone();
+    node.trust("carol", "alice@old.test", "").await.unwrap();
+    let bring = async |text: &str, proved: bool| {
+        let offer = LegacyOffer {
+            client: Ipv4Addr::new(192, 0, 2, 1).into(),
+            return_path: Some(Address::parse("alice@old.test").unwrap()),
+            verified: proved,
+            author: proved.then(|| Domain::parse("old.test").unwrap()),
+            checks: vec![("dmarc".to_owned(), if proved { "pass" } else { "fail" }.to_owned())],
+            received: String::new(),
+            authentication_results: String::new(),
+            recipients: vec![Address::parse(CAROL).unwrap()],
+        };
+        let message = letter("alice@old.test", text);
+        node.take_legacy(offer, &message).await.unwrap();
+        message.identity()
+    };
+    for text in ["Forged", "Forged again"] {
+        let forged = bring(text, false).await;
+        let told = author(&scene.held(1).await[0]);
+        assert_eq!((told.regard, told.since_ms, told.earlier), (None, None, EarlierLetters::Unknown));
+        assert!(told.warnings[0].contains("nothing proves"), "{:?}", told.warnings);
+        scene.accept(forged, false).await;
+        assert!(scene.mail(0).await.mail.author.unwrap().warnings[0].contains("nothing proves"));
+    }
+    assert_eq!(scene.correspondents().await[0].seal, None, "no gateway's seal tells who has written");
+    let own = bring("Her own", true).await;
+    let told = author(&scene.held(1).await[0]);
+    assert_eq!((told.regard.as_deref(), told.warnings.len()), (Some("trusted"), 0));
+    assert_eq!(told.earlier, EarlierLetters::None, "those in her name were not hers");
+    scene.accept(own, false).await;
+    assert_eq!(scene.correspondents().await[0].seal, None);
+    node.block("carol", "alice@old.test", "").await.unwrap();
+    assert_eq!(scene.mail(1).await.mail.author.unwrap().regard.as_deref(), Some("blocked"));
 }
 
 /// Who blocks a correspondent complains, once; whoever was never met is not counted.

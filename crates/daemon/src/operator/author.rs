@@ -5,7 +5,7 @@ use control::{AuthorView, EarlierLetters, Failure, SealView};
 use message::Role;
 use message::address::display::{Familiar, Warning};
 use message::address::{Address, Domain};
-use storage::{MailUid, SealNote};
+use storage::{MailUid, Origin, Regard, SealNote};
 
 use super::held::refused;
 use super::{LocalOperator, failure};
@@ -43,7 +43,8 @@ impl LocalOperator {
         for entry in entries {
             let stored = self.store().message(entry.identity).map_err(failure)?;
             let author = stored.as_ref().and_then(|stored| stored.headers.as_ref()).and_then(node::author);
-            let Some(author) = author else { continue };
+            // Who could have been anybody has not written a letter of this author's.
+            let Some(author) = author.filter(|author| entry.origin.bears_out(author)) else { continue };
             let seal = telling(&entry.seals, &author).map(seal_view);
             letters.push(Letter { author, at_ms: entry.received_at_ms, seal });
         }
@@ -56,9 +57,23 @@ impl LocalOperator {
         &self,
         reader: &Reader,
         author: Option<&Address>,
+        origin: &Origin,
     ) -> Result<AuthorView, Failure> {
         let Some(author) = author else { return Ok(AuthorView::default()) };
         let known = self.node.correspondent(&reader.account, author).map_err(refused)?;
+        if !origin.bears_out(author) {
+            let blocked = known.filter(|known| known.regard == Regard::Blocked);
+            let mut warnings =
+                vec!["It came over SMTP, and nothing proves that it is from this address.".to_owned()];
+            warnings.extend(reader.familiar.warnings(author).into_iter().map(words));
+            return Ok(AuthorView {
+                regard: blocked.as_ref().map(|known| known.regard.word().to_owned()),
+                since_ms: blocked.as_ref().map(|known| known.since_ms),
+                regard_of: blocked.map(|known| known.who),
+                earlier: EarlierLetters::Unknown,
+                warnings,
+            });
+        }
         Ok(AuthorView {
             regard: known.as_ref().map(|known| known.regard.word().to_owned()),
             since_ms: known.as_ref().map(|known| known.since_ms),
@@ -91,7 +106,8 @@ impl Reader {
 
 /// The verified seal that says the most of who wrote a letter: the author's, else that of the author's domain.
 fn telling<'a>(seals: &'a [SealNote], author: &Address) -> Option<&'a SealNote> {
-    let verified = || seals.iter().filter(|seal| seal.verified);
+    // What a gateway seals is what it has found out, and not who wrote it.
+    let verified = || seals.iter().filter(|seal| seal.verified && seal.role != Role::Gateway);
     let person = |seal: &&SealNote| seal.role == Role::Author && seal.issuer == author.to_string();
     let domain = |seal: &&SealNote| seal.role == Role::Submission && seal.issuer == author.domain().as_str();
     verified().find(person).or_else(|| verified().find(domain)).or_else(|| verified().next())

@@ -23,7 +23,8 @@ impl LocalOperator {
                 if let Some(account) = account {
                     let reader = self.reader(&account)?;
                     for (view, mail) in views.iter_mut().zip(&held) {
-                        view.author = Some(self.author_view(&reader, mail.author.as_ref())?);
+                        view.author =
+                            Some(self.author_view(&reader, mail.author.as_ref(), &mail.record.origin)?);
                     }
                 }
                 Ok(Response::HeldList { held: views })
@@ -35,7 +36,8 @@ impl LocalOperator {
                 if let Some(account) = &content.mail.record.account {
                     let reader = self.reader(account)?;
                     let author = content.mail.author.as_ref();
-                    detail.held.author = Some(self.author_view(&reader, author)?);
+                    detail.held.author =
+                        Some(self.author_view(&reader, author, &content.mail.record.origin)?);
                 }
                 Ok(Response::Held(Box::new(detail)))
             }

@@ -103,7 +103,8 @@ impl LocalOperator {
     }
 
     fn show(&self, account: &str, number: u64) -> Answered {
-        let (mut mail, stored) = self.listed(&self.entry(account, number)?)?;
+        let entry = self.entry(account, number)?;
+        let (mut mail, stored) = self.listed(&entry)?;
         let stored = stored
             .ok_or_else(|| Failure::new(FailureKind::Internal, "the message of this entry is not here"))?;
         let header = stored.headers.as_ref().map(Headers::message);
@@ -118,7 +119,8 @@ impl LocalOperator {
         }
         let [text, html] = shown;
         let author = stored.headers.as_ref().and_then(node::author);
-        mail.author = Some(self.author_view(&self.reader_before(account, Some(number))?, author.as_ref())?);
+        let reader = self.reader_before(account, Some(number))?;
+        mail.author = Some(self.author_view(&reader, author.as_ref(), &entry.origin)?);
         let parts = parts(&stored);
         Ok(Response::Mail(Box::new(MailDetailView { mail, fields, text, html, cut, parts })))
     }

@@ -39,6 +39,12 @@ impl Domain {
         if canonical == text { Ok(Domain(canonical.into())) } else { Err(AddressError::DomainNotCanonical) }
     }
 
+    /// Whether the other domain is this one, or below it.
+    pub fn holds(&self, other: &Domain) -> bool {
+        let below = other.as_str().strip_suffix(self.as_str());
+        below.is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    }
+
     /// The canonical form: ASCII, lower-case A-labels.
     pub fn as_str(&self) -> &str {
         &self.0
