@@ -38,6 +38,6 @@ pub use key::{KeyId, PublicKey, SecretKey};
 pub use limits::Limits;
 pub use manifest::{Extent, Manifest, Part, PartContent, Segment};
 pub use parse::{Event, Parser};
-pub use seal::{Claims, Role, Seal, VerifiedSeal};
+pub use seal::{CHECK_AUTHOR, Claims, Role, Seal, VerifiedSeal};
 pub use selection::Selection;
 pub use ticket::TicketFor;

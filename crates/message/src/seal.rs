@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ciborium::Value;
 use ciborium::value::Integer;
 
+use crate::address::Domain;
 use crate::cbor::{self, as_bytes, as_uint};
 use crate::limits::{
     CHECK_METHOD_OCTETS_MAX, CHECK_RESULT_OCTETS_MAX, CHECKS_MAX, CLAIM_OCTETS_MAX, KEY_NAME_OCTETS_MAX,
@@ -31,6 +32,9 @@ const CLAIM_SUBMITTER: i64 = -70_002;
 const CLAIM_RECIPIENT: i64 = -70_003;
 const CLAIM_AUTHORIZATION: i64 = -70_004;
 const CLAIM_CHECKS: i64 = -70_005;
+
+/// The check of a gateway that says which domain is proved to be the author's: its name, or `none`.
+pub const CHECK_AUTHOR: &str = "author";
 
 /// In what capacity a seal was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,6 +148,14 @@ impl VerifiedSeal {
     /// The key that signed.
     pub fn key(&self) -> PublicKey {
         self.key
+    }
+}
+
+impl Claims {
+    /// The domain that a gateway has found to be the author's; `None` where it has found none, or this is no gateway.
+    pub fn author_found(&self) -> Option<Domain> {
+        let (_, domain) = self.checks.iter().find(|(method, _)| method == CHECK_AUTHOR)?;
+        if self.role == Role::Gateway { Domain::from_wire(domain).ok() } else { None }
     }
 }
 

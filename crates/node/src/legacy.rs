@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use message::address::{Address, Domain};
 use message::limits::{CHECK_METHOD_OCTETS_MAX, CHECK_RESULT_OCTETS_MAX, CHECKS_MAX};
-use message::{Disposition, Envelope, Identity, Message, Role, Seal, Selection};
+use message::{CHECK_AUTHOR, Disposition, Envelope, Identity, Message, Role, Seal, Selection};
 use storage::limits::{LEGACY_TRACE_OCTETS_MAX, LIST_MAX};
 use storage::{LegacyOrigin, Origin, Stage};
 
@@ -94,7 +94,7 @@ impl Node {
         let origin = offer.origin();
         let (manifest, headers) = (message.manifest(), message.headers());
         let seal = self.seal(manifest, &self.settings().domain, Role::Gateway, |claims| {
-            claims.checks = bounded(&offer.checks);
+            claims.checks = bounded(&offer.checks, offer.author.as_ref());
         })?;
         let token = headers.message().first("Message-Id").is_none().then(|| {
             let mut token = [0; 16];
@@ -181,8 +181,8 @@ async fn take_whole(
     }
 }
 
-/// The checks as a seal can carry them.
-fn bounded(checks: &[(String, String)]) -> Vec<(String, String)> {
+/// The checks as a seal can carry them, and before them the domain that is proved to be the author's.
+fn bounded(checks: &[(String, String)], author: Option<&Domain>) -> Vec<(String, String)> {
     let clean = |text: &str, octets_max: usize| {
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         cut(&text, octets_max).to_owned()
@@ -191,7 +191,9 @@ fn bounded(checks: &[(String, String)]) -> Vec<(String, String)> {
         (clean(method, CHECK_METHOD_OCTETS_MAX), clean(result, CHECK_RESULT_OCTETS_MAX))
     };
     let some = |(method, result): &(String, String)| !method.is_empty() && !result.is_empty();
-    checks.iter().map(pair).filter(some).take(CHECKS_MAX).collect()
+    let author = (CHECK_AUTHOR.to_owned(), author.map_or("none", Domain::as_str).to_owned());
+    let author = Some(author).filter(|(_, domain)| domain.len() <= CHECK_RESULT_OCTETS_MAX);
+    author.into_iter().chain(checks.iter().map(pair).filter(some)).take(CHECKS_MAX).collect()
 }
 
 /// The front of a text, cut between characters.
@@ -213,7 +215,10 @@ mod tests {
         let pair = |method: &str, result: &str| (method.to_owned(), result.to_owned());
         let checks = [pair("spf", "pass\r\n"), pair("", "x"), pair(&"m".repeat(40), &"ü".repeat(100))];
         let expected = [pair("spf", "pass  "), pair(&"m".repeat(32), &"ü".repeat(96))];
-        assert_eq!(bounded(&checks), expected);
-        assert_eq!(bounded(&vec![pair("a", "b"); 40]).len(), CHECKS_MAX);
+        let author = Domain::from_wire("old.test").unwrap();
+        assert_eq!(bounded(&checks, Some(&author))[0], pair("author", "old.test"));
+        assert_eq!(bounded(&checks, None)[0], pair("author", "none"));
+        assert_eq!(bounded(&checks, None)[1..], expected);
+        assert_eq!(bounded(&vec![pair("a", "b"); 40], None).len(), CHECKS_MAX);
     }
 }

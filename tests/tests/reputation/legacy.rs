@@ -18,11 +18,15 @@ fn offer(verified: bool, to: &[&str]) -> LegacyOffer {
         return_path: Some(Address::from_wire("bounces@old.test").unwrap()),
         verified,
         author: verified.then(|| domain("old.test")),
-        checks: vec![("spf".to_owned(), "pass".to_owned())],
+        checks: vec![pair("spf", "pass")],
         received: "Received: from old.test by here.test\r\n".to_owned(),
         authentication_results: "here.test; spf=pass".to_owned(),
         recipients: to.iter().map(|text| Address::from_wire(text).unwrap()).collect(),
     }
+}
+
+fn pair(method: &str, result: &str) -> (String, String) {
+    (method.to_owned(), result.to_owned())
 }
 
 fn message(text: &str) -> Message {
@@ -79,7 +83,7 @@ async fn what_is_taken_is_there_once_with_what_was_found() {
     assert_eq!((note.issuer.as_str(), note.role, note.verified), ("here.test", Role::Gateway, true));
     let stored = scene.store.message(message.identity()).unwrap().unwrap();
     assert!(stored.is_complete());
-    assert_eq!(stored.seals[0].claims().checks, [("spf".to_owned(), "pass".to_owned())]);
+    assert_eq!(stored.seals[0].claims().checks, [pair("author", "old.test"), pair("spf", "pass")]);
     assert_eq!(notices(&scene), [], "who is refused in the session is told there");
 }
 

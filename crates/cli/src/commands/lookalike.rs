@@ -1,8 +1,9 @@
 //! Warnings beside a From address that is made to be taken for another.
 
-use message::HeaderBlock;
-use message::address::Address;
 use message::address::display::{Warning, warnings};
+use message::address::{Address, Domain};
+use message::{Claims, HeaderBlock, Seal};
+use protocol::SealWords;
 
 use crate::Error;
 use crate::client::addresses_in;
@@ -43,6 +44,24 @@ impl Correspondents {
     }
 }
 
+/// What is to be said of a From address that came over SMTP: that nothing proves it, unless the gateway of the reader's node
+/// has found it to be its author's. `found` is what that node says of the seals. keeps: POL-12
+pub(super) fn unproved(header: &HeaderBlock, found: &[SealWords], seals: &[Seal]) -> Option<String> {
+    let verified = |claims: &Claims| {
+        found.iter().any(|one| one.verified && one.role == "gateway" && one.issuer == claims.issuer)
+    };
+    let proved: Vec<Domain> = seals
+        .iter()
+        .map(Seal::claims)
+        .filter(|claims| verified(claims))
+        .filter_map(Claims::author_found)
+        .collect();
+    let borne_out = |author: &Address| proved.iter().any(|proved| proved.holds(author.domain()));
+    let authors = authors(header);
+    let fine = !authors.is_empty() && authors.iter().all(borne_out);
+    (!fine).then(|| "it came over SMTP, and nothing proves that it is from this address".to_owned())
+}
+
 /// One line for each warning.
 pub(super) fn print(warnings: &[String], indent: &str, output: &mut Output) -> Result<(), Error> {
     let line = |text: &String| format!("{indent}{}", paint(WAITING, &format!("Warning: {}", clean(text))));
@@ -71,7 +90,7 @@ fn words(address: &Address, warning: Warning) -> String {
 
 #[cfg(test)]
 mod tests {
-    use message::HeaderBuilder;
+    use message::{HeaderBuilder, Role, SecretKey};
 
     use super::*;
 
@@ -102,5 +121,34 @@ mod tests {
         }
         assert_eq!(known.warnings(&bob), Vec::<String>::new());
         assert_eq!(known.warnings(&from("Eve <eve@east.test>, bob@south.test")), Vec::<String>::new());
+    }
+
+    /// proves: POL-12
+    #[test]
+    fn who_is_not_proved_over_smtp_is_told() {
+        let check = |author: &str, verified: bool, role: Role, from_field: &str, warned: bool| {
+            let claims = Claims {
+                issuer: "here.test".to_owned(),
+                issued_at: 0,
+                expires_at: None,
+                role,
+                submitter: None,
+                recipient: None,
+                authorization: None,
+                checks: vec![(message::CHECK_AUTHOR.to_owned(), author.to_owned())],
+            };
+            let seal = Seal::sign(b"", claims, b"k", &SecretKey::from_seed(&[1; 32]));
+            let words = SealWords { issuer: "here.test".to_owned(), role: role.word().to_owned(), verified };
+            let told = unproved(&from(from_field), &[words], &[seal]);
+            assert_eq!(told.is_some(), warned, "{author} {from_field}");
+        };
+        check("old.test", true, Role::Gateway, "Ann <ann@old.test>", false);
+        check("old.test", true, Role::Gateway, "ann@mail.old.test", false);
+        check("none", true, Role::Gateway, "ann@old.test", true);
+        check("evil.test", true, Role::Gateway, "ann@old.test", true);
+        check("old.test", false, Role::Gateway, "ann@old.test", true);
+        check("old.test", true, Role::Forwarder, "ann@old.test", true);
+        check("old.test", true, Role::Gateway, "nobody", true);
+        assert!(unproved(&from("ann@old.test"), &[], &[]).is_some());
     }
 }

@@ -63,6 +63,11 @@ impl EntryObject {
             role: seal.role.clone(),
             verified: seal.verified,
         });
+        let mut warnings = headers.map(|headers| known.warnings(headers.message())).unwrap_or_default();
+        if let (true, Some(headers)) = (entry.origin.starts_with("smtp:"), headers) {
+            let seals = fetched.map(|fetched| &fetched.seals[..]).unwrap_or_default();
+            warnings.extend(lookalike::unproved(headers.message(), &entry.seals, seals));
+        }
         EntryObject {
             number: entry.number,
             id: entry.identity.to_string(),
@@ -72,7 +77,7 @@ impl EntryObject {
             seen: entry.seen,
             from: field("From"),
             subject: field("Subject"),
-            warnings: headers.map(|headers| known.warnings(headers.message())).unwrap_or_default(),
+            warnings,
             seals: seals.collect(),
         }
     }

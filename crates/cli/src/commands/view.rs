@@ -169,6 +169,8 @@ pub(super) struct SealObject {
     pub(super) expires_at_ms: Option<u64>,
     pub(super) key: String,
     pub(super) submitter: Option<String>,
+    /// What a gateway has checked, and what it has found.
+    pub(super) checks: Vec<(String, String)>,
     /// `verified`, `failed` or `not-checked`.
     pub(super) state: &'static str,
     pub(super) reason: Option<String>,
@@ -184,6 +186,7 @@ impl SealObject {
             expires_at_ms: claims.expires_at.map(|at| at.saturating_mul(1000)),
             key: key_name(seal),
             submitter: claims.submitter.clone(),
+            checks: claims.checks.clone(),
             state,
             reason,
         }
@@ -204,6 +207,11 @@ impl SealObject {
         );
         if let Some(submitter) = &self.submitter {
             line.push_str(&format!(", for {}", clean(submitter)));
+        }
+        if !self.checks.is_empty() {
+            let words =
+                self.checks.iter().map(|(method, result)| format!("{} {}", clean(method), clean(result)));
+            line.push_str(&format!(", found: {}", words.collect::<Vec<_>>().join(", ")));
         }
         if let Some(reason) = &self.reason {
             line.push_str(&format!("  ({})", clean(reason)));
