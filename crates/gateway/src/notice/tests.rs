@@ -222,7 +222,11 @@ fn a_notice_says_what_is_read_from_it() {
     );
     check("zoë@north.test", "550 5.1.1 no such user here", header, "message/global-delivery-status");
     check("bob@north.test", "550 5.1.1 größe", header, "message/global-delivery-status");
-    check("bob@north.test", "550", "Subject: ü\r\n\r\nnot the body\r\n", "message/global-delivery-status");
+    check("bob@north.test", "550", "Subject: ü\r\n\r\nnot the body\r\n", "message/global-headers");
+    check("bob@north.test", "550", "Subject: x\r\n", "text/rfc822-headers");
+    let latin =
+        Owed { header: b"Subject: gr\xfc\xdfe\r\n".to_vec(), ..owed("bob@north.test", "550", "") }.write();
+    assert!(String::from_utf8(latin).unwrap().contains("\r\nSubject: gr??e\r\n"));
     let octets = owed("bob@north.test", "550", "Subject: x\r\n\r\nthe body\r\n").write();
     assert!(!String::from_utf8(octets).unwrap().contains("the body"));
 }

@@ -52,13 +52,13 @@ impl Owed {
         let status = self.status();
         let header = self.returned_header();
         let text = self.text();
-        let global = !status.is_ascii() || !header.is_ascii();
         let digest = blake3::hash([status.as_bytes(), &header, text.as_bytes()].concat().as_slice()).to_hex();
         let mark = format!("=_{}", digest.as_str().get(..40).unwrap_or_default());
-        let (status_type, header_type) = match global {
-            true => ("message/global-delivery-status", "message/global-headers"),
-            false => ("message/delivery-status", "text/rfc822-headers"),
+        let status_type = match status.is_ascii() {
+            true => "message/delivery-status",
+            false => "message/global-delivery-status",
         };
+        let header_type = if header.is_ascii() { "text/rfc822-headers" } else { "message/global-headers" };
         let encoding = |octets: &[u8]| if octets.is_ascii() { "7bit" } else { "8bit" };
         let mut written = self.head(&mark, digest.as_str()).into_bytes();
         let mut part = |kind: &str, octets: &[u8]| {
@@ -148,7 +148,7 @@ impl Owed {
         text
     }
 
-    /// Whole lines of the header, each ended with CRLF, and none that could be a boundary.
+    /// Whole lines of the header, each ended with CRLF. What is not UTF-8 in a header can be shown to nobody.
     fn returned_header(&self) -> Vec<u8> {
         let octets = self.header.get(..HEADER_OCTETS_MAX).unwrap_or(&self.header);
         let mut written = Vec::new();
@@ -159,6 +159,9 @@ impl Owed {
             }
             written.extend(line.iter().map(|&octet| if octet == 0 || octet == b'\r' { b' ' } else { octet }));
             written.extend_from_slice(b"\r\n");
+        }
+        if std::str::from_utf8(&written).is_err() {
+            written.iter_mut().filter(|octet| !octet.is_ascii()).for_each(|octet| *octet = b'?');
         }
         written
     }
