@@ -268,7 +268,8 @@ impl Checker {
             return Some((Code::SPF_FAILED, text + &said.unwrap_or_default()));
         }
         let author = &checked.author;
-        if refuses(self.settings.dmarc, author.verdict) && author.rejects {
+        let excused = effect.by_trusted_forwarder;
+        if refuses(self.settings.dmarc, author.verdict) && author.rejects && !excused {
             let text = format!("{} asks to refuse what it does not stand for (DMARC)", author.domain);
             return Some((Code::CHECKS_FAILED, text));
         }

@@ -302,6 +302,7 @@ async fn a_forwarder_is_trusted_where_everybody_has_arranged_it() {
     let check = async |recipients: &[&str], arrangements: bool, refused: bool| {
         let zones = FixedZones::new();
         text(&zones, "sender.test", "v=spf1 -all");
+        text(&zones, "_dmarc.sender.test", "v=DMARC1; p=reject");
         text(&zones, "mx.forwarder.test", "v=spf1 ip4:192.0.2.1 p=meng -all");
         let mut checker = checker(zones, OnFailure::Refuse);
         if arrangements {

@@ -38,6 +38,8 @@ pub struct Effect {
     pub mail_from: Verdict,
     /// Whether a pass is for the whole address, and not for its domain only.
     pub whole_address: bool,
+    /// Whether a forwarder has brought it that is trusted by arrangement.
+    pub by_trusted_forwarder: bool,
     /// Whether the address in MAIL FROM is proved to be the author's.
     pub is_author: bool,
     /// The properties that changed something or say something here, in order.
@@ -180,9 +182,14 @@ impl Effect {
         let fails = matches!(self.mail_from, Verdict::Fail | Verdict::SoftFail);
         if !arranged {
             self.step(format!("meng: nothing was arranged with {}, so nothing follows", helo.domain));
-        } else if fails {
+            return;
+        }
+        self.by_trusted_forwarder = true;
+        if fails {
             self.mail_from = Verdict::Neutral;
             self.uses("meng", format!("{} is a forwarder by arrangement: neutral", helo.domain));
+        } else {
+            self.uses("meng", format!("{} is a forwarder by arrangement", helo.domain));
         }
     }
 
