@@ -3,7 +3,7 @@
 use message::address::display::{Warning, mixed_scripts, warnings};
 use message::address::{Address, Domain};
 use message::{Headers, Manifest, Selection};
-use policy::{Acquaintance, Evidence, Legacy, Rate, Seen, Standing};
+use policy::{Acquaintance, Evidence, Legacy, Rate, SealEvidence, Seen, Standing};
 use storage::{Origin, Regard};
 
 use crate::Node;
@@ -122,8 +122,12 @@ impl Node {
         };
         if let Some(peer) = peer.filter(|peer| verified.is_forwarded_by(peer)) {
             let granted = self.has_granted(recipient, peer)?;
+            let brought_in = verified.is_brought_in_by(peer);
             let peer = self.store().correspondent(account, peer.as_str()).map_err(trouble)?;
             seen.forwarder_authorized = peer.is_some_and(|peer| peer.regard == Regard::Trusted) || granted;
+            if granted && brought_in {
+                answer_for_the_old_world(seen);
+            }
         }
         // Whom the recipient knows is who they are. The whole list is read only for those who look at what comes of it.
         let looked_at = self.settings().rules.look_at_likeness() || self.inner.service.get().is_some();
@@ -135,6 +139,17 @@ impl Node {
             seen.looks_like = warnings(from, &self.familiar(account)?).into_iter().find_map(alike);
         }
         Ok(())
+    }
+}
+
+/// A forwarder took the message from the old world, where nobody seals: under a grant its own seals answer for it, and say
+/// nothing of who the author is. A seal that does not verify is no seal that is missing. keeps: FWD-23
+fn answer_for_the_old_world(seen: &mut Seen) {
+    if seen.seals == SealEvidence::Missing {
+        seen.seals = SealEvidence::Verified;
+        if matches!(seen.acquaintance, Acquaintance::Known | Acquaintance::Trusted) {
+            seen.acquaintance = Acquaintance::Stranger;
+        }
     }
 }
 

@@ -25,6 +25,12 @@ impl Verified {
         self.notes.iter().any(|note| note.verified && by(note))
     }
 
+    /// Whether this domain has set a gateway's seal that verifies: it took the message from the old world.
+    pub(crate) fn is_brought_in_by(&self, domain: &Domain) -> bool {
+        let by = |note: &SealNote| note.role == Role::Gateway && note.issuer == domain.as_str();
+        self.notes.iter().any(|note| note.verified && by(note))
+    }
+
     /// Each seal and what was found, for people.
     pub(crate) fn words(&self) -> Vec<String> {
         let word = |verified| if verified { "verified" } else { "not verified" };

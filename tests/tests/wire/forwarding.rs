@@ -1,8 +1,10 @@
 //! Forwarding by authorization between whole nodes: old.test forwards to south.test, and both speak HTTPS about it.
 
 use std::fs;
+use std::net::IpAddr;
 
 use control::{ForwardOrder, ForwardView, GrantView, Request, Response};
+use message::address::Address;
 use message::{Code, Disposition};
 use node::Event;
 use waxwing_tests::world::{free_address, until};
@@ -224,4 +226,53 @@ async fn what_is_blocked_is_reported_to_the_forwarder() {
     while forward(&world, list()).await.complaints != 1 {
         tokio::task::yield_now().await;
     }
+}
+
+/// A letter of the old world comes to an alias, and goes on natively.
+///
+/// proves: FWD-4, FWD-7, FWD-23
+#[tokio::test]
+async fn mail_of_the_old_world_is_forwarded_under_a_grant() {
+    let world = world("", "grant = \"everybody\"").await;
+    let mut bob = world.user(BOB).await;
+    let (old, client) = (world.node("old.test"), IpAddr::from([192, 0, 2, 1]));
+    let (ann, carl) = (Address::parse(ANN).unwrap(), "carl@legacy.test");
+    let take = async |subject: &str| {
+        let eml = format!(
+            "From: {carl}\r\nMessage-ID: <{subject}@legacy.test>\r\nSubject: {subject}\r\n\r\nhi\r\n"
+        );
+        let message =
+            translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message;
+        let offer = node::LegacyOffer {
+            client,
+            return_path: Some(Address::parse(carl).unwrap()),
+            verified: true,
+            author: None,
+            checks: vec![("spf".to_owned(), "pass".to_owned())],
+            received: String::new(),
+            authentication_results: String::new(),
+            recipients: vec![ann.clone()],
+        };
+        let answers = old.take_legacy(offer, &message).await.unwrap();
+        assert!(answers[0].kept && answers[0].custody, "{answers:?}");
+        message.manifest().identity()
+    };
+    // Nothing is granted, and nobody has sealed it for its author.
+    forward(&world, add(BOB, true)).await;
+    assert_eq!(old.legacy_recipient(client, &ann), Ok(()));
+    let first = take("first").await;
+    let refused = world.events("old.test").settled(first, ANN).await;
+    assert!(
+        matches!(refused, Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED),
+        "{refused:?}"
+    );
+    assert_eq!(ask(&world).await.state, "granted");
+    let second = take("second").await;
+    assert_eq!(world.events("old.test").settled(second, ANN).await, Disposition::Accepted);
+    let [entry] = bob.session.mailbox(0, 10).await.unwrap().try_into().unwrap();
+    assert_eq!(entry.identity, second);
+    let what = ForwardOrder::Remove { alias: ANN.to_owned(), target: BOB.to_owned(), forget: false };
+    assert_eq!(order(&world, "old.test", what).await, Response::Done);
+    let (code, _) = old.legacy_recipient(client, &ann).unwrap_err();
+    assert_eq!(code, Code::new(5, 1, 6));
 }
