@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Records read from one answer; the rest is ignored. An honest set of SRV, MX or TXT records stays far below.
-pub const RECORDS_PER_ANSWER_MAX: usize = 32;
+/// Records read from one answer; the rest is ignored. Sets of SRV or MX records stay far below; TXT records of one
+/// name, among which SPF stands, are some dozens with big domains.
+pub const RECORDS_PER_ANSWER_MAX: usize = 128;
 
 /// Targets of one domain that are looked up. Beyond this a sender would ask more than it could ever try.
 pub const TARGETS_MAX: usize = 16;
