@@ -48,7 +48,8 @@ pub(super) fn value(host: &str, checked: &Checked) -> String {
         add("x-cookie", cookie.word(), checked.cookie.why(), &[("smtp.mailfrom", path)]);
     }
     if let Some(client) = checked.client {
-        // CSA has no method of its own in the registry: names that begin with x- are for private use (section 2.7.6).
+        // CSA has no method in the registry. What is not there is experimental and for use within one administration, which
+        // this is (section 2.7.6).
         add("x-csa", client.word(), "", &[("smtp.helo", &checked.helo)]);
     }
     text
