@@ -8,7 +8,7 @@ use storage::{
     Stage,
 };
 
-use crate::accept::{Admission, DEFER_SECONDS, Failure, deferred, trouble};
+use crate::accept::{Admission, Failure, deferred, trouble};
 use crate::forwarding::Target;
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
@@ -202,19 +202,6 @@ impl Admission {
         }
     }
 
-    /// What the seal of a forwarder says: recipient and authorization where it forwards to one address under a grant.
-    /// Who is on a list is told nobody.
-    ///
-    /// keeps: FWD-19
-    fn forwarded_alone(&self) -> Result<(Option<String>, Option<String>), Failure> {
-        let going: Vec<usize> =
-            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
-        let [place] = going[..] else { return Ok((None, None)) };
-        let Intent::Forward { to } = &self.intents[place] else { return Ok((None, None)) };
-        let authorization = self.node.authorization(&self.envelope.recipients[place], to)?;
-        Ok(authorization.map_or((None, None), |number| (Some(to.to_string()), Some(number))))
-    }
-
     async fn store(
         &self,
         identity: Identity,
@@ -360,7 +347,7 @@ impl Admission {
 
     /// By which rule and on what evidence it was decided about a recipient of somebody who is no user of this node, for the
     /// record. keeps: POL-8
-    fn why(&self, place: usize) -> Option<String> {
+    pub(crate) fn why(&self, place: usize) -> Option<String> {
         if matches!(self.origin, Origin::Submission { .. }) {
             return None;
         }
@@ -394,7 +381,7 @@ impl Admission {
     }
 
     /// What was found about the seals, to be shown.
-    fn seal_notes(&self) -> Vec<storage::SealNote> {
+    pub(crate) fn seal_notes(&self) -> Vec<storage::SealNote> {
         self.verified.as_ref().map(|verified| verified.notes.clone()).unwrap_or_default()
     }
 
@@ -438,52 +425,6 @@ impl Admission {
             Intent::Answered(..) => return Err((Code::SYSTEM_TROUBLE, "answered before".to_owned())),
         };
         Ok(Intended { address, effect, answer, why: self.why(place) })
-    }
-}
-
-impl Admission {
-    /// Puts off the lists that do not fit into an envelope with the other recipients: offered again without those they do.
-    fn put_off_lists(&mut self) {
-        let mut recipients = self.intents.iter().filter(|intent| intent.needs_content()).count();
-        for intent in &mut self.intents {
-            let Intent::List { members } = intent else { continue };
-            recipients += members.len();
-            if recipients > message::limits::RECIPIENTS_MAX {
-                recipients -= members.len();
-                let code = Code { class: 4, ..Code::TOO_MANY_RECIPIENTS };
-                let disposition = Disposition::Deferred { code, after_seconds: DEFER_SECONDS };
-                *intent = Intent::Answered(disposition, Why::new("list", "too many recipients at once"));
-            }
-        }
-    }
-
-    /// The recipients with everybody to whom lists among them lead, each once. The node answers for those itself: it has
-    /// no cookie for them to give.
-    ///
-    /// keeps: FWD-6
-    fn with_members(&self, mut recipients: Vec<Intended>) -> Result<Vec<Intended>, Failure> {
-        for (place, intent) in self.intents.iter().enumerate() {
-            let Intent::List { members } = intent else { continue };
-            let alias = &self.envelope.recipients[place];
-            for member in members {
-                let (address, effect) = match member {
-                    Target::Here { account, address } => {
-                        (address, Effect::Mailbox { account: account.clone(), seals: self.seal_notes() })
-                    }
-                    Target::Away(to) => {
-                        let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;
-                        let forwarded = Forwarded { alias: alias.clone(), to: to.clone() };
-                        (to, Effect::Forward { lane, forwarded })
-                    }
-                };
-                if recipients.iter().any(|known| known.address == *address) {
-                    continue;
-                }
-                let answer = Disposition::Accepted;
-                recipients.push(Intended { address: address.clone(), effect, answer, why: self.why(place) });
-            }
-        }
-        Ok(recipients)
     }
 }
 

@@ -10,11 +10,12 @@ use message::address::{Address, Domain};
 use message::{Code, Disposition};
 use storage::limits::{FORWARDS_PER_ALIAS_MAX, LIST_MAX};
 use storage::{
-    Claim, ForwardRecord, ForwardState, Forwarded, GrantRecord, GrantState, HeldRecord, Lane, Origin,
+    Claim, Effect, ForwardRecord, ForwardState, Forwarded, GrantRecord, GrantState, HeldRecord, Intended,
+    Lane, Origin,
 };
 
 use crate::Node;
-use crate::accept::{Failure, trouble};
+use crate::accept::{Admission, DEFER_SECONDS, Failure, trouble};
 use crate::account::fold;
 use crate::commit::{Intent, Why};
 
@@ -261,6 +262,65 @@ impl Node {
         let header = header.map_or_else(Bytes::new, |headers| headers.message().octets().clone());
         complaints.complain(Complaint { grant, header, arrived_at_ms: held.since_ms });
         Ok(())
+    }
+}
+
+impl Admission {
+    /// Puts off the lists that do not fit into an envelope with the other recipients: offered again without those they do.
+    pub(crate) fn put_off_lists(&mut self) {
+        let mut recipients = self.intents.iter().filter(|intent| intent.needs_content()).count();
+        for intent in &mut self.intents {
+            let Intent::List { members } = intent else { continue };
+            recipients += members.len();
+            if recipients > message::limits::RECIPIENTS_MAX {
+                recipients -= members.len();
+                let code = Code { class: 4, ..Code::TOO_MANY_RECIPIENTS };
+                let disposition = Disposition::Deferred { code, after_seconds: DEFER_SECONDS };
+                *intent = Intent::Answered(disposition, Why::new("list", "too many recipients at once"));
+            }
+        }
+    }
+
+    /// The recipients with everybody to whom lists among them lead, each once. The node answers for those itself: it has
+    /// no cookie for them to give.
+    ///
+    /// keeps: FWD-6
+    pub(crate) fn with_members(&self, mut recipients: Vec<Intended>) -> Result<Vec<Intended>, Failure> {
+        for (place, intent) in self.intents.iter().enumerate() {
+            let Intent::List { members } = intent else { continue };
+            let alias = &self.envelope.recipients[place];
+            for member in members {
+                let (address, effect) = match member {
+                    Target::Here { account, address } => {
+                        (address, Effect::Mailbox { account: account.clone(), seals: self.seal_notes() })
+                    }
+                    Target::Away(to) => {
+                        let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;
+                        let forwarded = Forwarded { alias: alias.clone(), to: to.clone() };
+                        (to, Effect::Forward { lane, forwarded })
+                    }
+                };
+                if recipients.iter().any(|known| known.address == *address) {
+                    continue;
+                }
+                let answer = Disposition::Accepted;
+                recipients.push(Intended { address: address.clone(), effect, answer, why: self.why(place) });
+            }
+        }
+        Ok(recipients)
+    }
+
+    /// What the seal of a forwarder says: recipient and authorization where it forwards to one address under a grant.
+    /// Who is on a list is told nobody.
+    ///
+    /// keeps: FWD-19
+    pub(crate) fn forwarded_alone(&self) -> Result<(Option<String>, Option<String>), Failure> {
+        let going: Vec<usize> =
+            (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
+        let [place] = going[..] else { return Ok((None, None)) };
+        let Intent::Forward { to } = &self.intents[place] else { return Ok((None, None)) };
+        let authorization = self.node.authorization(&self.envelope.recipients[place], to)?;
+        Ok(authorization.map_or((None, None), |number| (Some(to.to_string()), Some(number))))
     }
 }
 
