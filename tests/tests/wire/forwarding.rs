@@ -276,3 +276,39 @@ async fn mail_of_the_old_world_is_forwarded_under_a_grant() {
     let (code, _) = old.legacy_recipient(client, &ann).unwrap_err();
     assert_eq!(code, Code::new(5, 1, 6));
 }
+
+/// Over SMTP a forwarder is known by the return path that it has proved, and by nothing that stands in the message.
+///
+/// proves: FWD-18
+#[tokio::test]
+async fn a_grant_counts_over_smtp_too() {
+    let world = world("", "grant = \"everybody\"").await;
+    let _bob = world.user(BOB).await;
+    let south = world.node("south.test");
+    let take = async |subject: &str, from: &str, return_path: &str, verified: bool| {
+        let eml =
+            format!("From: {from}\r\nMessage-ID: <{subject}@x.test>\r\nSubject: {subject}\r\n\r\nhi\r\n");
+        let message =
+            translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message;
+        let offer = node::LegacyOffer {
+            client: IpAddr::from([192, 0, 2, 1]),
+            return_path: Some(Address::parse(return_path).unwrap()),
+            verified,
+            author: None,
+            checks: Vec::new(),
+            received: String::new(),
+            authentication_results: String::new(),
+            recipients: vec![Address::parse(BOB).unwrap()],
+        };
+        south.take_legacy(offer, &message).await.unwrap().remove(0).disposition
+    };
+    let held = |disposition: Disposition| matches!(disposition, Disposition::Pending { .. });
+    let (carl, tagged) = ("carl@legacy.test", "tag@old.test");
+    assert!(held(take("before", carl, tagged, true).await));
+    forward(&world, add(BOB, false)).await;
+    assert_eq!(take("after", carl, tagged, true).await, Disposition::Accepted);
+    // Not proved; of another domain; and what a user of the forwarder writes, which is no forwarding.
+    assert!(held(take("forged", carl, tagged, false).await));
+    assert!(held(take("other", carl, "tag@older.test", true).await));
+    assert!(held(take("own", "eve@old.test", tagged, true).await));
+}
