@@ -153,6 +153,7 @@ fn acceptance(number: u64) -> Result<Acceptance, Trouble> {
                 max_seconds: 3600,
                 until: THEN_MS / 1000,
             },
+            why: None,
         })
     };
     // A message of one empty part: what is measured is the queue.

@@ -103,9 +103,15 @@ impl Everybody {
             let row = format!("4 KiB accepted, {in_flight} in flight");
             let count = if short { count / 2 } else { count };
             table.sample(&row, Who::Floor, self.floor.small(in_flight, 3 * count).await?);
+            let by_smtp = format!("4 KiB accepted by SMTP with TLS (the gateway), {in_flight} sessions");
             for (who, rate) in self.smtp_loads(in_flight, count, MESSAGE_OCTETS as usize).await? {
                 table.sample(&row, who, rate);
+                table.sample(&by_smtp, who, rate);
             }
+            let gateway = self.ours.gateway()?;
+            let load =
+                tokio::task::spawn_blocking(move || gateway.load(in_flight, count, MESSAGE_OCTETS as usize));
+            table.sample(&by_smtp, Who::Ours, load.await??);
             let ours = self.ours.exchange(in_flight, 2 * count, MESSAGE_OCTETS).await?;
             table.sample(&row, Who::Ours, number(&ours, "per_second"));
         }

@@ -198,6 +198,7 @@ fn accept(key: &SecretKey, count: u64) -> Result<Path, Trouble> {
                 address: bob.clone(),
                 effect: Effect::Mailbox { account: "bob".to_owned(), seals: Vec::new() },
                 answer: Disposition::Accepted,
+                why: None,
             }],
             again: Vec::new(),
         });

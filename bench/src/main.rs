@@ -5,7 +5,6 @@ mod compare;
 mod floor;
 mod ours;
 mod peers;
-mod smtp;
 mod table;
 
 use std::path::PathBuf;

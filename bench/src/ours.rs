@@ -9,6 +9,7 @@ use cli::profile::{Profile, Trust};
 use message::address::Address;
 use serde_json::Value;
 use storage::{AccountRecord, DeviceRecord};
+use tests::smtp::Smtp;
 use tests::torture::{Node, World, program};
 
 use crate::Trouble;
@@ -42,7 +43,13 @@ impl Ours {
     /// # Errors
     /// Where a file cannot be written.
     pub(crate) async fn lay_out() -> Result<Ours, Trouble> {
-        let world = World::lay_out(|config| config.mailbox.maildir = false).await?;
+        let world = World::lay_out(|config| {
+            config.mailbox.maildir = false;
+            // Everything is for Bob, and he wants it; that the load's domain has no records is looked up all the same.
+            config.rules.clear();
+            config.accept_first_contact();
+        })
+        .await?;
         let alice = account(&world, &world.north, "alice").await?;
         let bob = account(&world, &world.south, "bob").await?;
         Ok(Ours { world, alice, bob })
@@ -107,6 +114,16 @@ impl Ours {
     /// Those of the file.
     pub(crate) fn south(&self) -> Result<daemon::Config, Trouble> {
         self.world.south.config()
+    }
+
+    /// How the gateway of south.test is loaded.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub(crate) fn gateway(&self) -> Result<Smtp, Trouble> {
+        let config = self.world.south.config()?;
+        let address = config.gateway.and_then(|gateway| gateway.transfer).ok_or("no gateway")?;
+        Ok(Smtp { address, tls: true, to: "bob@south.test" })
     }
 
     /// The process of south.test.

@@ -1,27 +1,20 @@
 //! The others, from packages unpacked into folders: each runs in a mount and process namespace of its own, in which its
 //! folders stand where it expects them. Nothing of this machine is changed, and what was started ends with its handle.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 
-use crate::smtp::Smtp;
-use crate::{Trouble, stopwatch};
+use tests::foreign::{Foreign, children_of, folder};
 
-/// How long one may take to come up.
-const START_TIME: Duration = Duration::from_secs(20);
-/// Accounts that the packages would make.
-const PASSWD: &str = "postfix:x:5901:5901::/nowhere:/bin/false\n\
-    opensmtpd:x:5902:5902::/nowhere:/bin/false\nopensmtpq:x:5903:5903::/nowhere:/bin/false\n";
-const GROUP: &str = "postfix:x:5901:\npostdrop:x:5904:\nopensmtpd:x:5902:\nopensmtpq:x:5903:\n";
+use crate::Trouble;
+use tests::smtp::Smtp;
+
 /// The recipient that all of them take mail for.
 pub(crate) const RECIPIENT: &str = "bob@bench.test";
 
 /// A mail server that runs.
 pub(crate) struct Peer {
-    folder: tempfile::TempDir,
-    child: Child,
+    foreign: Foreign,
     port: u16,
     queue: &'static str,
 }
@@ -41,7 +34,7 @@ impl Peer {
     /// # Errors
     /// Where it does not come up.
     pub(crate) fn postfix(unpacked: &Path, role: Role, traced: Option<&Path>) -> Result<Peer, Trouble> {
-        let (folder, port) = (folder()?, free_port()?);
+        let (folder, port) = (folder("waxwing-bench-")?, free_port()?);
         let at = folder.path();
         certificate(at)?;
         for name in ["config", "spool", "data"] {
@@ -62,7 +55,7 @@ impl Peer {
     /// # Errors
     /// Where it does not come up.
     pub(crate) fn opensmtpd(unpacked: &Path, traced: Option<&Path>) -> Result<Peer, Trouble> {
-        let (folder, port) = (folder()?, free_port()?);
+        let (folder, port) = (folder("waxwing-bench-")?, free_port()?);
         let at = folder.path();
         let config = format!(
             "smtp limit max-mails 10000000\nlisten on 127.0.0.1 port {port}\n\
@@ -88,32 +81,9 @@ impl Peer {
         queue: &'static str,
         traced: Option<&Path>,
     ) -> Result<Peer, Trouble> {
-        let at = folder.path();
-        let script = at.join("start.sh");
-        std::fs::write(&script, namespace(at, unpacked, start)?)?;
-        let log = std::fs::File::create(at.join("log"))?;
-        let mut command = match traced {
-            Some(file) => {
-                let mut command = Command::new("strace");
-                command.args(["-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,syncfs,sync", "-o"]);
-                command.arg(file).arg("unshare");
-                command
-            }
-            None => Command::new("unshare"),
-        };
-        command.args(["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "bash"]);
-        let child = command.arg(&script).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let mut peer = Peer { folder, child, port, queue };
-        let elapsed = stopwatch();
-        while TcpStream::connect(peer.address()).is_err() {
-            let ended = peer.child.try_wait()?.is_some();
-            if ended || elapsed() > START_TIME {
-                let log = std::fs::read_to_string(peer.folder.path().join("log")).unwrap_or_default();
-                return Err(format!("{} did not come up: {log}", unpacked.display()).into());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(peer)
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let foreign = Foreign::start(folder, &[unpacked], start, Some(address), traced)?;
+        Ok(Peer { foreign, port, queue })
     }
 
     fn address(&self) -> SocketAddr {
@@ -132,62 +102,20 @@ impl Peer {
 
     /// Files in its queue.
     pub(crate) fn kept(&self) -> u64 {
-        count_files(&self.folder.path().join(self.queue))
+        count_files(&self.foreign.folder().join(self.queue))
     }
 
     /// Octets resident of all its processes: what is shared counts for each of them, so it is too much for those that
     /// have many.
     pub(crate) fn resident_octets(&self) -> u64 {
-        resident_of_descendants(self.child.id())
+        resident_of_descendants(self.foreign.process())
     }
 
     /// Removes what it has kept, so that the next round finds an empty queue.
     pub(crate) fn empty(&self) {
         // A file that a server has just taken away is one less to remove.
-        let _ = remove_files(&self.folder.path().join(self.queue));
+        let _ = remove_files(&self.foreign.folder().join(self.queue));
     }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // `--kill-child` takes the namespace with it. It may have ended by itself.
-        let inner = children_of(self.child.id());
-        for process in inner.iter().chain([&self.child.id()]) {
-            let _ = Command::new("kill").args(["-KILL", &process.to_string()]).stderr(Stdio::null()).status();
-        }
-        let _ = self.child.wait();
-    }
-}
-
-fn folder() -> Result<tempfile::TempDir, Trouble> {
-    let folder = tempfile::Builder::new().prefix("waxwing-bench-").tempdir()?;
-    // Servers that give up their rights still have to reach what is theirs.
-    Command::new("chmod").arg("711").arg(folder.path()).status()?;
-    Ok(folder)
-}
-
-/// The script that makes the namespace and becomes the server.
-fn namespace(at: &Path, unpacked: &Path, start: &str) -> Result<String, Trouble> {
-    for name in ["etc", "etc.work", "var", "var.work", "run"] {
-        std::fs::create_dir(at.join(name))?;
-    }
-    let mut usr = format!("{}/usr:/usr", unpacked.display());
-    if !unpacked.join("usr").exists() {
-        usr = "/usr".to_owned();
-    }
-    let (etc, var) = (unpacked.join("etc"), unpacked.join("var"));
-    let lower = |own: &PathBuf, theirs: &str| format!("{}:{theirs}", own.display());
-    Ok(format!(
-        "set -e\nmount -t proc proc /proc\n\
-         mount -t overlay overlay -o lowerdir={usr} /usr\n\
-         mount -t overlay overlay -o lowerdir={etc},upperdir={at}/etc,workdir={at}/etc.work /etc\n\
-         mount -t overlay overlay -o lowerdir={var},upperdir={at}/var,workdir={at}/var.work /var\n\
-         mount --bind {at}/run /run\n\
-         printf '%s' '{PASSWD}' >>/etc/passwd\nprintf '%s' '{GROUP}' >>/etc/group\n{start}\n",
-        etc = lower(&etc, "/etc"),
-        var = lower(&var, "/var"),
-        at = at.display(),
-    ))
 }
 
 fn postfix_main(at: &Path, role: Role) -> String {
@@ -260,11 +188,6 @@ fn remove_files(folder: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn children_of(process: u32) -> Vec<u32> {
-    let listed = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
-    listed.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 /// Octets resident of a process and of all that it has started.

@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, what goes wrong ends the test")]
 
 pub mod events;
+pub mod foreign;
 pub mod large;
 pub mod peer;
 pub mod porch;
 pub mod relay;
 pub mod simulation;
+pub mod smtp;
 pub mod torture;
 pub mod user;
 pub mod world;

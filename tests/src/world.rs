@@ -39,6 +39,9 @@ pub struct Site {
     limits: String,
     console: String,
     more: String,
+    records: String,
+    legacy: bool,
+    resolver: Option<SocketAddr>,
 }
 
 impl Site {
@@ -56,6 +59,9 @@ impl Site {
             limits: String::new(),
             console: "enabled = false\n".to_owned(),
             more: String::new(),
+            records: String::new(),
+            legacy: false,
+            resolver: None,
         }
     }
 
@@ -86,6 +92,25 @@ impl Site {
     /// The DNS says that this domain takes no mail.
     pub fn takes_no_mail(mut self) -> Site {
         self.takes_no_mail = true;
+        self
+    }
+
+    /// More records of the zone of this domain, as every node of the world sees it.
+    pub fn records(mut self, lines: &str) -> Site {
+        writeln!(self.records, "{lines}").unwrap();
+        self
+    }
+
+    /// The DNS knows no node for this domain: it has a server of the old world only, which is its gateway, at a port that
+    /// all gateways of the world bring mail to.
+    pub fn of_the_old_world(mut self) -> Site {
+        self.legacy = true;
+        self
+    }
+
+    /// This node asks another server than the world's own.
+    pub fn asks(mut self, server: SocketAddr) -> Site {
+        self.resolver = Some(server);
         self
     }
 
@@ -157,7 +182,8 @@ impl World {
         let domains: Vec<&'static str> = places.keys().copied().collect();
         for domain in domains {
             let served = zones::serve(&zones_for(&places, domain), loopback(0)).await.unwrap();
-            let text = configuration(&places, domain, served.local_addr());
+            let server = places[domain].site.resolver.unwrap_or(served.local_addr());
+            let text = configuration(&places, domain, server);
             let place = places.get_mut(domain).unwrap();
             fs::write(place.folder.join("node.toml"), text).unwrap();
             place.dns = Some(served);
@@ -232,6 +258,11 @@ impl World {
     /// What a node has told.
     pub fn events(&self, domain: &str) -> &Events {
         &self.place(domain).events
+    }
+
+    /// The server for the zones of this world, as a node sees them.
+    pub fn zones(&self, domain: &str) -> SocketAddr {
+        self.place(domain).dns.as_ref().unwrap().local_addr()
     }
 
     /// Where a node listens.
@@ -328,6 +359,11 @@ pub fn free_address() -> SocketAddr {
     }
 }
 
+/// A TCP port that is free now.
+pub fn free_tcp() -> SocketAddr {
+    std::net::TcpListener::bind(loopback(0)).unwrap().local_addr().unwrap()
+}
+
 /// The zones of all domains as one node sees them (RFC 1035 section 5).
 fn zones_for(places: &BTreeMap<&'static str, Place>, viewer: &str) -> Zones {
     let mut all = Zones::new();
@@ -335,13 +371,15 @@ fn zones_for(places: &BTreeMap<&'static str, Place>, viewer: &str) -> Zones {
         let (_, port) = stand_in(places, viewer, domain);
         let public = *place.key.public().as_bytes();
         let key = dns::waxkey::write(&KeyRecord::Key(DomainKey { public }));
-        let service = match place.site.takes_no_mail {
-            true => "0 0 0 .".to_owned(),
-            false => format!("0 0 {port} host"),
+        let service = match (place.site.legacy, place.site.takes_no_mail) {
+            (true, _) => String::new(),
+            (_, true) => "_waxwing._udp SRV 0 0 0 .\n".to_owned(),
+            (_, false) => format!("_waxwing._udp SRV 0 0 {port} host\n"),
         };
         let text = format!(
             "$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\nhost A 127.0.0.1\n\
-             _waxwing._udp SRV {service}\n{SELECTOR}._waxkey TXT \"{key}\"\n"
+             {service}{SELECTOR}._waxkey TXT \"{key}\"\n{}",
+            place.site.records
         );
         all.add(domain, &text).unwrap();
     }

@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use message::address::Domain;
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::config::GatewayConfig;
 use crate::reputation::{PolicyServiceConfig, RatesConfig, ReputationConfig};
 use crate::rules::{PolicyConfig, RuleConfig, resolve};
 use crate::suggestion::with_suggestion;
@@ -73,6 +74,9 @@ pub struct Config {
     /// The console.
     #[serde(default)]
     pub console: ConsoleConfig,
+    /// The gateway to the old world.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayConfig>,
 }
 
 /// One domain that is served.
@@ -301,6 +305,11 @@ impl Config {
             Error::Other(reason) => wrong(reason),
             other => other,
         })
+    }
+
+    /// Whoever writes for the first time is accepted, where no rule says otherwise.
+    pub fn accept_first_contact(&mut self) {
+        self.policy.first_contact = Some("accept".to_owned());
     }
 
     /// The text of the file.

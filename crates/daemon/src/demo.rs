@@ -1,4 +1,4 @@
-//! Two ordinary nodes on this machine, with a DNS server for their zone: what `waxwing quickstart` starts.
+//! Two ordinary nodes on this machine and a server of the old world, with a DNS server for their zones: what `waxwing quickstart` starts.
 //!
 //! It writes ordinary configuration files and starts ordinary nodes; run again on the same folder it finds everything
 //! as it was.
@@ -18,7 +18,9 @@ use crate::config::{
     Config, ConsoleConfig, Dns, DomainConfig, LimitsConfig, Listen, MailboxConfig, QueueConfig, StoreConfig,
     Tls,
 };
+use crate::demo_legacy::{LEGACY_DOMAIN, LegacyServer};
 use crate::forwarding::ForwardingConfig;
+use crate::gateway::config::{GatewayConfig, OutConfig};
 use crate::reputation::{RatesConfig, ReputationConfig};
 use crate::rules::{OneOrMany, PolicyConfig, RuleConfig, SelectionConfig};
 use crate::{Error, Running, files, init};
@@ -32,6 +34,8 @@ pub struct Demo {
     pub north: DemoNode,
     /// The node of south.test.
     pub south: DemoNode,
+    /// The server of the old world.
+    pub legacy: LegacyServer,
     dns: zones::Running,
 }
 
@@ -55,6 +59,8 @@ pub struct Layout {
     pub south: Site,
     /// Where the DNS server is to answer.
     pub dns_address: SocketAddr,
+    /// Where the server of the old world listens.
+    pub legacy_address: SocketAddr,
 }
 
 /// What is written for one node before it starts.
@@ -78,11 +84,13 @@ impl Layout {
     pub fn at(folder: &Path) -> Result<Layout, Error> {
         let (north, south) = (lay_out(folder, "north.test")?, lay_out(folder, "south.test")?);
         let dns_address = address_of(&folder.join("dns.address"))?;
+        let legacy_address = address_of(&folder.join("legacy.address"))?;
         for (own, other) in [(&north, &south), (&south, &north)] {
             if !own.config_file.exists() {
                 let text = {
                     let address = address_of(&own.folder.join("address"))?;
-                    configuration(own, other, dns_address, address, console_address()?).to_text()?
+                    let gateway = GatewayPorts { transfer: free_tcp()?, legacy: legacy_address.port() };
+                    configuration(own, other, dns_address, address, free_tcp()?, &gateway).to_text()?
                 };
                 files::write_public(
                     &own.config_file,
@@ -90,7 +98,7 @@ impl Layout {
                 )?;
             }
         }
-        Ok(Layout { north, south, dns_address })
+        Ok(Layout { north, south, dns_address, legacy_address })
     }
 
     /// Answers for the zones of both domains.
@@ -102,6 +110,7 @@ impl Layout {
         for site in [&self.north, &self.south] {
             zones.add(site.domain, &zone(site, &Config::read(&site.config_file)?))?;
         }
+        zones.add(LEGACY_DOMAIN, LEGACY_ZONE)?;
         Ok(zones::serve(&zones, self.dns_address).await?)
     }
 }
@@ -115,7 +124,9 @@ impl Demo {
     pub async fn start(folder: &Path, observer: &dyn Fn(&str) -> Arc<dyn Observer>) -> Result<Demo, Error> {
         let layout = Layout::at(folder)?;
         let dns = layout.serve_zones().await?;
+        let legacy = LegacyServer::start(layout.legacy_address).await?;
         Ok(Demo {
+            legacy,
             north: start(layout.north, observer).await?,
             south: start(layout.south, observer).await?,
             dns,
@@ -163,6 +174,7 @@ fn configuration(
     dns: SocketAddr,
     address: SocketAddr,
     console: SocketAddr,
+    ports: &GatewayPorts,
 ) -> Config {
     let hold = RuleConfig {
         name: "carol-decides".to_owned(),
@@ -176,6 +188,15 @@ fn configuration(
         name: "bobs-friend".to_owned(),
         to: to_bob(),
         from: Some(OneOrMany::One("alice@north.test".to_owned())),
+        accept: Some(true),
+        ..RuleConfig::default()
+    };
+    // Zoe writes from the old world; that it is she, SPF says.
+    let old_friend = RuleConfig {
+        name: "bobs-old-friend".to_owned(),
+        to: to_bob(),
+        from: Some(OneOrMany::One(format!("zoe@{LEGACY_DOMAIN}"))),
+        verified: Some(true),
         accept: Some(true),
         ..RuleConfig::default()
     };
@@ -200,7 +221,11 @@ fn configuration(
         peers: [(other.domain.to_owned(), HEXLOWER.encode(&other.pin))].into(),
         relays: Vec::new(),
         policy: PolicyConfig::default(),
-        rules: if own.domain == "south.test" { vec![hold, friend, strangers] } else { Vec::new() },
+        rules: if own.domain == "south.test" {
+            vec![hold, friend, old_friend, strangers]
+        } else {
+            Vec::new()
+        },
         limits: LimitsConfig::default(),
         rates: RatesConfig::default(),
         reputation: ReputationConfig::default(),
@@ -215,8 +240,23 @@ fn configuration(
             operators: vec!["alice".to_owned(), "bob".to_owned()],
             ..ConsoleConfig::default()
         },
+        gateway: (own.domain == "south.test").then(|| GatewayConfig {
+            transfer: Some(ports.transfer),
+            out: OutConfig { port: ports.legacy, notice_seconds: Some(2), ..OutConfig::default() },
+            ..GatewayConfig::default()
+        }),
     }
 }
+
+/// Where the gateway listens, and to which port it brings mail.
+struct GatewayPorts {
+    transfer: SocketAddr,
+    legacy: u16,
+}
+
+/// The zone of the old world.
+const LEGACY_ZONE: &str = "$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n\
+    @ MX 10 mx\nmx A 127.0.0.1\nmx TXT \"v=spf1 a -all\"\n@ TXT \"v=spf1 mx -all\"\n";
 
 /// The zone of a domain as a master file (RFC 1035 section 5).
 fn zone(laid: &Site, config: &Config) -> String {
@@ -232,15 +272,18 @@ fn zone(laid: &Site, config: &Config) -> String {
          host {address} {ip}\n\
          _waxwing._udp SRV 0 0 {port} host\n\
          _waxwing-sub._udp SRV 0 0 {port} host\n\
-         {SELECTOR}._waxkey TXT \"{key}\"\n"
+         {SELECTOR}._waxkey TXT \"{key}\"\n\
+         @ MX 10 mx\n\
+         mx {address} {ip}\n\
+         @ TXT \"v=spf1 mx -all\"\n"
     )
 }
 
-/// A free address for the console.
-fn console_address() -> Result<SocketAddr, Error> {
+/// A free address for the console or for SMTP.
+fn free_tcp() -> Result<SocketAddr, Error> {
     std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
-        .map_err(|error| Error::Other(format!("no port for the console: {error}")))
+        .map_err(|error| Error::Other(format!("no free port: {error}")))
 }
 
 /// The address in a file; one with a port that is free now is written there at first.

@@ -403,7 +403,7 @@ pub(crate) fn fitting<T: Clone>(mut items: Vec<T>, frame: impl Fn(Vec<T>) -> Fra
 }
 
 /// The network that an address belongs to, as far as it can be had by one party: the address itself, or an IPv6 /64.
-fn network_of(address: std::net::IpAddr) -> String {
+pub(crate) fn network_of(address: std::net::IpAddr) -> String {
     match address.to_canonical() {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => {

@@ -10,12 +10,14 @@ mod console;
 mod damaged;
 mod decisions;
 mod demo;
+mod demo_legacy;
 mod doorstep;
 mod error;
 mod export;
 mod files;
 mod flow;
 mod forwarding;
+mod gateway;
 mod inbound;
 mod init;
 mod keys;
@@ -36,12 +38,15 @@ mod view;
 pub use config::{Config, EngineConfig};
 pub use damaged::DamagedStore;
 pub use demo::{Demo, DemoNode, Layout, Site};
+pub use demo_legacy::{LEGACY_DOMAIN, LegacyMail, LegacyServer, send_by_smtp};
 pub use doorstep::{
     DOORSTEP_ACCOUNT, Doorstep, DoorstepNews, DoorstepPlan, NodeLocation, OnNews, OnTaken, Sender,
     doorstep_session,
 };
 pub use error::Error;
 pub use export::{Summary, export};
+pub use gateway::GatewayAddresses;
+pub use gateway::config::{ChecksConfig, DkimConfig, GatewayConfig, MavConfig, MavRuleConfig, OutConfig};
 pub use inbound::{peer_session, user_session};
 pub use init::{Plan, host_within, init};
 pub use keys::key_of;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::gateway::properties::Arrangements;
 use control::{Operator, Request, Response};
 use dns::{HickoryResolver, Resolver};
 use node::{Maildir, Node, Observer};
@@ -15,12 +16,13 @@ use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
 use crate::flow::Flow;
 use crate::forwarding::Roles;
+use crate::gateway::GatewayAddresses;
 use crate::inbound::Door;
 use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
 use crate::published::Published;
-use crate::{Error, console, files};
+use crate::{Error, console, files, gateway};
 
 /// A node that runs. Dropping it ends it at once; [`Running::stop`] ends it in good order.
 pub struct Running {
@@ -30,6 +32,8 @@ pub struct Running {
     shutdown: tokio::sync::watch::Receiver<bool>,
     socket: PathBuf,
     console_address: Option<String>,
+    gateway: Option<gateway::Serving>,
+    gateway_addresses: GatewayAddresses,
     operator: Arc<NodeOperator>,
 }
 
@@ -78,18 +82,21 @@ impl Running {
             found: std::sync::Mutex::default(),
         };
         let courier = ExchangeCourier {
-            resolver,
+            resolver: resolver.clone(),
             pool: Pool::with_listener(client, Arc::new(node.settled_listener())),
             limits: limits.clone(),
             pins,
             roots,
             peers: peers.clone(),
         };
+        let roles = Roles::open(config, &node, resolver.clone()).await?;
+        let arrangements = roles.as_ref().map(|(roles, _)| Arc::new(roles.clone()) as Arc<dyn Arrangements>);
+        let (gateway, courier) = gateway::open(config, &node, &resolver, courier, arrangements).await?;
+        let gateway_addresses = gateway.as_ref().map(gateway::Gateway::addresses).unwrap_or_default();
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
         let (stop, shutdown) = tokio::sync::watch::channel(false);
-        let roles = Roles::open(config, &node, watching.resolver.clone()).await?;
         let console = console::Door::open(config).await;
         let watching = Watching { console: console.as_ref().map(console::Door::links), ..watching };
         let console_address = console.as_ref().map(|door| door.links().1);
@@ -99,7 +106,8 @@ impl Running {
 
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));
-        tasks.spawn(node.dispatcher(Arc::new(courier)).run());
+        tasks.spawn(node.dispatcher(courier).run());
+        let gateway = gateway.map(|gateway| gateway.serve(&mut tasks));
         tasks.spawn(control::serve(listener, operator.clone()));
         if let Some(door) = console {
             tasks.spawn(door.serve(operator.clone()));
@@ -113,7 +121,17 @@ impl Running {
             let maildir = Maildir::new(&config.data().join("maildir"), domain.as_str());
             tasks.spawn(follow_mail(node.clone(), maildir));
         }
-        Ok(Running { node, server, tasks, shutdown, socket, console_address, operator })
+        Ok(Running {
+            node,
+            server,
+            tasks,
+            shutdown,
+            socket,
+            console_address,
+            gateway,
+            gateway_addresses,
+            operator,
+        })
     }
 
     /// The node itself.
@@ -134,6 +152,11 @@ impl Running {
         self.console_address.as_deref()
     }
 
+    /// Where its gateway listens.
+    pub fn gateway_addresses(&self) -> GatewayAddresses {
+        self.gateway_addresses
+    }
+
     /// A link by which an operator enters the console, once and soon.
     pub async fn console_link(&self) -> Option<String> {
         match self.operator.handle(Request::ConsoleLink).await {
@@ -152,6 +175,9 @@ impl Running {
     /// user is gone, and what was acknowledged is in it.
     pub async fn stop(mut self) {
         self.server.stop_accepting();
+        if let Some(gateway) = self.gateway.take() {
+            gateway.stop().await;
+        }
         self.server.close("the node ends").await;
         self.tasks.shutdown().await;
         if let Err(error) = self.node.write_memory().await {

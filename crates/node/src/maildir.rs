@@ -101,8 +101,9 @@ fn legacy_form(store: &dyn Store, stored: &StoredMessage) -> Option<Vec<u8>> {
     }
 }
 
-/// The whole message in memory.
-fn whole(store: &dyn Store, stored: &StoredMessage) -> Option<Message> {
+/// The whole of a stored message in memory; `None` where some of it is not there. For what needs all of it at once: the
+/// legacy form. Blocks.
+pub fn whole(store: &dyn Store, stored: &StoredMessage) -> Option<Message> {
     let identity = stored.manifest.identity();
     // Its room is taken once and bodies are read into it: a large message is held no more often than it must be.
     let mut octets = Vec::with_capacity(usize::try_from(stored.manifest.message_octets()).ok()?);

@@ -5,6 +5,7 @@ mod config;
 mod doorstep;
 mod keys;
 mod local;
+mod old_world;
 mod quickstart;
 mod show;
 mod spf;

@@ -1,4 +1,5 @@
-//! `waxwing quickstart`: two nodes, one letter, four recipients and one doorstep, everything on this machine.
+//! `waxwing quickstart`: two nodes, one letter, four recipients, one doorstep and a gateway to the old world, everything
+//! on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -180,10 +181,12 @@ async fn tell(
     let mut walter = user(&demo.north, "walter@north.test", folder).await?;
     let of_walter = Printer::new("walter", json, since);
     let held = crate::stranger::tell(&mut walter, &mut bob, [&of_walter, &printer]).await?;
+    let of_zoe = Printer::new("zoe", json, since);
+    let crossed = crate::old_world::tell(demo, &mut bob, [&of_zoe, &printer]).await?;
     for user in [alice, bob, carol, dan, walter] {
         user.session.close().await;
     }
-    Ok(expected && same && at_home && held)
+    Ok(expected && same && at_home && held && crossed)
 }
 
 /// Dan, whose own machine takes his mail: a doorstep that shows the key of his device.
@@ -372,13 +375,23 @@ fn invite(demo: &Demo, folder: &Path, json: bool) {
         format!("waxwing --socket {} node --peers", folder.join("north.test/data/control.sock").display()),
     ];
     let logins = logins(demo, folder);
+    let smtp = demo.south.running.gateway_addresses().transfer.map(|address| address.to_string());
+    let swaks = smtp.as_ref().map(|smtp| {
+        format!("swaks --server {smtp} --helo mx.legacy.test --from zoe@legacy.test --to bob@south.test")
+    });
     if json {
-        println!("{}", json!({ "event": "ready", "commands": commands, "consoles": logins }));
+        println!(
+            "{}",
+            json!({ "event": "ready", "commands": commands, "consoles": logins, "smtp": smtp, "swaks": swaks })
+        );
         return;
     }
     println!("\nThe consoles, for a browser on this machine:\n");
     for (address, account, password) in &logins {
         println!("  http://{address}  account {account}, password {password}");
+    }
+    if let (Some(smtp), Some(swaks)) = (&smtp, &swaks) {
+        println!("\nMail of the old world reaches Bob by SMTP at {smtp}:\n\n  {swaks}");
     }
     println!("\nBoth nodes stay up until you press Ctrl-C. In another terminal, try:\n");
     for command in &commands {

@@ -8,6 +8,7 @@ mod cookies;
 mod delivery;
 #[cfg(test)]
 mod forwarding;
+mod gateway;
 #[cfg(test)]
 mod held;
 #[cfg(test)]

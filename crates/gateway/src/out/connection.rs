@@ -9,9 +9,9 @@ use super::limits::{BLOCK_OCTETS_MAX, REPLY_LINE_OCTETS_MAX, REPLY_LINES_MAX, RE
 use super::reply::{Reply, read_line};
 
 /// A stream of octets in both directions: TCP, TLS over it, or a socket of this machine.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Duplex for T {}
 
 /// Why a connection is of no use any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,26 +5,28 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 
-use crate::{Trouble, stopwatch};
+use crate::torture::Trouble;
 
 /// What is asked of a server.
 #[derive(Clone)]
-pub(crate) struct Smtp {
+pub struct Smtp {
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// Whether TLS is begun.
-    pub(crate) tls: bool,
+    pub tls: bool,
     /// The one recipient of each message.
-    pub(crate) to: &'static str,
+    pub to: &'static str,
 }
 
+/// Loads of this process: each has messages of its own.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 /// How long a server may think about one command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,12 +35,14 @@ impl Smtp {
     ///
     /// # Errors
     /// Where one is not accepted.
-    pub(crate) fn load(&self, sessions: usize, messages: u64, octets: usize) -> Result<f64, Trouble> {
+    pub fn load(&self, sessions: usize, messages: u64, octets: usize) -> Result<f64, Trouble> {
         let body: Arc<[u8]> = body(octets).into();
         let next = Arc::new(AtomicU64::new(0));
         // Sessions are opened before the clock starts, as our connection is.
         let open: Vec<Session> = (0..sessions).map(|_| Session::open(self)).collect::<Result<_, _>>()?;
-        let elapsed = stopwatch();
+        #[expect(clippy::disallowed_methods, reason = "measures what it does")]
+        let since = Instant::now();
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let workers: Vec<_> = open
             .into_iter()
             .map(|mut session| {
@@ -49,7 +53,7 @@ impl Smtp {
                         if number >= messages {
                             return session.quit();
                         }
-                        session.send(number, to, &body)?;
+                        session.send(&format!("{run}-{number}"), to, &body)?;
                     }
                 })
             })
@@ -57,7 +61,7 @@ impl Smtp {
         for worker in workers {
             worker.join().map_err(|_| "a session has panicked")??;
         }
-        Ok(messages as f64 / elapsed().as_secs_f64())
+        Ok(messages as f64 / since.elapsed().as_secs_f64())
     }
 }
 
@@ -67,14 +71,18 @@ enum Stream {
 }
 
 /// One session with a server.
-struct Session {
+pub struct Session {
     stream: BufReader<Stream>,
     /// Whether several commands may go at once: OpenSMTPD takes one at a time.
     pipelining: bool,
 }
 
 impl Session {
-    fn open(smtp: &Smtp) -> Result<Session, Trouble> {
+    /// Connects, and begins TLS where it is asked for.
+    ///
+    /// # Errors
+    /// Where the server does not want to.
+    pub fn open(smtp: &Smtp) -> Result<Session, Trouble> {
         let stream = TcpStream::connect(smtp.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -100,7 +108,11 @@ impl Session {
         Ok(())
     }
 
-    fn send(&mut self, number: u64, to: &str, body: &[u8]) -> Result<(), Trouble> {
+    /// Hands one message over, whose Message-Id and subject have this name; comes back once it was acknowledged.
+    ///
+    /// # Errors
+    /// Where it was not.
+    pub fn send(&mut self, number: &str, to: &str, body: &[u8]) -> Result<(), Trouble> {
         let commands = ["MAIL FROM:<load@load.test>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n"];
         if self.pipelining {
             self.write(commands.concat().as_bytes())?;
@@ -123,7 +135,11 @@ impl Session {
         self.expect(250).map(drop)
     }
 
-    fn quit(&mut self) -> Result<(), Trouble> {
+    /// Takes leave.
+    ///
+    /// # Errors
+    /// Where the server is gone.
+    pub fn quit(&mut self) -> Result<(), Trouble> {
         self.write(b"QUIT\r\n")?;
         self.expect(221).map(drop)
     }
@@ -178,7 +194,7 @@ impl Write for Stream {
 }
 
 /// Lines of text, the last one ended.
-fn body(octets: usize) -> Vec<u8> {
+pub fn body(octets: usize) -> Vec<u8> {
     const LINE: &[u8] = b"The quick brown fox jumps over the lazy dog, and the dog does not mind.\r\n";
     let mut body: Vec<u8> = LINE.iter().copied().cycle().take(octets.saturating_sub(2)).collect();
     // A line end that was cut in two is no line end.

@@ -1,0 +1,273 @@
+//! The adapter from `gateway` to `node` on the way in: who may log in, who is taken for, and the message itself.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gateway::{
+    Authenticity, Client, Handler, Later, Letter, LoginFailure, Recipient, Reply, ReturnPath, ScramKeys,
+    Service, Verdict,
+};
+use message::address::Address;
+use message::{Code, Disposition, Envelope, Message};
+use node::{Admitted, LegacyOffer, Next, Node, Offered};
+use storage::Origin;
+
+use super::awaited::Awaited;
+use crate::inbound::network_of;
+
+/// Who takes what comes in over SMTP.
+pub(crate) struct LegacyDoor {
+    pub(crate) node: Node,
+    /// What was sent under our own return paths; none where nothing goes out.
+    pub(crate) awaited: Option<Arc<Awaited>>,
+}
+
+impl Handler for LegacyDoor {
+    fn login<'a>(
+        &'a self,
+        name: &'a str,
+        password: &'a str,
+        from: IpAddr,
+    ) -> Later<'a, Result<String, LoginFailure>> {
+        Box::pin(async move {
+            let account = account_name(&self.node, name)?;
+            let found = self.node.authenticate(&network_of(from), &account, password.to_owned()).await;
+            found.map(|record| record.name).map_err(|(code, _)| match code.class {
+                4 => LoginFailure::Later,
+                _ => LoginFailure::Wrong,
+            })
+        })
+    }
+
+    fn scram_keys<'a>(&'a self, name: &'a str, from: IpAddr) -> Later<'a, Result<ScramKeys, LoginFailure>> {
+        Box::pin(async move {
+            let account = account_name(&self.node, name)?;
+            if self.node.is_barred(&network_of(from), &account) {
+                return Err(LoginFailure::Later);
+            }
+            let keys = self.node.scram_keys(&account).map_err(|_| LoginFailure::Later)?;
+            Ok(ScramKeys {
+                account,
+                salt: keys.salt,
+                iterations: keys.iterations,
+                stored_key: keys.stored_key,
+                server_key: keys.server_key,
+            })
+        })
+    }
+
+    fn login_failed<'a>(&'a self, name: &'a str, from: IpAddr) -> Later<'a, ()> {
+        if let Ok(account) = account_name(&self.node, name) {
+            self.node.note_wrong_password(&network_of(from), &account);
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn recipient<'a>(
+        &'a self,
+        client: &'a Client,
+        return_path: &'a ReturnPath,
+        recipient: &'a Recipient,
+    ) -> Later<'a, Verdict> {
+        Box::pin(async move {
+            let address = &recipient.address;
+            if let Some(awaited) = self.awaited.as_ref().filter(|awaited| awaited.is_tag(address)) {
+                return match return_path.is_none() && awaited.knows(address) {
+                    true => Verdict::Welcome,
+                    false => Verdict::No(no_such(address)),
+                };
+            }
+            let local = self.node.settings().is_local(address.domain());
+            if !local && client.account.is_some() {
+                return Verdict::Welcome;
+            }
+            match self.node.legacy_recipient(client.address, address) {
+                Ok(()) => Verdict::Welcome,
+                Err((code, text)) => Verdict::No(reply(code, text)),
+            }
+        })
+    }
+
+    fn take(&self, letter: Letter) -> Later<'_, Result<Vec<Disposition>, Reply>> {
+        Box::pin(async move { self.taken(letter).await.map_err(|(code, text)| reply(code, text)) })
+    }
+}
+
+impl LegacyDoor {
+    async fn taken(&self, letter: Letter) -> Result<Vec<Disposition>, (Code, String)> {
+        let letter = Arc::new(letter);
+        let notices = match &self.awaited {
+            Some(awaited) => awaited.notices(&letter).await?,
+            None => vec![None; letter.recipients.len()],
+        };
+        let recipients: Vec<Address> = letter
+            .recipients
+            .iter()
+            .zip(&notices)
+            .filter(|(_, notice)| notice.is_none())
+            .map(|(recipient, _)| recipient.address.clone())
+            .collect();
+        let mut rest = match recipients.is_empty() {
+            true => Vec::new(),
+            false => self.to_node(&letter, recipients).await?,
+        }
+        .into_iter();
+        let answers = notices.into_iter().map(|notice| notice.or_else(|| rest.next()));
+        Ok(answers.map(|answer| answer.unwrap_or(TROUBLE)).collect())
+    }
+
+    async fn to_node(
+        &self,
+        letter: &Arc<Letter>,
+        recipients: Vec<Address>,
+    ) -> Result<Vec<Disposition>, (Code, String)> {
+        let octets = letter.octets.clone();
+        let import = move || translate::import(&octets, &translate::ImportOptions::default());
+        let imported = tokio::task::spawn_blocking(import).await.map_err(|_| trouble())?;
+        let message = imported
+            .map_err(|refusal| {
+                (Code::CONTENT_MALFORMED, format!("the message has no native form: {refusal}"))
+            })?
+            .message;
+        if let Some(account) = submitter(&letter.client) {
+            return submit(&self.node, account, recipients, &message).await;
+        }
+        let findings = &letter.findings;
+        let offer = LegacyOffer {
+            client: letter.client.address,
+            return_path: letter.return_path.clone(),
+            verified: letter.authenticity != Authenticity::Unverified,
+            author: findings
+                .author_domain_verified
+                .as_deref()
+                .and_then(|name| message::address::Domain::from_wire(name).ok()),
+            checks: findings.claims.clone(),
+            received: letter.received.clone(),
+            authentication_results: findings.authentication_results.clone(),
+            recipients,
+        };
+        let answers = self.node.take_legacy(offer, &message).await?;
+        // Without PRDR there is one reply for all. Where somebody is served, who is still to decide is served too, as all
+        // of it is here: what they decide later has no notice, since the sender is not proved.
+        let one_reply = !letter.individual;
+        let served =
+            answers.iter().any(|answer| answer.custody || answer.disposition == Disposition::Accepted);
+        let said = answers.into_iter().map(|answer| match answer.disposition {
+            // Responsibility was taken: that is what 250 says.
+            Disposition::Pending { .. } if answer.custody || (answer.kept && served && one_reply) => {
+                Disposition::Accepted
+            }
+            Disposition::Expired => Disposition::Refused {
+                code: Code::EXPIRED,
+                text: "the recipient did not decide in time".to_owned(),
+            },
+            other => other,
+        });
+        Ok(said.collect())
+    }
+}
+
+/// The account of a user who has logged in, at whatever port.
+fn submitter(client: &Client) -> Option<&str> {
+    match client.service {
+        Service::Transfer | Service::Submission | Service::Submissions => client.account.as_deref(),
+    }
+}
+
+/// What a mail program says as its user's name: the account, or an address of it.
+fn account_name(node: &Node, name: &str) -> Result<String, LoginFailure> {
+    match Address::parse(name) {
+        Ok(address) => {
+            let found = node.account_of(&address).map_err(|_| LoginFailure::Later)?;
+            Ok(found.unwrap_or_else(|| name.to_owned()))
+        }
+        Err(_) => Ok(name.to_owned()),
+    }
+}
+
+/// A message of a user of ours: it is a submission as any other, and the node has the responsibility from then on.
+async fn submit(
+    node: &Node,
+    account: &str,
+    recipients: Vec<Address>,
+    message: &Message,
+) -> Result<Vec<Disposition>, (Code, String)> {
+    let manifest = message.manifest();
+    let envelope = Envelope {
+        identity: message.identity(),
+        octets: manifest.message_octets(),
+        issuers: Vec::new(),
+        recipients,
+        trace: Vec::new(),
+    };
+    let intake = node.intake(Origin::Submission { account: account.to_owned() });
+    let mut admission = match intake.admit(envelope, Offered::default()).await? {
+        Admitted::Answered { dispositions, .. } => return Ok(dispositions),
+        Admitted::Admission(admission) => admission,
+    };
+    admission.manifest(manifest.clone())?;
+    admission.headers(message.headers().clone());
+    let leaves: Vec<usize> = manifest.leaves().map(|(number, ..)| number).collect();
+    for (part, body) in leaves.into_iter().zip(message.bodies()) {
+        if !body.is_empty() {
+            admission.body_start(part, 0).await?;
+            admission.body(body)?;
+            admission.body_end(part).await?;
+        }
+    }
+    match admission.supplied().await? {
+        Next::Commit => {}
+        Next::Want(_) => return Err(trouble()),
+    }
+    let committed = admission.commit().await?;
+    // What is pending is in our queue: the user's own status records say what comes of it.
+    let taken = committed.answers.into_iter().map(|answer| match answer {
+        Disposition::Pending { .. } => Disposition::Accepted,
+        other => other,
+    });
+    Ok(taken.collect())
+}
+
+/// Where nothing else is known.
+const TROUBLE: Disposition = Disposition::Deferred { code: Code::SYSTEM_TROUBLE, after_seconds: 60 };
+
+fn trouble() -> (Code, String) {
+    (Code::SYSTEM_TROUBLE, "trouble of this server; try again later".to_owned())
+}
+
+fn no_such(address: &Address) -> Reply {
+    reply(Code::NO_SUCH_ADDRESS, format!("{address} is nobody's here"))
+}
+
+/// What SMTP says for a code: the digits follow from it (RFC 5248).
+pub(crate) fn reply(code: Code, text: String) -> Reply {
+    let digits = match (code.class, code.subject, code.detail) {
+        (2, ..) => 250,
+        // The address has moved (RFC 5321 section 4.2.2): what a forwarder says once its recipient wants no more.
+        (5, 1, 6) => 551,
+        (4, 3, 1) | (4, 2, 2) => 452,
+        (4, 1 | 2 | 7, _) => 450,
+        (4, ..) => 451,
+        (_, 3, 4) | (_, 2, 2) => 552,
+        (_, 6 | 7, _) => 550,
+        (_, 5, 4) => 501,
+        (_, 4, _) => 554,
+        _ => 550,
+    };
+    Reply { digits, code, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_have_the_class_of_their_code() {
+        for class in [2, 4, 5] {
+            for (subject, detail) in [(1, 1), (2, 2), (3, 1), (3, 4), (4, 6), (5, 4), (6, 0), (7, 1)] {
+                let code = Code { class, subject, detail };
+                assert_eq!(reply(code, String::new()).digits / 100, u16::from(class), "{code}");
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Notices that are due to senders of the old world: written, sent, and then forgotten. They go with the null return path,
+//! to return paths that were proved, and to nobody else; by SMTP, as the message came, whatever else their domain speaks.
+//!
+//! keeps: GW-93
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::notice::{Action, Owed, Said};
+use gateway::out::{Outcome, Sender, Shipment};
+use message::{Code, Disposition};
+use node::{Node, delay_ms};
+use storage::NoticeDue;
+
+use crate::clock;
+
+/// How often it is looked for notices: they are about what has failed for good, and nobody waits for one.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Notices that are looked at in one turn.
+const TURN_MAX: usize = 100;
+/// For how long one is tried.
+const TRIED_MS: u64 = 5 * 86_400_000;
+/// The first and the longest time between two attempts.
+const RETRY_MS: (u64, u64) = (60_000, 4 * 3_600_000);
+
+/// Sends what is due.
+pub(crate) struct Notices {
+    pub(crate) node: Node,
+    pub(crate) sender: Arc<Sender>,
+    pub(crate) host: String,
+}
+
+/// How often a notice was tried, and when it is tried next. Not kept beyond the process: then it is tried at once.
+#[derive(Default)]
+struct Tries {
+    count: u32,
+    next_ms: u64,
+}
+
+impl Notices {
+    pub(crate) async fn run(self) {
+        let mut tries: BTreeMap<u64, Tries> = BTreeMap::new();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let mut after = None;
+            loop {
+                let due = match self.node.store().notices_due(after, TURN_MAX) {
+                    Ok(due) => due,
+                    Err(error) => {
+                        tracing::warn!(%error, "notices cannot be read now");
+                        break;
+                    }
+                };
+                let Some(last) = due.last() else { break };
+                after = Some(last.id);
+                self.turn(&due, &mut tries).await;
+            }
+        }
+    }
+
+    async fn turn(&self, due: &[NoticeDue], tries: &mut BTreeMap<u64, Tries>) {
+        let mut done = Vec::new();
+        for notice in due {
+            let now_ms = clock::now_ms();
+            let own = tries.entry(notice.id).or_default();
+            if own.next_ms > now_ms {
+                continue;
+            }
+            own.count += 1;
+            own.next_ms = now_ms + delay_ms(own.count, RETRY_MS.0, RETRY_MS.1, notice.id);
+            if self.is_settled(notice, now_ms).await {
+                done.push(notice.id);
+                tries.remove(&notice.id);
+            }
+        }
+        if !done.is_empty()
+            && let Err(error) = self.node.store().remove_notices(done).await
+        {
+            tracing::warn!(%error, "notices that were sent cannot be removed; they are sent again");
+        }
+    }
+
+    /// Whether nothing is left to be done: it is sent, or cannot be.
+    async fn is_settled(&self, notice: &NoticeDue, now_ms: u64) -> bool {
+        let shipment = Shipment {
+            domain: notice.return_path.domain().clone(),
+            return_path: None,
+            recipients: vec![gateway::Recipient {
+                address: notice.return_path.clone(),
+                notify: None,
+                original: None,
+            }],
+            octets: self.written(notice, now_ms).into(),
+            needs_smtputf8: false,
+            envelope_id: None,
+            headers_only: true,
+            parameters: Vec::new(),
+        };
+        let report = self.sender.send(&shipment, &|_, _| {}).await;
+        match report.recipients.first() {
+            Some(Outcome::Taken { .. }) => true,
+            Some(Outcome::Deferred { .. }) => now_ms > notice.received_at_ms.saturating_add(2 * TRIED_MS),
+            refused => {
+                tracing::info!(to = %notice.return_path, ?refused, "a notice of failure is not taken");
+                true
+            }
+        }
+    }
+
+    fn written(&self, notice: &NoticeDue, now_ms: u64) -> Vec<u8> {
+        let (code, text) = match &notice.disposition {
+            Disposition::Refused { code, text } => (*code, text.clone()),
+            Disposition::Expired => (Code::EXPIRED, "the time to deliver has run out".to_owned()),
+            other => (Code::new(5, 0, 0), other.word().to_owned()),
+        };
+        let said = Said {
+            address: notice.recipient.clone(),
+            original: None,
+            action: Action::Failed,
+            code,
+            remote: None,
+            text,
+        };
+        Owed {
+            reporter: self.host.clone(),
+            domain: self.node.settings().domain.clone(),
+            to: notice.return_path.clone(),
+            envelope_id: None,
+            arrived_ms: notice.received_at_ms,
+            now_ms,
+            recipients: vec![said],
+            header: notice.header.clone(),
+        }
+        .write()
+    }
+}

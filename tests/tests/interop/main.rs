@@ -1,0 +1,14 @@
+//! The gateway and the mail servers of others: `scripts/interop` says what is started, and runs all of it. Each test says
+//! what it starts and why.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test, what goes wrong ends the test"
+)]
+
+mod clients;
+mod mail;
+mod postfix;
+mod street;
