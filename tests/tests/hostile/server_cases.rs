@@ -113,7 +113,7 @@ fn of_outcomes(cases: &mut Vec<Case>) {
     }
     cases.push(Case::again("EXC-5", "101 dispositions", outcome(&vec![accepted(); 101]), FrameTooLarge));
     for (rule, what, one) in [
-        ("FRM-4", "a disposition that nobody knows", array(&[uint(7)])),
+        ("FRM-4", "a disposition that nobody knows", array(&[uint(8)])),
         ("FRM-4", "accepted in text", array(&[text("accepted")])),
         ("FRM-4", "a disposition in a tag", crate::octets::tagged(2, &bytes(&[0]))),
         ("FRM-5", "a refusal with an escape sequence", array(&[uint(1), text("5.0.0"), text("\u{1b}[2J")])),

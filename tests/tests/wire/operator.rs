@@ -220,8 +220,13 @@ async fn what_is_known_of_a_peer_is_shown_and_forgotten() {
     let Response::PeerRecord(peer) = ask(&mut client, show()).await else { panic!("no peer") };
     let record = peer.record.unwrap();
     assert_eq!((peer.grade.as_str(), record.accepted, record.declined), ("neutral", 1, 0));
-    let [csa] = peer.questions.try_into().unwrap();
+    // About the domain, and about the host that stands for it (REP-20).
+    let [csa, of_host] = peer.questions.try_into().unwrap();
     assert_eq!((csa.question.as_str(), csa.name.as_str()), ("csa", "_client._waxwing.north.test"));
+    assert_eq!(
+        (of_host.question.as_str(), of_host.name.as_str()),
+        ("csa", "_client._waxwing.host.north.test")
+    );
     assert_eq!((peer.limits[0].limit.as_str(), peer.limits[0].used), ("peer-pending", 0));
 
     let forget = || Request::PeerForget { domain: "north.test".to_owned() };

@@ -83,6 +83,20 @@ impl Awaited {
         Ok((return_path, cookies))
     }
 
+    /// Forgets what was not taken: nothing will come back for it. A failure to do so leaves records that expire.
+    pub(crate) async fn forget(&self, return_path: &Address, not_taken: &[Cookie], all: bool) {
+        let mut changes: Vec<Change> =
+            not_taken.iter().map(|cookie| Change::Remove(Kind::Notice, cookie.as_bytes().to_vec())).collect();
+        if all && let Some(number) = self.tags.number(return_path.local().as_str()) {
+            changes.push(Change::Remove(Kind::ReturnPath, number.to_vec()));
+        }
+        if !changes.is_empty()
+            && let Err(error) = self.records.change(changes).await
+        {
+            tracing::debug!(%error, "what was not sent is forgotten when its time is over");
+        }
+    }
+
     /// What the sender is told for a recipient whom another server has taken the message for.
     pub(crate) fn taken(&self, cookie: Cookie) -> Disposition {
         match self.window_seconds {

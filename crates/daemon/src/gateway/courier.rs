@@ -79,7 +79,7 @@ impl LegacyCourier {
         };
         let shipment = Shipment {
             domain: consignment.domain.clone(),
-            return_path: Some(return_path),
+            return_path: Some(return_path.clone()),
             recipients: recipients.iter().map(|address| recipient(address.clone())).collect(),
             octets,
             needs_smtputf8: false,
@@ -89,6 +89,14 @@ impl LegacyCourier {
         };
         step("offer", &format!("by SMTP to {}, {} recipients", shipment.domain, recipients.len()));
         let report = self.sender.send(&shipment, step).await;
+        let not_taken: Vec<Cookie> = report
+            .recipients
+            .iter()
+            .zip(&cookies)
+            .filter(|(outcome, _)| !matches!(outcome, Outcome::Taken { .. }))
+            .map(|(_, cookie)| *cookie)
+            .collect();
+        self.awaited.forget(&return_path, &not_taken, not_taken.len() == cookies.len()).await;
         self.dispositions(&report, &cookies, tried)
     }
 

@@ -26,6 +26,7 @@ pub(crate) struct Crossing {
 type Tell<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
 
 /// The world of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum World {
     Native,
     Legacy,
@@ -104,31 +105,24 @@ impl Crossing {
     /// keeps: GW-80, GW-81, GW-82
     async fn world(&self, domain: &Domain) -> Result<World, Trouble> {
         let now_ms = clock::now_ms();
-        match exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await {
-            Ok(Location::Native { .. }) => {
-                self.remember(domain, now_ms).await;
-                Ok(World::Native)
-            }
-            // It says so itself, in the exchange's words.
-            Ok(Location::NotHere) => Ok(World::Native),
-            Ok(Location::Legacy { security: Security::Secure }) => Ok(World::Legacy),
-            Ok(Location::Legacy { security: Security::Insecure }) => {
-                let seen = self.records.record(Kind::Native, domain.as_str().as_bytes(), now_ms);
-                match seen.map_err(|error| Trouble::Temporary(Code::SYSTEM_TROUBLE, error.to_string()))? {
-                    None => Ok(World::Legacy),
-                    Some(_) => Err(Trouble::Temporary(
-                        Code::DIRECTORY_FAILURE,
-                        format!(
-                            "{domain} had nodes until lately and names none now; its mail waits, and does not go by SMTP"
-                        ),
-                    )),
-                }
-            }
+        let found = match exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await {
+            Ok(found) => found,
             Err(error) if error.persistence() == Persistence::Permanent => {
-                Err(Trouble::Permanent(Code::NO_ROUTE, error.to_string()))
+                return Err(Trouble::Permanent(Code::NO_ROUTE, error.to_string()));
             }
-            Err(error) => Err(Trouble::Temporary(Code::DIRECTORY_FAILURE, error.to_string())),
+            Err(error) => return Err(Trouble::Temporary(Code::DIRECTORY_FAILURE, error.to_string())),
+        };
+        if matches!(found, Location::Native { .. }) {
+            self.remember(domain, now_ms).await;
         }
+        let seen = self.records.record(Kind::Native, domain.as_str().as_bytes(), now_ms);
+        let seen = seen.map_err(|error| Trouble::Temporary(Code::SYSTEM_TROUBLE, error.to_string()))?;
+        judged(&found, seen.is_some()).ok_or_else(|| {
+            let text = format!(
+                "{domain} had nodes until lately and names none now; its mail waits, and does not go by SMTP"
+            );
+            Trouble::Temporary(Code::DIRECTORY_FAILURE, text)
+        })
     }
 
     /// Remembers that a domain has nodes; written anew only when half of the time is over.
@@ -142,6 +136,38 @@ impl Crossing {
         let record = Record { key: key.to_vec(), value: vec![1], expires_at_ms: now_ms + self.native_ms };
         if let Err(error) = self.records.change(vec![Change::Put(Kind::Native, record)]).await {
             tracing::warn!(%error, %domain, "it is not remembered that the domain has nodes");
+        }
+    }
+}
+
+/// The world of a domain, by what the DNS says now and whether it was seen to have nodes lately; `None` where its mail has to
+/// wait. What says that it takes no mail says so to nodes, in the exchange's words.
+fn judged(found: &Location, had_nodes: bool) -> Option<World> {
+    match found {
+        Location::Native { .. } | Location::NotHere => Some(World::Native),
+        Location::Legacy { security: Security::Secure } => Some(World::Legacy),
+        Location::Legacy { security: Security::Insecure } => (!had_nodes).then_some(World::Legacy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: GW-80, GW-81, GW-82
+    #[test]
+    fn a_domain_that_had_nodes_waits_unless_it_is_proved_that_it_has_none() {
+        let legacy = |security| Location::Legacy { security };
+        for (found, had_nodes, expected) in [
+            (Location::Native { targets: Vec::new() }, false, Some(World::Native)),
+            (Location::Native { targets: Vec::new() }, true, Some(World::Native)),
+            (Location::NotHere, false, Some(World::Native)),
+            (legacy(Security::Insecure), false, Some(World::Legacy)),
+            (legacy(Security::Insecure), true, None),
+            (legacy(Security::Secure), false, Some(World::Legacy)),
+            (legacy(Security::Secure), true, Some(World::Legacy)),
+        ] {
+            assert_eq!(judged(&found, had_nodes), expected, "{found:?}, {had_nodes}");
         }
     }
 }

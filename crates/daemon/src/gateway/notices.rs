@@ -15,8 +15,10 @@ use storage::NoticeDue;
 
 use crate::clock;
 
-/// How often it is looked for notices: they are about what has failed for good, and nobody waits for one.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked for new notices: they are about what has failed for good, and nobody waits for one.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// After how many looks those that were tried before are looked at again.
+const LOOKS_PER_ROUND: u32 = 30;
 /// Notices that are looked at in one turn.
 const TURN_MAX: usize = 100;
 /// For how long one is tried.
@@ -41,9 +43,14 @@ struct Tries {
 impl Notices {
     pub(crate) async fn run(self) {
         let mut tries: BTreeMap<u64, Tries> = BTreeMap::new();
+        let (mut after, mut looks) = (None, 0);
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let mut after = None;
+            // Numbers only grow, so what is new stands behind what was seen.
+            looks += 1;
+            if looks % LOOKS_PER_ROUND == 0 {
+                after = None;
+            }
             loop {
                 let due = match self.node.store().notices_due(after, TURN_MAX) {
                     Ok(due) => due,
