@@ -233,13 +233,16 @@ pub enum EngineConfig {
 pub struct MailboxConfig {
     /// Whether a Maildir in RFC 5322 form is written beside each mailbox.
     pub maildir: bool,
+    /// A mailbox server that is handed all mail over LMTP: `unix:` and a path, or an address with a port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lmtp: Option<String>,
     /// Whether senders are sent to the doorsteps of users that have registered; else the node takes everything itself.
     pub redirect: bool,
 }
 
 impl Default for MailboxConfig {
     fn default() -> Self {
-        MailboxConfig { maildir: true, redirect: true }
+        MailboxConfig { maildir: true, lmtp: None, redirect: true }
     }
 }
 

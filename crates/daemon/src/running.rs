@@ -94,6 +94,8 @@ impl Running {
         let (gateway, courier) = gateway::open(config, &node, &resolver, courier, arrangements).await?;
         let gateway_addresses = gateway.as_ref().map(gateway::Gateway::addresses).unwrap_or_default();
 
+        let lmtp = gateway::LmtpCourier::of(config, &node)?;
+
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
         let (stop, shutdown) = tokio::sync::watch::channel(false);
@@ -120,6 +122,9 @@ impl Running {
         if config.mailbox.maildir {
             let maildir = Maildir::new(&config.data().join("maildir"), domain.as_str());
             tasks.spawn(follow_mail(node.clone(), maildir));
+        }
+        if let Some(courier) = lmtp {
+            tasks.spawn(courier.run());
         }
         Ok(Running {
             node,

@@ -20,6 +20,8 @@ pub enum Kind {
     Native = 6,
     /// A notice to a legacy sender that is still to be written.
     NoticeDue = 7,
+    /// How far the mailbox of an account has been handed to a mailbox server (LMTP).
+    Handed = 8,
 }
 
 /// One record.

@@ -54,7 +54,7 @@ pub use explain::Explained;
 pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding};
 pub use held::{Choice, Decided, HeldContent, HeldMail};
 pub use legacy::{LegacyAnswer, LegacyOffer};
-pub use maildir::{Maildir, whole};
+pub use maildir::{Maildir, legacy_form, whole};
 pub use memory::Deed;
 pub use outside::{Clock, Later};
 pub use queue::Dispatcher;

@@ -86,8 +86,8 @@ impl Maildir {
     }
 }
 
-/// The message as a mail program reads it; `None` where it is too large or has no such form, and stays native only.
-fn legacy_form(store: &dyn Store, stored: &StoredMessage) -> Option<Vec<u8>> {
+/// The message as a mail program reads it; `None` where it is too large or has no such form, and stays native only. Blocks.
+pub fn legacy_form(store: &dyn Store, stored: &StoredMessage) -> Option<Vec<u8>> {
     if stored.manifest.message_octets() > MAILDIR_OCTETS_MAX {
         return None;
     }

@@ -9,6 +9,7 @@
 )]
 
 mod clients;
+mod dovecot;
 mod mail;
 mod postfix;
 mod street;

@@ -11,7 +11,7 @@ use waxwing_tests::foreign::{Foreign, folder};
 pub(crate) const RESOLVER: &str = "127.0.0.53:53";
 
 /// The folder of an unpacked package, as `scripts/interop` has made it.
-fn package(name: &str) -> PathBuf {
+pub(crate) fn package(name: &str) -> PathBuf {
     let peers = std::env::var("WAXWING_PEERS").expect("run this by scripts/interop");
     Path::new(&peers).join(name)
 }

@@ -151,3 +151,83 @@ async fn nobody_relays_and_nobody_forges_a_return_path() {
     let codes: Vec<&str> = said.iter().map(|line| &line[..3]).collect();
     assert_eq!(codes, ["220", "250", "250", "550", "550", "550", "250"], "{said:?}");
 }
+
+/// A mailbox server that puts off the first message and refuses what has `unwanted` in it. What it was given, and what it has
+/// answered, comes out of the channel.
+#[expect(clippy::unwrap_used, reason = "in a test, what goes wrong ends the test")]
+fn mailbox_server() -> (SocketAddr, std::sync::mpsc::Receiver<(String, String)>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut first = true;
+        for stream in listener.incoming() {
+            let mut lines = BufReader::new(stream.unwrap());
+            let mut reply = "220 mailboxes.test LMTP".to_owned();
+            let mut transcript = String::new();
+            loop {
+                lines.get_mut().write_all(format!("{reply}\r\n").as_bytes()).unwrap();
+                let mut line = String::new();
+                if lines.read_line(&mut line).unwrap_or(0) == 0 {
+                    break;
+                }
+                transcript.push_str(&line);
+                reply = "250 2.0.0 well".to_owned();
+                if line.starts_with("DATA") {
+                    lines.get_mut().write_all(b"354 go on\r\n").unwrap();
+                    while !transcript.ends_with("\r\n.\r\n") {
+                        assert_ne!(lines.read_line(&mut transcript).unwrap(), 0);
+                    }
+                    let again = std::mem::take(&mut first);
+                    reply = match transcript.contains("unwanted") {
+                        _ if again => "451 4.3.0 later".to_owned(),
+                        true => "550 5.7.1 not here".to_owned(),
+                        false => "250 2.0.0 kept".to_owned(),
+                    };
+                    let _ = tell.send((reply.clone(), std::mem::take(&mut transcript)));
+                }
+            }
+        }
+    });
+    (address, told)
+}
+
+/// proves: GW-94
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mailbox_server_is_handed_everything_once_whatever_comes_between() {
+    let (server, told) = mailbox_server();
+    let next = || told.recv_timeout(Duration::from_secs(20)).expect("mail for the mailbox server");
+    let north = Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{server}\""));
+    let mut world = World::started(&[north]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let bob = world.user("bob@north.test").await;
+    let words = |text: &str| letter("alice@north.test", &format!("{text}\r\n"));
+    alice.send(&words("one"), &["bob@north.test"]).await;
+    // The first one is put off, and comes again.
+    let (reply, before) = next();
+    assert!(reply.starts_with("451") && before.contains("MAIL FROM:<>"), "{before}");
+    let (reply, after) = next();
+    assert!(reply.starts_with("250") && after.contains("RCPT TO:<bob@north.test>"), "{after}");
+    assert!(before == after && after.contains("\r\n\r\none\r\n"), "{after}");
+    // What is refused is behind it once, and stays in the native mailbox.
+    alice.send(&words("unwanted"), &["bob@north.test"]).await;
+    assert!(next().0.starts_with("550"));
+    alice.send(&words("three"), &["bob@north.test"]).await;
+    assert!(next().1.contains("three"));
+    let store = world.node("north.test").store().clone();
+    assert_eq!(store.mailbox(&bob.account, None, 9).unwrap().len(), 3);
+    // How far it has come is written down: after a restart only what is new is handed on.
+    let handed = |store: &dyn storage::Store| {
+        let records = store.legacy_records(gateway::Kind::Handed as u8, &[], None, 9).unwrap();
+        records.first().map(|record| u64::from_be_bytes(record.value.clone().try_into().unwrap()))
+    };
+    let last = store.mailbox(&bob.account, None, 9).unwrap()[2].uid.0;
+    assert!(until(|| handed(store.as_ref()) == Some(last)).await, "{:?}", handed(store.as_ref()));
+    drop(store);
+    world.stop("north.test").await;
+    world.start("north.test").await;
+    let mut alice = world.user("carol@north.test").await;
+    alice.send(&letter("carol@north.test", "four\r\n"), &["bob@north.test"]).await;
+    let (reply, four) = next();
+    assert!(reply.starts_with("250") && four.contains("four"), "{four}");
+}
