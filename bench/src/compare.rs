@@ -76,6 +76,35 @@ pub(crate) async fn run(options: &Options) -> Result<Table, Trouble> {
     Ok(table)
 }
 
+/// Only what comes in by SMTP: the gateway, and Postfix with TLS and without, in turns, in three rounds.
+///
+/// # Errors
+/// Where one of them cannot be started, or does not accept a message.
+pub(crate) async fn gateway(options: &Options) -> Result<Table, Trouble> {
+    let mut table = Table::default();
+    let at = options.postfix.as_deref().ok_or("the gateway is measured beside Postfix: say --postfix DIR")?;
+    let postfix = Peer::postfix(at, Role::Keeps, None)?;
+    let ours = Ours::start().await?;
+    let octets = MESSAGE_OCTETS as usize;
+    for _ in 0..3 {
+        for (sessions, count) in [(1, 600), (20, 4_000), (100, 8_000)] {
+            let count = if options.short { count / 2 } else { count };
+            let row = format!("4 KiB accepted by SMTP (the gateway), {sessions} sessions");
+            let loads = [
+                (Who::PostfixTls, postfix.smtp(true)),
+                (Who::Postfix, postfix.smtp(false)),
+                (Who::Ours, ours.gateway()?),
+            ];
+            for (who, smtp) in loads {
+                let load = tokio::task::spawn_blocking(move || smtp.load(sessions, count, octets));
+                table.sample(&row, who, load.await??);
+                postfix.empty();
+            }
+        }
+    }
+    Ok(table)
+}
+
 /// What could not be measured of us alone does not take the rest with it.
 fn tell_missing(table: &mut Table, what: &str, measured: Result<(), Trouble>) {
     if let Err(error) = measured {

@@ -17,6 +17,7 @@ type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str =
     "waxwing-bench [--short] [--postfix DIR] [--opensmtpd DIR] [--results FILE] [--machine TEXT]
+waxwing-bench gateway --postfix DIR [--short]                        only what comes in by SMTP
 waxwing-bench ours exchange|submit|poll IN-FLIGHT COUNT [OCTETS]    one load against two nodes of ours
 waxwing-bench floor                                                  the bare floor alone";
 
@@ -33,10 +34,12 @@ async fn main() -> Result<(), Trouble> {
 async fn compare_all(arguments: Vec<String>) -> Result<(), Trouble> {
     let mut options = Options { short: false, postfix: None, opensmtpd: None };
     let (mut results, mut machine) = (None, String::new());
+    let mut gateway = false;
     let mut rest = arguments.into_iter();
     while let Some(name) = rest.next() {
         let mut value = || rest.next().ok_or(USAGE);
         match name.as_str() {
+            "gateway" => gateway = true,
             "--short" => options.short = true,
             "--postfix" => options.postfix = Some(PathBuf::from(value()?)),
             "--opensmtpd" => options.opensmtpd = Some(PathBuf::from(value()?)),
@@ -46,7 +49,8 @@ async fn compare_all(arguments: Vec<String>) -> Result<(), Trouble> {
         }
     }
     let elapsed = stopwatch();
-    let text = compare::run(&options).await?.markdown(&machine);
+    let table = if gateway { compare::gateway(&options).await? } else { compare::run(&options).await? };
+    let text = table.markdown(&machine);
     println!("\n{text}\n{:.0} s", elapsed().as_secs_f64());
     match results {
         Some(path) => table::write_between_marks(&path, &text),

@@ -10,6 +10,7 @@
 
 mod clients;
 mod dovecot;
+mod kills;
 mod mail;
 mod postfix;
 mod street;

@@ -107,6 +107,14 @@ impl Postfix {
     }
 }
 
+impl Postfix {
+    /// Its programs, by a shell in its namespace; `$C` is the folder of its configuration.
+    pub(crate) fn run(&self, command: &str) -> String {
+        let config = self.foreign.folder().join("config");
+        self.foreign.run(&format!("C={}; {command}", config.display())).unwrap()
+    }
+}
+
 fn postfix_main(at: &Path, domain: &str, address: &str, more: &str) -> String {
     let at = at.display();
     format!(
