@@ -8,6 +8,7 @@
     reason = "in a test, what goes wrong ends the test"
 )]
 
+mod checks;
 mod clients;
 mod dovecot;
 mod kills;
