@@ -11,6 +11,7 @@
 mod checks;
 mod clients;
 mod dovecot;
+mod exim;
 mod kills;
 mod mail;
 mod postfix;
