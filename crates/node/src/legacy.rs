@@ -113,7 +113,7 @@ impl Node {
         };
         let dispositions = match self.intake(origin.clone()).admit(envelope, offered).await? {
             Admitted::Answered { dispositions, .. } => dispositions,
-            Admitted::Admission(admission) => take_whole(*admission, message, seal).await?,
+            Admitted::Admission(admission) => take_whole(*admission, message, vec![seal]).await?,
         };
         let holder = origin.holder();
         let Origin::Legacy(origin) = &origin else { return Ok(Vec::new()) };
@@ -124,6 +124,31 @@ impl Node {
             Ok(LegacyAnswer { disposition, kept, custody })
         };
         offer.recipients.iter().zip(dispositions).map(answer).collect()
+    }
+
+    /// Takes a message of a user of ours who has no program for this protocol, and so hands it over whole: it is a submission
+    /// as any other. What is pending is in our queue from then on.
+    ///
+    /// # Errors
+    /// A code and a text where the message cannot be taken at all.
+    pub async fn submit_whole(
+        &self,
+        account: &str,
+        recipients: Vec<Address>,
+        message: &Message,
+    ) -> Result<Vec<Disposition>, Failure> {
+        let envelope = Envelope {
+            identity: message.identity(),
+            octets: message.manifest().message_octets(),
+            issuers: Vec::new(),
+            recipients,
+            trace: Vec::new(),
+        };
+        let intake = self.intake(Origin::Submission { account: account.to_owned() });
+        match intake.admit(envelope, Offered::default()).await? {
+            Admitted::Answered { dispositions, .. } => Ok(dispositions),
+            Admitted::Admission(admission) => take_whole(*admission, message, Vec::new()).await,
+        }
     }
 
     /// Whether what is pending is here whole: it is queued, or somebody decides about it. What was put off is not.
@@ -159,11 +184,11 @@ impl LegacyOffer {
 async fn take_whole(
     mut admission: Admission,
     message: &Message,
-    seal: Seal,
+    seals: Vec<Seal>,
 ) -> Result<Vec<Disposition>, Failure> {
     admission.manifest(message.manifest().clone())?;
     admission.headers(message.headers().clone());
-    admission.seals(vec![seal]);
+    admission.seals(seals);
     loop {
         let parts = match admission.supplied().await? {
             Next::Commit => return admission.commit().await.map(|committed| committed.answers),

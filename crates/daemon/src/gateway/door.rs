@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use gateway::{
     Authenticity, Client, Handler, Later, Letter, LoginFailure, Recipient, Reply, ReturnPath, ScramKeys,
-    Service, Verdict,
+    Verdict,
 };
 use message::address::Address;
-use message::{Code, Disposition, Envelope, Message};
-use node::{Admitted, LegacyOffer, Next, Node, Offered};
-use storage::Origin;
+use message::{Code, Disposition};
+use node::{LegacyOffer, Node};
 
 use super::awaited::Awaited;
 use crate::inbound::network_of;
@@ -129,8 +128,14 @@ impl LegacyDoor {
                 (Code::CONTENT_MALFORMED, format!("the message has no native form: {refusal}"))
             })?
             .message;
-        if let Some(account) = submitter(&letter.client) {
-            return submit(&self.node, account, recipients, &message).await;
+        if let Some(account) = &letter.client.account {
+            let answers = self.node.submit_whole(account, recipients, &message).await?;
+            // What is pending is in our queue: the user's own status records say what comes of it.
+            let taken = answers.into_iter().map(|answer| match answer {
+                Disposition::Pending { .. } => Disposition::Accepted,
+                other => other,
+            });
+            return Ok(taken.collect());
         }
         let findings = &letter.findings;
         let offer = LegacyOffer {
@@ -167,13 +172,6 @@ impl LegacyDoor {
     }
 }
 
-/// The account of a user who has logged in, at whatever port.
-fn submitter(client: &Client) -> Option<&str> {
-    match client.service {
-        Service::Transfer | Service::Submission | Service::Submissions => client.account.as_deref(),
-    }
-}
-
 /// What a mail program says as its user's name: the account, or an address of it.
 fn account_name(node: &Node, name: &str) -> Result<String, LoginFailure> {
     match Address::parse(name) {
@@ -183,49 +181,6 @@ fn account_name(node: &Node, name: &str) -> Result<String, LoginFailure> {
         }
         Err(_) => Ok(name.to_owned()),
     }
-}
-
-/// A message of a user of ours: it is a submission as any other, and the node has the responsibility from then on.
-async fn submit(
-    node: &Node,
-    account: &str,
-    recipients: Vec<Address>,
-    message: &Message,
-) -> Result<Vec<Disposition>, (Code, String)> {
-    let manifest = message.manifest();
-    let envelope = Envelope {
-        identity: message.identity(),
-        octets: manifest.message_octets(),
-        issuers: Vec::new(),
-        recipients,
-        trace: Vec::new(),
-    };
-    let intake = node.intake(Origin::Submission { account: account.to_owned() });
-    let mut admission = match intake.admit(envelope, Offered::default()).await? {
-        Admitted::Answered { dispositions, .. } => return Ok(dispositions),
-        Admitted::Admission(admission) => admission,
-    };
-    admission.manifest(manifest.clone())?;
-    admission.headers(message.headers().clone());
-    let leaves: Vec<usize> = manifest.leaves().map(|(number, ..)| number).collect();
-    for (part, body) in leaves.into_iter().zip(message.bodies()) {
-        if !body.is_empty() {
-            admission.body_start(part, 0).await?;
-            admission.body(body)?;
-            admission.body_end(part).await?;
-        }
-    }
-    match admission.supplied().await? {
-        Next::Commit => {}
-        Next::Want(_) => return Err(trouble()),
-    }
-    let committed = admission.commit().await?;
-    // What is pending is in our queue: the user's own status records say what comes of it.
-    let taken = committed.answers.into_iter().map(|answer| match answer {
-        Disposition::Pending { .. } => Disposition::Accepted,
-        other => other,
-    });
-    Ok(taken.collect())
 }
 
 /// Where nothing else is known.
