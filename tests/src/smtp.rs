@@ -103,7 +103,7 @@ impl Session {
     }
 
     fn greet(&mut self) -> Result<(), Trouble> {
-        self.write(b"EHLO load.test\r\n")?;
+        self.write(b"EHLO mx.legacy.test\r\n")?;
         self.pipelining = self.expect(250)?.iter().any(|line| line.contains("PIPELINING"));
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Session {
     /// # Errors
     /// Where it was not.
     pub fn send(&mut self, number: &str, to: &str, body: &[u8]) -> Result<(), Trouble> {
-        let commands = ["MAIL FROM:<load@load.test>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n"];
+        let commands = ["MAIL FROM:<load@legacy.test>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n"];
         if self.pipelining {
             self.write(commands.concat().as_bytes())?;
         }
@@ -124,8 +124,8 @@ impl Session {
             self.expect(code)?;
         }
         let header = format!(
-            "From: <load@load.test>\r\nTo: <{to}>\r\nSubject: load {number}\r\n\
-             Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nMessage-Id: <{number}@load.test>\r\n\r\n"
+            "From: <load@legacy.test>\r\nTo: <{to}>\r\nSubject: load {number}\r\n\
+             Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nMessage-Id: <{number}@legacy.test>\r\n\r\n"
         );
         let mut octets = Vec::with_capacity(header.len() + body.len() + 5);
         octets.extend_from_slice(header.as_bytes());
