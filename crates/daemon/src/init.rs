@@ -157,8 +157,15 @@ mod tests {
                     .filter(|line| {
                         let rule =
                             ["south", "server", "name", "from", "to", "larger-than", "hold", "validate"];
-                        let reputation =
-                            ["vouched-by", "good-lists", "bad-lists", "at ", "limit-ms", "when-silent"];
+                        let reputation = [
+                            "vouched-by",
+                            "good-lists",
+                            "bad-lists",
+                            "at ",
+                            "limit-ms",
+                            "when-silent",
+                            "lmtp",
+                        ];
                         let line = line.trim_start_matches('"');
                         !rule.iter().chain(&reputation).any(|word| line.starts_with(word))
                     })
