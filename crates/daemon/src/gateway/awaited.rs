@@ -64,7 +64,7 @@ impl Awaited {
             })
             .collect();
         let now_ms = clock::now_ms();
-        let until_ms = now_ms + u64::from(self.window_seconds) * 1000;
+        let until_ms = now_ms.saturating_add(u64::from(self.window_seconds) * 1000);
         let sent = Sent {
             version: 1,
             recipients: recipients
@@ -73,7 +73,7 @@ impl Awaited {
                 .map(|(address, cookie)| (address.to_string(), HEXLOWER.encode(cookie.as_bytes())))
                 .collect(),
         };
-        let expires_at_ms = until_ms + KEPT_MS;
+        let expires_at_ms = until_ms.saturating_add(KEPT_MS);
         let mut changes = vec![put(Kind::ReturnPath, number.to_vec(), &sent, expires_at_ms)?];
         for cookie in &cookies {
             let expected = Expected { version: 1, until_ms, failed: None };
@@ -135,15 +135,17 @@ impl Awaited {
     }
 
     /// Whether it is one under which something was sent.
-    pub(crate) fn knows(&self, address: &Address) -> bool {
-        self.sent(address).is_some()
+    ///
+    /// # Errors
+    /// A code of class 4 and a text where the store cannot be read: who brings a notice comes again.
+    pub(crate) fn knows(&self, address: &Address) -> Result<bool, (Code, String)> {
+        Ok(self.sent(address)?.is_some())
     }
 
-    fn sent(&self, address: &Address) -> Option<Sent> {
-        let number = self.tags.number(address.local().as_str())?;
-        // Where the store cannot be read the sender comes again.
-        let found = self.records.record(Kind::ReturnPath, &number, clock::now_ms()).ok()??;
-        read(&found)
+    fn sent(&self, address: &Address) -> Result<Option<Sent>, (Code, String)> {
+        let Some(number) = self.tags.number(address.local().as_str()) else { return Ok(None) };
+        let found = self.records.record(Kind::ReturnPath, &number, clock::now_ms()).map_err(kept)?;
+        Ok(found.as_ref().and_then(read))
     }
 
     /// Takes what has come to return paths of ours: for each recipient of the letter that is one, what is answered.
@@ -160,7 +162,7 @@ impl Awaited {
 
     async fn notice(&self, address: &Address, letter: &Letter) -> Result<Disposition, (Code, String)> {
         let refused = |code, text: &str| Disposition::Refused { code, text: text.to_owned() };
-        let Some(sent) = self.sent(address).filter(|_| letter.return_path.is_none()) else {
+        let Some(sent) = self.sent(address)?.filter(|_| letter.return_path.is_none()) else {
             return Ok(refused(Code::NO_SUCH_ADDRESS, "nothing was sent under this address"));
         };
         let notice = notice::read(&letter.octets);
@@ -223,4 +225,74 @@ fn read<T: for<'a> Deserialize<'a>>(record: &Record) -> Option<T> {
 fn kept(error: gateway::RecordsError) -> (Code, String) {
     tracing::warn!(%error, "a notice cannot be kept now");
     (Code::SYSTEM_TROUBLE, "the store cannot be read now".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway::RecordsError;
+
+    use super::*;
+    use crate::gateway::MemoryRecords;
+
+    /// A store that cannot be read just now.
+    struct Unreadable;
+
+    impl Records for Unreadable {
+        fn record(&self, _: Kind, _: &[u8], _: u64) -> Result<Option<Record>, RecordsError> {
+            Err(RecordsError("out of order".to_owned()))
+        }
+
+        fn records(
+            &self,
+            _: Kind,
+            _: &[u8],
+            _: Option<&[u8]>,
+            _: usize,
+            _: u64,
+        ) -> Result<Vec<Record>, RecordsError> {
+            Err(RecordsError("out of order".to_owned()))
+        }
+
+        fn change(&self, _: Vec<Change>) -> gateway::Later<'_, Result<(), RecordsError>> {
+            Box::pin(std::future::ready(Err(RecordsError("out of order".to_owned()))))
+        }
+    }
+
+    fn awaited(records: Arc<dyn Records>) -> Awaited {
+        Awaited {
+            records,
+            tags: Tags::new([7; 32]),
+            domain: Domain::parse("north.test").unwrap(),
+            window_seconds: 60,
+            settled: Box::new(|_| {}),
+        }
+    }
+
+    /// proves: GW-91
+    #[tokio::test]
+    async fn a_store_that_cannot_be_read_refuses_no_notice_for_good() {
+        let recipients = [Address::parse("bob@old.test").unwrap()];
+        let good = awaited(Arc::new(MemoryRecords::default()));
+        let (return_path, _) = good.expect(&recipients).await.unwrap();
+        assert_eq!(good.knows(&return_path), Ok(true));
+        let (code, _) = awaited(Arc::new(Unreadable)).knows(&return_path).unwrap_err();
+        assert_eq!(code.class, 4, "the notice comes again");
+        // What this node has not given out is nobody's, whether the store can be read or not.
+        let forged = Address::parse(&format!("wx-{}@north.test", "a".repeat(29))).unwrap();
+        assert!(good.is_tag(&forged));
+        assert_eq!(awaited(Arc::new(Unreadable)).knows(&forged), Ok(false));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_taken_is_forgotten() {
+        let recipients = [Address::parse("bob@old.test").unwrap(), Address::parse("zoe@old.test").unwrap()];
+        let awaited = awaited(Arc::new(MemoryRecords::default()));
+        let (return_path, cookies) = awaited.expect(&recipients).await.unwrap();
+        awaited.forget(&return_path, &cookies[..1], false).await;
+        assert_eq!(awaited.knows(&return_path), Ok(true), "one of them is still awaited");
+        assert_eq!(awaited.answer(&cookies[0]), Ok(None));
+        assert!(matches!(awaited.answer(&cookies[1]), Ok(Some(Answered::Pending { .. }))));
+        awaited.forget(&return_path, &cookies[1..], true).await;
+        assert_eq!(awaited.knows(&return_path), Ok(false));
+    }
 }

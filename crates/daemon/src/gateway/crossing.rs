@@ -133,7 +133,11 @@ impl Crossing {
         if fresh || self.native_ms == 0 {
             return;
         }
-        let record = Record { key: key.to_vec(), value: vec![1], expires_at_ms: now_ms + self.native_ms };
+        let record = Record {
+            key: key.to_vec(),
+            value: vec![1],
+            expires_at_ms: now_ms.saturating_add(self.native_ms),
+        };
         if let Err(error) = self.records.change(vec![Change::Put(Kind::Native, record)]).await {
             tracing::warn!(%error, %domain, "it is not remembered that the domain has nodes");
         }

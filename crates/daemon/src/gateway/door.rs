@@ -71,9 +71,10 @@ impl Handler for LegacyDoor {
         Box::pin(async move {
             let address = &recipient.address;
             if let Some(awaited) = self.awaited.as_ref().filter(|awaited| awaited.is_tag(address)) {
-                return match return_path.is_none() && awaited.knows(address) {
-                    true => Verdict::Welcome,
-                    false => Verdict::No(no_such(address)),
+                return match awaited.knows(address) {
+                    Ok(true) if return_path.is_none() => Verdict::Welcome,
+                    Ok(_) => Verdict::No(no_such(address)),
+                    Err((code, text)) => Verdict::No(reply(code, text)),
                 };
             }
             let local = self.node.settings().is_local(address.domain());
