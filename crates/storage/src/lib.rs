@@ -24,6 +24,8 @@ mod keeper;
 mod key;
 mod legacy;
 pub mod limits;
+mod log;
+mod logged;
 mod mailbox;
 mod memory;
 mod part;
@@ -52,6 +54,7 @@ pub use journal::{
 };
 pub use keeper::{Keeper, Settings};
 pub use legacy::{LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue};
+pub use logged::Logged;
 pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
