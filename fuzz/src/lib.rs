@@ -5,6 +5,7 @@
 //! ever, or hold more than a bounded multiple of what it was given.
 
 mod conversation;
+mod log;
 mod names;
 mod octets;
 mod seeds;
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("import", translation::import),
     ("export", translation::export),
     ("dns", names::dns),
+    ("log", log::log),
     ("store", stored::store),
     ("smtp", smtp::smtp),
 ];

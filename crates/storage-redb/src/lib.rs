@@ -102,12 +102,12 @@ fn read_back(database: &Database, from: &[u8], to: &[u8], limit: usize) -> Resul
 }
 
 /// Opens the store of a node in this directory: the database in `store.redb`, the log in
-/// front of it in `log`, the files of large parts beside them.
+/// front of it in `wal`, the files of large parts beside them.
 ///
 /// # Errors
 /// As [`Redb::open`] and [`Keeper::open`].
 pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Logged<Redb>>, Error> {
-    let engine = Logged::open(Redb::open(&directory.join("store.redb"))?, &directory.join("log"))?;
+    let engine = Logged::open(Redb::open(&directory.join("store.redb"))?, &directory.join("wal"))?;
     Keeper::open(engine, directory, settings)
 }
 
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn it_does_what_an_engine_must_behind_a_log_too() {
         let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("log");
+        let log = directory.path().join("wal");
         conformance::run_engine(&|| {
             Logged::open(Redb::open(&directory.path().join("store.redb")).unwrap(), &log).unwrap()
         });

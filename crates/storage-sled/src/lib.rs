@@ -86,12 +86,12 @@ fn is_locked(error: &sled::Error) -> bool {
 }
 
 /// Opens the store of a node in this directory: the database in `sled`, the log in
-/// front of it in `log`, the files of large parts beside them.
+/// front of it in `wal`, the files of large parts beside them.
 ///
 /// # Errors
 /// As [`Sled::open`] and [`Keeper::open`].
 pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Logged<Sled>>, Error> {
-    let engine = Logged::open(Sled::open(&database(directory))?, &directory.join("log"))?;
+    let engine = Logged::open(Sled::open(&database(directory))?, &directory.join("wal"))?;
     Keeper::open(engine, directory, settings)
 }
 
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn it_does_what_an_engine_must_behind_a_log_too() {
         let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("log");
+        let log = directory.path().join("wal");
         conformance::run_engine(&|| {
             Logged::open(Sled::open(&database(directory.path())).unwrap(), &log).unwrap()
         });

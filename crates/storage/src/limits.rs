@@ -78,9 +78,9 @@ pub const FREE_OCTETS_FLOOR_DEFAULT: u64 = 64 * 1024 * 1024;
 pub const POLLS_REMEMBERED_MAX: usize = 4096;
 /// Depth of nested CBOR in a record; ours have five levels.
 pub const RECORD_DEPTH_MAX: usize = 16;
-/// Octets of a file of the log from which the other file is written: some 1,000 small messages, so that what came and went
-/// meanwhile never reaches the engine, and the two tables in memory stay small.
-pub const LOG_OCTETS: u64 = 8 * 1024 * 1024;
+/// Octets of a file of the log from which the other file is written: some 500 small messages, so that what came and went
+/// meanwhile never reaches the engine, and nobody waits for long where the engine is slower than the log.
+pub const LOG_OCTETS: u64 = 4 * 1024 * 1024;
 /// Octets by which a file of the log grows: one slow write for some hundred fast ones.
 pub const LOG_AHEAD_OCTETS: u64 = 1024 * 1024;
 /// Keys that an engine behind a log gets at once: its readers wait for some milliseconds.

@@ -28,7 +28,7 @@ const RECORD_HEAD_OCTETS: usize = 32;
 const REMOVED: u32 = u32::MAX;
 
 /// The names of the two files.
-const NAMES: [&str; 2] = ["log-0", "log-1"];
+const NAMES: [&str; 2] = ["wal-0", "wal-1"];
 
 /// The log, open for appending. Only one thread appends.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub(crate) struct Found {
     pub(crate) batches: Vec<Batch>,
     /// The number of the last record, or of the last that the engine has.
     pub(crate) last: u64,
+    /// Up to which record the engine has everything, by what the heads say; `None` where neither says anything.
+    pub(crate) settled: Option<u64>,
 }
 
 impl Log {
@@ -105,6 +107,11 @@ impl Log {
     /// Whether nothing was appended to the file that is written.
     pub(crate) fn is_empty(&self) -> bool {
         self.files[self.active].end == BLOCK_OCTETS as u64
+    }
+
+    /// Begins anew after this record, where there was no log.
+    pub(crate) fn begin_after(&mut self, last: u64) {
+        self.next = last + 1;
     }
 
     /// Goes on in the other file, all of which the engine has, as its head says. Returns which file was left, and the number
@@ -263,7 +270,8 @@ impl Contents {
 
 /// What both files say together.
 fn joined(files: Vec<Contents>) -> Result<Found, Error> {
-    let settled = files.iter().filter_map(|file| file.settled).max().unwrap_or(0);
+    let said = files.iter().filter_map(|file| file.settled).max();
+    let settled = said.unwrap_or(0);
     let mut records: Vec<_> = files.into_iter().flat_map(|file| file.records).collect();
     records.retain(|(number, _)| *number > settled);
     records.sort_by_key(|(number, _)| *number);
@@ -271,7 +279,8 @@ fn joined(files: Vec<Contents>) -> Result<Found, Error> {
         return Err(damaged("records are missing"));
     }
     let last = records.last().map_or(settled, |(number, _)| *number);
-    Ok(Found { batches: records.into_iter().map(|(_, batch)| batch).collect(), last })
+    let batches = records.into_iter().map(|(_, batch)| batch).collect();
+    Ok(Found { batches, last, settled: said })
 }
 
 fn damaged(what: &str) -> Error {
@@ -340,7 +349,7 @@ mod tests {
         changes.put(b"ab".to_vec(), b"xyz".to_vec());
         changes.remove(b"b".to_vec());
         log.append(&changes).unwrap();
-        let octets = std::fs::read(place.path().join("log-0")).unwrap();
+        let octets = std::fs::read(place.path().join("wal-0")).unwrap();
         let body = b"\0\x02ab\0\0\0\x03xyz\0\x01b\xff\xff\xff\xff";
         let head = b"WREC\0\0\0\x12\0\0\0\0\0\0\0\x01";
         let digest = message::Digest::of(&[&head[..], body].concat());

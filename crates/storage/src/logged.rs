@@ -19,7 +19,11 @@ use crate::engine::{Batch, Engine, Pair, View, guarded};
 use crate::files::lock;
 use crate::limits::{LOG_OCTETS, RANGE_AHEAD, SETTLE_CHANGES_MAX, SETTLE_OCTETS_MAX};
 use crate::log::{Heads, Log};
+use crate::transaction::read_number;
 use crate::{Error, key};
+
+/// The name under which the engine keeps the number of the last record that it has.
+const SETTLED: &str = "settled";
 
 /// An engine that follows behind a log. Dropping it waits until the engine has everything.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub struct Logged<E: Engine> {
     shared: Arc<Shared<E>>,
     log: Mutex<Log>,
     settler: Option<JoinHandle<()>>,
+    /// What was found when it was opened.
+    findings: Vec<String>,
 }
 
 /// What readers, the writer and the thread that settles share.
@@ -69,12 +75,29 @@ impl<E: Engine> Logged<E> {
     }
 
     fn open_with(engine: E, directory: &Path, log_octets_max: u64) -> Result<Logged<E>, Error> {
-        let (log, heads, found) = Log::open(directory, log_octets_max)?;
+        let (mut log, heads, found) = Log::open(directory, log_octets_max)?;
+        let (mut last, mut findings) = (found.last, Vec::new());
+        // The engine says so itself, in its last write: one that loses the end of what it had, and does not notice, is noticed here.
+        let has = read_number(&engine, &key::meta(SETTLED))?.unwrap_or(0);
+        match found.settled {
+            Some(settled) if has < settled => {
+                return Err(Error::Damaged { key: "engine: it has lost what it had last".to_owned() });
+            }
+            None if has > 0 => {
+                findings
+                    .push("log: it was missing; what was acknowledged last may be missing too".to_owned());
+                last = has;
+                log.begin_after(last);
+            }
+            _ => {}
+        }
         let mut lacking = Batch::default();
         found.batches.into_iter().for_each(|batch| lacking.append(batch));
-        settle(&engine, &lacking)?;
+        if last > has {
+            settle(&engine, &lacking, last)?;
+        }
         for file in 0..2 {
-            heads.write(file, found.last)?;
+            heads.write(file, last)?;
         }
         let shared = Arc::new(Shared {
             engine,
@@ -87,7 +110,7 @@ impl<E: Engine> Logged<E> {
         let settler = std::thread::Builder::new()
             .name("storage-settle".to_owned())
             .spawn(move || while own.settle_next() {})?;
-        Ok(Logged { shared, log: Mutex::new(log), settler: Some(settler) })
+        Ok(Logged { shared, log: Mutex::new(log), settler: Some(settler), findings })
     }
 
     /// Hands what is in the log to the engine, whether the file is full or not, and goes on in the other one.
@@ -146,7 +169,9 @@ impl<E: Engine> Engine for Logged<E> {
     }
 
     fn check(&self) -> Result<Vec<String>, Error> {
-        self.shared.engine.check()
+        let mut findings = self.findings.clone();
+        findings.extend(self.shared.engine.check()?);
+        Ok(findings)
     }
 
     fn compact(&self) -> Result<(), Error> {
@@ -210,8 +235,8 @@ impl<E: Engine> Shared<E> {
         };
         drop(work);
         let table = self.tables().settling.clone().unwrap_or_default();
-        let done =
-            guarded("engine", || settle(&self.engine, &table)).and_then(|()| self.heads.write(file, last));
+        let done = guarded("engine", || settle(&self.engine, &table, last))
+            .and_then(|()| self.heads.write(file, last));
         if done.is_ok() {
             self.tables.write().unwrap_or_else(PoisonError::into_inner).settling = None;
         }
@@ -231,8 +256,8 @@ impl<E: Engine> Shared<E> {
 }
 
 /// Hands changes to an engine in pieces, so that its readers do not wait for long. A crash may leave it with some of the
-/// pieces: then the log has them all.
-fn settle(engine: &impl Engine, table: &Batch) -> Result<(), Error> {
+/// pieces: then the log has them all. The last says up to which record the engine has everything.
+fn settle(engine: &impl Engine, table: &Batch, last: u64) -> Result<(), Error> {
     let mut piece = Batch::default();
     for (key, value) in table.changes() {
         match value {
@@ -243,10 +268,8 @@ fn settle(engine: &impl Engine, table: &Batch) -> Result<(), Error> {
             engine.apply(&std::mem::take(&mut piece))?;
         }
     }
-    match piece.is_empty() {
-        true => Ok(()),
-        false => engine.apply(&piece),
-    }
+    piece.put(key::meta(SETTLED), last.to_be_bytes().to_vec());
+    engine.apply(&piece)
 }
 
 impl<E: Engine> View for Logged<E> {
@@ -441,14 +464,18 @@ mod tests {
         }
     }
 
+    /// What was put in: without the number that the engine keeps for the log.
     fn all(view: &impl View) -> Vec<Pair> {
-        view.range(b"", b"\xff", usize::MAX).unwrap()
+        let mut pairs = view.range(b"", b"\xff", usize::MAX).unwrap();
+        pairs.retain(|(key, _)| *key != key::meta(SETTLED));
+        pairs
     }
 
     /// An engine of its own with the same pairs.
     fn same(engine: &Memory) -> Memory {
         let (copy, mut batch) = (Memory::new(), Batch::default());
-        all(engine).into_iter().for_each(|(key, value)| batch.put(key, value));
+        let pairs = engine.range(b"", b"\xff", usize::MAX).unwrap();
+        pairs.into_iter().for_each(|(key, value)| batch.put(key, value));
         copy.apply(&batch).unwrap();
         copy
     }
@@ -475,7 +502,7 @@ mod tests {
                 assert_eq!(logged.value(&from), model.value(&from), "{seed}, {step}");
                 if numbers.below(20) == 0 {
                     let crashed = tempfile::tempdir().unwrap();
-                    for name in ["log-0", "log-1"] {
+                    for name in ["wal-0", "wal-1"] {
                         std::fs::copy(place.path().join(name), crashed.path().join(name)).unwrap();
                     }
                     let recovered = Logged::open_with(same(&engine), crashed.path(), 40_000).unwrap();
@@ -493,8 +520,8 @@ mod tests {
     /// proves: STO-29
     #[test]
     fn what_came_and_went_never_reaches_the_engine() {
-        let (faults, place) = (Faults::none(), tempfile::tempdir().unwrap());
-        let logged = Logged::open(FaultyEngine::new(Memory::new(), faults.clone()), place.path()).unwrap();
+        let (faults, place, engine) = (Faults::none(), tempfile::tempdir().unwrap(), Memory::new());
+        let logged = Logged::open(FaultyEngine::new(engine.clone(), faults.clone()), place.path()).unwrap();
         let (mut come, mut gone) = (Batch::default(), Batch::default());
         come.put(b"leg".to_vec(), b"due".to_vec());
         gone.remove(b"leg".to_vec());
@@ -502,14 +529,20 @@ mod tests {
         logged.apply(&gone).unwrap();
         assert!(logged.shared.tables().recent.is_empty());
         logged.compact().unwrap();
-        assert_eq!(faults.steps(), 0);
+        assert_eq!(all(&logged.shared.engine), []);
+        assert_eq!(faults.steps(), 1, "the number of the last record");
         // What the engine has is another matter.
         logged.apply(&come).unwrap();
         logged.compact().unwrap();
         logged.apply(&come).unwrap();
         logged.apply(&gone).unwrap();
         logged.compact().unwrap();
-        assert_eq!((logged.shared.engine.value(b"leg"), faults.steps()), (Ok(None), 2));
+        assert_eq!((logged.shared.engine.value(b"leg"), faults.steps()), (Ok(None), 3));
+        // It can be opened again where nothing else was left to write.
+        logged.apply(&come).unwrap();
+        logged.apply(&gone).unwrap();
+        drop(logged);
+        Logged::open(engine, place.path()).unwrap();
     }
 
     /// The engine fails while it is handed a table: what was acknowledged is read as before, nothing more is taken, and
@@ -538,6 +571,32 @@ mod tests {
             let logged = Logged::open_with(engine, place.path(), 40_000).unwrap();
             assert_eq!(all(&logged), all(&model), "{after}");
         }
+    }
+
+    /// proves: STO-28
+    #[test]
+    fn an_engine_that_has_lost_its_end_and_a_log_that_is_gone_are_seen() {
+        let (engine, place) = (Memory::new(), tempfile::tempdir().unwrap());
+        let mut numbers = Numbers(3);
+        let logged = Logged::open(engine.clone(), place.path()).unwrap();
+        logged.apply(&numbers.batch()).unwrap();
+        drop(logged);
+        let before = same(&engine);
+        let logged = Logged::open(engine.clone(), place.path()).unwrap();
+        logged.apply(&numbers.batch()).unwrap();
+        drop(logged);
+        // As after a flipped octet, where an engine takes what follows for a write that was cut off.
+        let lost = Logged::open(before, place.path()).map(drop);
+        assert!(matches!(lost, Err(Error::Damaged { .. })), "{lost:?}");
+        // Without a log there is nothing to compare with: it begins after what the engine has, and the check says so.
+        let nothing = tempfile::tempdir().unwrap();
+        let logged = Logged::open(engine.clone(), nothing.path()).unwrap();
+        assert_eq!(logged.check().unwrap().len(), 1);
+        logged.apply(&numbers.batch()).unwrap();
+        let all_of_it = all(&logged);
+        drop(logged);
+        let logged = Logged::open(engine, nothing.path()).unwrap();
+        assert_eq!((all(&logged), logged.check()), (all_of_it, Ok(Vec::new())));
     }
 
     #[test]
