@@ -102,6 +102,14 @@ impl Session {
         Ok(session)
     }
 
+    /// The certificate that the server has shown, as DER.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        match self.stream.get_ref() {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.conn.peer_certificates()?.first().map(|one| one.to_vec()),
+        }
+    }
+
     fn greet(&mut self) -> Result<(), Trouble> {
         self.write(b"EHLO mx.legacy.test\r\n")?;
         self.pipelining = self.expect(250)?.iter().any(|line| line.contains("PIPELINING"));

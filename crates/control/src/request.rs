@@ -216,6 +216,14 @@ pub enum Request {
         /// What is to be done.
         order: crate::ForwardOrder,
     },
+    /// What the mailbox server has not taken; answered as each order says.
+    Handover {
+        /// What is to be done.
+        order: crate::HandoverOrder,
+    },
+    /// The certificates for SMTP are read again; answered by [`crate::Response::Done`], or by a failure where a new pair is
+    /// not good and the old one stays.
+    Reload,
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].
     StoreCheck,
     /// The store gives back room on the disk; answered by [`crate::Response::Compacted`].

@@ -3,14 +3,19 @@
 #[cfg(test)]
 mod authentication;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod cookies;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod held;
+#[cfg(test)]
+mod mailbox_server;
 #[cfg(test)]
 mod offers;
 #[cfg(test)]

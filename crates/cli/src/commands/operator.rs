@@ -143,6 +143,8 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Policy(command) => vec![policy_request(command)?],
         Command::Correspondent(command) => vec![correspondent_request(command)],
         Command::Forward(command) => vec![super::forward::forward_request(command)],
+        Command::Lmtp(command) => vec![super::lmtp::lmtp_request(command)],
+        Command::Reload => vec![Request::Reload],
         Command::Held(arguments) => vec![held(&arguments.command)?],
         Command::Shutdown => vec![Request::Shutdown],
         Command::Console(ConsoleCommand::Link) => vec![Request::ConsoleLink],
@@ -258,7 +260,7 @@ mod tests {
     use super::*;
     use crate::Invocation;
     use clap::Parser;
-    use control::ForwardOrder;
+    use control::{ForwardOrder, HandoverOrder};
 
     #[test]
     fn commands_become_requests() {
@@ -356,6 +358,15 @@ mod tests {
             Ok(Request::HeldDecide { identity, recipient, decision }),
         );
         check("waxwing held block 012 --operator", Err(2));
+        let handover = |order| Ok(Request::Handover { order });
+        let account = || "ann".to_owned();
+        check("waxwing lmtp retry ann 41", handover(HandoverOrder::Retry { account: account(), number: 41 }));
+        check(
+            "waxwing lmtp forget ann 41",
+            handover(HandoverOrder::Forget { account: account(), number: 41 }),
+        );
+        check("waxwing lmtp list", handover(HandoverOrder::List { after: None, limit: 1_000 }));
+        check("waxwing reload", Ok(Request::Reload));
         check("waxwing store check", Ok(Request::StoreCheck));
         check("waxwing node", Ok(Request::Status));
         check("waxwing shutdown", Ok(Request::Shutdown));
