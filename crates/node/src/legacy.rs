@@ -7,7 +7,7 @@ use message::address::{Address, Domain};
 use message::limits::{CHECK_METHOD_OCTETS_MAX, CHECK_RESULT_OCTETS_MAX, CHECKS_MAX};
 use message::{CHECK_AUTHOR, Disposition, Envelope, Identity, Message, Role, Seal, Selection};
 use storage::limits::{LEGACY_TRACE_OCTETS_MAX, LIST_MAX};
-use storage::{LegacyOrigin, Origin, Stage};
+use storage::{LegacyOrigin, Origin, Passage, Stage};
 
 use crate::accept::{Admission, Admitted, Failure, Next, Offered, trouble};
 use crate::{Intake, Node};
@@ -33,6 +33,8 @@ pub struct LegacyOffer {
     pub authentication_results: String,
     /// For whom, each once.
     pub recipients: Vec<Address>,
+    /// What may go on with it, and what its client wants to be told.
+    pub passage: Passage,
 }
 
 /// What became of a legacy message for one recipient.
@@ -69,6 +71,7 @@ impl Node {
             author: None,
             received: String::new(),
             authentication_results: String::new(),
+            passage: Passage::default(),
         };
         match self.intake(Origin::Legacy(Box::new(nobody))).at_first_sight(recipient)? {
             Some(Disposition::Refused { code, text }) => Err((code, text)),
@@ -176,6 +179,7 @@ impl LegacyOffer {
             author: self.author.clone(),
             received: cut(&self.received, LEGACY_TRACE_OCTETS_MAX).to_owned(),
             authentication_results: cut(&self.authentication_results, LEGACY_TRACE_OCTETS_MAX).to_owned(),
+            passage: self.passage.clone(),
         }))
     }
 }

@@ -27,6 +27,7 @@ pub mod limits;
 mod mailbox;
 mod memory;
 mod part;
+mod passage;
 mod peer;
 mod queue;
 mod record;
@@ -55,6 +56,7 @@ pub use legacy::{LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue};
 pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
+pub use passage::{Passage, PassedCookie, Wish};
 pub use peer::PeerRecord;
 pub use queue::{
     Claim, EnvelopeId, Lane, LaneAges, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled,

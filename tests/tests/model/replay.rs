@@ -332,6 +332,7 @@ impl Real {
                 fence: claim.fence,
                 now_ms: NOW,
                 outcomes: vec![(at, outcome.clone())],
+                passed_on: Vec::new(),
                 attempts: Vec::new(),
                 next_due_ms: Some(NOW),
                 pause: Pause::Answered,

@@ -317,6 +317,7 @@ mod tests {
                 conceal: true,
                 rewrite: false,
                 granted: false,
+                keep_sender: false,
             }),
         );
         check("waxwing trace ABCDEF", Ok(Request::Trace { identity: "abcdef".to_owned() }));

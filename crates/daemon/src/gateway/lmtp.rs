@@ -209,8 +209,9 @@ impl LmtpCourier {
             octets: octets.into(),
             needs_smtputf8: false,
             envelope_id: None,
-            headers_only: true,
+            headers_only: Some(true),
             parameters: Vec::new(),
+            forwarded: false,
         };
         Ok(handed(&self.lmtp.send(&shipment, &|_, _| {}).await))
     }

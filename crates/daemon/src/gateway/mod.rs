@@ -139,6 +139,8 @@ impl Materials<'_> {
             host: self.host.clone(),
             signer: settings::signer(self.config)?,
             room: LegacyCourier::room(),
+            tester: out.tester,
+            from_address: self.wanted.out.from_address,
         };
         Ok(Crossing {
             exchange,

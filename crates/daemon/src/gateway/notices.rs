@@ -101,8 +101,9 @@ impl Notices {
             octets: self.written(notice, now_ms).into(),
             needs_smtputf8: false,
             envelope_id: None,
-            headers_only: true,
+            headers_only: Some(true),
             parameters: Vec::new(),
+            forwarded: false,
         };
         let report = self.sender.send(&shipment, &|_, _| {}).await;
         match report.recipients.first() {
@@ -116,15 +117,20 @@ impl Notices {
     }
 
     fn written(&self, notice: &NoticeDue, now_ms: u64) -> Vec<u8> {
-        let (code, text) = match &notice.disposition {
-            Disposition::Refused { code, text } => (*code, text.clone()),
-            Disposition::Expired => (Code::EXPIRED, "the time to deliver has run out".to_owned()),
-            other => (Code::new(5, 0, 0), other.word().to_owned()),
+        let (action, code, text) = match &notice.disposition {
+            Disposition::Refused { code, text } => (Action::Failed, *code, text.clone()),
+            Disposition::Expired => {
+                (Action::Failed, Code::EXPIRED, "the time to deliver has run out".to_owned())
+            }
+            // Its node has it for the recipient.
+            Disposition::Accepted => (Action::Delivered, Code::new(2, 1, 5), String::new()),
+            Disposition::Relayed => (Action::Relayed, Code::new(2, 1, 9), String::new()),
+            other => (Action::Failed, Code::new(5, 0, 0), other.word().to_owned()),
         };
         let said = Said {
             address: notice.recipient.clone(),
-            original: None,
-            action: Action::Failed,
+            original: notice.original.clone(),
+            action,
             code,
             remote: None,
             text,
@@ -133,7 +139,7 @@ impl Notices {
             reporter: self.host.clone(),
             domain: self.node.settings().domain.clone(),
             to: notice.return_path.clone(),
-            envelope_id: None,
+            envelope_id: notice.envelope_id.clone(),
             arrived_ms: notice.received_at_ms,
             now_ms,
             recipients: vec![said],

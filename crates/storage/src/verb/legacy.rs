@@ -97,32 +97,39 @@ pub(crate) fn expire(tx: &mut Transaction, name: &[u8], now_ms: u64) -> Result<(
     Ok(())
 }
 
-/// Notes that a legacy sender is to be told of a failure, where responsibility had been taken and the sender is proved.
-/// Nobody else is ever told: a forged return path is not.
+/// Notes that a legacy sender is to be told of a failure, where responsibility had been taken and the sender is proved; or of
+/// a delivery, where it has asked for that. Nobody else is ever told: a forged return path is not.
 ///
-/// keeps: STO-25, STA-13
-pub(crate) fn note_failure(tx: &mut Transaction, envelope: &EnvelopeRecord, place: u32) -> Result<(), Error> {
+/// keeps: STO-25, STA-13, GW-64, GW-65
+pub(crate) fn note_end(tx: &mut Transaction, envelope: &EnvelopeRecord, place: u32) -> Result<(), Error> {
     let Origin::Legacy(origin) = &envelope.origin else { return Ok(()) };
     let (Some(return_path), Some(recipient)) = (origin.notice_to(), envelope.recipients.get(place as usize))
     else {
         return Ok(());
     };
-    // For those on a list, who are answered for at once, nobody is told who they are.
-    if !matches!(recipient.told, Disposition::Pending { .. }) {
-        return Ok(());
-    }
-    let Some(failure @ (Disposition::Refused { .. } | Disposition::Expired)) = &recipient.outcome else {
-        return Ok(());
+    // For those on a list, who are answered for at once, nobody is told who they are: they were not named by the sender.
+    let waited = matches!(recipient.told, Disposition::Pending { .. });
+    let wanted = match &recipient.outcome {
+        Some(Disposition::Refused { .. } | Disposition::Expired) => {
+            waited && origin.passage.wants_failure(&recipient.address)
+        }
+        Some(Disposition::Accepted) => origin.passage.wants_success(&recipient.address),
+        Some(Disposition::Relayed) => waited && origin.passage.wants_success(&recipient.address),
+        _ => false,
     };
+    let Some(outcome) = recipient.outcome.as_ref().filter(|_| wanted) else { return Ok(()) };
+    let wish = origin.passage.wish(&recipient.address);
     let notice = NoticeDue {
         id: tx.allocate()?,
         envelope: envelope.id,
         identity: envelope.identity,
         recipient: recipient.address.clone(),
         return_path: return_path.clone(),
-        disposition: failure.clone(),
+        disposition: outcome.clone(),
         received_at_ms: envelope.received_at_ms,
         header: header_of(tx, envelope),
+        original: wish.and_then(|wish| wish.original.clone()),
+        envelope_id: origin.passage.envelope_id.clone(),
     };
     tx.put(key::notice(notice.id), notice.encode())
 }

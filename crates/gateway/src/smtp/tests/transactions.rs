@@ -43,7 +43,7 @@ fn a_letter_has_what_was_said() {
     assert_eq!(&letter.octets[..], "Subject: \u{fc}\r\n\r\n.dot\r\n".as_bytes());
     assert_eq!(letter.cookie, Some(("c1".to_owned(), "mx.far.test".to_owned())));
     assert_eq!(letter.envelope_id.as_deref(), Some("a+b"));
-    assert!(letter.individual && letter.utf8 && !letter.headers_only);
+    assert!(letter.individual && letter.utf8 && letter.headers_only == Some(false));
     assert_eq!(letter.authenticity, Authenticity::Unverified);
     assert!(
         letter
