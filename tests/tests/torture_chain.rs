@@ -88,7 +88,8 @@ async fn wait_for<T>(world: &World, what: &str, mut ask: impl AsyncFnMut() -> Op
 
 async fn ask(world: &World, domain: &str, request: Request) -> Response {
     let socket = world.data(domain).join("control.sock");
-    let mut client = wait_for(world, "a control socket", async || control::Client::connect(&socket).await.ok()).await;
+    let mut client =
+        wait_for(world, "a control socket", async || control::Client::connect(&socket).await.ok()).await;
     match client.call(&request).await.unwrap() {
         Response::Failure(failure) => panic!("{domain}: {failure:?}"),
         response => response,
@@ -135,16 +136,18 @@ fn common_port() -> u16 {
 
 async fn lay_out(port: u16, more: &str) -> World {
     let site = |(domain, listens, sends): (&'static str, u8, u8)| {
-        Site::new(domain).of_the_old_world().records(&format!("@ MX 10 mx\nmx A 127.0.0.{listens}")).lines(&format!(
-            "[policy]\nfirst-contact = \"accept\"\n{}[gateway]\nhost = \"mx.{domain}\"\n\
+        Site::new(domain).of_the_old_world().records(&format!("@ MX 10 mx\nmx A 127.0.0.{listens}")).lines(
+            &format!(
+                "[policy]\nfirst-contact = \"accept\"\n{}[gateway]\nhost = \"mx.{domain}\"\n\
              transfer = \"127.0.0.{listens}:{port}\"\n{more}[gateway.out]\nport = {port}\n\
              from-address = \"127.0.0.{sends}\"\nnotice-seconds = 600\n",
-            if domain == "last.test" {
-                "[[rules]]\nname = \"bob-decides\"\nto = \"bob@last.test\"\nhold = \"all\"\n"
-            } else {
-                ""
-            }
-        ))
+                if domain == "last.test" {
+                    "[[rules]]\nname = \"bob-decides\"\nto = \"bob@last.test\"\nhold = \"all\"\n"
+                } else {
+                    ""
+                }
+            ),
+        )
     };
     World::new(&SERVERS.map(site)).await
 }
@@ -167,8 +170,7 @@ fn found(world: &World, domain: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cookie_goes_along_a_chain_of_forwarders_and_a_later_answer_comes_back() {
     let world = lay_out(common_port(), "").await;
-    let processes: Vec<Process> =
-        SERVERS.iter().map(|(domain, ..)| Process::start(&world, domain)).collect();
+    let processes: Vec<Process> = SERVERS.iter().map(|(domain, ..)| Process::start(&world, domain)).collect();
     let mut alice = add_account(&world, "alice@author.test").await;
     add_account(&world, "bob@last.test").await;
     forward(&world, "ann@one.test", "ann@two.test").await;
@@ -176,13 +178,12 @@ async fn a_cookie_goes_along_a_chain_of_forwarders_and_a_later_answer_comes_back
 
     let sent = alice.send(&letter("alice@author.test", "By way of two others\r\n"), &["ann@one.test"]).await;
     let list = || Request::HeldList { account: None, after: None, limit: 10 };
-    let held: HeldView = wait_for(&world, "held mail at the end", async || {
-        match ask(&world, "last.test", list()).await {
+    let held: HeldView =
+        wait_for(&world, "held mail at the end", async || match ask(&world, "last.test", list()).await {
             Response::HeldList { held } => held.into_iter().next(),
             other => panic!("{other:?}"),
-        }
-    })
-    .await;
+        })
+        .await;
     let before = alice.dispositions(sent).await;
     assert!(matches!(before[0], Disposition::Pending { .. }), "{before:?}");
 

@@ -15,6 +15,8 @@ mod gateway;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod kept_sender;
+#[cfg(test)]
 mod mailbox_server;
 #[cfg(test)]
 mod offers;
