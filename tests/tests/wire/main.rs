@@ -1,6 +1,8 @@
 //! Several nodes over real QUIC and real TLS on loopback, by ordinary configuration.
 
 #[cfg(test)]
+mod aliases;
+#[cfg(test)]
 mod authentication;
 #[cfg(test)]
 mod certificates;
