@@ -215,7 +215,10 @@ pub fn body(octets: usize) -> Vec<u8> {
 }
 
 /// TLS with whoever answers: as between mail servers without DANE.
-fn any_server() -> Result<Arc<ClientConfig>, Trouble> {
+///
+/// # Errors
+/// Where the cryptography cannot be set up.
+pub fn any_server() -> Result<Arc<ClientConfig>, Trouble> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?

@@ -36,6 +36,13 @@ pub enum Request {
         /// The new password.
         password: Password,
     },
+    /// Whether failures of what an account submits are told in its own mailbox, too; answered by [`crate::Response::Done`].
+    AccountNotices {
+        /// The account.
+        name: String,
+        /// Whether they are.
+        on: bool,
+    },
     /// An account is removed; its mail stays in the store. Answered by [`crate::Response::Done`].
     AccountRemove {
         /// The account.

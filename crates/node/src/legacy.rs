@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use message::address::{Address, Domain};
 use message::limits::{CHECK_METHOD_OCTETS_MAX, CHECK_RESULT_OCTETS_MAX, CHECKS_MAX};
-use message::{CHECK_AUTHOR, Disposition, Envelope, Identity, Message, Role, Seal, Selection};
+use message::{CHECK_AUTHOR, Code, Disposition, Envelope, Identity, Message, Role, Seal, Selection};
 use storage::limits::{LEGACY_TRACE_OCTETS_MAX, LIST_MAX};
 use storage::{LegacyOrigin, Origin, Passage, Stage};
 
-use crate::accept::{Admission, Admitted, Failure, Next, Offered, trouble};
+use crate::accept::{Admission, Admitted, Door, Failure, Next, Offered, trouble};
 use crate::{Intake, Node};
 
 /// What stands beside a message that came over SMTP.
@@ -151,6 +151,46 @@ impl Node {
         match intake.admit(envelope, Offered::default()).await? {
             Admitted::Answered { dispositions, .. } => Ok(dispositions),
             Admitted::Admission(admission) => take_whole(*admission, message, Vec::new()).await,
+        }
+    }
+
+    /// Puts a notice about what a user has submitted into that user's mailbox. It is for this account alone, no rule judges it,
+    /// and it is offered to nobody; the same notice again has no further effect.
+    ///
+    /// # Errors
+    /// A code and a text where it cannot be kept.
+    ///
+    /// keeps: STA-21
+    pub async fn put_notice(&self, account: &str, own: Address, message: &Message) -> Result<(), Failure> {
+        let ours = &self.settings().domain;
+        let origin = Origin::Legacy(Box::new(LegacyOrigin {
+            client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            return_path: None,
+            verified: false,
+            author: Some(ours.clone()),
+            received: String::new(),
+            authentication_results: String::new(),
+            passage: Passage::default(),
+        }));
+        let seal = self.seal(message.manifest(), ours, Role::Gateway, |_| {})?;
+        let envelope = Envelope {
+            identity: message.identity(),
+            octets: message.manifest().message_octets(),
+            issuers: vec![seal.claims().issuer.clone()],
+            recipients: vec![own],
+            trace: Vec::new(),
+        };
+        let door = Door::Doorstep { account: account.to_owned() };
+        let intake = Intake { node: self.clone(), origin, door };
+        let answers = match intake.admit(envelope, Offered::default()).await? {
+            Admitted::Answered { dispositions, .. } => dispositions,
+            Admitted::Admission(admission) => take_whole(*admission, message, vec![seal]).await?,
+        };
+        match answers.first() {
+            Some(Disposition::Accepted) => Ok(()),
+            Some(Disposition::Refused { code, text }) => Err((*code, text.clone())),
+            Some(Disposition::Deferred { code, .. }) => Err((*code, "not now".to_owned())),
+            _ => Err((Code::SYSTEM_TROUBLE, "it was not taken into the mailbox".to_owned())),
         }
     }
 

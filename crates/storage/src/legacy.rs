@@ -116,6 +116,8 @@ pub struct NoticeDue {
     pub original: Option<String>,
     /// The identifier that the sender gave the transaction (RFC 3461 section 4.4).
     pub envelope_id: Option<String>,
+    /// The account in whose mailbox it is put, where it is about what that account has submitted: then it is sent nowhere.
+    pub account: Option<String>,
 }
 
 #[cfg(test)]

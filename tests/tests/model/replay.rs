@@ -142,6 +142,7 @@ impl Real {
                 scram: None,
                 devices: Vec::new(),
                 disabled: false,
+                notices: false,
             };
             block_on(real.stores[world.nodes - 1].put_account(account)).unwrap();
         }

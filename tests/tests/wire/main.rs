@@ -25,6 +25,8 @@ mod offers;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod own_notices;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod queue;

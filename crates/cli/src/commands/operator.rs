@@ -198,6 +198,7 @@ fn account(command: &AccountCommand) -> Result<Request, Error> {
             let password = read_password(password_file.as_deref(), &prompt, true)?;
             Request::AccountPassword { name, password }
         }
+        AccountCommand::Notices { name, off, .. } => Request::AccountNotices { name, on: !off },
         AccountCommand::Devices { name, .. } => Request::AccountDevices { name },
         AccountCommand::RemoveDevice { name, device, .. } => {
             Request::AccountDeviceRemove { name, device: digits(&device)? }
@@ -331,6 +332,8 @@ mod tests {
             Ok(Request::QueueHold { legs: Legs::Message(message()) }),
         );
         let name = || "ann".to_owned();
+        check("waxwing account notices ann", Ok(Request::AccountNotices { name: name(), on: true }));
+        check("waxwing account notices ann --off", Ok(Request::AccountNotices { name: name(), on: false }));
         check("waxwing account devices ann", Ok(Request::AccountDevices { name: name() }));
         check(
             "waxwing account remove-device ann 0123ab",

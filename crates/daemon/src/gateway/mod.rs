@@ -44,7 +44,7 @@ use records::StoreRecords;
 pub(crate) struct Gateway {
     server: Arc<Server>,
     listeners: Vec<(TcpListener, Service)>,
-    notices: Option<Notices>,
+    notices: Notices,
     certificates: Arc<Certificates>,
     stop: watch::Sender<bool>,
 }
@@ -101,11 +101,8 @@ pub(crate) async fn open(
     let certificates = settings::certificates(config)?;
     let server = made.server(out.as_ref(), arrangements, &certificates)?;
     let listeners = listeners(wanted).await?;
-    let notices = out.as_ref().map(|out| Notices {
-        node: node.clone(),
-        sender: out.sender.clone(),
-        host: made.host.clone(),
-    });
+    let sender = out.as_ref().map(|out| out.sender.clone());
+    let notices = Notices { node: node.clone(), sender, host: made.host.clone() };
     let courier: Arc<dyn Courier> = match out {
         Some(out) => Arc::new(made.crossing(exchange, out)?),
         None => Arc::new(exchange),
@@ -242,9 +239,7 @@ impl Gateway {
         for (listener, service) in self.listeners {
             ports.spawn(self.server.clone().serve(listener, service, self.stop.subscribe()));
         }
-        if let Some(notices) = self.notices {
-            tasks.spawn(notices.run());
-        }
+        tasks.spawn(self.notices.run());
         tasks.spawn(self.certificates.follow());
         Serving { ports, stop: self.stop }
     }

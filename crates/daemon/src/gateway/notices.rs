@@ -29,7 +29,8 @@ const RETRY_MS: (u64, u64) = (60_000, 4 * 3_600_000);
 /// Sends what is due.
 pub(crate) struct Notices {
     pub(crate) node: Node,
-    pub(crate) sender: Arc<Sender>,
+    /// Who sends; none where nothing goes out.
+    pub(crate) sender: Option<Arc<Sender>>,
     pub(crate) host: String,
 }
 
@@ -90,6 +91,10 @@ impl Notices {
 
     /// Whether nothing is left to be done: it is sent, or cannot be.
     async fn is_settled(&self, notice: &NoticeDue, now_ms: u64) -> bool {
+        if let Some(account) = &notice.account {
+            return self.is_in_mailbox(account, notice).await;
+        }
+        let Some(sender) = &self.sender else { return false };
         let shipment = Shipment {
             domain: notice.return_path.domain().clone(),
             return_path: None,
@@ -105,13 +110,43 @@ impl Notices {
             parameters: Vec::new(),
             forwarded: false,
         };
-        let report = self.sender.send(&shipment, &|_, _| {}).await;
+        let report = sender.send(&shipment, &|_, _| {}).await;
         match report.recipients.first() {
             Some(Outcome::Taken { .. }) => true,
             Some(Outcome::Deferred { .. }) => now_ms > notice.received_at_ms.saturating_add(2 * TRIED_MS),
             refused => {
                 tracing::info!(to = %notice.return_path, ?refused, "a notice of failure is not taken");
                 true
+            }
+        }
+    }
+
+    /// A user is told of a failure in the own mailbox, unless the account does not want it any more: it is put there, and is
+    /// offered to nobody. keeps: STA-21
+    async fn is_in_mailbox(&self, account: &str, notice: &NoticeDue) -> bool {
+        let wanted = match self.node.store().account(account) {
+            Ok(found) => found.is_some_and(|account| account.notices && !account.disabled),
+            Err(_) => return false,
+        };
+        if !wanted {
+            return true;
+        }
+        // The same notice has the same octets whenever it is written, so that it is put there once.
+        let closed = self.node.store().envelope(notice.envelope).ok().flatten();
+        let at_ms = closed.and_then(|envelope| envelope.closed_at_ms).unwrap_or(notice.received_at_ms);
+        let octets = self.written(notice, at_ms);
+        let message = match translate::import(&octets, &translate::ImportOptions::default()) {
+            Ok(imported) => imported.message,
+            Err(refusal) => {
+                tracing::warn!(%refusal, account, "a notice has no native form");
+                return true;
+            }
+        };
+        match self.node.put_notice(account, notice.return_path.clone(), &message).await {
+            Ok(()) => true,
+            Err((code, text)) => {
+                tracing::warn!(%code, text, account, "a notice cannot be put into the mailbox now");
+                false
             }
         }
     }

@@ -211,6 +211,7 @@ impl LocalOperator {
             | Request::AccountPassword { .. }
             | Request::AccountAddressAdd { .. }
             | Request::AccountAddressRemove { .. }
+            | Request::AccountNotices { .. }
             | Request::AccountRemove { .. }
             | Request::AccountDevices { .. }
             | Request::AccountDeviceRemove { .. } => self.accounts(request).await,

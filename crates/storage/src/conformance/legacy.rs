@@ -137,6 +137,7 @@ pub(super) fn a_proved_legacy_sender_is_told_of_failures(open: &Open) {
             header: header.clone(),
             original: (to == "a@far.test").then(|| "rfc822;a+b@far.test".to_owned()),
             envelope_id: Some("QQ314159".to_owned()),
+            account: None,
         };
         let expected: Vec<NoticeDue> = expected.into_iter().take(told).enumerate().map(notice).collect();
         assert_eq!(due, expected, "{name}");

@@ -37,6 +37,7 @@ impl Record for NoticeDue {
             (8, Some(bytes(&self.header))),
             (9, self.original.as_deref().map(text)),
             (10, self.envelope_id.as_deref().map(text)),
+            (11, self.account.as_deref().map(text)),
         ]
     }
 
@@ -52,6 +53,7 @@ impl Record for NoticeDue {
             header: fields.octets(8)?.to_vec(),
             original: fields.optional(9, read_text)?,
             envelope_id: fields.optional(10, read_text)?,
+            account: fields.optional(11, read_text)?,
         })
     }
 }

@@ -137,6 +137,7 @@ fn account_lines(account: &AccountView) -> Vec<String> {
     let mut words = Vec::new();
     words.extend((!account.password).then_some("no password"));
     words.extend(account.disabled.then_some("closed"));
+    words.extend(account.notices.then_some("has notices in its mailbox"));
     let words = if words.is_empty() { String::new() } else { format!("  ({})", words.join(", ")) };
     let mut lines = vec![format!(
         "{}  {}{words}",
