@@ -114,6 +114,9 @@ pub const FORWARD_DOCUMENT_OCTETS_MAX: usize = 16 * 1024;
 /// Octets of a report of abuse: the header of a message, and little more.
 pub const FORWARD_REPORT_OCTETS_MAX: usize = 64 * 1024;
 
+/// Octets of the head of an answer over HTTPS: far more than a server of one small document sends.
+pub const HTTPS_HEAD_OCTETS_MAX: usize = 16 * 1024;
+
 /// Time for one question to another domain, and for a client to say what it wants: people wait behind neither.
 pub const FORWARD_FETCH_TIME_MAX: Duration = Duration::from_secs(10);
 
