@@ -10,6 +10,7 @@ use crate::accept::{Failure, trouble};
 use crate::account::fold;
 use crate::commit::{Intent, Why};
 use crate::forwarding::{NOT_GRANTED_YET, WAITING_SECONDS, no_more};
+use crate::limits::ALIASES_WALKED_MAX;
 
 /// One target of an alias on the way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,10 @@ impl Node {
     /// `way` is the aliases from the one that was written to up to this one.
     fn walk(&self, alias: &Address, way: &mut Vec<Address>, walk: &mut Walk) -> Result<(), Failure> {
         walk.seen.push(alias.clone());
+        if walk.seen.len() > ALIASES_WALKED_MAX {
+            walk.dead = Some(Dead::TooMany);
+            return Ok(());
+        }
         let all = self.store().forwards_of(alias).map_err(trouble)?;
         walk.several |= all.len() > 1;
         let live = |record: &&ForwardRecord| record.state != ForwardState::Deleted;

@@ -31,8 +31,10 @@ pub(crate) struct Handover {
     changing: tokio::sync::Mutex<()>,
     /// Since when the server itself is not there, in Unix milliseconds, and what was said.
     away: Mutex<Option<(u64, String)>>,
-    /// Rung when the operator has changed something.
-    pub(super) changed: Notify,
+    /// Rung when something may be due that was not before.
+    pub(super) due: Notify,
+    /// Rung when something waits no more, so that there may be room for the rest of its mailbox.
+    pub(super) room: Notify,
 }
 
 /// How it stands with a message that the server did not take at once.
@@ -150,7 +152,8 @@ impl Handover {
             records: StoreRecords(store),
             changing: tokio::sync::Mutex::default(),
             away: Mutex::default(),
-            changed: Notify::new(),
+            due: Notify::new(),
+            room: Notify::new(),
         }
     }
 
@@ -170,7 +173,9 @@ impl Handover {
             changes.extend(self.make_room(&aside)?);
             changes.push(put(&aside)?);
         }
-        self.records.change(changes).await.map_err(words)
+        self.records.change(changes).await.map_err(words)?;
+        self.due.notify_one();
+        Ok(())
     }
 
     /// How it stands with one that was waiting: none where it is settled. What the operator has changed meanwhile stands.
@@ -185,7 +190,9 @@ impl Handover {
             changes.extend(self.make_room(&after)?);
             changes.push(put(&after)?);
         }
-        self.records.change(changes).await.map_err(words)
+        self.records.change(changes).await.map_err(words)?;
+        self.room.notify_one();
+        Ok(())
     }
 
     /// Of what has ended the oldest of a mailbox goes where there is too much of it.
@@ -279,7 +286,7 @@ impl Handover {
             Aside { state: State::Waiting, since_ms: now_ms, next_ms: now_ms, tries: 0, ..before.clone() };
         let changes = vec![Change::Remove(Kind::Aside, before.key()), put(&after)?];
         self.records.change(changes).await.map_err(words)?;
-        self.changed.notify_one();
+        self.due.notify_one();
         Ok(true)
     }
 
@@ -288,7 +295,7 @@ impl Handover {
         let _changing = self.changing.lock().await;
         let Some(before) = self.one(account, number)? else { return Ok(false) };
         self.records.change(vec![Change::Remove(Kind::Aside, before.key())]).await.map_err(words)?;
-        self.changed.notify_one();
+        self.room.notify_one();
         Ok(true)
     }
 }

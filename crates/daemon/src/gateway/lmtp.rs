@@ -54,6 +54,25 @@ enum Trouble {
     Store(String),
 }
 
+impl Trouble {
+    /// Waits before the next attempt. Where it is the server that is troubled everything waits, and nothing counts as tried.
+    async fn pause(self, away: &mut u32, handover: &Handover) {
+        match self {
+            Trouble::Away(text) => {
+                tracing::warn!(%text, "the mailbox server is not there; mail for it waits");
+                handover.note_away(Some(&text));
+                let delay = delay_ms(*away, RETRY_MS.0, RETRY_MS.1, clock::now_ms());
+                *away = away.saturating_add(1);
+                sleep(Duration::from_millis(delay)).await;
+            }
+            Trouble::Store(error) => {
+                tracing::warn!(%error, "mail cannot be handed to the mailbox server now");
+                sleep(TROUBLE_PAUSE).await;
+            }
+        }
+    }
+}
+
 impl From<String> for Trouble {
     fn from(text: String) -> Trouble {
         Trouble::Store(text)
@@ -77,56 +96,70 @@ impl LmtpCourier {
         Ok(Some(LmtpCourier { node: node.clone(), handover: handover.clone(), lmtp, longest_ms }))
     }
 
-    /// Hands on what arrives, for as long as the node runs.
+    /// Hands on what arrives, for as long as the node runs. What was put aside goes a way of its own, so that a message over
+    /// which the server falls silent holds up nothing that comes.
     pub(crate) async fn run(self) {
+        tokio::join!(self.follow(), self.come_again());
+    }
+
+    /// Every mailbox, whenever something has come or there is room again.
+    async fn follow(&self) {
         let mut arrived = self.node.mail_arrived();
         let mut away = 0;
         loop {
-            let wait = match self.turn().await {
+            if let Err(trouble) = self.mailboxes().await {
+                trouble.pause(&mut away, &self.handover).await;
+                continue;
+            }
+            away = 0;
+            tokio::select! {
+                changed = arrived.changed() => if changed.is_err() { return },
+                () = self.handover.room.notified() => {}
+            }
+        }
+    }
+
+    /// What was put aside, whenever something of it is due.
+    async fn come_again(&self) {
+        let mut away = 0;
+        loop {
+            let wait = match self.asides().await {
                 Ok(next_ms) => {
-                    (away, _) = (0, self.handover.note_away(None));
                     next_ms.map(|next_ms| Duration::from_millis(next_ms.saturating_sub(clock::now_ms())))
                 }
-                // It is the server that is troubled: everything waits, and nothing counts as tried.
-                Err(Trouble::Away(text)) => {
-                    tracing::warn!(%text, "the mailbox server is not there; mail for it waits");
-                    self.handover.note_away(Some(&text));
-                    let delay = delay_ms(away, RETRY_MS.0, RETRY_MS.1, clock::now_ms());
-                    away = away.saturating_add(1);
-                    sleep(Duration::from_millis(delay)).await;
-                    continue;
-                }
-                Err(Trouble::Store(error)) => {
-                    tracing::warn!(%error, "mail cannot be handed to the mailbox server now");
-                    sleep(TROUBLE_PAUSE).await;
+                Err(trouble) => {
+                    trouble.pause(&mut away, &self.handover).await;
                     continue;
                 }
             };
+            away = 0;
             tokio::select! {
-                changed = arrived.changed() => if changed.is_err() { return },
-                () = self.handover.changed.notified() => {}
+                () = self.handover.due.notified() => {}
                 () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             }
         }
     }
 
-    /// What is due of what was put aside, and then every mailbox; gives when something is due again, in Unix milliseconds.
-    async fn turn(&self) -> Result<Option<u64>, Trouble> {
+    /// Gives when something is due again, in Unix milliseconds.
+    async fn asides(&self) -> Result<Option<u64>, Trouble> {
         for aside in self.handover.waiting()? {
             if aside.next_ms <= clock::now_ms() {
                 self.again(&aside).await?;
             }
         }
+        Ok(self.handover.waiting()?.iter().map(|aside| aside.next_ms).min())
+    }
+
+    async fn mailboxes(&self) -> Result<(), Trouble> {
         let mut after: Option<String> = None;
         loop {
             let accounts = self.node.store().accounts(after.as_deref(), PAGE).map_err(words)?;
-            let Some(last) = accounts.last() else { break };
+            let Some(last) = accounts.last() else { return Ok(()) };
             after = Some(last.name.clone());
             for account in accounts {
                 self.mailbox(&account).await?;
             }
         }
-        Ok(self.handover.waiting()?.iter().map(|aside| aside.next_ms).min())
     }
 
     /// One that was put aside, once more. keeps: GW-95, GW-96
@@ -213,7 +246,11 @@ impl LmtpCourier {
             parameters: Vec::new(),
             forwarded: false,
         };
-        Ok(handed(&self.lmtp.send(&shipment, &|_, _| {}).await))
+        let handed = handed(&self.lmtp.send(&shipment, &|_, _| {}).await);
+        if !matches!(handed, Handed::Away(_)) {
+            self.handover.note_away(None);
+        }
+        Ok(handed)
     }
 }
 

@@ -69,7 +69,9 @@ impl Notices {
 
     async fn turn(&self, due: &[NoticeDue], tries: &mut BTreeMap<u64, Tries>) {
         let mut done = Vec::new();
-        for notice in due {
+        // What goes into a mailbox here waits for nobody's server.
+        let (here, away): (Vec<_>, Vec<_>) = due.iter().partition(|notice| notice.account.is_some());
+        for notice in here.into_iter().chain(away) {
             let now_ms = clock::now_ms();
             let own = tries.entry(notice.id).or_default();
             if own.next_ms > now_ms {

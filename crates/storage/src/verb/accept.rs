@@ -14,7 +14,7 @@ use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{QueueChange, Transaction};
 use crate::{
     Acceptance, Again, Content, Effect, EnvelopeId, EnvelopeRecord, Error, Intended, Lane, LegId, LegRecord,
-    MailUid, MailboxEntry, Origin, Pend, Receipt, RecipientRecord, SealNote, key,
+    LegacyOrigin, MailUid, MailboxEntry, Origin, Passage, Pend, Receipt, RecipientRecord, SealNote, key,
 };
 
 /// Accepts a message.
@@ -375,7 +375,7 @@ pub(crate) fn put_mail(
         identity: envelope.identity,
         recipient: recipient.clone(),
         received_at_ms: now_ms,
-        origin: envelope.origin.clone(),
+        origin: beside_mail(&envelope.origin),
         seals,
         seen: false,
     };
@@ -383,6 +383,16 @@ pub(crate) fn put_mail(
     tx.put(key::mail(account, uid), entry.encode())?;
     tx.mark(key::hold_of_mail(envelope.identity, uid));
     Ok(())
+}
+
+/// What stands beside mail in a mailbox: who has brought it, and not what was said of others that it was for.
+fn beside_mail(origin: &Origin) -> Origin {
+    match origin {
+        Origin::Legacy(legacy) => {
+            Origin::Legacy(Box::new(LegacyOrigin { passage: Passage::default(), ..*legacy.clone() }))
+        }
+        other => other.clone(),
+    }
 }
 
 /// Queues recipients of an envelope along a lane.
