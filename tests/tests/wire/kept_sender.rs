@@ -208,8 +208,13 @@ async fn the_sender_stays_with_what_it_wants_to_be_told() {
     let store = street.world.node("one.test").store().clone();
     let mut record = store.forwards(None, 9).unwrap().into_iter().find(|one| one.keep_sender).unwrap();
     record.conceal = true;
-    store.put_forward(record).await.unwrap();
+    store.put_forward(record.clone()).await.unwrap();
     street.send("MAIL FROM:<ann@author.test>", rcpt, "concealed").await;
+    assert!(street.next().mail.starts_with("MAIL FROM:<wx-"));
+    // Nor what goes on without a grant.
+    (record.conceal, record.state) = (false, storage::ForwardState::Rewriting);
+    store.put_forward(record).await.unwrap();
+    street.send("MAIL FROM:<ann@author.test>", rcpt, "not-granted").await;
     assert!(street.next().mail.starts_with("MAIL FROM:<wx-"));
 }
 

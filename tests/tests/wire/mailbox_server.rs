@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -12,14 +14,18 @@ use waxwing_tests::{Site, User, World, letter};
 /// What is said to a message, by its text and by how many have come before it.
 type Answer = fn(&str, usize) -> &'static str;
 
+/// What is said by a server that falls silent.
+const SILENT: &str = "";
+
 /// A mailbox server that listens there. What it was given, and what it has answered, comes out of the channel.
 fn serve(listener: TcpListener, answer: Answer) -> Receiver<(String, String)> {
     let (tell, told) = channel();
     std::thread::spawn(move || {
-        let mut count = 0;
+        let count = Arc::new(AtomicUsize::new(0));
         for stream in listener.incoming() {
+            let (stream, count, tell) = (stream.unwrap(), count.clone(), tell.clone());
             // A client that has gone away in the middle is no trouble of the server's.
-            let _ = converse(BufReader::new(stream.unwrap()), answer, &mut count, &tell);
+            std::thread::spawn(move || drop(converse(BufReader::new(stream), answer, &count, &tell)));
         }
     });
     told
@@ -28,7 +34,7 @@ fn serve(listener: TcpListener, answer: Answer) -> Receiver<(String, String)> {
 fn converse(
     mut lines: BufReader<TcpStream>,
     answer: Answer,
-    count: &mut usize,
+    count: &AtomicUsize,
     tell: &Sender<(String, String)>,
 ) -> std::io::Result<()> {
     let (mut reply, mut transcript) = ("220 mailboxes.test LMTP", String::new());
@@ -45,9 +51,12 @@ fn converse(
             while !transcript.ends_with("\r\n.\r\n") {
                 assert_ne!(lines.read_line(&mut transcript)?, 0);
             }
-            reply = answer(&transcript, *count);
-            *count += 1;
+            reply = answer(&transcript, count.fetch_add(1, Ordering::SeqCst));
             let _ = tell.send((reply.to_owned(), std::mem::take(&mut transcript)));
+            if reply == SILENT {
+                // Until the other side goes away.
+                return lines.read_line(&mut transcript).map(drop);
+            }
         }
     }
 }
@@ -152,6 +161,30 @@ async fn a_message_that_is_put_off_for_ever_holds_up_nobody_and_has_an_end() {
         assert!(matches!(order(&world, forget).await, Response::Failure(_)), "it is gone");
     }
     assert_eq!(alerts(&world).await, Vec::<String>::new());
+}
+
+/// A server that falls silent over a message keeps the other mailboxes waiting for nothing.
+///
+/// proves: GW-95
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_over_one_message_is_given_the_others() {
+    let (listener, address) = bound();
+    let told = serve(listener, |text, _| match text.contains("hush") {
+        true => SILENT,
+        false => "250 2.0.0 kept",
+    });
+    let north = Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{address}\""));
+    let world = World::started(&[north]).await;
+    let mut alice = world.user("alice@north.test").await;
+    world.user("bob@north.test").await;
+    world.user("carol@north.test").await;
+    write(&mut alice, "hush").await;
+    assert_eq!(next(&told).0, SILENT);
+    for text in ["one", "two"] {
+        let letter = letter("alice@north.test", &format!("{text}\r\n"));
+        alice.send(&letter, &["carol@north.test"]).await;
+        assert!(next(&told).1.contains(text), "while the server is silent about another");
+    }
 }
 
 /// proves: GW-95

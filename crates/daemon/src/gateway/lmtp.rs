@@ -6,12 +6,14 @@
 //!
 //! keeps: GW-94
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway::out::{Lmtp, LmtpPlace, Outcome, Report, Shipment, Step, Times};
 use message::{Code, Identity};
 use node::{Node, delay_ms};
 use storage::{AccountRecord, MailUid, MailboxEntry, Origin};
+use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 
 use super::handover::{Aside, Handover, RETRY_MS, State};
@@ -22,6 +24,8 @@ use crate::{Error, clock};
 
 /// Accounts or entries that are read at a time.
 const PAGE: usize = 100;
+/// Mailboxes that are handed on at a time: sessions with a server of this site.
+const MAILBOXES_AT_ONCE: usize = 8;
 /// The pause where the store itself cannot be read or written.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -32,6 +36,15 @@ pub(crate) struct LmtpCourier {
     lmtp: Lmtp,
     /// For how long a message is tried after it was put off first, in milliseconds.
     longest_ms: u64,
+}
+
+/// The mailboxes that are being handed on.
+#[derive(Default)]
+struct Work {
+    tasks: JoinSet<(String, Result<(), Trouble>)>,
+    busy: BTreeSet<String>,
+    /// Whether one has found no place.
+    more: bool,
 }
 
 /// What became of one message.
@@ -99,24 +112,81 @@ impl LmtpCourier {
     /// Hands on what arrives, for as long as the node runs. What was put aside goes a way of its own, so that a message over
     /// which the server falls silent holds up nothing that comes.
     pub(crate) async fn run(self) {
-        tokio::join!(self.follow(), self.come_again());
+        let courier = Arc::new(self);
+        tokio::join!(courier.clone().follow(), courier.come_again());
     }
 
-    /// Every mailbox, whenever something has come or there is room again.
-    async fn follow(&self) {
+    /// Each mailbox in which something has come, some of them at a time: where the server falls silent over a message of one, the
+    /// others go on.
+    async fn follow(self: Arc<Self>) {
         let mut arrived = self.node.mail_arrived();
+        let mut work = Work::default();
         let mut away = 0;
+        let mut begun = self.begin_all(&mut work);
         loop {
-            if let Err(trouble) = self.mailboxes().await {
-                trouble.pause(&mut away, &self.handover).await;
+            if let Err(text) = begun {
+                Trouble::Store(text).pause(&mut away, &self.handover).await;
+                begun = self.begin_all(&mut work);
                 continue;
             }
-            away = 0;
-            tokio::select! {
-                changed = arrived.changed() => if changed.is_err() { return },
-                () = self.handover.room.notified() => {}
+            begun = tokio::select! {
+                changed = arrived.changed() => match changed {
+                    Ok(()) => self.begin_all(&mut work),
+                    Err(_) => return,
+                },
+                () = self.handover.room.notified() => self.begin_all(&mut work),
+                Some(done) = work.tasks.join_next() => {
+                    // A task that has panicked leaves its mailbox alone until the node starts again.
+                    let Ok((name, result)) = done else { continue };
+                    work.busy.remove(&name);
+                    match result {
+                        Ok(()) => away = 0,
+                        Err(trouble) => trouble.pause(&mut away, &self.handover).await,
+                    }
+                    // Something may have come for it at the last moment, or another has waited for the place.
+                    match std::mem::take(&mut work.more) {
+                        true => self.begin_all(&mut work),
+                        false => self.begin(&name, &mut work),
+                    }
+                }
+            };
+        }
+    }
+
+    fn begin_all(self: &Arc<Self>, work: &mut Work) -> Result<(), String> {
+        let mut after: Option<String> = None;
+        loop {
+            let accounts = self.node.store().accounts(after.as_deref(), PAGE).map_err(words)?;
+            let Some(last) = accounts.last() else { return Ok(()) };
+            after = Some(last.name.clone());
+            for account in &accounts {
+                self.begin(&account.name, work)?;
             }
         }
+    }
+
+    /// Begins with a mailbox that has something to hand on, unless that is being done, or too much of it waits already.
+    fn begin(self: &Arc<Self>, name: &str, work: &mut Work) -> Result<(), String> {
+        if work.busy.contains(name) {
+            return Ok(());
+        }
+        let after = self.handover.progress(name)?.map(MailUid);
+        let something = !self.node.store().mailbox(name, after, 1).map_err(words)?.is_empty();
+        if !something || self.handover.is_full(name)? {
+            return Ok(());
+        }
+        if work.busy.len() >= MAILBOXES_AT_ONCE {
+            work.more = true;
+            return Ok(());
+        }
+        let Some(account) = self.node.store().account(name).map_err(words)? else { return Ok(()) };
+        work.busy.insert(name.to_owned());
+        let (courier, name) = (self.clone(), name.to_owned());
+        work.tasks.spawn(async move {
+            let result = courier.mailbox(&account).await;
+            (name, result)
+        });
+        Ok(())
     }
 
     /// What was put aside, whenever something of it is due.
@@ -148,18 +218,6 @@ impl LmtpCourier {
             }
         }
         Ok(self.handover.waiting()?.iter().map(|aside| aside.next_ms).min())
-    }
-
-    async fn mailboxes(&self) -> Result<(), Trouble> {
-        let mut after: Option<String> = None;
-        loop {
-            let accounts = self.node.store().accounts(after.as_deref(), PAGE).map_err(words)?;
-            let Some(last) = accounts.last() else { return Ok(()) };
-            after = Some(last.name.clone());
-            for account in accounts {
-                self.mailbox(&account).await?;
-            }
-        }
     }
 
     /// One that was put aside, once more. keeps: GW-95, GW-96
