@@ -3,12 +3,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use control::{ForwardOrder, Request, Response};
 use waxwing_tests::world::{free_tcp, until};
-use waxwing_tests::{Site, World};
+use waxwing_tests::{Site, World, letter};
 
 /// How the far server is: what it announces, and what it says to a line; what it says nothing to gets 250.
 #[derive(Clone, Copy)]
@@ -89,7 +90,8 @@ impl Street {
         };
         let lines = format!(
             "[policy]\nfirst-contact = \"accept\"\n[gateway]\nhost = \"mx.one.test\"\ntransfer = \"{at}\"\n\
-             [gateway.checks]\nrefuse-dmarc = false\n[gateway.out]\nport = {port}\n"
+             [gateway.checks]\nrefuse-dmarc = false\n[gateway.out]\nport = {port}\n\
+             [[gateway.dkim]]\ndomain = \"one.test\"\nselector = \"s\"\nkey = \"dkim.pem\"\n"
         );
         let mut world = World::new(&[
             Site::new("one.test").lines(&lines),
@@ -99,6 +101,11 @@ impl Street {
             old("asked.test", "ip4:127.0.0.1", "127.0.0.9"),
         ])
         .await;
+        let dkim = transport::HostKey::generate(transport::KeyKind::Ed25519, &["one.test"]).unwrap();
+        let file = world.data("one.test").parent().unwrap().join("dkim.pem");
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create_new(true).mode(0o600).open(file);
+        opened.unwrap().write_all(dkim.key_pem().as_bytes()).unwrap();
         world.start("one.test").await;
         let street = Street { world, heard, at };
         street.world.user("bob@one.test").await;
@@ -128,6 +135,11 @@ impl Street {
     async fn send(&self, mail: &str, rcpt: &str, subject: &str) -> String {
         let from = mail.split(['<', '>']).nth(1).unwrap();
         let author = if from.is_empty() { "daemon@author.test" } else { from };
+        self.send_by(author, mail, rcpt, subject).await
+    }
+
+    /// The same for a message in which this address stands as its author.
+    async fn send_by(&self, author: &str, mail: &str, rcpt: &str, subject: &str) -> String {
         let message = format!(
             "From: <{author}>\r\nMessage-ID: <{subject}@author.test>\r\nSubject: {subject}\r\n\r\nhi\r\n."
         );
@@ -339,4 +351,27 @@ async fn a_kept_sender_opens_no_relay() {
     street.send("MAIL FROM:<ann@author.test>", rcpt, "original").await;
     assert_eq!(street.next().rcpt, "RCPT TO:<new@far.test> ORCPT=rfc822;victim@far.test");
     assert!(street.heard.try_recv().is_err());
+}
+
+/// What somebody writes in the name of the forwarder's own domain goes on, and is not made true by its signature.
+///
+/// proves: GW-71
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_forged_in_the_forwarders_name_is_not_signed_by_it() {
+    let street = Street::with(DSN).await;
+    let rcpt = "RCPT TO:<old@one.test>";
+    for (mail, subject) in
+        [("MAIL FROM:<ann@author.test>", "forged"), ("MAIL FROM:<eve@forged.test>", "forged-too")]
+    {
+        street.send_by("chief@one.test", mail, rcpt, subject).await;
+        let heard = street.next().message;
+        assert!(heard.contains("From: <chief@one.test>"), "{heard}");
+        assert!(!heard.contains("DKIM-Signature"), "{heard}");
+        assert!(heard.contains("Received: from mx.author.test ([127.0.0.1])"), "how it came: {heard}");
+    }
+    // What its own users write is.
+    let mut carl = street.world.user("carl@one.test").await;
+    carl.send(&letter("carl@one.test", "By myself\r\n"), &["new@far.test"]).await;
+    let heard = street.next().message;
+    assert!(heard.contains("DKIM-Signature:") && heard.contains("d=one.test"), "{heard}");
 }

@@ -221,10 +221,11 @@ impl LegacyCourier {
         options: translate::ExportOptions,
     ) -> Result<Bytes, Trouble> {
         let (copy, signer) = (message.clone(), self.signer.clone());
-        let trace = self.trace(consignment);
+        let (trace, signs) = (self.trace(consignment), may_sign(consignment));
         let made = tokio::task::spawn_blocking(move || {
             let exported = translate::export(&copy, &options)?;
-            let signatures = signer.sign(&exported).unwrap_or_else(|error| {
+            let signed = if signs { signer.sign(&exported) } else { Ok(String::new()) };
+            let signatures = signed.unwrap_or_else(|error| {
                 // A message without a signature is worth less, and still a message.
                 tracing::warn!(%error, "a message leaves without a signature");
                 String::new()
@@ -258,8 +259,30 @@ impl LegacyCourier {
         for hop in consignment.envelope.trace.iter().rev() {
             fields.push_str(&format!("Received: by {} with WAXWING;\r\n\t{}\r\n", hop.by, at(hop.at)));
         }
+        // How it came here over SMTP is the last of what stands beside it.
+        let beside = consignment.legacy.as_ref().map(|legacy| legacy.trace()).unwrap_or_default();
+        if let Some(at) = beside.find("\r\nReceived:") {
+            fields.push_str(beside.get(at + 2..).unwrap_or_default());
+        }
         fields
     }
+}
+
+/// Whether our keys may answer for the author. Over SMTP anybody can write the name of one of our users: that counts where the
+/// author's domain is proved; what came natively has its seal.
+///
+/// keeps: GW-71
+fn may_sign(consignment: &Consignment) -> bool {
+    if let Some(legacy) = &consignment.legacy {
+        return legacy.author.is_some();
+    }
+    let author = consignment.message.headers.as_ref().and_then(node::author);
+    author.is_some_and(|author| {
+        let own = |claims: &message::Claims| {
+            claims.role == message::Role::Submission && claims.issuer == author.domain().as_str()
+        };
+        consignment.message.seals.iter().any(|seal| own(seal.claims()))
+    })
 }
 
 impl Told {
