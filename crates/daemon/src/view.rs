@@ -189,6 +189,7 @@ pub(crate) fn account_view(account: &storage::AccountRecord) -> AccountView {
             })
             .collect(),
         disabled: account.disabled,
+        notices: account.notices,
     }
 }
 

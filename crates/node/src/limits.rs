@@ -110,3 +110,5 @@ pub const HELD_FULL_SECONDS: u32 = 3_600;
 pub const HELD_TEXT_SHOWN_MAX: u64 = 64 * 1024;
 /// Parts that the answer to a poll names: answers for a thousand cookies fit in a frame.
 pub const WANTED_PARTS_MAX: usize = 4;
+/// Aliases that are looked at for one recipient: a list of lists, and little more.
+pub(crate) const ALIASES_WALKED_MAX: usize = 200;

@@ -29,6 +29,7 @@ mod logged;
 mod mailbox;
 mod memory;
 mod part;
+mod passage;
 mod peer;
 mod queue;
 mod record;
@@ -58,6 +59,7 @@ pub use logged::Logged;
 pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
+pub use passage::{Passage, PassedCookie, Wish};
 pub use peer::PeerRecord;
 pub use queue::{
     Claim, EnvelopeId, Lane, LaneAges, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled,

@@ -62,6 +62,14 @@ pub const LEGACY_VALUE_OCTETS_MAX: usize = 16 * 1024;
 pub const LEGACY_CHANGES_MAX: usize = 256;
 /// Octets of a Received field or of authentication results beside a message: some dozens of lines of mail.
 pub const LEGACY_TRACE_OCTETS_MAX: usize = 8 * 1024;
+/// Octets of ENVID, decoded: at most as many as it has encoded (RFC 3461 section 4.4).
+pub const ENVELOPE_ID_OCTETS_MAX: usize = 100;
+/// Octets of ORCPT, decoded: at most as many as it has encoded (RFC 3461 section 4.2), and the type.
+pub const ORIGINAL_RECIPIENT_OCTETS_MAX: usize = 500;
+/// Octets of each half of a cookie: a local part, and a name (RFC 1035).
+pub const PASSED_COOKIE_OCTETS_MAX: usize = 255;
+/// Aliases between an address and where it leads.
+pub const FORWARD_THROUGH_MAX: usize = 10;
 /// Octets of a message's header that a notice repeats: what people write is shorter, and a notice need not be whole.
 pub const NOTICE_HEADER_OCTETS_MAX: usize = 16 * 1024;
 /// Legs that one claim returns at most.

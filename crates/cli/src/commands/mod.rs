@@ -7,6 +7,7 @@ mod files;
 mod forward;
 mod generate;
 mod held;
+mod lmtp;
 mod lookalike;
 mod mail;
 mod message;
