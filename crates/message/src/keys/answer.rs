@@ -45,6 +45,11 @@ pub struct SeenHead {
 pub struct Chain(Vec<KeyRecord>);
 
 impl Chain {
+    #[cfg(test)]
+    pub(super) fn of(records: Vec<KeyRecord>) -> Chain {
+        Chain(records)
+    }
+
     /// The records, the oldest first.
     pub fn records(&self) -> &[KeyRecord] {
         &self.0

@@ -224,7 +224,8 @@ impl KeyRecord {
             Value::Null => None,
             other => Some(as_bytes(other).ok_or(Error::Key("a succession is not octets"))?),
         };
-        let countersignature = as_bytes(countersignature).ok_or(Error::Key("a countersignature is not octets"))?;
+        let countersignature =
+            as_bytes(countersignature).ok_or(Error::Key("a countersignature is not octets"))?;
         let countersignature = Signed::parse(countersignature)?;
         let domain = countersignature
             .issued

@@ -95,11 +95,15 @@ impl AuthorKey {
             }
             AuthorKey::First => format!("sealed by {author} herself; the first time that you see this key"),
             AuthorKey::Known => format!("sealed by {author} herself"),
-            AuthorKey::Rotated => format!("sealed by {author} herself, with a new key that the old one has signed"),
+            AuthorKey::Rotated => {
+                format!("sealed by {author} herself, with a new key that the old one has signed")
+            }
             AuthorKey::Broken => format!(
                 "WARNING: sealed with a new key of {author} that the key you know has not signed; ask {author} in another way"
             ),
-            AuthorKey::Revoked => format!("WARNING: sealed with a key that {author} has revoked: do not trust it"),
+            AuthorKey::Revoked => {
+                format!("WARNING: sealed with a key that {author} has revoked: do not trust it")
+            }
             AuthorKey::Split => format!(
                 "WARNING: the domain of {author} shows another history of keys than before: this seal proves nothing"
             ),
@@ -218,7 +222,11 @@ pub fn judge(
         Known::Nothing => pin.cloned().unwrap_or_default(),
         Known::Chain(chain) => follow(pin, chain),
     };
-    let changed = (pin != Some(&followed) && !followed.keys.is_empty()).then(|| followed.clone());
+    let changed = |found: AuthorKey| {
+        // Who was never seen is pinned by a seal that holds, and by nothing else.
+        let seen = pin.is_some() || found.is_own();
+        (seen && pin != Some(&followed) && !followed.keys.is_empty()).then(|| followed.clone())
+    };
     let trusted = followed.keys.iter().position(|one| names(&one.key));
     let Some(place) = trusted else {
         let after_break = match known {
@@ -232,7 +240,7 @@ pub fn judge(
             (None, Known::Nothing) => AuthorKey::Unchecked,
             _ => AuthorKey::Wrong,
         };
-        return (found, None, changed);
+        return (found, None, changed(found));
     };
     let own = &followed.keys[place];
     let (issued, skew) = (seal.claims().issued_at, SEAL_CLOCK_SKEW_SECONDS);
@@ -248,5 +256,5 @@ pub fn judge(
         () if was_pinned(&own.key) => AuthorKey::Known,
         () => AuthorKey::Rotated,
     };
-    (found, found.is_own().then_some(own.key), changed)
+    (found, found.is_own().then_some(own.key), changed(found))
 }
