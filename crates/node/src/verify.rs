@@ -114,6 +114,7 @@ impl Node {
                 verified,
                 key_name: key_name(seal),
                 key: key_id.filter(|_| verified),
+                author_key: None,
             });
         }
         Verified { notes, evidence: weaker(author, bearer) }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ciborium::Value;
 use message::address::Address;
-use message::cbor::{bytes, map, text, uint};
+use message::cbor::{bytes, text, uint};
 use message::keys::{AuthorKey, KeyAnswer, KeyRecord, Proved, TreeHead, tree::Hash};
 use message::limits as bounds;
 
