@@ -41,7 +41,8 @@ fn seal() -> SealView {
         role: evil.clone(),
         verified: true,
         key_name: evil.clone(),
-        key: Some(evil),
+        key: Some(evil.clone()),
+        author_key: Some(evil),
     }
 }
 

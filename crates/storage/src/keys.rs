@@ -68,11 +68,9 @@ pub trait KeyStore {
     /// [`Error::NotFound`] where that is not full yet.
     fn key_log_node(&self, domain: &Domain, level: u32, place: u64) -> Result<Hash, Error>;
 
-    /// Writes what is pinned, in place of what was.
-    ///
-    /// # Errors
-    /// [`Error::Bound`] where the account has as many as it may: what is pinned never goes to make room.
-    fn put_pin(&self, record: PinRecord) -> Wait<'_, ()>;
+    /// Writes what is pinned, in place of what was. Where an account has as many as it may, what is new is left out: what is
+    /// pinned never goes to make room.
+    fn put_pins(&self, records: Vec<PinRecord>) -> Wait<'_, ()>;
 
     /// What is pinned for this account of this address.
     ///

@@ -239,7 +239,14 @@ mod tests {
 
     fn seal(issuer: &str, role: &str, verified: bool) -> SealView {
         let key_name = "s1".to_owned();
-        SealView { issuer: issuer.to_owned(), role: role.to_owned(), verified, key_name, key: None }
+        SealView {
+            issuer: issuer.to_owned(),
+            role: role.to_owned(),
+            verified,
+            key_name,
+            key: None,
+            author_key: None,
+        }
     }
 
     #[test]

@@ -99,16 +99,16 @@ impl AuthorKey {
                 format!("sealed by {author} herself, with a new key that the old one has signed")
             }
             AuthorKey::Broken => format!(
-                "WARNING: sealed with a new key of {author} that the key you know has not signed; ask {author} in another way"
+                "sealed with a new key of {author} that the key you know has not signed; ask {author} in another way"
             ),
             AuthorKey::Revoked => {
-                format!("WARNING: sealed with a key that {author} has revoked: do not trust it")
+                format!("sealed with a key that {author} has revoked: do not trust it")
             }
             AuthorKey::Split => format!(
-                "WARNING: the domain of {author} shows another history of keys than before: this seal proves nothing"
+                "the domain of {author} shows another history of keys than before: this seal proves nothing"
             ),
             AuthorKey::Wrong => {
-                format!("WARNING: the seal in the name of {author} does not hold: do not trust it")
+                format!("the seal in the name of {author} does not hold: do not trust it")
             }
         }
     }

@@ -60,8 +60,9 @@ fn root_over(leaves: &[Hash]) -> Hash {
 /// proves: KEY-7, KEY-8
 pub(super) fn statements_enter_the_log(open: &Open) {
     let store = open();
-    let publish =
-        |store: &dyn Store, record: &KeyRecord, before| block_on(store.publish_key(record.clone(), before, NOW));
+    let publish = |store: &dyn Store, record: &KeyRecord, before| {
+        block_on(store.publish_key(record.clone(), before, NOW))
+    };
     let first = record("ann@here.test", 1, None);
     let second = record("ann@here.test", 2, Some(first.statement().digest()));
     assert_eq!(store.key_statements(&address("ann@here.test")), Ok(Vec::new()));
@@ -122,9 +123,7 @@ pub(super) fn pins_are_kept(open: &Open) {
     add_account(&*store, "ann").unwrap();
     let (one, two) = (pin("ann", "bob@far.test", 1), pin("ann", "carl@far.test", 2));
     let other = pin("anna", "bob@far.test", 3);
-    for record in [&one, &two, &other] {
-        block_on(store.put_pin(record.clone())).unwrap();
-    }
+    block_on(store.put_pins(vec![one.clone(), two.clone(), other.clone()])).unwrap();
     drop(store);
     let store = open();
     assert_eq!(store.pin("ann", &address("bob@far.test")), Ok(Some(one.clone())));

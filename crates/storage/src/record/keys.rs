@@ -12,11 +12,7 @@ use crate::{HeadRecord, PinRecord, StatementRecord};
 
 impl Record for StatementRecord {
     fn fields(&self) -> Vec<(i64, Option<Value>)> {
-        vec![
-            (1, Some(bytes(self.record.octets()))),
-            (2, Some(uint(self.leaf))),
-            (3, Some(uint(self.at_ms))),
-        ]
+        vec![(1, Some(bytes(self.record.octets()))), (2, Some(uint(self.leaf))), (3, Some(uint(self.at_ms)))]
     }
 
     fn read(fields: &Fields) -> Option<Self> {
