@@ -130,13 +130,15 @@ impl Node {
         }
         let now_ms = self.now_ms();
         if let Some((found, at_ms)) = self.inner.chains.find(address) {
+            let lacks = found.lacks(seals);
             let good_ms = match &found {
-                Fetched::Chain(_) if found.lacks(seals) => UNKNOWN_KEY_ASKED_AGAIN_MS,
+                Fetched::Chain(_) if lacks => UNKNOWN_KEY_ASKED_AGAIN_MS,
                 Fetched::Chain(_) => CHAIN_MS,
                 Fetched::Nothing | Fetched::Split => NO_CHAIN_MS,
             };
             if now_ms < at_ms.saturating_add(good_ms) {
-                return found;
+                // What is not known about a new key is nothing against it.
+                return if lacks { Fetched::Nothing } else { found };
             }
         }
         let Some(turn) = Turn::take(&self.inner.chains.asked) else { return Fetched::Nothing };

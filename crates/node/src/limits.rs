@@ -116,8 +116,9 @@ pub const KEY_ASKED_MS_MAX: u64 = 3_000;
 pub const CHAIN_MS: u64 = 3_600_000;
 /// Milliseconds for which it is remembered that nothing was.
 pub const NO_CHAIN_MS: u64 = 60_000;
-/// Milliseconds after which it is asked again because of a key that was not stated: it may be new.
-pub const UNKNOWN_KEY_ASKED_AGAIN_MS: u64 = 10_000;
+/// Milliseconds after which it is asked again because of a key that was not stated: it may be new. Whoever names keys that are
+/// none must not have us ask without end.
+pub const UNKNOWN_KEY_ASKED_AGAIN_MS: u64 = 1_000;
 /// Authors whose keys are in memory: at some kilobytes each some 20 MiB at the most.
 pub const CHAINS_MAX: usize = 2_000;
 /// Questions for keys that are under way at once: whoever names a thousand authors must not keep all connections busy.

@@ -12,6 +12,8 @@ mod gateway;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod offers;
 #[cfg(test)]
 mod operator;
