@@ -183,7 +183,6 @@ fn each_condition_means_what_it_says() {
     matches(own(), &by_herself(AuthorKey::Known), true);
     matches(own(), &by_herself(AuthorKey::Broken), false);
     matches(own(), &plain(), false);
-    matches(own(), &envelope(), false);
     let encrypted = evidence(|_, seen| seen.encrypted = true);
     matches(Condition::Unencrypted(true), &plain(), true);
     matches(Condition::Unencrypted(true), &encrypted, false);

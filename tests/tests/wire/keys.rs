@@ -177,8 +177,10 @@ async fn only_the_user_publishes_and_only_what_follows() {
     let now = world.node("north.test").now_ms() / 1000;
     let refused = |found: Result<(), cli::Error>, what: &str| match found {
         Err(cli::Error::Refused(failure)) => failure.code,
-        // 5.7.1 and its like.
-        Err(cli::Error::NotAuthorised(_)) => Code::NOT_AUTHORIZED,
+        // The code stands at its end.
+        Err(cli::Error::NotAuthorised(text)) => {
+            Code::parse(text.rsplit_once('(').unwrap().1.trim_end_matches(')')).unwrap()
+        }
         other => panic!("{what}: {other:?}"),
     };
     let mine = alice.statement(&alice.key, now, false);

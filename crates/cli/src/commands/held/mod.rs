@@ -194,6 +194,9 @@ fn view(entry: &HeldEntry) -> HeldView {
                 author_key: (seal.role == Role::Author.word())
                     .then(|| entry.author_key.map(|found| found.word().to_owned()))
                     .flatten(),
+                said: (seal.role == Role::Author.word())
+                    .then(|| entry.author_key.map(|found| found.sentence(&seal.issuer)))
+                    .flatten(),
                 ..SealView::default()
             })
             .collect(),

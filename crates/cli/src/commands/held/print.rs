@@ -28,11 +28,11 @@ pub(in crate::commands) fn held_lines(held: &HeldView) -> Vec<String> {
     ];
     for seal in &held.seals {
         // keeps: KEY-21
-        if let Some(found) = seal.author_key.as_deref().and_then(AuthorKey::from_word) {
-            let said = clean(&found.sentence(&seal.issuer));
-            lines.push(match found.is_warning() {
-                true => format!("  {}", paint(BAD, &format!("Warning: {said}"))),
-                false => format!("  seal     {said}"),
+        if let (Some(found), Some(said)) = (&seal.author_key, &seal.said) {
+            let warning = AuthorKey::from_word(found).is_none_or(AuthorKey::is_warning);
+            lines.push(match warning {
+                true => format!("  {}", paint(BAD, &format!("Warning: {}", clean(said)))),
+                false => format!("  seal     {}", clean(said)),
             });
             continue;
         }
