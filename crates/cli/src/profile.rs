@@ -331,6 +331,28 @@ mod tests {
         );
     }
 
+    /// proves: KEY-23
+    #[test]
+    fn the_signing_key_is_the_users_alone_and_changes_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(signing_key(folder.path()).unwrap().is_none());
+        let (one, two) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        for key in [&one, &two] {
+            keep_next_signing_key(folder.path(), key).unwrap();
+            let before = signing_key(folder.path()).unwrap().map(|key| key.public());
+            assert_ne!(before, Some(key.public()), "it is not in use before the node has it");
+            take_next_signing_key(folder.path()).unwrap();
+            assert_eq!(signing_key(folder.path()).unwrap().unwrap().public(), key.public());
+        }
+        let path = folder.path().join(SIGNING_FILE);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no other copy is left");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(signing_key(folder.path()), Err(Error::Profile { .. })));
+        remove_signing_key(folder.path()).unwrap();
+        assert!(signing_key(folder.path()).unwrap().is_none());
+    }
+
     /// proves: CLI-5
     #[test]
     fn the_device_key_is_made_once_and_is_the_users_alone() {

@@ -141,7 +141,7 @@ impl fmt::Display for Party {
 }
 
 impl Condition {
-    /// Whether it holds. keeps: POL-4, POL-5, POL-6
+    /// Whether it holds. keeps: POL-4, POL-5, POL-6, KEY-22
     pub(crate) fn holds(&self, evidence: &Evidence) -> Holds {
         let seen = |judge: &dyn Fn(&Seen) -> bool| match &evidence.seen {
             Some(seen) => Holds::from(judge(seen)),

@@ -158,7 +158,7 @@ fn a_rule_that_has_got_what_it_asks_for_matches_no_more() {
     check(&rules, &waited(Some(60)), "default", "accept");
 }
 
-/// proves: POL-4, POL-6
+/// proves: POL-4, POL-6, KEY-22
 #[test]
 fn each_condition_means_what_it_says() {
     let to = |text: &str| Condition::To(vec![Party::parse(text).unwrap()]);

@@ -1,6 +1,11 @@
 //! Keys of users over real QUIC: published, asked for, pinned, and what readers are told (`spec/24-keys.md`).
 
 use cli::client::Outgoing;
+use cli::profile::Profile;
+use cli::{
+    Command, Compose, Global, Invocation, KeyCommand, KeyTerm, MailCommand, MailReadArgs, MailSelection,
+    SendArgs,
+};
 use control::{Client, Request, Response};
 use message::address::Address;
 use message::keys::{AuthorKey, KeyAnswer, Statement, StatementClaims};
@@ -132,6 +137,141 @@ async fn a_reader_is_told_that_the_author_herself_has_sealed() {
     assert_eq!(alice.write(&world, &mut bob, "Fourth").await.author_key, Some(AuthorKey::Known));
 }
 
+/// What a program of a user prints: the commands themselves, with a profile in a folder.
+struct Typed(std::path::PathBuf);
+
+#[derive(Clone, Default)]
+struct Printed(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Printed {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Typed {
+    fn new(world: &World, user: &User) -> Typed {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let folder = world.folder().join(&user.account);
+        let domain = user.address.domain().as_str();
+        let profile = Profile {
+            address: user.address.clone(),
+            account: user.account.clone(),
+            node: world.address(domain).to_string().parse().unwrap(),
+            trust: cli::profile::Trust::Pinned(world.host_key(domain).key_digest()),
+            device: "a test".to_owned(),
+        };
+        profile.save(&folder).unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(folder.join("device.key"));
+        writeln!(file.unwrap(), "{}", data_encoding::HEXLOWER.encode(&*user.device.seed())).unwrap();
+        Typed(folder)
+    }
+
+    async fn says(&self, command: Command) -> (String, bool) {
+        let global = Global { profile: Some(self.0.clone()), ..Global::default() };
+        let printed = Printed::default();
+        let invocation = Invocation { global, command };
+        let good =
+            cli::run_into(&invocation, &cli::Hooks::default(), Box::new(printed.clone())).await.unwrap();
+        let octets = printed.0.lock().unwrap().clone();
+        (String::from_utf8(octets).unwrap(), good)
+    }
+
+    async fn send(&self, text: &str, no_seal: bool) -> String {
+        let compose = Compose {
+            file: None,
+            subject: Some("A letter".to_owned()),
+            text: Some(text.to_owned()),
+            attach: Vec::new(),
+        };
+        let arguments = SendArgs {
+            to: vec![Address::parse(BOB).unwrap()],
+            from: None,
+            compose,
+            at: None,
+            delay_seconds: None,
+            undo: None,
+            wait: true,
+            no_seal,
+        };
+        self.says(Command::Send(arguments)).await.0
+    }
+
+    async fn read(&self, number: u64) -> String {
+        let arguments = MailReadArgs { number, selection: MailSelection::Text, part: None, doorstep: None };
+        self.says(Command::Mail(MailCommand::Read(arguments))).await.0
+    }
+}
+
+/// The commands of both users, from the first key to a lost one.
+///
+/// proves: KEY-9, KEY-21, KEY-23
+#[tokio::test]
+async fn readers_are_told_in_words() {
+    let (mut world, alice, mut bob) = world().await;
+    let (ann, reader) = (Typed::new(&world, &alice.user), Typed::new(&world, &bob));
+    let term = || KeyTerm { days: 730 };
+    let publish = |lost| Command::Key(KeyCommand::Publish { lost, term: term() });
+    let of = |forget| {
+        let address = Address::parse(ALICE).unwrap();
+        Command::Key(KeyCommand::Of { address, forget })
+    };
+    assert!(ann.says(Command::Key(KeyCommand::Show)).await.0.contains("No key of yours"));
+    ann.send("Without a key", false).await;
+    let plain = reader.read(last_number(&mut bob, 1).await).await;
+    assert!(!plain.contains("herself"), "{plain}");
+    assert!(ann.says(publish(false)).await.0.contains("published"));
+    assert!(ann.says(publish(false)).await.0.contains("published before"));
+    assert!(ann.says(Command::Key(KeyCommand::Show)).await.0.contains("in use  (in this profile)"));
+
+    ann.send("By myself", false).await;
+    let told = reader.read(last_number(&mut bob, 2).await).await;
+    assert!(told.contains("Sealed by alice@north.test herself; the first time"), "{told}");
+    ann.send("Not sealed", true).await;
+    let told = reader.read(last_number(&mut bob, 3).await).await;
+    assert!(!told.contains("herself"), "{told}");
+    let (pinned, good) = reader.says(of(false)).await;
+    assert!(good && pinned.contains("pinned"), "{pinned}");
+
+    assert!(ann.says(Command::Key(KeyCommand::Rotate(term()))).await.0.contains("rotated"));
+    forget_what_was_asked(&mut world, &mut bob).await;
+    ann.send("With another key", false).await;
+    let told = reader.read(last_number(&mut bob, 4).await).await;
+    assert!(told.contains("herself, with a new key that the old one has signed"), "{told}");
+
+    // The key is lost, and so is the trust.
+    std::fs::remove_file(ann.0.join("signing.key")).unwrap();
+    assert!(ann.says(publish(true)).await.0.contains("published"));
+    forget_what_was_asked(&mut world, &mut bob).await;
+    ann.send("Do you know me?", false).await;
+    let told = reader.read(last_number(&mut bob, 5).await).await;
+    assert!(told.contains("Warning: sealed with a new key of alice@north.test"), "{told}");
+    let (pinned, good) = reader.says(of(false)).await;
+    assert!(!good && pinned.contains("which none of these has signed"), "{pinned}");
+    assert!(reader.says(of(true)).await.0.contains("Forgotten"));
+
+    assert!(ann.says(Command::Key(KeyCommand::Revoke)).await.0.contains("revoked"));
+    assert!(!ann.0.join("signing.key").exists());
+    ann.send("Without a key again", false).await;
+    let told = reader.read(last_number(&mut bob, 6).await).await;
+    assert!(!told.contains("herself") && !told.contains("Warning"), "{told}");
+}
+
+/// The number of the last letter, once there are so many.
+async fn last_number(bob: &mut User, count: usize) -> u64 {
+    let entries = bob.session.mailbox(0, 100).await.unwrap();
+    assert_eq!(entries.len(), count);
+    entries.last().unwrap().number
+}
+
 /// proves: KEY-5, KEY-18, KEY-21
 #[tokio::test]
 async fn a_key_that_the_one_before_has_not_signed_is_warned_of() {
@@ -230,7 +370,7 @@ async fn nobody_learns_from_an_answer_who_has_an_address() {
     alice.publish(&world).await;
     let _carol = world.user("carol@north.test").await;
     let south = world.peer("south.test", "north.test").await;
-    let mut of = async |address: &str, seen_size: Option<u64>| -> KeyReply {
+    let of = async |address: &str, seen_size: Option<u64>| -> KeyReply {
         let query = KeyQuery { address: Address::parse(address).unwrap(), seen_size };
         let Ok(Frame::KeyAnswer(reply)) = south.ask(&Frame::Key(query)).await else { panic!("{address}") };
         *reply

@@ -75,3 +75,49 @@ impl Outgoing {
         self.under(builder.finish()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use message::{Draft, DraftContent, DraftPart, Extent, Message};
+
+    use super::*;
+
+    fn letter(fields: &[(&str, &str)]) -> Outgoing {
+        let mut header = HeaderBuilder::new();
+        for (name, value) in fields {
+            header.push(name, value).unwrap();
+        }
+        let root = DraftPart {
+            media_type: "text/plain".to_owned(),
+            parameters: String::new(),
+            fields: Vec::new(),
+            content: DraftContent::Body(Extent::of(b"hi")),
+        };
+        let draft = Draft { header: header.finish().unwrap(), root };
+        let message = Message::assemble(&draft, vec![bytes::Bytes::from_static(b"hi")]).unwrap();
+        Outgoing::from_message(&message, Vec::new())
+    }
+
+    /// The times are those of the RFC's examples of zones; 1,767,268,800 is 2026-01-01T12:00:00Z.
+    ///
+    /// proves: KEY-23
+    #[test]
+    fn a_message_is_completed_before_its_author_seals_it() {
+        let (ann, key) = (Address::parse("ann@a.test").unwrap(), SecretKey::from_seed(&[1; 32]));
+        let seal = |outgoing: Outgoing| outgoing.authored(&ann, &key, 1_767_268_800_000, [0xab; 16]).unwrap();
+        let sealed = seal(letter(&[("From", "Ann <ann@a.test>"), ("Subject", "x")]));
+        let field = |name| sealed.headers().message().only(name);
+        assert_eq!(field("Date").as_deref(), Some("Thu, 1 Jan 2026 12:00:00 +0000"));
+        assert_eq!(field("Message-Id"), Some(format!("<{}@a.test>", "ab".repeat(16))));
+        let [one] = sealed.seals() else { panic!("one seal") };
+        assert_eq!(one.claims().issuer, "ann@a.test");
+        one.verify(sealed.manifest().octets(), &key.public(), 1_767_268_800).unwrap();
+        // Once is enough, and nobody else is sealed for.
+        let identity = sealed.identity();
+        let again = seal(sealed);
+        assert_eq!((again.identity(), again.seals().len()), (identity, 1));
+        for from in ["bob@a.test", "ann@a.test, bob@a.test", "nobody"] {
+            assert_eq!(seal(letter(&[("From", from)])).seals().len(), 0, "{from}");
+        }
+    }
+}
