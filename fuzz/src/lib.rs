@@ -5,6 +5,7 @@
 //! ever, or hold more than a bounded multiple of what it was given.
 
 mod conversation;
+mod keys;
 mod log;
 mod names;
 mod octets;
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("message", octets::message),
     ("file", octets::file),
     ("seal", octets::seal),
+    ("keys", keys::keys),
     ("slice", octets::slice),
     ("address", names::address),
     ("import", translation::import),

@@ -33,6 +33,17 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             found.push([octets(&all["file"]["prelude"]), messages().remove(0)].concat());
         }
         "seal" => found.extend(field("seals.json", "cases", "seal")),
+        "keys" => {
+            for list in ["statements", "records"] {
+                found.extend(field("keys.json", list, "octets"));
+            }
+            let answers = vectors("keys.json")["answers"].clone();
+            for answer in answers.as_array().into_iter().flatten() {
+                found.push(octets(&answer["head"]));
+                let hashes = answer["consistency"].as_array().into_iter().flatten().flat_map(octets);
+                found.push([3, 5].into_iter().chain(hashes).collect());
+            }
+        }
         "slice" => found.extend((0..24).map(|n: u8| vec![n, n * 9, n * 10, 1, 2, 3])),
         "address" => found.extend(
             [

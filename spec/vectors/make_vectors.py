@@ -8,6 +8,7 @@ It shares no line with the Rust code: what both agree on is the specification. R
 """
 
 import base64
+import hashlib
 import json
 import pathlib
 
@@ -402,6 +403,179 @@ def file_form(seals):
     return block("Waxwing: 1", *(lines(octets) for octets in seals))
 
 
+# ---- 24-keys.md ------------------------------------------------------------------------------------------------------
+
+ADA_NEXT = bytes([9]) * 32
+SEEDS_OF_KEYS = {**SEEDS, "ada, later": ADA_NEXT}
+
+
+def key_of(name):
+    return Ed25519PrivateKey.from_private_bytes(SEEDS_OF_KEYS[name])
+
+
+def public_of(name):
+    return key_of(name).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def id_of(name):
+    return digest(public_of(name))[:16]
+
+
+def sign1(name, external, payload, kid, issued=None, attached=False, header_more=None):
+    head = {1: -8, 4: kid, **({15: {1: issued[0], 6: issued[1]}} if issued else {}), **(header_more or {})}
+    protected = cbor(head)
+    signature = key_of(name).sign(cbor(["Signature1", protected, external, payload]))
+    return cbor([protected, {}, payload if attached else None, signature])
+
+
+def stated(name, previous=None, revoked=False, address="ada@north.test", start=NOW, end=NOW + 31536000, **more):
+    return {0: 1, 1: address, 2: public_of(name), 3: 1, 4: start, 5: end, **({6: previous} if previous else {}),
+            **({7: True} if revoked else {}), **more}
+
+
+def statement(name, claims, external=b"waxwing key 1", kid=None, signer=None, **more):
+    return sign1(signer or name, external, cbor(claims), kid or id_of(name), attached=True, **more)
+
+
+def succession(name, of, external=b"waxwing key previous 1"):
+    return sign1(name, external, of, id_of(name))
+
+
+def record(of, after=None, signer="north.test", domain="north.test", at=NOW):
+    return cbor([of, after, sign1(signer, b"waxwing key domain 1", cbor([of, after]), b"w1", issued=(domain, at))])
+
+
+def leaf_hash(octets):
+    return hashlib.sha256(b"\x00" + octets).digest()
+
+
+# RFC 9162 section 2.1, word for word.
+def split(n):
+    return 1 << ((n - 1).bit_length() - 1)
+
+
+def mth(leaves):
+    if len(leaves) < 2:
+        return leaf_hash(leaves[0]) if leaves else hashlib.sha256().digest()
+    k = split(len(leaves))
+    return hashlib.sha256(b"\x01" + mth(leaves[:k]) + mth(leaves[k:])).digest()
+
+
+def path(m, leaves):
+    if len(leaves) == 1:
+        return []
+    k = split(len(leaves))
+    return path(m, leaves[:k]) + [mth(leaves[k:])] if m < k else path(m - k, leaves[k:]) + [mth(leaves[:k])]
+
+
+def subproof(m, leaves, whole):
+    n = len(leaves)
+    if m == n:
+        return [] if whole else [mth(leaves)]
+    k = split(n)
+    if m <= k:
+        return subproof(m, leaves[:k], whole) + [mth(leaves[k:])]
+    return subproof(m - k, leaves[k:], False) + [mth(leaves[:k])]
+
+
+def tree_head(leaves, domain="north.test", signer="north.test", at=NOW + 100, size=None, external=b"waxwing key head 1"):
+    payload = cbor({1: domain, 2: len(leaves) if size is None else size, 3: mth(leaves), 4: at})
+    return sign1(signer, external, payload, b"w1", attached=True)
+
+
+FIRST = statement("ada", stated("ada"))
+NEXT = statement("ada, later", stated("ada, later", previous=digest(FIRST), start=NOW + 50))
+REVOKED = statement("ada, later", stated("ada, later", previous=digest(NEXT), start=NOW + 60, revoked=True))
+FIRST_RECORD = record(FIRST)
+NEXT_RECORD = record(NEXT, succession("ada", NEXT), at=NOW + 50)
+REVOKED_RECORD = record(REVOKED, at=NOW + 60)
+BROKEN_RECORD = record(NEXT, at=NOW + 50)
+OTHERS = [b"another record", b"a third one", b"a fourth one"]
+LOG = [OTHERS[0], FIRST_RECORD, OTHERS[1], NEXT_RECORD, OTHERS[2]]
+SEEN = 3
+
+STATEMENTS = [
+    ("KEY-1", "the first", "good", FIRST),
+    ("KEY-3", "another key", "good", NEXT),
+    ("KEY-1", "a revocation", "good", REVOKED),
+    ("KEY-1", "version 2", "malformed", statement("ada", {**stated("ada"), 0: 2})),
+    ("KEY-1", "to encrypt to", "malformed", statement("ada", {**stated("ada"), 3: 2})),
+    ("KEY-1", "of no address", "malformed", statement("ada", stated("ada", address="ada"))),
+    ("KEY-1", "ends when it begins", "malformed", statement("ada", stated("ada", end=NOW))),
+    ("KEY-1", "a digest of 31 octets", "malformed", statement("ada", stated("ada", previous=b"x" * 31))),
+    ("KEY-1", "a revocation that is false", "malformed", statement("ada", {**stated("ada"), 7: False})),
+    ("KEY-1", "something more", "malformed", statement("ada", {**stated("ada"), 8: 1})),
+    ("KEY-1", "a weak key", "malformed", statement("ada", {**stated("ada"), 2: bytes.fromhex(WEAK[0])})),
+    ("KEY-2", "by another key", "signature", statement("ada", stated("ada"), signer="mallory")),
+    ("KEY-2", "the external data of a seal", "signature", statement("ada", stated("ada"), external=b"waxwing seal 1")),
+    ("KEY-2", "the id of another key", "malformed", statement("ada", stated("ada"), kid=id_of("mallory"))),
+    ("KEY-2", "a header with more", "malformed", statement("ada", stated("ada"), header_more={5: b"x"})),
+    ("KEY-2", "a changed octet", "signature", FIRST.replace(b"ada@north.test", b"aha@north.test")),
+    ("KEY-2", "tagged", "malformed", b"\xd2" + FIRST),
+    ("KEY-2", "octets after it", "malformed", FIRST + b"\x00"),
+    ("KEY-2", "a payload not in the deterministic encoding", "malformed",
+     sign1("ada", b"waxwing key 1", b"\xa6\x01" + cbor("ada@north.test") + b"\x00\x01" + cbor(stated("ada"))[19:],
+           id_of("ada"), attached=True)),
+    ("KEY-2", "more than 1,024 octets", "malformed", statement("ada", {**stated("ada"), 8: b"x" * 1024})),
+]
+RECORDS = [
+    ("KEY-4", "the first", "good", FIRST_RECORD),
+    ("KEY-4", "with a succession", "good", NEXT_RECORD),
+    ("KEY-4", "countersigned for another domain", "malformed", record(FIRST, domain="west.test")),
+    ("KEY-4", "countersigned by another key", "signature", record(FIRST, signer="mallory")),
+    ("KEY-4", "the countersignature of another statement", "signature",
+     cbor([FIRST, None, cbor2.loads(NEXT_RECORD)[2]])),
+    ("KEY-4", "the succession taken away", "signature", cbor([NEXT, None, cbor2.loads(NEXT_RECORD)[2]])),
+    ("KEY-4", "two members", "malformed", cbor([FIRST, None])),
+    ("KEY-4", "octets after it", "malformed", FIRST_RECORD + b"\x00"),
+]
+LINKS = [
+    ("KEY-5", "signed by the key before", "rotated", FIRST, NEXT_RECORD),
+    ("KEY-5", "not signed by the key before", "broken", FIRST, BROKEN_RECORD),
+    ("KEY-5", "signed by somebody else", "broken", FIRST, record(NEXT, succession("mallory", NEXT))),
+    ("KEY-5", "a succession with other external data", "broken", FIRST,
+     record(NEXT, succession("ada", NEXT, external=b"waxwing key 1"))),
+    ("KEY-5", "it revokes its own key", "same", NEXT, REVOKED_RECORD),
+    ("KEY-5", "it does not name the one before", "broken", REVOKED, NEXT_RECORD),
+    ("KEY-5", "after a revocation", "broken", REVOKED, (lambda new: record(new, succession("ada, later", new)))(
+        statement("ada", stated("ada", previous=digest(REVOKED))))),
+]
+
+
+def answer(leaves=None, records=(1, 3), seen=SEEN, **more):
+    leaves = leaves or LOG
+    return {"head": tree_head(leaves, **more).hex(),
+            "records": [{"record": leaves[place].hex(), "leaf": place, "way": [h.hex() for h in path(place, leaves)]}
+                        for place in records],
+            "consistency": [h.hex() for h in subproof(seen, leaves, True)] if seen else []}
+
+
+def answer_case(rule, name, expect, given, seen=SEEN, seen_root=None, now=NOW + 200):
+    return {"rule": rule, "name": name, "expect": expect, "address": "ada@north.test", "now": now,
+            "seen": {"size": seen, "root": (seen_root or mth(LOG[:seen])).hex()} if seen else None, **given}
+
+
+SPLIT = [OTHERS[1], *LOG[1:]]
+ANSWERS = [
+    answer_case("KEY-15", "all as it must be", "good", answer()),
+    answer_case("KEY-15", "asked for the first time", "good", answer(seen=0), seen=0),
+    answer_case("KEY-10", "no keys", "good", answer(records=())),
+    answer_case("KEY-14", "another history", "split", answer(SPLIT)),
+    answer_case("KEY-14", "fewer than were seen", "split", answer(LOG[:2], records=(1,), seen=0)),
+    answer_case("KEY-14", "no proof", "split", answer(seen=0)),
+    answer_case("KEY-13", "a way to another leaf", "wrong",
+                {**answer(), "records": [{**answer()["records"][0], "leaf": 2}]}),
+    answer_case("KEY-13", "a record that is not in the log", "wrong",
+                {**answer(records=(1,)), "records": [{**answer()["records"][0], "record": BROKEN_RECORD.hex()}]}),
+    answer_case("KEY-15", "the first was left out", "wrong", answer(records=(3,))),
+    answer_case("KEY-15", "out of order", "wrong", answer(records=(3, 1))),
+    answer_case("KEY-15", "the head of another domain", "wrong", answer(domain="west.test")),
+    answer_case("KEY-15", "a head by another key", "wrong", answer(signer="mallory")),
+    answer_case("KEY-11", "a head with the external data of a statement", "wrong", answer(external=b"waxwing key 1")),
+    answer_case("KEY-15", "a head of yesterday", "wrong", answer(), now=NOW + 100 + 86401),
+    answer_case("KEY-15", "a head of tomorrow", "wrong", answer(), now=NOW + 100 - 301),
+]
+
 # ---- 05-frames.md ----------------------------------------------------------------------------------------------------
 
 
@@ -439,15 +613,17 @@ SELECTIONS = {
     "parts": [5, [1, 0], [2, 70000]],
     "range": [6, 2, 16384, 1000],
 }
+KEY_ANSWER = {0: 33, 1: b"head", 2: [[b"record", 2, [b"\x77" * 32, b"\x88" * 32]]], 3: [b"\x99" * 32]}
+PINS = {0: 36, 1: [[b"\x44" * 32, NOW, NOW + 86400, False]], 2: b"\x66" * 32}
 ENTRY = {1: 7, 2: IDENTITY, 3: "bo@south.test", 4: NOW * 1000, 5: "north.test", 6: False,
-         7: [["ada@north.test", "author", True], ["x.test", "unknown", False]]}
+         7: [["ada@north.test", "author", True], ["x.test", "unknown", False]], 8: 1}
 RECORD = {1: 9, 2: IDENTITY, 3: NOW * 1000, 4: NOW * 1000 + 10000,
           5: [["bo@south.test", DISPOSITIONS["accepted"]], ["cy@south.test", DISPOSITIONS["pending"]]],
           6: [[NOW * 1000 + 5, "mx.south.test", "connect", None, "no answer"],
               [NOW * 1000 + 9, "mx.south.test", "outcome", "2.0.0", ""]]}
 HELD = {1: [12, 0], 2: IDENTITY, 3: "bo@south.test", 4: NOW * 1000, 5: NOW * 1000 + 432000000, 6: "north.test",
         7: "rule first-contact: from ada@north.test", 8: 30000000, 9: 29990000, 11: [["north.test", "submission", True]],
-        12: "Ada <ada@north.test>", 13: "A film", 14: "Thu, 1 Jan 2026 12:00:00 +0000"}
+        12: "Ada <ada@north.test>", 13: "A film", 14: "Thu, 1 Jan 2026 12:00:00 +0000", 15: 4}
 # 17-doorstep.md: the expiry, and a keyed digest of what the ticket is for.
 TICKET_KEY = b"\x55" * 32
 SENDER_KEY_DIGEST = b"\x66" * 32
@@ -496,6 +672,15 @@ FRAMES = {
     "doorstep lease": {0: 29, 1: 300, 2: "2a00:1450::7", 3: TICKET_KEY},
     "doorstep took": {0: 30, 1: [[IDENTITY, "bo@south.test", "north.test"]]},
     "doorstep end": {0: 31},
+    "key": {0: 32, 1: "ada@north.test"},
+    "key: with a size": {0: 32, 1: "ada@north.test", 2: 3},
+    "key answer": KEY_ANSWER,
+    "key answer: nothing": {0: 33, 1: b"head", 2: []},
+    "key publish": {0: 34, 1: b"statement"},
+    "key publish: another key": {0: 34, 1: b"statement", 2: b"succession"},
+    "key pinned": {0: 35, 1: "ada@north.test"},
+    "key pinned: to be forgotten": {0: 35, 1: "ada@north.test", 2: True},
+    "key pins": PINS,
 }
 
 
@@ -582,6 +767,21 @@ BAD_FRAMES = [
     ("FRM-4", "a report of nothing", cbor({0: 30, 1: []})),
     ("FRM-4", "a report of 101 deliveries", cbor({0: 30, 1: [[IDENTITY, "bo@south.test", "north.test"]] * 101})),
     ("FRM-5", "a report of a delivery from no domain", cbor({0: 30, 1: [[IDENTITY, "bo@south.test", "north"]]})),
+    ("FRM-5", "keys of no address", cbor({0: 32, 1: "ada"})),
+    ("FRM-4", "a size of a log in text", cbor({0: 32, 1: "ada@north.test", 2: "3"})),
+    ("FRM-4", "a head of 1,025 octets", cbor({**KEY_ANSWER, 1: b"h" * 1025})),
+    ("FRM-4", "25 records of a key", cbor({**KEY_ANSWER, 2: [[b"r", 0, []]] * 25})),
+    ("FRM-4", "a record of 2,049 octets", cbor({**KEY_ANSWER, 2: [[b"r" * 2049, 0, []]]})),
+    ("FRM-4", "a record without its way", cbor({**KEY_ANSWER, 2: [[b"r", 0]]})),
+    ("FRM-4", "a way of 35 steps", cbor({**KEY_ANSWER, 2: [[b"r", 0, [b"s" * 32] * 35]]})),
+    ("FRM-4", "a step of 31 octets", cbor({**KEY_ANSWER, 2: [[b"r", 0, [b"s" * 31]]]})),
+    ("FRM-4", "a proof of nothing", cbor({**KEY_ANSWER, 3: []})),
+    ("FRM-4", "a statement of 1,025 octets", cbor({0: 34, 1: b"s" * 1025})),
+    ("FRM-4", "a statement in text", cbor({0: 34, 1: "statement"})),
+    ("FRM-4", "what is to be forgotten by a number", cbor({0: 35, 1: "ada@north.test", 2: 1})),
+    ("FRM-4", "five pins", cbor({**PINS, 1: PINS[1] * 5})),
+    ("FRM-4", "a pin of three members", cbor({**PINS, 1: [PINS[1][0][:3]]})),
+    ("FRM-4", "a finding 8", cbor({0: 20, 1: [{**ENTRY, 8: 8}]})),
     ("FRM-5", "a hop by no domain", offer_with(5, [["relay", 1]])),
 ]
 TOLERATED = [
@@ -608,6 +808,18 @@ def main():
         "cases": SEALS,
         "weak": WEAK,
         "list": cbor([AUTHOR, SUBMISSION]).hex(),
+    })
+    write("keys.json", {
+        "domain_key": PUBLIC["north.test"].hex(), "selector": "w1",
+        "made": {"seed": SEEDS["ada"].hex(), "later": ADA_NEXT.hex(), "domain_seed": SEEDS["north.test"].hex(), "now": NOW},
+        "statements": [{"rule": rule, "name": name, "expect": expect, "octets": octets.hex()}
+                       for rule, name, expect, octets in STATEMENTS],
+        "records": [{"rule": rule, "name": name, "expect": expect, "octets": octets.hex()}
+                    for rule, name, expect, octets in RECORDS],
+        "links": [{"rule": rule, "name": name, "expect": expect, "before": before.hex(), "octets": octets.hex()}
+                  for rule, name, expect, before, octets in LINKS],
+        "heads": [tree_head(LOG).hex()],
+        "answers": ANSWERS,
     })
     write("ticket.json", {
         "key": TICKET_KEY.hex(), "recipient": "bo@south.test", "identity": IDENTITY.hex(), "domain": "north.test",

@@ -19,10 +19,11 @@ pub use args::{
     AccountAddressCommand, AccountCommand, BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad,
     BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, ConsoleCommand,
     CorrespondentCommand, DeviceCommand, DoorstepArgs, EnrolArgs, ForwardCommand, GiveUpArgs, Global,
-    HeldArgs, HeldCommand, HeldListArgs, HeldName, InitArgs, Invocation, LegChoice, LmtpCommand, LmtpName,
-    MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection, MessageCommand, Moment,
-    NodeAddress, NodeConfig, PeerCommand, PolicyCommand, QueueCommand, QuickstartArgs, SendArgs, ServeArgs,
-    SignArgs, SpfCommand, SpfExplainArgs, StatusArgs, StoreCommand, TraceArgs,
+    HeldArgs, HeldCommand, HeldListArgs, HeldName, InitArgs, Invocation, KeyCommand, KeyTerm, LegChoice,
+    LmtpCommand, LmtpName, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
+    MessageCommand, Moment, NodeAddress, NodeConfig, PeerCommand, PolicyCommand, QueueCommand,
+    QuickstartArgs, SendArgs, ServeArgs, SignArgs, SpfCommand, SpfExplainArgs, StatusArgs, StoreCommand,
+    TraceArgs,
 };
 
 pub use commands::{PeerIdentity, read_password};

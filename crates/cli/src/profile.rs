@@ -16,6 +16,9 @@ use crate::{Error, Global, clock};
 
 const PROFILE_FILE: &str = "profile.toml";
 const KEY_FILE: &str = "device.key";
+/// The key by which the user seals, and the one that takes its place once the node has it.
+const SIGNING_FILE: &str = "signing.key";
+const NEXT_SIGNING_FILE: &str = "signing.next.key";
 /// The keys of the file, for the suggestion where one is misspelt.
 const KEYS: [&str; 6] = ["address", "account", "node", "pin", "webpki", "device"];
 
@@ -160,6 +163,48 @@ impl Written {
 /// written, [`Error::Local`] where the machine has no randomness. keeps: CLI-5
 pub fn device_key(folder: &Path) -> Result<SecretKey, Error> {
     let path = folder.join(KEY_FILE);
+    if let Some(key) = read_key(&path)? {
+        return Ok(key);
+    }
+    let key = SecretKey::from_seed(&clock::random_seed()?);
+    make_folder(folder)?;
+    write_key(&path, &key)?;
+    Ok(key)
+}
+
+/// The key by which the user of a folder seals; `None` where there is none.
+///
+/// # Errors
+/// As [`device_key`]. keeps: CLI-5, KEY-23
+pub fn signing_key(folder: &Path) -> Result<Option<SecretKey>, Error> {
+    read_key(&folder.join(SIGNING_FILE))
+}
+
+/// Keeps a key that the node does not know yet.
+pub(crate) fn keep_next_signing_key(folder: &Path, key: &SecretKey) -> Result<(), Error> {
+    write_key(&folder.join(NEXT_SIGNING_FILE), key)
+}
+
+/// The node knows that key: it takes the place of the one before.
+pub(crate) fn take_next_signing_key(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(SIGNING_FILE);
+    let synced = || File::open(folder)?.sync_all();
+    fs::rename(folder.join(NEXT_SIGNING_FILE), &path).and_then(|()| synced()).map_err(Error::file(&path))
+}
+
+/// Removes the key by which the user seals.
+pub(crate) fn remove_signing_key(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(SIGNING_FILE);
+    fs::remove_file(&path).map_err(Error::file(&path))
+}
+
+fn write_key(path: &Path, key: &SecretKey) -> Result<(), Error> {
+    let text = format!("{}\n", HEXLOWER.encode(&*key.seed()));
+    write_private(path, text.as_bytes()).map_err(Error::file(path))
+}
+
+fn read_key(path: &Path) -> Result<Option<SecretKey>, Error> {
+    let path = path.to_owned();
     match fs::metadata(&path) {
         Ok(found) if found.mode() & 0o077 != 0 => {
             let reason = "others can read this key; if nobody has, make it yours alone with chmod 600";
@@ -172,15 +217,9 @@ pub fn device_key(folder: &Path) -> Result<SecretKey, Error> {
                 path: path.clone(),
                 reason: "it does not hold a key of 64 hexadecimal digits".to_owned(),
             };
-            Ok(SecretKey::from_seed(&seed.ok_or_else(wrong)?))
+            Ok(Some(SecretKey::from_seed(&seed.ok_or_else(wrong)?)))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = SecretKey::from_seed(&clock::random_seed()?);
-            make_folder(folder)?;
-            let text = format!("{}\n", HEXLOWER.encode(&*key.seed()));
-            write_private(&path, text.as_bytes()).map_err(Error::file(&path))?;
-            Ok(key)
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::File { path, error }),
     }
 }
@@ -290,6 +329,28 @@ mod tests {
         assert!(
             Profile::load(&folder.path().join("none")).unwrap_err().to_string().contains("no profile yet")
         );
+    }
+
+    /// proves: KEY-23
+    #[test]
+    fn the_signing_key_is_the_users_alone_and_changes_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(signing_key(folder.path()).unwrap().is_none());
+        let (one, two) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        for key in [&one, &two] {
+            keep_next_signing_key(folder.path(), key).unwrap();
+            let before = signing_key(folder.path()).unwrap().map(|key| key.public());
+            assert_ne!(before, Some(key.public()), "it is not in use before the node has it");
+            take_next_signing_key(folder.path()).unwrap();
+            assert_eq!(signing_key(folder.path()).unwrap().unwrap().public(), key.public());
+        }
+        let path = folder.path().join(SIGNING_FILE);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no other copy is left");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(signing_key(folder.path()), Err(Error::Profile { .. })));
+        remove_signing_key(folder.path()).unwrap();
+        assert!(signing_key(folder.path()).unwrap().is_none());
     }
 
     /// proves: CLI-5

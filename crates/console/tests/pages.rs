@@ -41,7 +41,9 @@ fn seal() -> SealView {
         role: evil.clone(),
         verified: true,
         key_name: evil.clone(),
-        key: Some(evil),
+        key: Some(evil.clone()),
+        author_key: Some(evil.clone()),
+        said: Some(evil),
     }
 }
 
@@ -282,6 +284,8 @@ fn answer(request: Request) -> Response {
                 since_ms: 1,
                 note: EVIL.to_owned(),
                 seal: Some(seal()),
+                keys: vec![EVIL.to_owned()],
+                broken_by: Some(EVIL.to_owned()),
                 sealed_at_ms: Some(1),
             }],
         },

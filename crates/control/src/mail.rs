@@ -78,6 +78,12 @@ pub struct SealView {
     /// not known here.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub key_name: String,
+    /// Of a seal of the author: what was found of the key, such as `first`, `known`, `broken`; absent of other seals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_key: Option<String>,
+    /// The same as its reader is told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
     /// The key by which it was verified: the first 16 octets of its BLAKE3 digest, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,

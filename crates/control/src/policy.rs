@@ -79,6 +79,12 @@ pub struct CorrespondentView {
     /// The verified seal of the last letter from there, as far as letters were looked through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<crate::SealView>,
+    /// The keys of the correspondent's own that are pinned, by their short names, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// A newer key that none of them has signed, by its short name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_by: Option<String>,
     /// When that letter came, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_at_ms: Option<u64>,

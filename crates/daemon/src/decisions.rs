@@ -105,5 +105,6 @@ fn entry(mail: &HeldMail) -> HeldEntry {
         from: mail.from.as_deref().map(short),
         subject: mail.subject.as_deref().map(short),
         date: mail.date.as_deref().map(short),
+        author_key: node::author_key(&record.seals),
     }
 }

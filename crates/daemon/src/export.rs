@@ -35,6 +35,7 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
     let mut correspondents =
         BufWriter::new(File::create(folder.join("correspondents.jsonl")).map_err(wrong)?);
     let mut forwarding = BufWriter::new(File::create(folder.join("forwarding.jsonl")).map_err(wrong)?);
+    let mut keys = BufWriter::new(File::create(folder.join("keys.jsonl")).map_err(wrong)?);
     let (mut summary, mut failed) = (Summary::default(), None);
     store.export(&mut |item| {
         if failed.is_some() {
@@ -59,6 +60,23 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
                 &mut forwarding,
                 &serde_json::json!({ "recipient": one.recipient.to_string(), "forwarder": one.forwarder.as_str(),
                     "state": one.state.word(), "since_ms": one.since_ms, "by": one.by }),
+            ),
+            Exported::Statement(one) => line(
+                &mut keys,
+                &serde_json::json!({ "address": one.record.statement().claims().address.to_string(),
+                    "leaf": one.leaf, "at_ms": one.at_ms,
+                    "record": data_encoding::HEXLOWER.encode(one.record.octets()) }),
+            ),
+            Exported::Pin(one) => line(
+                &mut keys,
+                &serde_json::json!({ "account": one.account, "pinned": one.address.to_string(),
+                    "since_ms": one.since_ms, "keys": one.pin.keys.iter()
+                        .map(|key| data_encoding::HEXLOWER.encode(key.key.as_bytes())).collect::<Vec<_>>() }),
+            ),
+            Exported::Head { domain, size, root, contradicted } => line(
+                &mut keys,
+                &serde_json::json!({ "domain": domain.as_str(), "size": size, "contradicted": contradicted,
+                    "root": data_encoding::HEXLOWER.encode(&root) }),
             ),
             Exported::Mail { account, entry } => line(
                 &mut mailboxes,
@@ -85,7 +103,8 @@ pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
         };
         failed = written.err();
     })?;
-    let flushed = [accounts.flush(), correspondents.flush(), forwarding.flush(), mailboxes.flush()];
+    let flushed =
+        [accounts.flush(), correspondents.flush(), forwarding.flush(), keys.flush(), mailboxes.flush()];
     let flushed = failed.map_or(Ok(()), Err).and_then(|()| flushed.into_iter().collect::<Result<(), _>>());
     flushed.map_err(wrong)?;
     Ok(summary)

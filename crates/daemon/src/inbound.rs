@@ -15,6 +15,7 @@ use crate::clock;
 use crate::decisions;
 use crate::peers::{Peers, Who};
 use crate::source::{StoreSource, supply};
+use crate::statements;
 use crate::view::{cookie_answer, mailbox_entry, status_record};
 
 /// Who answers the connections of a node.
@@ -119,7 +120,12 @@ impl Session for PeerSession {
     }
 
     fn ask(&self, request: Frame) -> Later<'_, Reply> {
-        Box::pin(async move { reply(holder_request(&self.node, self.domain.as_str(), request).await) })
+        Box::pin(async move {
+            reply(match request {
+                Frame::Key(query) => statements::answer(&self.node, query).await,
+                request => holder_request(&self.node, self.domain.as_str(), request).await,
+            })
+        })
     }
 
     fn news(&self) -> Option<tokio::sync::mpsc::Receiver<Cookie>> {
@@ -177,6 +183,13 @@ impl UserSession {
             Frame::Devices => {
                 let devices = self.node.devices(&account).map_err(failure)?;
                 Ok(Reply::Frame(Frame::DeviceList(devices.into_iter().map(device).collect())))
+            }
+            Frame::Key(query) => statements::answer(&self.node, query).await.map(Reply::Frame),
+            Frame::KeyPublish(publish) => {
+                statements::publish(&self.node, &account, publish).await.map(Reply::Frame)
+            }
+            Frame::KeyPinned { address, forget } => {
+                statements::pinned(&self.node, &account, &address, forget).await.map(Reply::Frame)
             }
             Frame::Doorstep { .. } | Frame::DoorstepTook(_) | Frame::DoorstepEnd => {
                 self.doorstep(&account, request).await

@@ -32,6 +32,7 @@ mod running;
 mod service;
 mod source;
 mod spf;
+mod statements;
 mod suggestion;
 mod view;
 

@@ -17,6 +17,7 @@ use crate::peers::{Peers, Who};
 use crate::source::{StoreSource, supply};
 
 /// Carries mail to other nodes over QUIC.
+#[derive(Clone)]
 pub(crate) struct ExchangeCourier {
     pub(crate) resolver: Arc<dyn dns::Resolver>,
     pub(crate) pool: Pool,
@@ -63,8 +64,7 @@ impl Courier for ExchangeCourier {
         cookies: &'a [Cookie],
     ) -> Later<'a, Result<Vec<Answered>, Trouble>> {
         Box::pin(async move {
-            let reached = self.reach(domain, &|_, _| {}, &mut Vec::new()).await?;
-            let reply = self.ask(&reached, &Frame::Poll(cookies.to_vec())).await?;
+            let reply = self.request(domain, &Frame::Poll(cookies.to_vec())).await?;
             match reply {
                 Frame::Answers(answers) if answers.len() == cookies.len() => {
                     Ok(answers.into_iter().map(answered).collect())
@@ -79,8 +79,7 @@ impl Courier for ExchangeCourier {
 
     fn give_up<'a>(&'a self, domain: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, ()> {
         Box::pin(async move {
-            let Ok(reached) = self.reach(domain, &|_, _| {}, &mut Vec::new()).await else { return };
-            if let Err(trouble) = self.ask(&reached, &Frame::GiveUp(cookies.to_vec())).await {
+            if let Err(trouble) = self.request(domain, &Frame::GiveUp(cookies.to_vec())).await {
                 tracing::debug!(?trouble, %domain, "a peer could not be told that we have given up");
             }
         })
@@ -174,6 +173,12 @@ impl ExchangeCourier {
                 Err(trouble)
             }
         }
+    }
+
+    /// One request to whichever host of a domain answers, and its reply.
+    pub(crate) async fn request(&self, domain: &Domain, request: &Frame) -> Result<Frame, Trouble> {
+        let reached = self.reach(domain, &|_, _| {}, &mut Vec::new()).await?;
+        self.ask(&reached, request).await
     }
 
     async fn ask(&self, reached: &Reached, request: &Frame) -> Result<Frame, Trouble> {

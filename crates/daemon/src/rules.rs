@@ -1,6 +1,7 @@
 //! The policy as it is written in the configuration, and as it is resolved (`spec/14-policy.md`).
 
 use message::Selection;
+use message::keys::AuthorKey;
 use policy::limits::{PEND_SECONDS_MAX, RULE_NAME_OCTETS_MAX, RULES_MAX, WANTING_RULES_MAX};
 use policy::{Action, Condition, Grade, Party, Rule, Rules, SealEvidence};
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,10 @@ pub struct RuleConfig {
     /// What was found about the seals: `verified`, `missing`, `broken`, `unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seals: Option<OneOrMany>,
+    /// What was found of the author's own key: `own` for all that say it is, `unchecked`, `first`, `known`, `rotated`, `broken`,
+    /// `revoked`, `split`, `wrong`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_key: Option<OneOrMany>,
     /// More octets than these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub larger_than: Option<u64>,
@@ -257,6 +262,11 @@ fn conditions(entry: &RuleConfig) -> Result<Vec<Condition>, String> {
         let words = words.words().iter().map(|word| seals(word));
         found.push(Condition::Seals(words.collect::<Result<_, _>>()?));
     }
+    if let Some(words) = &entry.author_key {
+        let words = words.words().iter().map(|word| author_key(word));
+        let found_keys = words.collect::<Result<Vec<_>, String>>()?;
+        found.push(Condition::AuthorKey(found_keys.into_iter().flatten().collect()));
+    }
     found.extend(entry.verified.map(Condition::Verified));
     found.extend(entry.first_contact.map(Condition::FirstContact));
     found.extend(entry.known.map(Condition::Known));
@@ -338,6 +348,17 @@ fn seals(word: &str) -> Result<SealEvidence, String> {
         .ok_or_else(|| format!("{word:?} is none of verified, missing, broken and unknown"))
 }
 
+fn author_key(word: &str) -> Result<Vec<AuthorKey>, String> {
+    match word {
+        "own" => Ok(AuthorKey::ALL.into_iter().filter(|found| found.is_own()).collect()),
+        word => AuthorKey::from_word(word).map(|found| vec![found]).ok_or_else(|| {
+            format!(
+                "{word:?} is none of own, unchecked, first, known, rotated, broken, revoked, split and wrong"
+            )
+        }),
+    }
+}
+
 fn grade(word: &str) -> Result<Grade, String> {
     [Grade::Unknown, Grade::Bad, Grade::Neutral, Grade::Good]
         .into_iter()
@@ -398,9 +419,11 @@ mod tests {
         );
         check(
             "[[rules]]\nname = \"one\"\nto = [\"carol@north.test\", \"east.test\"]\nfrom = \"south.test\"\npeer = \"south.test\"\nunencrypted = true\nwant = \"signers\"\n\
+             [[rules]]\nname = \"keys\"\nauthor-key = [\"own\", \"broken\"]\naccept = true\n\
              [[rules]]\nname = \"two\"\nlarger-than = 5\nseals = [\"missing\", \"unknown\"]\nstanding-below = \"neutral\"\nhold = { part = 1, octets = 16 }\n\
              [[rules]]\nname = \"three\"\nknown = false\nrate-over = \"per-day\"\ncame-back-after-seconds = 9\naccept = true",
             "one: to carol@north.test, east.test and from south.test and peer south.test and unencrypted -> want signers\n\
+             keys: author-key first, known, rotated, broken -> accept\n\
              two: larger-than 5 and standing-below neutral and seals missing, unknown -> hold part 1, 16 octets from 0 on\n\
              three: rate-over per-day and came-back-after 9 s and not known -> accept\naccept",
         );
@@ -420,6 +443,7 @@ mod tests {
         check(&rule("accept = true\nto = \"x@y\""), "\"x@y\" is not an address");
         check(&rule("accept = true\nfrom = \"south\""), "is not an address or a domain");
         check(&rule("accept = true\nseals = \"good\""), "none of verified");
+        check(&rule("accept = true\nauthor-key = \"good\""), "none of own");
         check(&rule("accept = true\nstanding = \"better\""), "none of unknown, bad");
         check(&rule("pend-seconds = 0"), "put off for 1 to");
         check(&rule("hold = { part = 1, octets = 0 }"), "a range has 1 to");

@@ -89,6 +89,7 @@ impl Running {
             roots,
             peers: peers.clone(),
         };
+        node.ask_for_keys(Arc::new(courier.clone()));
         let roles = Roles::open(config, &node, resolver.clone()).await?;
         let arrangements = roles.as_ref().map(|(roles, _)| Arc::new(roles.clone()) as Arc<dyn Arrangements>);
         let (gateway, courier) = gateway::open(config, &node, &resolver, courier, arrangements).await?;

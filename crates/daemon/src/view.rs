@@ -60,6 +60,7 @@ pub(crate) fn mailbox_entry(entry: &storage::MailboxEntry) -> MailboxEntry {
         origin: entry.origin.holder(),
         seen: entry.seen,
         seals: entry.seals.iter().map(seal_words).collect(),
+        author_key: node::author_key(&entry.seals),
     }
 }
 

@@ -61,6 +61,12 @@ pub enum Error {
     /// A seal is used outside the time that it names.
     #[error("seal: {0}")]
     SealTime(&'static str),
+    /// A statement about a key, or what goes with one, is not as `spec/24-keys.md` describes it.
+    #[error("key: {0}")]
+    Key(&'static str),
+    /// The signature of a statement, of its domain or of the head of a log does not verify.
+    #[error("key: the signature does not verify")]
+    KeySignature,
     /// The message has no such part, or no such octets in it.
     #[error("no such part or range: {0}")]
     NoSuchPart(&'static str),
@@ -74,7 +80,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::Bound { .. } => Fault::TooLarge,
-            Error::Digest(_) | Error::Signature | Error::SealTime(_) => Fault::Forged,
+            Error::Digest(_) | Error::Signature | Error::SealTime(_) | Error::KeySignature => Fault::Forged,
             Error::NoSuchPart(_) | Error::Text(_) => Fault::Caller,
             _ => Fault::Malformed,
         }

@@ -1,8 +1,8 @@
 //! What mail is: addresses, headers, parts, the manifest, seals, the envelope and dispositions.
 //!
 //! This crate does no I/O, reads no clock and draws no randomness: times, keys and octets are arguments. Everything
-//! above it speaks in its words. The rules it keeps stand in `spec/02-addresses.md`, `spec/03-message.md` and
-//! `spec/04-seals.md`.
+//! above it speaks in its words. The rules it keeps stand in `spec/02-addresses.md`, `spec/03-message.md`,
+//! `spec/04-seals.md` and `spec/24-keys.md`.
 //!
 //! The way through it: octets go into a [`Parser`], which yields the header block, the part headers and the body
 //! octets as they come and ends with a [`Manifest`]; the manifest's digest is the [`Identity`] of the message, and
@@ -19,6 +19,7 @@ mod error;
 mod file;
 mod header;
 mod key;
+pub mod keys;
 pub mod limits;
 mod manifest;
 mod parse;

@@ -24,6 +24,23 @@ pub const CHECK_RESULT_OCTETS_MAX: usize = 192;
 pub const CLAIM_OCTETS_MAX: usize = 512;
 /// Seconds by which a seal may seem to come from the future: what clocks of mail servers differ by.
 pub const SEAL_CLOCK_SKEW_SECONDS: u64 = 300;
+/// Octets of a statement about a key. One for the longest address has about 550.
+pub const STATEMENT_OCTETS_MAX: usize = 1_024;
+/// Octets of a statement with the signature of the key before and the countersignature: two more of 100 to 450.
+pub const KEY_RECORD_OCTETS_MAX: usize = 2_048;
+/// Octets of the signed head of a log: a domain of 253, and 200 for the rest.
+pub const TREE_HEAD_OCTETS_MAX: usize = 1_024;
+/// Statements of one address: all fit in one answer with their ways to the root, and a new key each year is enough for a
+/// generation.
+pub const KEY_CHAIN_MAX: usize = 24;
+/// Nodes on the way from a leaf to the root, and in what shows consistency: logs of 2^32 statements.
+pub const KEY_WAY_MAX: usize = 34;
+/// Keys of a domain that are looked up for one answer: one that signs now, and a few before it.
+pub const KEY_SELECTORS_MAX: usize = 4;
+/// Keys of one author that a reader keeps: mail that was under way when the key was changed is by the one before.
+pub const PINNED_KEYS_MAX: usize = 4;
+/// Seconds for which the head of a log counts as the one of now.
+pub const TREE_HEAD_SECONDS_MAX: u64 = 24 * 3600;
 /// Octets of a field name, the colon not counted. RFC 5322 names fit in a line of 78.
 pub const FIELD_NAME_OCTETS_MAX: usize = 76;
 /// Octets of a media type, `type/subtype`. RFC 6838 section 4.2 allows 127 and 127.

@@ -11,6 +11,7 @@ use storage::{
 use crate::accept::{Admission, Failure, deferred, trouble};
 use crate::aliases::Target;
 use crate::here::LOCAL_LANE;
+use crate::keys::Told;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::memory::Deed;
 use crate::{Event, Node};
@@ -247,11 +248,13 @@ impl Admission {
             recipients,
             again: again.iter().map(|(_, one)| one.clone()).collect(),
         };
+        let pins = self.pins()?;
         let receipt = match node.store().accept(acceptance).await {
             Ok(receipt) => receipt,
             Err(storage::Error::Full) => return Ok((deferred(Code::SYSTEM_FULL, self.intents.len()), None)),
             Err(error) => return Err(trouble(error)),
         };
+        node.pin_all(pins).await;
         node.tell(Event::Committed { identity, envelope: receipt.envelope.0 });
         for (place, answer) in wanted.iter().zip(receipt.answers) {
             self.tell_decided(identity, *place, &answer);
@@ -365,29 +368,50 @@ impl Admission {
 
     /// How a recipient is pending.
     fn pend(&self, place: usize, now_ms: u64) -> Result<Effect, Failure> {
-        let seals = self.seal_notes();
         Ok(Effect::Pend(match &self.intents[place] {
             Intent::Held { account, why, .. } => Pend {
                 account: Some(account.clone()),
                 stage: Stage::Undecided,
                 wanted: None,
                 reason: why.to_string(),
-                seals,
+                seals: self.told(Some(account))?.notes,
             },
             Intent::Later { account, after_seconds, why } => Pend {
                 account: account.clone(),
                 stage: Stage::Later { at_ms: now_ms.saturating_add(u64::from(*after_seconds) * 1_000) },
                 wanted: Some(Selection::Headers),
                 reason: why.to_string(),
-                seals,
+                seals: self.told(account.as_deref())?.notes,
             },
             _ => return Err((Code::SYSTEM_TROUBLE, "it is not pending".to_owned())),
         }))
     }
 
-    /// What was found about the seals, to be shown.
-    pub(crate) fn seal_notes(&self) -> Vec<storage::SealNote> {
-        self.verified.as_ref().map(|verified| verified.notes.clone()).unwrap_or_default()
+    /// What was found about the seals, to be shown to this account.
+    pub(crate) fn told(&self, account: Option<&str>) -> Result<Told, Failure> {
+        match &self.verified {
+            Some(verified) => self.node.tell_seals(account, &verified.notes, verified.authored.as_ref()),
+            None => Ok(Told::default()),
+        }
+    }
+
+    /// What is pinned for those into whose mailboxes it goes. keeps: KEY-17
+    fn pins(&self) -> Result<Vec<storage::PinRecord>, Failure> {
+        let mut pins = Vec::new();
+        for intent in &self.intents {
+            match intent {
+                Intent::Mailbox { account } => pins.extend(self.told(Some(account))?.pin),
+                Intent::List { members } => {
+                    for member in members {
+                        if let Target::Here { account, .. } = member {
+                            pins.extend(self.told(Some(account))?.pin);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(pins)
     }
 
     /// What the store is told about one recipient.
@@ -396,7 +420,7 @@ impl Admission {
         let pending = |for_ms: u64| node.pending(now_ms.saturating_add(for_ms));
         let (effect, answer) = match &self.intents[place] {
             Intent::Mailbox { account } => (
-                Effect::Mailbox { account: account.clone(), seals: self.seal_notes() },
+                Effect::Mailbox { account: account.clone(), seals: self.told(Some(account))?.notes },
                 Disposition::Accepted,
             ),
             Intent::Held { .. } => (self.pend(place, now_ms)?, pending(node.settings().hold_ms)),

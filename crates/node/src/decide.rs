@@ -1,6 +1,5 @@
 //! Decide: what the rules say about each recipient, with what has come of the message so far.
 
-use message::address::Address;
 use message::{Code, Disposition, Selection};
 use policy::{Decision, Verdict};
 use storage::Origin;
@@ -96,8 +95,7 @@ impl Admission {
             open.into_iter().for_each(|place| self.tell_answered(place));
         }
         let from = self.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
-        let from = from.as_ref().map(Address::domain);
-        self.verified = Some(node.verify(manifest, from, &self.seals, &self.origin).await);
+        self.verified = Some(node.verify(manifest, from.as_ref(), &self.seals, &self.origin).await);
         Ok(())
     }
 

@@ -9,8 +9,9 @@ use storage::{Origin, Regard};
 use crate::Node;
 use crate::accept::{Failure, trouble};
 use crate::account::fold;
+use crate::keys::author_key;
 use crate::submit::from_address;
-use crate::verify::Verified;
+use crate::verify::{Verified, words};
 
 /// Media types whose octets nobody reads but who has the key: PGP/MIME (RFC 3156), S/MIME (RFC 8551) and age.
 const ENCRYPTED: [&str; 4] = [
@@ -85,7 +86,8 @@ impl Node {
         let from = from_address(shown.headers).ok();
         let mut seen = Seen {
             seals: shown.verified.evidence,
-            seals_found: shown.verified.words(),
+            seals_found: Vec::new(),
+            author_key: None,
             acquaintance: Acquaintance::NotOurs,
             forwarder_authorized: false,
             encrypted: is_encrypted(shown.manifest.root()),
@@ -93,10 +95,15 @@ impl Node {
             looks_like: None,
             from,
         };
-        if !self.settings().is_local(recipient.domain()) {
-            return Ok(seen);
-        }
-        let account = self.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?;
+        let verified = shown.verified;
+        let account = match self.settings().is_local(recipient.domain()) {
+            true => self.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?,
+            false => None,
+        };
+        let reader = account.as_ref().map(|account| &account.name[..]);
+        let told = self.tell_seals(reader, &verified.notes, verified.authored.as_ref())?;
+        seen.seals_found = words(&told.notes);
+        seen.author_key = author_key(&told.notes);
         if let Some(account) = account {
             self.look_in_the_list(&account.name, recipient, peer, shown.verified, &mut seen)?;
         }

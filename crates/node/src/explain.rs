@@ -80,8 +80,8 @@ impl Node {
         let mut verified = None;
         if let Some((manifest, headers, seals)) = content {
             let from = from_address(headers).ok();
-            let from = from.as_ref().map(Address::domain);
-            verified = Some((manifest, headers, self.verify(manifest, from, seals, &origin).await));
+            let found = self.verify(manifest, from.as_ref(), seals, &origin).await;
+            verified = Some((manifest, headers, found));
         }
         let shown =
             verified.as_ref().map(|(manifest, headers, verified)| Shown { manifest, headers, verified });

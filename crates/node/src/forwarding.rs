@@ -304,7 +304,8 @@ impl Admission {
             for member in members {
                 let (address, effect) = match member {
                     Target::Here { account, address } => {
-                        (address, Effect::Mailbox { account: account.clone(), seals: self.seal_notes() })
+                        let seals = self.told(Some(account))?.notes;
+                        (address, Effect::Mailbox { account: account.clone(), seals })
                     }
                     Target::Away { through, to } => {
                         let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;

@@ -129,9 +129,9 @@ impl Node {
         let (mut text, mut text_is_cut) = (None, false);
         if let Some(message) = &message {
             let from = message.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
-            let from = from.as_ref().map(Address::domain);
-            let found = self.verify(&message.manifest, from, &message.seals, &record.origin).await;
-            (sealed, seals) = (found.evidence, found.notes);
+            let found = self.verify(&message.manifest, from.as_ref(), &message.seals, &record.origin).await;
+            let told = self.tell_seals(record.account.as_deref(), &found.notes, found.authored.as_ref())?;
+            (sealed, seals) = (found.evidence, told.notes);
             let part = message.manifest.first_text().filter(|part| !message.missing.contains(part));
             if let Some(reader) = part
                 .map(|part| self.store().open_part(identity, part))
@@ -255,12 +255,16 @@ impl Node {
     async fn accept_held(&self, held: &HeldRecord) -> Result<Decided, storage::Error> {
         let message = self.store().message(held.identity)?.filter(|_| held.here.is_some());
         let missing = message.as_ref().map(|message| self.missing_of(held, message)).transpose()?;
+        let mut pin = None;
         let ruling = match (message, &missing, &held.account) {
             (Some(message), Some(missing), Some(account)) if missing.is_empty() && message.is_complete() => {
                 let from = message.headers.as_ref().and_then(|headers| submit::from_address(headers).ok());
-                let from = from.as_ref().map(Address::domain);
-                let seals = self.verify(&message.manifest, from, &message.seals, &held.origin).await.notes;
-                Ruling::Deliver { account: account.clone(), seals, message: None }
+                let found = self.verify(&message.manifest, from.as_ref(), &message.seals, &held.origin).await;
+                let told = self
+                    .tell_seals(Some(account), &found.notes, found.authored.as_ref())
+                    .map_err(|(_, text)| storage::Error::Io(text))?;
+                pin = told.pin;
+                Ruling::Deliver { account: account.clone(), seals: told.notes, message: None }
             }
             _ => Ruling::Accept { wanted: wanted(missing.as_deref()) },
         };
@@ -271,6 +275,7 @@ impl Node {
         };
         let wanted = if let Ruling::Accept { wanted } = &ruling { Some(wanted.clone()) } else { None };
         let disposition = self.rule(held, ruling).await?;
+        self.pin_all(pin.into_iter().collect()).await;
         Ok(Decided { disposition, octets_missing, wanted })
     }
 

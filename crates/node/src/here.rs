@@ -28,7 +28,9 @@ impl Node {
         let identity = envelope.identity;
         let refused = Disposition::refused(Code::NO_SUCH_ADDRESS, "no such address here");
         let Some(message) = store.message(identity)? else { return Err(storage::Error::NotFound("message")) };
-        let seals = self.verify(&message.manifest, None, &message.seals, &envelope.origin).await.notes;
+        let from = message.headers.as_ref().and_then(|headers| crate::submit::from_address(headers).ok());
+        let found = self.verify(&message.manifest, from.as_ref(), &message.seals, &envelope.origin).await;
+        let mut pins = Vec::new();
         let (mut outcomes, mut places, mut recipients) = (Vec::new(), Vec::new(), Vec::new());
         for place in &claim.leg.recipients {
             let Some(one) = envelope.recipients.get(*place as usize) else { continue };
@@ -37,7 +39,11 @@ impl Node {
                 .filter(|account| !account.disabled)
             {
                 Some(account) => {
-                    let effect = Effect::Mailbox { account: account.name, seals: seals.clone() };
+                    let told = self
+                        .tell_seals(Some(&account.name), &found.notes, found.authored.as_ref())
+                        .map_err(|(_, text)| storage::Error::Io(text))?;
+                    pins.extend(told.pin);
+                    let effect = Effect::Mailbox { account: account.name, seals: told.notes };
                     recipients.push(Intended {
                         address: one.address.clone(),
                         effect,
@@ -67,6 +73,7 @@ impl Node {
                 again: Vec::new(),
             })
             .await?;
+        self.pin_all(pins).await;
         for recipient in delivered {
             self.tell(Event::Delivered { identity, recipient });
         }

@@ -21,11 +21,13 @@ mod forwarding;
 mod gather;
 mod held;
 mod here;
+mod keys;
 mod legacy;
 pub mod limits;
 mod maildir;
 mod memory;
 mod outside;
+mod publish;
 mod queue;
 mod rates;
 mod receiving;
@@ -54,6 +56,7 @@ pub use event::{Event, Observer, Quiet};
 pub use explain::Explained;
 pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding, Onward};
 pub use held::{Choice, Decided, HeldContent, HeldMail};
+pub use keys::{KeyAsker, author_key};
 pub use legacy::{LegacyAnswer, LegacyOffer};
 pub use maildir::{Maildir, legacy_form, whole};
 pub use memory::Deed;
@@ -79,6 +82,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     keys: verify::KeyCache,
+    chains: keys::Chains,
+    key_asker: std::sync::OnceLock<Arc<dyn KeyAsker>>,
     credentials: Credentials,
     queue: queue::Bell,
     hints: settled::Hints,
@@ -110,6 +115,8 @@ impl Node {
                 clock,
                 observer,
                 keys: verify::KeyCache::default(),
+                chains: keys::Chains::default(),
+                key_asker: std::sync::OnceLock::new(),
                 credentials: Credentials::default(),
                 queue: queue::Bell::default(),
                 hints: settled::Hints::default(),

@@ -112,3 +112,22 @@ pub const HELD_TEXT_SHOWN_MAX: u64 = 64 * 1024;
 pub const WANTED_PARTS_MAX: usize = 4;
 /// Aliases that are looked at for one recipient: a list of lists, and little more.
 pub(crate) const ALIASES_WALKED_MAX: usize = 200;
+/// Milliseconds for which one message waits for the keys of its author: after that its seal is not checked.
+pub const KEY_ASKED_MS_MAX: u64 = 3_000;
+/// Milliseconds for which it is remembered what was answered about the keys of an author: a revocation is known an hour later.
+pub const CHAIN_MS: u64 = 3_600_000;
+/// Milliseconds for which it is remembered that nothing was.
+pub const NO_CHAIN_MS: u64 = 60_000;
+/// Milliseconds after which it is asked again because of a key that was not stated: it may be new. Whoever names keys that are
+/// none must not have us ask without end.
+pub const UNKNOWN_KEY_ASKED_AGAIN_MS: u64 = 1_000;
+/// Authors whose keys are in memory: at some kilobytes each some 20 MiB at the most.
+pub const CHAINS_MAX: usize = 2_000;
+/// Questions for keys that are under way at once: whoever names a thousand authors must not keep all connections busy.
+pub const CHAINS_ASKED_MAX: usize = 32;
+/// Seals in the name of one author that are looked at: one is usual.
+pub const AUTHOR_SEALS_MAX: usize = 4;
+/// Seconds ahead of now at which a key may begin to be good.
+pub const STATEMENT_AHEAD_SECONDS: u64 = 24 * 3600;
+/// Statements of one address that are taken in 24 hours: a mistake, its repair, and two more.
+pub const STATEMENTS_PER_DAY: usize = 4;

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use message::address::Domain;
+use message::address::{Address, Domain};
 use message::{PublicKey, Role, Seal};
 use policy::SealEvidence;
 use storage::{Origin, SealNote};
 
-use crate::limits::{KEY_MS_MAX, KEYS_MAX, OTHER_ISSUERS_MAX};
+use crate::keys::Authored;
+use crate::limits::{AUTHOR_SEALS_MAX, KEY_MS_MAX, KEYS_MAX, OTHER_ISSUERS_MAX};
 use crate::{Event, Node};
 
 /// What was found about the seals of one message.
@@ -16,6 +17,8 @@ use crate::{Event, Node};
 pub(crate) struct Verified {
     pub(crate) notes: Vec<SealNote>,
     pub(crate) evidence: SealEvidence,
+    /// The seals in the name of the author, which mean something else to each reader.
+    pub(crate) authored: Option<Authored>,
 }
 
 impl Verified {
@@ -30,19 +33,22 @@ impl Verified {
         let by = |note: &SealNote| note.role == Role::Gateway && note.issuer == domain.as_str();
         self.notes.iter().any(|note| note.verified && by(note))
     }
+}
 
-    /// Each seal and what was found, for people.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let word = |verified| if verified { "verified" } else { "not verified" };
-        let note =
-            |note: &SealNote| format!("{} by {} {}", note.role.word(), note.issuer, word(note.verified));
-        self.notes.iter().map(note).collect()
-    }
+/// Each seal and what was found, for people.
+pub(crate) fn words(notes: &[SealNote]) -> Vec<String> {
+    let found = |note: &SealNote| match note.author_key {
+        Some(found) if found.is_own() => format!("the author's own key, {}", found.word()),
+        Some(found) => format!("key {}", found.word()),
+        None if note.verified => "verified".to_owned(),
+        None => "not verified".to_owned(),
+    };
+    notes.iter().map(|note| format!("{} by {} {}", note.role.word(), note.issuer, found(note))).collect()
 }
 
 /// Why a key is not at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NoKey {
+pub(crate) enum NoKey {
     /// The DNS says that there is none, or that it is revoked.
     None,
     /// The DNS does not answer.
@@ -63,12 +69,14 @@ impl Node {
     pub(crate) async fn verify(
         &self,
         manifest: &message::Manifest,
-        from: Option<&Domain>,
+        author: Option<&Address>,
         seals: &[Seal],
         origin: &Origin,
     ) -> Verified {
+        let from = author.map(Address::domain);
+        let authored = self.authored(manifest, author, seals).await;
         let mut notes = Vec::new();
-        let (mut author, mut bearer) = (SealEvidence::Missing, SealEvidence::Missing);
+        let (mut behind, mut bearer) = (SealEvidence::Missing, SealEvidence::Missing);
         let now_seconds = self.now_ms() / 1000;
         let mut asked: Vec<&str> = Vec::new();
         for seal in seals {
@@ -97,7 +105,7 @@ impl Node {
             };
             let verified = checked == SealEvidence::Verified;
             if by(from) && claims.role == Role::Submission {
-                author = stronger(author, checked);
+                behind = stronger(behind, checked);
             }
             if by_peer && matches!(claims.role, Role::Submission | Role::Forwarder) {
                 bearer = stronger(bearer, checked);
@@ -114,20 +122,53 @@ impl Node {
                 verified,
                 key_name: key_name(seal),
                 key: key_id.filter(|_| verified),
+                author_key: None,
             });
         }
-        Verified { notes, evidence: weaker(author, bearer) }
+        Verified { notes, evidence: weaker(behind, bearer), authored }
     }
 
-    /// The key of a domain that sealed. Authors' keys are not asked for: their seals are shown, not judged.
+    /// The seals that are set in the name of the author, and what is known of the author's keys; asked for only where there
+    /// are such seals. They say nothing about who answers for bringing the message.
+    async fn authored(
+        &self,
+        manifest: &message::Manifest,
+        author: Option<&Address>,
+        seals: &[Seal],
+    ) -> Option<Authored> {
+        let author = author?;
+        let name = author.to_string();
+        let theirs =
+            |(_, seal): &(usize, &Seal)| seal.claims().role == Role::Author && seal.claims().issuer == name;
+        let seals: Vec<(usize, &Seal)> =
+            seals.iter().enumerate().filter(theirs).take(AUTHOR_SEALS_MAX).collect();
+        if seals.is_empty() {
+            return None;
+        }
+        let named: Vec<&Seal> = seals.iter().map(|(_, seal)| *seal).collect();
+        Some(Authored {
+            author: author.clone(),
+            fetched: self.keys_of(author, &named).await,
+            seals: seals.into_iter().map(|(place, seal)| (place, seal.clone())).collect(),
+            manifest: bytes::Bytes::copy_from_slice(manifest.octets()),
+        })
+    }
+
+    /// The key of a domain that sealed. Those of authors are looked for elsewhere, and mean something to each reader.
     async fn key_for(&self, seal: &Seal) -> Result<PublicKey, NoKey> {
         let claims = seal.claims();
         if matches!(claims.role, Role::Author | Role::Unknown(_)) {
             return Err(NoKey::None);
         }
         let domain = Domain::from_wire(&claims.issuer).map_err(|_| NoKey::None)?;
-        let selector = std::str::from_utf8(seal.key_name()).map_err(|_| NoKey::None)?.to_owned();
-        if let Some(own) = self.settings().domains.get(&domain).filter(|own| own.selector == selector) {
+        let selector = std::str::from_utf8(seal.key_name()).map_err(|_| NoKey::None)?;
+        self.domain_key(&domain, selector).await
+    }
+
+    /// The key of a domain under this selector.
+    pub(crate) async fn domain_key(&self, domain: &Domain, selector: &str) -> Result<PublicKey, NoKey> {
+        let selector = selector.to_owned();
+        if let Some(own) = self.settings().domains.get(domain).filter(|own| own.selector == selector) {
             return Ok(own.key.public());
         }
         let now_ms = self.now_ms();

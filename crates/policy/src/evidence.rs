@@ -2,6 +2,7 @@
 
 use message::Selection;
 use message::address::{Address, Domain};
+use message::keys::AuthorKey;
 
 /// What is known of the seals of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +143,9 @@ pub struct Seen {
     pub seals: SealEvidence,
     /// Each seal and what was found, in words.
     pub seals_found: Vec<String>,
+    /// What was found of the key by which the author has sealed, by what this recipient has seen of it before; `None` where
+    /// the author has not sealed.
+    pub author_key: Option<AuthorKey>,
     /// What the recipient has to do with the author.
     pub acquaintance: Acquaintance,
     /// The recipient trusts the peer to forward, and the peer has set a forwarder's seal.

@@ -5,6 +5,7 @@ use std::fmt;
 use message::Selection;
 use message::address::fold::same_mailbox;
 use message::address::{Address, Domain};
+use message::keys::AuthorKey;
 
 use crate::evidence::{Acquaintance, Evidence, Grade, Rate, SealEvidence, Seen};
 
@@ -65,6 +66,8 @@ pub enum Condition {
     Forwarded(bool),
     /// The seals were found to be one of these.
     Seals(Vec<SealEvidence>),
+    /// What was found of the author's own key is one of these.
+    AuthorKey(Vec<AuthorKey>),
     /// The message has more octets than this.
     LargerThan(u64),
     /// There are parts that are not encrypted.
@@ -138,7 +141,7 @@ impl fmt::Display for Party {
 }
 
 impl Condition {
-    /// Whether it holds. keeps: POL-4, POL-5, POL-6
+    /// Whether it holds. keeps: POL-4, POL-5, POL-6, KEY-22
     pub(crate) fn holds(&self, evidence: &Evidence) -> Holds {
         let seen = |judge: &dyn Fn(&Seen) -> bool| match &evidence.seen {
             Some(seen) => Holds::from(judge(seen)),
@@ -157,6 +160,9 @@ impl Condition {
             }
             Condition::Forwarded(wanted) => seen(&|_| evidence.is_forwarded() == *wanted),
             Condition::Seals(wanted) => seen(&|seen| wanted.contains(&seen.seals)),
+            Condition::AuthorKey(wanted) => {
+                seen(&|seen| seen.author_key.is_some_and(|found| wanted.contains(&found)))
+            }
             Condition::LargerThan(octets) => (evidence.octets > *octets).into(),
             Condition::Unencrypted(wanted) => seen(&|seen| seen.encrypted != *wanted),
             Condition::MixedScript(wanted) => seen(&|seen| seen.mixed_script.is_some() == *wanted),
@@ -193,6 +199,11 @@ impl Condition {
                 seen(&|seen| acquaintance(evidence, seen))
             }
             Condition::Seals(_) | Condition::Verified(_) => seen(&seals),
+            Condition::AuthorKey(_) => seen(&|seen| match seen.author_key {
+                Some(found) if found.is_own() => format!("the author's own key, {}", found.word()),
+                Some(found) => format!("the author's key: {}", found.word()),
+                None => "not sealed by the author".to_owned(),
+            }),
             Condition::LargerThan(_) => format!("{} octets", evidence.octets),
             Condition::Unencrypted(_) => seen(&|seen| {
                 if seen.encrypted { "all of it is encrypted" } else { "it is not encrypted" }.to_owned()
@@ -238,6 +249,10 @@ impl fmt::Display for Condition {
             Condition::Seals(wanted) => {
                 let words: Vec<&str> = wanted.iter().map(|seals| seals.word()).collect();
                 write!(formatter, "seals {}", words.join(", "))
+            }
+            Condition::AuthorKey(wanted) => {
+                let words: Vec<&str> = wanted.iter().map(|found| found.word()).collect();
+                write!(formatter, "author-key {}", words.join(", "))
             }
             Condition::LargerThan(octets) => write!(formatter, "larger-than {octets}"),
             Condition::Unencrypted(wanted) => flag(formatter, "unencrypted", *wanted),

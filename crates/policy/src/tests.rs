@@ -1,5 +1,6 @@
 use message::Selection;
 use message::address::{Address, Domain};
+use message::keys::AuthorKey;
 
 use super::*;
 
@@ -24,6 +25,7 @@ fn evidence(change: impl FnOnce(&mut Evidence, &mut Seen)) -> Evidence {
         from: Some(address("alice@north.test")),
         seals: SealEvidence::Verified,
         seals_found: vec!["submission by north.test verified".to_owned()],
+        author_key: None,
         acquaintance: Acquaintance::Stranger,
         forwarder_authorized: false,
         encrypted: false,
@@ -156,7 +158,7 @@ fn a_rule_that_has_got_what_it_asks_for_matches_no_more() {
     check(&rules, &waited(Some(60)), "default", "accept");
 }
 
-/// proves: POL-4, POL-6
+/// proves: POL-4, POL-6, KEY-22
 #[test]
 fn each_condition_means_what_it_says() {
     let to = |text: &str| Condition::To(vec![Party::parse(text).unwrap()]);
@@ -176,6 +178,11 @@ fn each_condition_means_what_it_says() {
     matches(Condition::LargerThan(10), &plain(), false);
     matches(Condition::Seals(vec![SealEvidence::Missing]), &sealed(SealEvidence::Missing), true);
     matches(Condition::Seals(vec![SealEvidence::Missing]), &plain(), false);
+    let by_herself = |found| evidence(|_, seen| seen.author_key = Some(found));
+    let own = || Condition::AuthorKey(vec![AuthorKey::First, AuthorKey::Known, AuthorKey::Rotated]);
+    matches(own(), &by_herself(AuthorKey::Known), true);
+    matches(own(), &by_herself(AuthorKey::Broken), false);
+    matches(own(), &plain(), false);
     let encrypted = evidence(|_, seen| seen.encrypted = true);
     matches(Condition::Unencrypted(true), &plain(), true);
     matches(Condition::Unencrypted(true), &encrypted, false);

@@ -280,7 +280,9 @@ impl Answering {
                 };
                 Ok(())
             }
-            Frame::Poll(_) | Frame::GiveUp(_) if self.protocol != Protocol::Doorstep => self.asked(frame),
+            Frame::Poll(_) | Frame::GiveUp(_) | Frame::Key(_) if self.protocol != Protocol::Doorstep => {
+                self.asked(frame)
+            }
             Frame::Enrol(_)
             | Frame::Status(_)
             | Frame::Mailbox { .. }
@@ -292,6 +294,8 @@ impl Answering {
             | Frame::Doorstep { .. }
             | Frame::DoorstepTook(_)
             | Frame::DoorstepEnd
+            | Frame::KeyPublish(_)
+            | Frame::KeyPinned { .. }
                 if submission =>
             {
                 self.asked(frame)

@@ -9,6 +9,7 @@ use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Sele
 use crate::Error;
 use crate::frame::*;
 use crate::held::{read_decide, read_held, read_held_entry};
+use crate::keys;
 use crate::limits::{
     COOKIES_MAX, DEVICES_MAX, LIST_MAX, NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, RANGE_OCTETS_MAX,
     TICKET_OCTETS_MAX,
@@ -92,6 +93,13 @@ pub(crate) fn decode(octets: &[u8]) -> Result<Frame> {
             Frame::DoorstepTook(taken)
         }
         frame::DOORSTEP_END => Frame::DoorstepEnd,
+        frame::KEY => Frame::Key(keys::read_query(&fields)?),
+        frame::KEY_ANSWER => Frame::KeyAnswer(Box::new(keys::read_reply(&fields)?)),
+        frame::KEY_PUBLISH => Frame::KeyPublish(keys::read_publish(&fields)?),
+        frame::KEY_PINNED => {
+            Frame::KeyPinned { address: read_address(fields.required(1)?)?, forget: fields.flag(2)? }
+        }
+        frame::KEY_PINS => Frame::KeyPins(keys::read_pins(&fields)?),
         _ => return Err(Error::Malformed("its type is not known")),
     })
 }
@@ -345,6 +353,7 @@ fn read_entry(value: &Value) -> Result<MailboxEntry> {
         origin: read_text(fields.required(5)?, 320)?,
         seen: read_bool(fields.required(6)?)?,
         seals: list(fields.required(7)?, bounds::SEALS_MAX, read_seal_words)?,
+        author_key: fields.optional(8).map(keys::read_author_key).transpose()?,
     })
 }
 
@@ -371,7 +380,7 @@ pub(crate) fn list<T>(value: &Value, most: usize, read: impl Fn(&Value) -> Resul
     items.iter().map(read).collect()
 }
 
-fn octets(value: &Value, most: usize) -> Result<&[u8]> {
+pub(crate) fn octets(value: &Value, most: usize) -> Result<&[u8]> {
     match as_bytes(value) {
         Some(octets) if octets.len() <= most => Ok(octets),
         Some(_) => Err(Error::Bound { what: "octets of a field", bound: most as u64 }),
@@ -379,7 +388,7 @@ fn octets(value: &Value, most: usize) -> Result<&[u8]> {
     }
 }
 
-fn read_bool(value: &Value) -> Result<bool> {
+pub(crate) fn read_bool(value: &Value) -> Result<bool> {
     value.as_bool().ok_or(Error::Malformed("not a boolean"))
 }
 
@@ -398,7 +407,7 @@ fn read_part(value: &Value) -> Result<usize> {
     }
 }
 
-fn read_32(value: &Value) -> Result<[u8; 32]> {
+pub(crate) fn read_32(value: &Value) -> Result<[u8; 32]> {
     as_bytes(value)
         .and_then(|octets| octets.try_into().ok())
         .ok_or(Error::Malformed("not a byte string of 32 octets"))

@@ -7,6 +7,7 @@ use message::{Disposition, Redirect, Selection};
 
 use crate::frame::*;
 use crate::held;
+use crate::keys;
 use crate::limits::FRAME_OCTETS_MAX;
 use crate::registry::{answer, disposition, eager, frame, piece, selection};
 
@@ -169,6 +170,14 @@ fn frame_value(frame: &Frame) -> Value {
             vec![(1, Some(Value::Array(taken.iter().map(taken_value).collect())))],
         ),
         Frame::DoorstepEnd => typed(frame::DOORSTEP_END, Vec::new()),
+        Frame::Key(query) => typed(frame::KEY, keys::query_entries(query)),
+        Frame::KeyAnswer(reply) => typed(frame::KEY_ANSWER, keys::reply_entries(reply)),
+        Frame::KeyPublish(publish) => typed(frame::KEY_PUBLISH, keys::publish_entries(publish)),
+        Frame::KeyPinned { address, forget } => typed(
+            frame::KEY_PINNED,
+            vec![(1, Some(text(&address.to_string()))), (2, forget.then_some(Value::Bool(true)))],
+        ),
+        Frame::KeyPins(pins) => typed(frame::KEY_PINS, keys::pins_entries(pins)),
     }
 }
 
@@ -355,6 +364,7 @@ fn entry_value(entry: &MailboxEntry) -> Value {
         (5, Some(text(&entry.origin))),
         (6, Some(Value::Bool(entry.seen))),
         (7, Some(Value::Array(seals))),
+        (8, entry.author_key.map(|found| uint(found.number()))),
     ])
 }
 

@@ -1,9 +1,11 @@
 //! The frames, as the house knows them. How they are written stands in `encode`, how they are read in `decode`.
 
 use message::address::{Address, Domain};
+use message::keys::AuthorKey;
 use message::{Code, Cookie, Disposition, Envelope, Identity, Selection};
 
 use crate::held::{Decide, HeldEntry, HeldPlace};
+use crate::keys::{KeyPins, KeyPublish, KeyQuery, KeyReply};
 
 /// Everything one party can say to the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,21 @@ pub enum Frame {
     DoorstepTook(Vec<Taken>),
     /// Mail is not redirected to this device any more.
     DoorstepEnd,
+    /// The keys of an address are asked for, by another node or by the user whose they are.
+    Key(KeyQuery),
+    /// What the domain has of them.
+    KeyAnswer(Box<KeyReply>),
+    /// A user states a key.
+    KeyPublish(KeyPublish),
+    /// What is pinned of the keys of a correspondent is asked for.
+    KeyPinned {
+        /// Whose keys.
+        address: Address,
+        /// Whether it is to be forgotten: the user knows by other ways that it is not good any more.
+        forget: bool,
+    },
+    /// What is pinned now.
+    KeyPins(KeyPins),
 }
 
 /// For how long a node redirects to a device.
@@ -374,6 +391,8 @@ pub struct MailboxEntry {
     pub seen: bool,
     /// What was found of its seals.
     pub seals: Vec<SealWords>,
+    /// What was found of the key by which its author has sealed; `None` where the author has not.
+    pub author_key: Option<AuthorKey>,
 }
 
 /// What was found of one seal when the message came.

@@ -3,6 +3,7 @@
 use ciborium::Value;
 use message::address::Address;
 use message::cbor::{bytes, map, text, uint};
+use message::keys::AuthorKey;
 use message::{Code, Identity, limits as bounds};
 
 use crate::decode::{
@@ -10,6 +11,7 @@ use crate::decode::{
     read_uint,
 };
 use crate::encode::seal_words_value;
+use crate::keys::read_author_key;
 use crate::limits::LIST_MAX;
 use crate::{Error, SealWords};
 
@@ -47,6 +49,8 @@ pub struct HeldEntry {
     pub subject: Option<String>,
     /// What `Date` says, where it is here.
     pub date: Option<String>,
+    /// What was found of the key by which its author has sealed; `None` where the author has not.
+    pub author_key: Option<AuthorKey>,
 }
 
 /// A user's decision about what is held.
@@ -104,6 +108,7 @@ pub(crate) fn entry_value(entry: &HeldEntry) -> Value {
         (12, entry.from.as_deref().map(text)),
         (13, entry.subject.as_deref().map(text)),
         (14, entry.date.as_deref().map(text)),
+        (15, entry.author_key.map(|found| uint(found.number()))),
     ])
 }
 
@@ -125,6 +130,7 @@ pub(crate) fn read_held_entry(value: &Value) -> Result<HeldEntry> {
         from: fields.optional(12).map(short).transpose()?,
         subject: fields.optional(13).map(short).transpose()?,
         date: fields.optional(14).map(short).transpose()?,
+        author_key: fields.optional(15).map(read_author_key).transpose()?,
     })
 }
 

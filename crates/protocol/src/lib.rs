@@ -18,6 +18,7 @@ mod encode;
 mod error;
 mod frame;
 mod held;
+mod keys;
 pub mod limits;
 mod offering;
 mod reader;
@@ -33,6 +34,7 @@ pub use frame::{
     SubmissionOptions, Taken, Way,
 };
 pub use held::{Choice, Decide, HeldEntry, HeldPlace};
+pub use keys::{KeyPins, KeyPublish, KeyQuery, KeyReply, PinWords};
 pub use offering::{Offering, OfferingEvent, OfferingOutput, Supply, slice_content};
 pub use reader::{Item, Reader};
 

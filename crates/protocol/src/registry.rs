@@ -56,6 +56,16 @@ pub mod frame {
     pub const DOORSTEP_TOOK: u64 = 30;
     /// A device wants no more redirects.
     pub const DOORSTEP_END: u64 = 31;
+    /// The keys of an address are asked for.
+    pub const KEY: u64 = 32;
+    /// What the domain has of them.
+    pub const KEY_ANSWER: u64 = 33;
+    /// A user states a key.
+    pub const KEY_PUBLISH: u64 = 34;
+    /// What is pinned of a correspondent is asked for.
+    pub const KEY_PINNED: u64 = 35;
+    /// What is pinned.
+    pub const KEY_PINS: u64 = 36;
 }
 
 /// What a content frame carries.

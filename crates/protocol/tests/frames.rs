@@ -6,6 +6,7 @@ mod support;
 
 use arbitrary::any_frame;
 use message::address::{Address, Domain};
+use message::keys::AuthorKey;
 use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Selection};
 use proptest::prelude::*;
 use support::{cases, octets, text, vectors};
@@ -177,12 +178,42 @@ fn meaning(name: &str) -> Option<Frame> {
             by: Domain::from_wire("north.test").expect("a domain"),
         }]),
         "doorstep end" => Frame::DoorstepEnd,
+        "key" => Frame::Key(KeyQuery { address: address("ada@north.test"), seen_size: None }),
+        "key: with a size" => Frame::Key(KeyQuery { address: address("ada@north.test"), seen_size: Some(3) }),
+        "key answer" => Frame::KeyAnswer(Box::new(key_reply())),
+        "key answer: nothing" => {
+            Frame::KeyAnswer(Box::new(KeyReply { records: vec![], consistency: vec![], ..key_reply() }))
+        }
+        "key publish" => Frame::KeyPublish(publish(None)),
+        "key publish: another key" => Frame::KeyPublish(publish(Some(b"succession".to_vec()))),
+        "key pinned" => Frame::KeyPinned { address: address("ada@north.test"), forget: false },
+        "key pinned: to be forgotten" => {
+            Frame::KeyPinned { address: address("ada@north.test"), forget: true }
+        }
+        "key pins" => Frame::KeyPins(KeyPins {
+            keys: vec![PinWords {
+                key: [0x44; 32],
+                not_before: NOW,
+                not_after: NOW + 86_400,
+                revoked: false,
+            }],
+            broken_by: Some([0x66; 32]),
+        }),
         name => match name.split_once(": ")? {
             ("want", name) => Frame::Want(selection(name)),
             ("outcome", name) => outcome(vec![disposition(name)], None),
             _ => return None,
         },
     })
+}
+
+fn key_reply() -> KeyReply {
+    let records = vec![(b"record".to_vec(), 2, vec![[0x77; 32], [0x88; 32]])];
+    KeyReply { head: b"head".to_vec(), records, consistency: vec![[0x99; 32]] }
+}
+
+fn publish(succession: Option<Vec<u8>>) -> KeyPublish {
+    KeyPublish { statement: b"statement".to_vec(), succession }
 }
 
 fn decide(choice: Choice) -> Frame {
@@ -205,6 +236,7 @@ fn held_entry() -> HeldEntry {
         from: Some("Ada <ada@north.test>".into()),
         subject: Some("A film".into()),
         date: Some("Thu, 1 Jan 2026 12:00:00 +0000".into()),
+        author_key: Some(AuthorKey::Broken),
     }
 }
 
@@ -242,6 +274,7 @@ fn entry() -> MailboxEntry {
         origin: "north.test".into(),
         seen: false,
         seals: vec![words("ada@north.test", "author", true), words("x.test", "unknown", false)],
+        author_key: Some(AuthorKey::First),
     }
 }
 
@@ -419,6 +452,10 @@ fn the_registry_is_that_of_the_specification() {
     check("Dispositions", "disposition");
     check("Eager content", "eager");
     check("Answers to cookies", "answer");
+    for (word, number) in rows("Findings about authors' keys") {
+        assert_eq!(AuthorKey::from_number(number).map(AuthorKey::word), Some(&word[..]));
+    }
+    assert_eq!(rows("Findings about authors' keys").len(), AuthorKey::ALL.len());
     for (word, number) in rows("Roles of seals") {
         assert_eq!(message::Role::from_number(number).word(), word);
     }

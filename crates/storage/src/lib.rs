@@ -22,6 +22,7 @@ mod group;
 mod journal;
 mod keeper;
 mod key;
+mod keys;
 mod legacy;
 pub mod limits;
 mod log;
@@ -54,6 +55,7 @@ pub use journal::{
     Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
 };
 pub use keeper::{Keeper, Settings};
+pub use keys::{HeadRecord, KeyStore, PinRecord, StatementRecord};
 pub use legacy::{LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue};
 pub use logged::Logged;
 pub use mailbox::{MailboxEntry, SealNote};

@@ -48,6 +48,9 @@ pub const COOKIES_MAX: usize = 1024;
 pub const LIST_MAX: usize = 1000;
 /// Correspondents of one account: one look at all of them is cheap, and few people write to more.
 pub const CORRESPONDENTS_MAX: usize = 1000;
+/// Correspondents whose keys are pinned for one account, as many as it may have on its list. Whoever could fill them could
+/// otherwise have one forgotten.
+pub const PINS_MAX: usize = 1000;
 /// Targets of one alias: a list of people, not a mailing list; with other recipients they fit into an envelope.
 pub const FORWARDS_PER_ALIAS_MAX: usize = 50;
 /// Forwarders about whom one recipient has decided or is asked: far more than anybody has old addresses.

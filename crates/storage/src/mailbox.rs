@@ -1,6 +1,7 @@
 //! The words of the mailbox.
 
 use message::address::Address;
+use message::keys::AuthorKey;
 use message::{Identity, KeyId, Role};
 
 use crate::{MailUid, Origin};
@@ -19,6 +20,8 @@ pub struct SealNote {
     pub key_name: String,
     /// The key by which it was verified.
     pub key: Option<KeyId>,
+    /// Of a seal of the author: what was found of the key.
+    pub author_key: Option<AuthorKey>,
 }
 
 /// One message in one mailbox.

@@ -22,7 +22,7 @@ pub type Wait<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a
 /// durable. Reads are synchronous and cheap. Times are Unix milliseconds and always arguments.
 ///
 /// Names of people and peers are given as *holders*: see [`crate::Origin::holder`].
-pub trait Store: crate::ForwardingStore + Send + Sync + 'static {
+pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'static {
     // Content
 
     /// Begins to receive a leaf from this owner, or goes on where an earlier attempt of the same owner stopped

@@ -1,8 +1,10 @@
 //! The words of upkeep: findings, exports, statistics.
 
+use message::address::Domain;
+
 use crate::{
     AccountRecord, CorrespondentRecord, EnvelopeRecord, ForwardRecord, GrantRecord, LegRecord, LegacyRecord,
-    MailboxEntry, NoticeDue, StoredMessage,
+    MailboxEntry, NoticeDue, PinRecord, StatementRecord, StoredMessage,
 };
 
 /// What kind of trouble a check has found.
@@ -59,6 +61,21 @@ pub enum Exported {
     Forward(Box<ForwardRecord>),
     /// What a recipient has to do with a forwarder.
     Grant(Box<GrantRecord>),
+    /// A statement of a user about a key.
+    Statement(Box<StatementRecord>),
+    /// What is pinned of the keys of somebody.
+    Pin(Box<PinRecord>),
+    /// The head of another domain's log.
+    Head {
+        /// Whose log.
+        domain: Domain,
+        /// How many statements were in it.
+        size: u64,
+        /// Its root.
+        root: [u8; 32],
+        /// Whether the domain has signed another one that does not fit to it.
+        contradicted: bool,
+    },
     /// A leg of the queue.
     Leg(LegRecord),
     /// A record of the gateway.

@@ -36,7 +36,10 @@ pub(crate) fn cases(scene: &Scene) -> Vec<Case> {
     let offer = Sketch::new(scene, "fields").fields;
     let cookies = vec![(0, uint(6)), (1, array(&[bytes(&[7; 32])]))];
     let give_up = vec![(0, uint(9)), (1, array(&[bytes(&[7; 32])]))];
-    for (name, fields) in [("an offer", &offer), ("a poll", &cookies), ("a give-up", &give_up)] {
+    let keys = vec![(0, uint(32)), (1, text("a@hand.test")), (2, uint(1))];
+    for (name, fields) in
+        [("an offer", &offer), ("a poll", &cookies), ("a give-up", &give_up), ("keys", &keys)]
+    {
         of_fields(name, &[], fields, &mut cases);
     }
     let begun = Sketch::new(scene, "content").with(6, uint(1)).offer();
@@ -76,7 +79,7 @@ fn of_vectors(cases: &mut Vec<Case>) {
         let Ok(Some(Item::Frame(read))) = reader.next_item() else { panic!("{vector}") };
         let begins = match read {
             Frame::Offer(offer) => offer.submission.is_none(),
-            Frame::Poll(_) | Frame::GiveUp(_) => true,
+            Frame::Poll(_) | Frame::GiveUp(_) | Frame::Key(_) => true,
             _ => false,
         };
         if !begins {
@@ -222,7 +225,7 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
 fn of_fields(name: &str, before: &[u8], whole: &[(u64, Vec<u8>)], cases: &mut Vec<Case>) {
     let sent = |fields_: &[(u64, Vec<u8>)]| [before.to_vec(), frame(&fields(fields_))].concat();
     for (place, (key, value)) in whole.iter().enumerate() {
-        let optional = name == "a body" && *key == 5;
+        let optional = (name == "a body" && *key == 5) || (name == "keys" && *key == 2);
         if !optional {
             let mut less = whole.to_vec();
             less.remove(place);

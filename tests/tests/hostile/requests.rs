@@ -39,6 +39,18 @@ pub(crate) fn cases() -> Vec<Case> {
     for (what, body) in own_requests() {
         cases.push(Case::fails("FRM-7", format!("{what} in exchange"), frame(&body), command));
     }
+    let keys = |address: &str| frame(&fields(&[(0, uint(32)), (1, text(address))]));
+    let elsewhere = keys("alice@hand.test");
+    cases.push(Case::answers(
+        "KEY-10",
+        "the keys of another domain",
+        elsewhere,
+        Answer::Failure(vec![Code::INVALID_ARGUMENTS]),
+    ));
+    for (what, address) in [("no address", "south.test"), ("a domain in upper case", "bob@South.test")] {
+        let what = format!("keys of {what}");
+        cases.push(Case::fails("FRM-5", what, keys(address), Code::INVALID_ARGUMENTS));
+    }
     let poll = frame(&fields(&[(0, uint(6)), (1, cookies(1))]));
     let twice = [poll.clone(), poll].concat();
     // Two at once are no beginning of a stream and a request behind it: one reply, or a failure, and no more.
@@ -55,11 +67,31 @@ fn own_requests() -> Vec<(&'static str, Vec<u8>)> {
         ("the status of a message", fields(&[(0, uint(17)), (3, identity.clone())])),
         ("the mailbox", fields(&[(0, uint(19)), (1, uint(0)), (2, uint(10))])),
         ("a fetch", fields(&[(0, uint(21)), (1, identity), (2, array(&[uint(0)]))])),
+        ("a statement", fields(&[(0, uint(34)), (1, bytes(b"statement"))])),
+        ("what is pinned", fields(&[(0, uint(35)), (1, text("alice@north.test"))])),
     ]
 }
 
 fn enrol(account: &str, password: &str, device: &str) -> Vec<u8> {
     frame(&fields(&[(0, uint(16)), (1, text(account)), (2, text(password)), (3, text(device))]))
+}
+
+/// The statements of the vectors: good ones of somebody else, and those that break a rule.
+fn statements() -> Vec<(&'static str, String, Vec<u8>, Code)> {
+    let all = crate::frames::vectors("keys.json");
+    crate::frames::list(&all, "statements")
+        .iter()
+        .filter(|case| crate::frames::word(case, "name") != "more than 1,024 octets")
+        .map(|case| {
+            let (rule, code) = match crate::frames::word(case, "expect") {
+                "good" => ("KEY-6", Code::NOT_AUTHORIZED),
+                "signature" => ("KEY-2", Code::INTEGRITY_FAILED),
+                _ => ("KEY-2", Code::CONTENT_MALFORMED),
+            };
+            let what = format!("a statement: {}", crate::frames::word(case, "name"));
+            (rule, what, crate::frames::octets_of(&case["octets"]), code)
+        })
+        .collect()
 }
 
 /// A device of Eve's.
@@ -97,6 +129,15 @@ pub(crate) async fn of_user(scene: &Scene, bobs: Identity) -> (Peer, Vec<Case>) 
         cases.push(Case::answers("STA-11", format!("the status {what}"), sent, none));
     }
     let options = |entries: &[(u64, Vec<u8>)]| fields(entries);
+    for (rule, what, octets, code) in statements() {
+        let sent = frame(&fields(&[(0, uint(34)), (1, bytes(&octets))]));
+        cases.push(Case::answers(rule, what, sent, Answer::Failure(vec![code])));
+    }
+    let none = Answer::Frame(Frame::KeyPins(protocol::KeyPins::default()));
+    for forget in [vec![], vec![(2, TRUE.to_vec())]] {
+        let entries = [vec![(0, uint(35)), (1, text(BOB))], forget].concat();
+        cases.push(Case::answers("KEY-17", "pins of another's", frame(&fields(&entries)), none.clone()));
+    }
     let bare = Sketch::new(scene, "bare");
     cases.push(Case::fails("SUB-5", "an offer without submission options", bare.all(), command));
     for (what, value) in [

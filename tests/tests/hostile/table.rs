@@ -52,8 +52,16 @@ async fn every_rule_broken_by_a_client_is_answered_as_the_specification_says() {
 
 /// Prints how many cases each rule has, and which rules that are about peers have none; a case of no rule is an error.
 fn report(by_rule: &BTreeMap<&str, usize>) {
-    let about_peers =
-        ["02-addresses", "03-message", "04-seals", "05-frames", "06-exchange", "07-submission", "08-status"];
+    let about_peers = [
+        "02-addresses",
+        "03-message",
+        "04-seals",
+        "05-frames",
+        "06-exchange",
+        "07-submission",
+        "08-status",
+        "24-keys",
+    ];
     let rules = about_peers.map(|name| {
         let path = format!("{}/../spec/{name}.md", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();

@@ -19,6 +19,8 @@ mod held;
 #[cfg(test)]
 mod kept_sender;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod mailbox_server;
 #[cfg(test)]
 mod offers;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod forward;
+mod key;
 mod lmtp;
 mod operator;
 mod policy;
@@ -17,6 +18,7 @@ pub use bench::{
     BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad, BenchPeer, BenchPollArgs, BenchSubmitArgs,
 };
 pub use forward::ForwardCommand;
+pub use key::{KeyCommand, KeyTerm};
 pub use lmtp::{LmtpCommand, LmtpName};
 pub use operator::{
     AccountAddressCommand, AccountCommand, ConfigCommand, ConsoleCommand, InitArgs, LegChoice, NodeConfig,
@@ -188,6 +190,15 @@ pub enum Command {
     /// refused from then on.
     #[command(subcommand, after_help = "Example:\n  waxwing device list\n  waxwing device remove 3f9c2a7e")]
     Device(DeviceCommand),
+    /// A key of your own, by which you seal what you send
+    ///
+    /// Your domain says which user handed a message in; your own key says that it was you. Its private half never leaves this
+    /// device. Whoever gets your mail reads "sealed by you herself", and is warned where somebody else's key takes its place.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  waxwing key publish\n  waxwing key rotate\n  waxwing key of bob@b.test"
+    )]
+    Key(KeyCommand),
     /// Look into message files
     ///
     /// Works on files alone and needs no node. A `.wax` file is a message in its native form with its seals, an

@@ -75,6 +75,9 @@ pub struct SendArgs {
     /// Wait until every recipient has a final answer
     #[arg(long)]
     pub wait: bool,
+    /// Do not seal with your own key, where your profile has one
+    #[arg(long)]
+    pub no_seal: bool,
 }
 
 /// `sign`.

@@ -3,6 +3,7 @@
 //! [`Session`] is the conversation, [`Outgoing`] a message on its way to the node, [`Incoming`] one that is fetched.
 
 mod address_list;
+mod authored;
 mod compose;
 mod incoming;
 mod outgoing;

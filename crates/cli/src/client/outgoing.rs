@@ -125,7 +125,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// [`Error::Content`].
-    pub fn without_field(mut self, name: &str) -> Result<Outgoing, Error> {
+    pub fn without_field(self, name: &str) -> Result<Outgoing, Error> {
         let block = self.headers.message();
         if block.first(name).is_none() {
             return Ok(self);
@@ -134,10 +134,20 @@ impl Outgoing {
         for field in block.fields().filter(|field| !field.is(name)) {
             builder.push(field.name, field.raw_value)?;
         }
-        (self.headers, self.manifest) =
-            self.headers.with_message_header(&self.manifest, builder.finish()?)?;
+        self.under(builder.finish()?)
+    }
+
+    /// The same parts under another header block, without seals.
+    pub(super) fn under(mut self, header: message::HeaderBlock) -> Result<Outgoing, Error> {
+        (self.headers, self.manifest) = self.headers.with_message_header(&self.manifest, header)?;
         self.seals.clear();
         Ok(self)
+    }
+
+    /// With one seal more.
+    pub(super) fn with_seal(mut self, seal: Seal) -> Outgoing {
+        self.seals.push(seal);
+        self
     }
 
     /// The same parts under the header block and seals that the node has given.

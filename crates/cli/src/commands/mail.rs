@@ -3,7 +3,8 @@
 use std::io::{BufWriter, Write};
 
 use bytes::Bytes;
-use message::{Identity, Limits, Message, Selection};
+use message::keys::AuthorKey;
+use message::{Identity, Limits, Message, Role, Selection};
 use protocol::MailboxEntry;
 use serde::Serialize;
 
@@ -41,6 +42,9 @@ struct EntryObject {
     /// What is to be said of the address in From, one sentence each.
     warnings: Vec<String>,
     seals: Vec<SealWordsObject>,
+    /// What the node found of the author's own key: `first`, `known`, `rotated` where the author has sealed; else why it does
+    /// not count, or absent where the author has not.
+    author_key: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +72,7 @@ impl EntryObject {
             let seals = fetched.map(|fetched| &fetched.seals[..]).unwrap_or_default();
             warnings.extend(lookalike::unproved(headers.message(), &entry.seals, seals));
         }
+        warnings.extend(author_sentence(entry).filter(|(found, _)| found.is_warning()).map(|(_, said)| said));
         EntryObject {
             number: entry.number,
             id: entry.identity.to_string(),
@@ -79,8 +84,16 @@ impl EntryObject {
             subject: field("Subject"),
             warnings,
             seals: seals.collect(),
+            author_key: entry.author_key.map(AuthorKey::word),
         }
     }
+}
+
+/// What is said of the seal of the author, where there is one. keeps: KEY-21
+fn author_sentence(entry: &MailboxEntry) -> Option<(AuthorKey, String)> {
+    let found = entry.author_key?;
+    let author = entry.seals.iter().find(|seal| seal.role == Role::Author.word())?;
+    Some((found, found.sentence(&author.issuer)))
 }
 
 async fn list(
@@ -145,6 +158,12 @@ fn print_entry(entry: &MailboxEntry, object: &EntryObject, output: &mut Output) 
     output.line(&format!("{number}  {}  {}", paint(FAINT, &time(entry.at_ms)), clean(from)))?;
     output.line(&format!("       {}  {}", paint(style, &clean(subject)), seal_words(&entry.seals)))?;
     lookalike::print(&object.warnings, "       ", output)
+}
+
+/// With a capital letter, as a sentence begins.
+fn first_upper(said: &str) -> String {
+    let mut letters = said.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Fetches into memory.
@@ -246,6 +265,9 @@ fn print_message(
     output.line(&format!("{} {}", paint(STRONG, "By:"), clean(&entry.origin)))?;
     if !entry.seals.is_empty() {
         output.line(&format!("{} {}", paint(STRONG, "Seals:"), seal_words(&entry.seals)))?;
+    }
+    if let Some((_, said)) = author_sentence(entry).filter(|(found, _)| !found.is_warning()) {
+        output.line(&clean(&first_upper(&said)))?;
     }
     if selection == MailSelection::Signers {
         for seal in &fetched.seals {

@@ -7,6 +7,7 @@ mod files;
 mod forward;
 mod generate;
 mod held;
+mod key;
 mod lmtp;
 mod lookalike;
 mod mail;
@@ -54,6 +55,7 @@ pub(crate) async fn perform(
         Command::Send(arguments) => send::send(global, arguments, output).await,
         Command::Sign(arguments) => sign::sign(global, arguments, output).await,
         Command::Device(command) => device::device(global, command, output).await,
+        Command::Key(command) => key::key(global, command, output).await,
         Command::Held(arguments) if !arguments.operator => {
             held::held(global, &arguments.command, output).await
         }

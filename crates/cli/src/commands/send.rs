@@ -25,8 +25,15 @@ struct Sent {
 
 pub(super) async fn send(global: &Global, arguments: &SendArgs, output: &mut Output) -> Result<End, Error> {
     // Whatever is wrong with the message is told before the node is troubled.
-    let profile = Profile::load(&profile::folder(global)?)?;
-    let (message, recipients) = prepare(arguments, &profile)?;
+    let folder = profile::folder(global)?;
+    let profile = Profile::load(&folder)?;
+    let (mut message, recipients) = prepare(arguments, &profile)?;
+    if !arguments.no_seal
+        && let Some(key) = profile::signing_key(&folder)?
+    {
+        let random = clock::random_token()?;
+        message = message.authored(&profile.address, &key, clock::now_ms(), random)?;
+    }
     let options = SubmissionOptions {
         release_after_seconds: delay_seconds(arguments)?,
         ..SubmissionOptions::default()

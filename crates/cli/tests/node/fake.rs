@@ -338,6 +338,7 @@ fn commit(
         origin: "account:ann".to_owned(),
         seen: false,
         seals: vec![SealWords { issuer: "a.test".to_owned(), role: "submission".to_owned(), verified: true }],
+        author_key: None,
     });
     let supply = Supply { manifest, headers: headers.octets(), seals: vec![seal.octets().clone()] };
     kept.messages.insert(identity, Stored { supply, bodies });

@@ -31,6 +31,10 @@ struct Row {
     note: String,
     /// Who sealed the last letter, with which key, and when it came.
     seal: Option<Seal>,
+    /// Keys of their own by which they are known, the newest last.
+    keys: Vec<String>,
+    /// A newer key that none of those has signed.
+    broken_by: Option<String>,
 }
 
 struct Seal {
@@ -51,6 +55,8 @@ impl Row {
             regard: words::line(&one.regard),
             since: Moment::new(one.since_ms, now_ms),
             note: words::line(&one.note),
+            keys: one.keys.iter().map(|key| words::line(key)).collect(),
+            broken_by: one.broken_by.as_deref().map(words::line),
             seal: one.seal.as_ref().map(|seal| Seal {
                 issuer: words::line(&seal.issuer),
                 key: match &seal.key {

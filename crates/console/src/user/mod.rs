@@ -152,11 +152,27 @@ pub(crate) struct Sealed {
 pub(crate) fn sealed(seals: &[SealView], origin: &str, author: &str, known: Option<&AuthorView>) -> Sealed {
     let (mut said, mut kind) = (Vec::new(), "none");
     let mut brief = "no seal".to_owned();
-    let mut broken = false;
-    for SealView { issuer, role, verified, key_name, .. } in seals {
+    let (mut broken, mut warned) = (false, false);
+    for SealView { issuer, role, verified, key_name, author_key, said: told, .. } in seals {
         let shown = words::line(issuer);
+        // keeps: KEY-21
+        if let (Some(found), Some(told)) = (author_key, told) {
+            let told = words::line(told);
+            match found.as_str() {
+                "first" | "known" | "rotated" => {
+                    said.insert(0, told);
+                    (kind, brief) = ("person", format!("sealed by {shown} herself"));
+                }
+                "unchecked" => said.push(told),
+                _ => {
+                    warned = true;
+                    said.insert(0, format!("WARNING: {told}"));
+                }
+            }
+            continue;
+        }
         if role == "author" && !verified {
-            // Nobody knows the keys of authors but those whom they have told.
+            // It is not the author's, or came before keys of users were known.
             said.push(format!(
                 "it also has a seal with a key of {shown}'s own, {}, which is not checked here",
                 words::line(key_name)
@@ -194,6 +210,10 @@ pub(crate) fn sealed(seals: &[SealView], origin: &str, author: &str, known: Opti
     }
     if broken {
         (kind, brief) = ("broken", "a seal is not good".to_owned());
+    }
+    // Where another seal of the same author holds, somebody has only added one.
+    if warned && kind != "person" {
+        (kind, brief) = ("broken", "the author's seal is not good".to_owned());
     }
     if said.is_empty() {
         let by = origin.strip_prefix("peer:").unwrap_or(origin);
@@ -239,7 +259,15 @@ mod tests {
 
     fn seal(issuer: &str, role: &str, verified: bool) -> SealView {
         let key_name = "s1".to_owned();
-        SealView { issuer: issuer.to_owned(), role: role.to_owned(), verified, key_name, key: None }
+        SealView {
+            issuer: issuer.to_owned(),
+            role: role.to_owned(),
+            verified,
+            key_name,
+            key: None,
+            author_key: None,
+            said: None,
+        }
     }
 
     #[test]
@@ -253,6 +281,21 @@ mod tests {
         let both = "Sealed by alice@north.test in person; submitted by north.test";
         check(&[domain(), person()], "person", both);
         check(&[domain()], "domain", "Submitted by north.test");
+        let own = |found: &str, told: &str| SealView {
+            author_key: Some(found.to_owned()),
+            said: Some(told.to_owned()),
+            ..seal("alice@north.test", "author", false)
+        };
+        let known = "Sealed by alice@north.test herself; submitted by north.test";
+        check(&[domain(), own("known", "sealed by alice@north.test herself")], "person", known);
+        let broken = "WARNING: a new key; submitted by north.test";
+        check(&[domain(), own("broken", "a new key")], "broken", broken);
+        check(&[domain(), own("unchecked", "not checked")], "domain", "Submitted by north.test; not checked");
+        // Anybody can add a seal: the one that holds counts, and the other is told.
+        let added = "Sealed by alice@north.test herself; WARNING: it does not hold";
+        let own_and_added =
+            [own("wrong", "it does not hold"), own("known", "sealed by alice@north.test herself")];
+        check(&own_and_added, "person", added);
         check(&[], "none", "Nobody has sealed it; north.test brought it");
         check(
             &[domain(), seal("north.test", "forwarder", false)],

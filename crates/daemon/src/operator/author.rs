@@ -121,6 +121,8 @@ pub(super) fn seal_view(note: &SealNote) -> SealView {
         verified: note.verified,
         key_name: note.key_name.clone(),
         key: note.key.map(|key| key.to_string()),
+        author_key: note.author_key.map(|found| found.word().to_owned()),
+        said: note.author_key.map(|found| found.sentence(&note.issuer)),
     }
 }
 

@@ -10,7 +10,7 @@ use message::limits::SEALS_MAX;
 use message::{Headers, Identity, Manifest, Seal};
 use node::Explained;
 use policy::{Condition, Explanation, Rule, Step, Tried};
-use storage::{CorrespondentRecord, Origin, Regard};
+use storage::{CorrespondentRecord, Origin, PinRecord, Regard};
 
 use super::author::Reader;
 use super::held::refused;
@@ -42,7 +42,12 @@ impl LocalOperator {
             Request::Correspondents { account, after, limit } => {
                 let found = self.node.correspondents(&account, after.as_deref(), bounded(limit));
                 let reader = self.reader(&account)?;
-                let view = |record| correspondent_view(record, &reader);
+                let view = |record: CorrespondentRecord| {
+                    let address = Address::from_wire(&record.who).ok();
+                    // What cannot be read is not shown; the check of the store tells of it.
+                    let pinned = address.and_then(|one| self.node.pinned(&account, &one).ok().flatten());
+                    correspondent_view(record, &reader, pinned)
+                };
                 let correspondents = found.map_err(refused)?.into_iter().map(view).collect();
                 Ok(Response::Correspondents { correspondents })
             }
@@ -133,9 +138,16 @@ fn step_view(step: Step) -> StepView {
     }
 }
 
-fn correspondent_view(record: CorrespondentRecord, reader: &Reader) -> CorrespondentView {
+fn correspondent_view(
+    record: CorrespondentRecord,
+    reader: &Reader,
+    pinned: Option<PinRecord>,
+) -> CorrespondentView {
     let (seal, sealed_at_ms) = reader.last_seal_of(&record.who).unzip();
+    let pin = pinned.map(|pinned| pinned.pin).unwrap_or_default();
     CorrespondentView {
+        keys: pin.keys.iter().map(|one| one.key.id().to_string()).collect(),
+        broken_by: pin.broken_by.map(|key| key.id().to_string()),
         seal,
         sealed_at_ms,
         who: record.who,

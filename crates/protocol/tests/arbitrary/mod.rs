@@ -1,6 +1,7 @@
 //! Any frame that keeps the bounds.
 
 use message::address::{Address, Domain};
+use message::keys::AuthorKey;
 use message::limits::LENGTH_MAX;
 use message::{Code, Cookie, Disposition, Envelope, Hop, Identity, Redirect, Selection};
 use proptest::collection::{btree_set, vec};
@@ -180,6 +181,7 @@ fn mailbox_entry() -> impl Strategy<Value = MailboxEntry> {
             origin,
             seen,
             seals,
+            author_key: AuthorKey::from_number(number % 9),
         },
     )
 }
@@ -212,8 +214,29 @@ fn held_entry() -> impl Strategy<Value = HeldEntry> {
             from,
             subject,
             date,
+            author_key: AuthorKey::from_number(numbers[0] % 9),
         },
     )
+}
+
+fn key() -> impl Strategy<Value = Frame> {
+    let way = || vec(any::<[u8; 32]>(), 0..35);
+    let record = (vec(any::<u8>(), 0..100), any::<u64>(), way());
+    let reply = (vec(any::<u8>(), 0..100), vec(record, 0..25), way())
+        .prop_map(|(head, records, consistency)| KeyReply { head, records, consistency });
+    let pin = (any::<[u8; 32]>(), any::<u64>(), any::<u64>(), any::<bool>())
+        .prop_map(|(key, not_before, not_after, revoked)| PinWords { key, not_before, not_after, revoked });
+    let signed = || vec(any::<u8>(), 0..1_025);
+    prop_oneof![
+        (address(), any::<Option<u64>>())
+            .prop_map(|(address, seen_size)| Frame::Key(KeyQuery { address, seen_size })),
+        reply.prop_map(|reply| Frame::KeyAnswer(Box::new(reply))),
+        (signed(), option::of(signed()))
+            .prop_map(|(statement, succession)| Frame::KeyPublish(KeyPublish { statement, succession })),
+        (address(), any::<bool>()).prop_map(|(address, forget)| Frame::KeyPinned { address, forget }),
+        (vec(pin, 0..5), any::<Option<[u8; 32]>>())
+            .prop_map(|(keys, broken_by)| Frame::KeyPins(KeyPins { keys, broken_by })),
+    ]
 }
 
 fn doorstep() -> impl Strategy<Value = Frame> {
@@ -272,6 +295,7 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
         settings,
         requests,
         doorstep(),
+        key(),
         offer().prop_map(|offer| Frame::Offer(Box::new(offer))),
         content_head().prop_map(Frame::Content),
         selection().prop_map(Frame::Want),

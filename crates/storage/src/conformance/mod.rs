@@ -12,6 +12,7 @@ mod engine;
 mod fault;
 mod fixture;
 mod forwarding;
+mod keys;
 mod kill;
 mod legacy;
 mod peer;
@@ -64,6 +65,9 @@ const TESTS: &[(&str, Test)] = &[
     ("forwardings_are_kept", forwarding::forwardings_are_kept),
     ("grants_are_kept", forwarding::grants_are_kept),
     ("what_is_forwarded_keeps_its_recipient", forwarding::what_is_forwarded_keeps_its_recipient),
+    ("statements_enter_the_log", keys::statements_enter_the_log),
+    ("pins_are_kept", keys::pins_are_kept),
+    ("heads_only_grow_and_contradictions_stay", keys::heads_only_grow_and_contradictions_stay),
     ("peers_are_remembered", peer::peers_are_remembered),
     ("what_is_pending_is_counted_by_peer", peer::what_is_pending_is_counted_by_peer),
     ("records_of_the_gateway_are_kept", legacy::records_of_the_gateway_are_kept),

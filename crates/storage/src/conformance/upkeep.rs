@@ -96,7 +96,10 @@ pub(super) fn everything_is_exported(open: &Open) {
                 | Exported::Legacy(_)
                 | Exported::Notice(_)
                 | Exported::Forward(_)
-                | Exported::Grant(_) => return,
+                | Exported::Grant(_)
+                | Exported::Statement(_)
+                | Exported::Pin(_)
+                | Exported::Head { .. } => return,
                 Exported::Envelope(_) => 3,
                 Exported::Leg(_) => 4,
                 Exported::Skipped(_) => 5,

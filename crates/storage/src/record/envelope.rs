@@ -355,6 +355,7 @@ mod tests {
             until_ms: 6,
             stage: Stage::Later { at_ms: 7 },
             seals: vec![SealNote {
+                author_key: Some(message::keys::AuthorKey::Rotated),
                 issuer: "a.test".into(),
                 role: message::Role::Submission,
                 verified: true,

@@ -6,6 +6,7 @@
 mod correspondent;
 mod envelope;
 mod forwarding;
+mod keys;
 mod legacy;
 mod local;
 mod peer;

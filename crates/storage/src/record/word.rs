@@ -3,6 +3,7 @@
 use ciborium::Value;
 use message::address::{Address, Domain};
 use message::cbor::{as_bytes, as_uint, bytes, text, uint};
+use message::keys::AuthorKey;
 use message::{Code, Cookie, Disposition, Hop, Identity, KeyId, Redirect, Role, Selection};
 
 use super::{flag, list, read_list};
@@ -245,22 +246,27 @@ pub(super) fn read_hop(value: &Value) -> Option<Hop> {
 
 pub(super) fn seal_note(note: &SealNote) -> Value {
     let key = note.key.map_or(Vec::new(), |key| key.0.to_vec());
-    array([
+    let mut items = vec![
         text(&note.issuer),
         uint(note.role.number()),
         flag(note.verified),
         text(&note.key_name),
         bytes(&key),
-    ])
+    ];
+    items.extend(note.author_key.map(|found| uint(found.number())));
+    Value::Array(items)
 }
 
 pub(super) fn read_seal_note(value: &Value) -> Option<SealNote> {
     let (first, keys) = value.as_array()?.split_at_checked(3)?;
     let [issuer, role, verified] = first else { return None };
-    let (key_name, key) = match keys {
+    let (key_name, key, author_key) = match keys {
         // As it was before the names of keys were kept.
-        [] => (String::new(), None),
-        [name, key] => (read_text(name)?, as_octets(key).map(KeyId)),
+        [] => (String::new(), None, None),
+        [name, key] => (read_text(name)?, as_octets(key).map(KeyId), None),
+        [name, key, found] => {
+            (read_text(name)?, as_octets(key).map(KeyId), Some(AuthorKey::from_number(as_uint(found)?)?))
+        }
         _ => return None,
     };
     Some(SealNote {
@@ -269,5 +275,6 @@ pub(super) fn read_seal_note(value: &Value) -> Option<SealNote> {
         verified: verified.as_bool()?,
         key_name,
         key,
+        author_key,
     })
 }

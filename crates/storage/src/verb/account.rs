@@ -83,6 +83,7 @@ pub(crate) fn remove_account(tx: &mut Transaction, name: &str) -> Result<(), Err
     let account = named(tx, name)?;
     remove_ways(tx, &account);
     super::correspondent::remove_all(tx, name)?;
+    super::keys::remove_pins(tx, name)?;
     tx.remove(key);
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::check_peers::check_peers;
 use super::content::{load_message, stored};
 use super::correspondent::check_correspondents;
 use super::forwarding::{check_forwarding, export_forwarding};
+use super::keys::{check_keys, export_keys};
 use super::legacy::check_legacy;
 use super::load;
 use super::status::load_envelope;
@@ -109,7 +110,7 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         lines.iter().for_each(|line| inspection.say(FindingKind::Engine, String::new(), line));
         Ok(())
     };
-    let rounds: [Round; 12] = [
+    let rounds: [Round; 13] = [
         ("database", &engine),
         ("accounts", &check_accounts),
         ("messages", &check_messages),
@@ -120,6 +121,7 @@ pub(crate) fn check<E: Engine>(shared: &Shared<E>, report: &mut dyn FnMut(Findin
         ("peers", &check_peers),
         ("gateway", &check_legacy),
         ("forwarding", &check_forwarding),
+        ("keys", &check_keys),
         ("files", &|inspection| check_files(shared, inspection)),
         ("order of the queue", &|inspection| check_schedule(shared, inspection)),
     ];
@@ -399,6 +401,7 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
         Ok(())
     })?;
     export_forwarding(view, take)?;
+    export_keys(view, take)?;
     each(view, table::MESSAGE, &mut |(key, _)| {
         if let (Some(identity), Some(0)) = (read_identity(key, 1), key.last()) {
             take(match load_message(view, identity) {

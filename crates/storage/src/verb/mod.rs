@@ -9,6 +9,7 @@ pub(crate) mod correspondent;
 pub(crate) mod expire;
 mod forwarding;
 pub(crate) mod held;
+pub(crate) mod keys;
 pub(crate) mod legacy;
 pub(crate) mod mailbox;
 pub(crate) mod peer;

@@ -4,7 +4,7 @@ pub(super) mod print;
 
 use control::{HeldDetailView, HeldPartView, HeldPlace, HeldState, HeldView, SealView};
 use message::address::Address;
-use message::{Code, Identity, Selection};
+use message::{Code, Identity, Role, Selection};
 use protocol::{Choice, CookieAnswer, Decide, HeldEntry};
 use translate::file_name;
 
@@ -191,6 +191,12 @@ fn view(entry: &HeldEntry) -> HeldView {
                 issuer: seal.issuer.clone(),
                 role: seal.role.clone(),
                 verified: seal.verified,
+                author_key: (seal.role == Role::Author.word())
+                    .then(|| entry.author_key.map(|found| found.word().to_owned()))
+                    .flatten(),
+                said: (seal.role == Role::Author.word())
+                    .then(|| entry.author_key.map(|found| found.sentence(&seal.issuer)))
+                    .flatten(),
                 ..SealView::default()
             })
             .collect(),

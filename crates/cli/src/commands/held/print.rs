@@ -1,6 +1,7 @@
 //! Held mail as it is printed, whoever has answered: the node of a user or that of an operator.
 
 use control::{HeldDetailView, HeldState, HeldView};
+use message::keys::AuthorKey;
 
 use crate::output::{BAD, FAINT, GOOD, STRONG, WAITING, clean, clean_lines, paint, size, time};
 
@@ -26,6 +27,15 @@ pub(in crate::commands) fn held_lines(held: &HeldView) -> Vec<String> {
         ),
     ];
     for seal in &held.seals {
+        // keeps: KEY-21
+        if let (Some(found), Some(said)) = (&seal.author_key, &seal.said) {
+            let warning = AuthorKey::from_word(found).is_none_or(AuthorKey::is_warning);
+            lines.push(match warning {
+                true => format!("  {}", paint(BAD, &format!("Warning: {}", clean(said)))),
+                false => format!("  seal     {}", clean(said)),
+            });
+            continue;
+        }
         let found = if seal.verified { paint(GOOD, "verified") } else { paint(WAITING, "not verified") };
         lines.push(format!("  seal     {} as {}: {found}", clean(&seal.issuer), clean(&seal.role)));
     }

@@ -1,0 +1,312 @@
+//! Keys of authors: asked of their domain, remembered for a while, and held against what each account has seen.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use message::address::{Address, Domain};
+use message::keys::{AuthorKey, Chain, KeyAnswer, Known, NotProved, Pin, SeenHead, TreeHead, judge};
+use message::{PublicKey, Seal};
+use storage::{HeadRecord, PinRecord, SealNote};
+
+use crate::accept::{Failure, trouble};
+use crate::limits::{
+    CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, NO_CHAIN_MS, UNKNOWN_KEY_ASKED_AGAIN_MS,
+};
+use crate::{Later, Node};
+
+/// Who asks other domains for keys. The daemon gives one that goes over exchange, a test its own.
+pub trait KeyAsker: Send + Sync + 'static {
+    /// What the domain of the address answers; `None` where it does not, or not as it must. The node itself ends what takes
+    /// too long.
+    fn ask<'a>(&'a self, address: &'a Address, seen_size: Option<u64>) -> Later<'a, Option<KeyAnswer>>;
+}
+
+/// What is known of the keys of an author.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Fetched {
+    /// Nothing: nobody answered, or not as it must be.
+    #[default]
+    Nothing,
+    /// All statements.
+    Chain(Arc<Chain>),
+    /// The domain shows another history than before.
+    Split,
+}
+
+impl Fetched {
+    fn known(&self) -> Known<'_> {
+        match self {
+            Fetched::Nothing => Known::Nothing,
+            Fetched::Chain(chain) => Known::Chain(chain),
+            Fetched::Split => Known::Split,
+        }
+    }
+
+    /// Whether one of these seals names a key about which nothing is stated.
+    fn lacks(&self, seals: &[&Seal]) -> bool {
+        let Fetched::Chain(chain) = self else { return false };
+        let stated = |seal: &Seal| {
+            let key = |record: &message::keys::KeyRecord| record.statement().claims().key.id();
+            chain.records().iter().any(|record| key(record).0 == seal.key_name())
+        };
+        !seals.iter().all(|seal| stated(seal))
+    }
+}
+
+/// What was answered lately, and how many questions are under way.
+#[derive(Debug, Default)]
+pub(crate) struct Chains {
+    kept: Mutex<HashMap<Address, (Fetched, u64)>>,
+    asked: AtomicUsize,
+}
+
+impl Chains {
+    fn find(&self, address: &Address) -> Option<(Fetched, u64)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(address).cloned()
+    }
+
+    fn keep(&self, address: &Address, found: Fetched, now_ms: u64) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= CHAINS_MAX {
+            kept.clear();
+        }
+        kept.insert(address.clone(), (found, now_ms));
+    }
+}
+
+/// One of the questions that are under way.
+struct Turn<'a>(&'a AtomicUsize);
+
+impl Turn<'_> {
+    fn take(asked: &AtomicUsize) -> Option<Turn<'_>> {
+        let more = |count| (count < CHAINS_ASKED_MAX).then_some(count + 1);
+        asked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Turn(asked))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The seals that are set in the name of the author of a message, and what is known of the author's keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Authored {
+    /// The one address in From.
+    pub(crate) author: Address,
+    /// Each seal with the place of its note.
+    pub(crate) seals: Vec<(usize, Seal)>,
+    /// What they stand over.
+    pub(crate) manifest: bytes::Bytes,
+    pub(crate) fetched: Fetched,
+}
+
+/// What an account is told about the seals of a message.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    /// Each seal.
+    pub(crate) notes: Vec<SealNote>,
+    /// What is pinned for the account once it has got the message; `None` where that stays as it is.
+    pub(crate) pin: Option<PinRecord>,
+}
+
+impl Node {
+    /// Has this one asked for keys from now on; the first that is given stays.
+    pub fn ask_for_keys(&self, asker: Arc<dyn KeyAsker>) {
+        // One that is there already stays: settings do not change while a node runs.
+        let _ = self.inner.key_asker.set(asker);
+    }
+
+    /// What is known of the keys of an address: what was answered lately, else what its domain answers within a bounded time.
+    /// A seal by a key that is not among those makes us ask again, but not all the time.
+    ///
+    /// keeps: KEY-20
+    pub(crate) async fn keys_of(&self, address: &Address, seals: &[&Seal]) -> Fetched {
+        if self.settings().is_local(address.domain()) {
+            return self.own_keys_of(address).await;
+        }
+        let now_ms = self.now_ms();
+        if let Some((found, at_ms)) = self.inner.chains.find(address) {
+            let lacks = found.lacks(seals);
+            let good_ms = match &found {
+                Fetched::Chain(_) if lacks => UNKNOWN_KEY_ASKED_AGAIN_MS,
+                Fetched::Chain(_) => CHAIN_MS,
+                Fetched::Nothing | Fetched::Split => NO_CHAIN_MS,
+            };
+            if now_ms < at_ms.saturating_add(good_ms) {
+                // What is not known about a new key is nothing against it.
+                return if lacks { Fetched::Nothing } else { found };
+            }
+        }
+        let Some(turn) = Turn::take(&self.inner.chains.asked) else { return Fetched::Nothing };
+        let found = tokio::select! {
+            biased;
+            found = self.fetch_keys_of(address) => found,
+            () = self.inner.clock.sleep_until(now_ms.saturating_add(KEY_ASKED_MS_MAX)) => Fetched::Nothing,
+        };
+        drop(turn);
+        self.inner.chains.keep(address, found.clone(), now_ms);
+        found
+    }
+
+    /// keeps: KEY-14, KEY-15
+    async fn fetch_keys_of(&self, address: &Address) -> Fetched {
+        let Some(asker) = self.inner.key_asker.get() else { return Fetched::Nothing };
+        let domain = address.domain();
+        let before = match self.store().head(domain) {
+            Ok(before) => before,
+            Err(error) => {
+                tracing::warn!(%error, %domain, "what was seen of a log cannot be read");
+                return Fetched::Nothing;
+            }
+        };
+        if before.as_ref().is_some_and(|before| before.contradicted_by.is_some()) {
+            return Fetched::Split;
+        }
+        let seen = before.map(|before| SeenHead { size: before.head.size, root: before.head.root });
+        let Some(answer) = asker.ask(address, seen.map(|seen| seen.size)).await else {
+            return Fetched::Nothing;
+        };
+        let keys = self.domain_keys(domain, &answer).await;
+        let head = answer.head.clone();
+        let checked = answer.check(
+            address,
+            seen.as_ref(),
+            |selector| keys.get(selector).copied(),
+            self.now_ms() / 1000,
+        );
+        match checked {
+            Ok((_, chain)) => {
+                self.see_head(head, None).await;
+                Fetched::Chain(Arc::new(chain))
+            }
+            Err(NotProved::Split) => {
+                tracing::warn!(%domain, size = head.size, "this domain shows another history of its keys than before");
+                self.see_head(head.clone(), Some(head)).await;
+                Fetched::Split
+            }
+            Err(NotProved::Wrong(error)) => {
+                tracing::debug!(%error, %address, "an answer about keys does not hold");
+                Fetched::Nothing
+            }
+        }
+    }
+
+    /// The keys of a domain that have signed in an answer, those that can be had.
+    async fn domain_keys(&self, domain: &Domain, answer: &KeyAnswer) -> HashMap<String, PublicKey> {
+        let mut keys = HashMap::new();
+        for selector in answer.selectors() {
+            if let Ok(key) = self.domain_key(domain, selector).await {
+                keys.insert(selector.to_owned(), key);
+            }
+        }
+        keys
+    }
+
+    async fn see_head(&self, head: TreeHead, contradicted_by: Option<TreeHead>) {
+        let record = HeadRecord { head, seen_at_ms: self.now_ms(), contradicted_by };
+        if let Err(error) = self.store().put_head(record).await {
+            tracing::warn!(%error, "the head of a log cannot be remembered");
+        }
+    }
+
+    /// Of an address of ours, the log is here.
+    async fn own_keys_of(&self, address: &Address) -> Fetched {
+        let domain = address.domain();
+        let own = |selector: &str| {
+            self.settings()
+                .domains
+                .get(domain)
+                .filter(|own| own.selector == selector)
+                .map(|own| own.key.public())
+        };
+        match self.key_answer(address, None).await {
+            Ok(answer) => match answer.check(address, None, own, self.now_ms() / 1000) {
+                Ok((_, chain)) => Fetched::Chain(Arc::new(chain)),
+                Err(error) => {
+                    tracing::warn!(?error, %address, "the statements of a user of ours do not hold");
+                    Fetched::Nothing
+                }
+            },
+            Err(_) => Fetched::Nothing,
+        }
+    }
+
+    /// What this account is told about the seals of a message, by what it has seen of its author's keys. Nothing is written.
+    ///
+    /// keeps: KEY-16, KEY-17, KEY-18, KEY-19
+    pub(crate) fn tell_seals(
+        &self,
+        account: Option<&str>,
+        notes: &[SealNote],
+        authored: Option<&Authored>,
+    ) -> Result<Told, Failure> {
+        let mut told = Told { notes: notes.to_vec(), pin: None };
+        let (Some(authored), Some(account)) = (authored, account) else { return Ok(told) };
+        let before = self.store().pin(account, &authored.author).map_err(trouble)?;
+        let pin = before.as_ref().map(|before| &before.pin);
+        let now = self.now_ms() / 1000;
+        let mut changed = None::<Pin>;
+        for (place, seal) in &authored.seals {
+            let known = authored.fetched.known();
+            let (found, key, after) = judge(seal, &authored.manifest, pin, known, now);
+            if let Some(note) = told.notes.get_mut(*place) {
+                note.verified = found.is_own();
+                note.key = key.map(|key| key.id());
+                note.author_key = Some(found);
+            }
+            changed = changed.or(after);
+        }
+        told.pin = changed.map(|pin| PinRecord {
+            account: account.to_owned(),
+            address: authored.author.clone(),
+            pin,
+            since_ms: before.map_or(self.now_ms(), |before| before.since_ms),
+        });
+        Ok(told)
+    }
+
+    /// Pins what is to be pinned. A failure costs nobody a message: the next letter is as the first one was.
+    pub(crate) async fn pin_all(&self, pins: Vec<PinRecord>) {
+        if pins.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store().put_pins(pins).await {
+            tracing::warn!(%error, "keys of correspondents cannot be pinned");
+        }
+    }
+
+    /// What is pinned for an account of the keys of this address.
+    ///
+    /// # Errors
+    /// A code and a text where the store cannot be read.
+    pub fn pinned(&self, account: &str, address: &Address) -> Result<Option<PinRecord>, Failure> {
+        self.store().pin(account, address).map_err(trouble)
+    }
+
+    /// Forgets what is pinned: the next key that seals is taken for the first. Nothing where nothing is pinned.
+    ///
+    /// # Errors
+    /// A code and a text where the store cannot be written.
+    ///
+    /// keeps: KEY-18
+    pub async fn forget_pin(&self, account: &str, address: &Address) -> Result<(), Failure> {
+        match self.store().remove_pin(account, address).await {
+            Ok(()) | Err(storage::Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(trouble(error)),
+        }
+    }
+}
+
+/// What was found about the author's seals of a message: that the author's own key has sealed, where one of them says so, and
+/// else what is worst. Anybody can add a seal in somebody's name, and that takes nothing from the one that holds.
+pub fn author_key(notes: &[SealNote]) -> Option<AuthorKey> {
+    let found = || notes.iter().filter_map(|note| note.author_key);
+    found()
+        .find(|found| found.is_own())
+        .or_else(|| found().find(|found| found.is_warning()))
+        .or_else(|| found().next())
+}

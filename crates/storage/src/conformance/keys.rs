@@ -1,0 +1,168 @@
+//! Users' keys: statements and their log, pins, heads.
+
+use message::address::{Address, Domain};
+use message::keys::tree::{self, Hash, Nodes};
+use message::keys::{KeyRecord, Pin, PinnedKey, Statement, StatementClaims, TreeHead};
+use message::limits::KEY_CHAIN_MAX;
+use message::{Digest, SecretKey};
+
+use super::Open;
+use super::fixture::*;
+use crate::{Error, Exported, HeadRecord, PinRecord, Store};
+
+fn address(text: &str) -> Address {
+    Address::from_wire(text).unwrap()
+}
+
+fn domain(text: &str) -> Domain {
+    Domain::from_wire(text).unwrap()
+}
+
+fn key(number: u8) -> SecretKey {
+    SecretKey::from_seed(&[number; 32])
+}
+
+fn record(whose: &str, number: u8, previous: Option<Digest>) -> KeyRecord {
+    let claims = StatementClaims {
+        address: address(whose),
+        key: key(number).public(),
+        not_before: 1,
+        not_after: 1_000,
+        previous,
+        revoked: false,
+    };
+    KeyRecord::countersign(&Statement::sign(claims, &key(number)), None, "one", &key(99), 1).unwrap()
+}
+
+/// The log as a store has it.
+struct Kept<'a>(&'a dyn Store, Domain);
+
+impl Nodes for Kept<'_> {
+    type Error = Error;
+
+    fn node(&self, level: u32, place: u64) -> Result<Hash, Error> {
+        self.0.key_log_node(&self.1, level, place)
+    }
+}
+
+/// The root over these leaves, by RFC 9162 section 2.1.1, without any node that is kept.
+fn root_over(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => unreachable!(),
+        [leaf] => *leaf,
+        more => {
+            let middle = 1 << (more.len() - 1).ilog2();
+            tree::parent(&root_over(&more[..middle]), &root_over(&more[middle..]))
+        }
+    }
+}
+
+/// proves: KEY-7, KEY-8
+pub(super) fn statements_enter_the_log(open: &Open) {
+    let store = open();
+    let publish = |store: &dyn Store, record: &KeyRecord, before| {
+        block_on(store.publish_key(record.clone(), before, NOW))
+    };
+    let first = record("ann@here.test", 1, None);
+    let second = record("ann@here.test", 2, Some(first.statement().digest()));
+    assert_eq!(store.key_statements(&address("ann@here.test")), Ok(Vec::new()));
+    assert_eq!(publish(&*store, &first, 0), Ok(0));
+    assert_eq!(publish(&*store, &second, 0), Err(Error::Taken("place among the statements")));
+    assert_eq!(publish(&*store, &second, 2), Err(Error::Taken("place among the statements")));
+    let mut leaves = vec![first.leaf()];
+    for number in 0..5 {
+        let other = record(&format!("b{number}@here.test"), 3, None);
+        assert_eq!(publish(&*store, &other, 0), Ok(leaves.len() as u64));
+        leaves.push(other.leaf());
+    }
+    // The log of another domain is another log.
+    assert_eq!(publish(&*store, &record("ann@there.test", 1, None), 0), Ok(0));
+    drop(store);
+    let store = open();
+    assert_eq!(publish(&*store, &second, 1), Ok(6));
+    leaves.push(second.leaf());
+    let found = store.key_statements(&address("ann@here.test")).unwrap();
+    let places: Vec<(u64, &KeyRecord)> = found.iter().map(|one| (one.leaf, &one.record)).collect();
+    assert_eq!(places, [(0, &first), (6, &second)]);
+    assert_eq!(store.key_log_size(&domain("here.test")), Ok(7));
+    assert_eq!(store.key_log_size(&domain("nowhere.test")), Ok(0));
+    let log = Kept(&*store, domain("here.test"));
+    let root = tree::root(7, &log).unwrap();
+    assert_eq!(root, root_over(&leaves));
+    let way = tree::inclusion(6, 7, &log).unwrap();
+    assert!(tree::is_included(&second.leaf(), 6, 7, &way, &root));
+    let proof = tree::consistency(3, 7, &log).unwrap();
+    assert!(tree::is_consistent((3, &root_over(&leaves[..3])), (7, &root), &proof));
+    let mut exported = 0;
+    store.export(&mut |item| exported += usize::from(matches!(item, Exported::Statement(_)))).unwrap();
+    assert_eq!((exported, findings(&*store)), (8, Vec::new()));
+    let mut last = second;
+    for place in 2..KEY_CHAIN_MAX {
+        last = record("ann@here.test", 4, Some(last.statement().digest()));
+        assert!(publish(&*store, &last, place).is_ok());
+    }
+    let more = record("ann@here.test", 5, Some(last.statement().digest()));
+    assert!(matches!(publish(&*store, &more, KEY_CHAIN_MAX), Err(Error::Bound { .. })));
+}
+
+fn pin(account: &str, whose: &str, number: u8) -> PinRecord {
+    let one = PinnedKey {
+        key: key(number).public(),
+        statement: Digest::of(&[number]),
+        not_before: 1,
+        not_after: 9,
+        revoked: number == 2,
+    };
+    let pin = Pin { keys: vec![one], broken_by: (number == 3).then(|| key(4).public()) };
+    PinRecord { account: account.to_owned(), address: address(whose), pin, since_ms: NOW }
+}
+
+/// proves: KEY-17
+pub(super) fn pins_are_kept(open: &Open) {
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    let (one, two) = (pin("ann", "bob@far.test", 1), pin("ann", "carl@far.test", 2));
+    let other = pin("anna", "bob@far.test", 3);
+    block_on(store.put_pins(vec![one.clone(), two.clone(), other.clone()])).unwrap();
+    drop(store);
+    let store = open();
+    assert_eq!(store.pin("ann", &address("bob@far.test")), Ok(Some(one.clone())));
+    assert_eq!(store.pin("anna", &address("bob@far.test")), Ok(Some(other.clone())));
+    assert_eq!(store.pin("ann", &address("dan@far.test")), Ok(None));
+    assert_eq!(store.pins("ann", None, 10), Ok(vec![one.clone(), two.clone()]));
+    assert_eq!(store.pins("ann", Some(&address("bob@far.test")), 10), Ok(vec![two.clone()]));
+    let mut exported = 0;
+    store.export(&mut |item| exported += usize::from(matches!(item, Exported::Pin(_)))).unwrap();
+    assert_eq!((exported, findings(&*store)), (3, Vec::new()));
+    block_on(store.remove_pin("ann", &address("bob@far.test"))).unwrap();
+    let again = block_on(store.remove_pin("ann", &address("bob@far.test")));
+    assert_eq!(again, Err(Error::NotFound("pin")));
+    block_on(store.remove_account("ann")).unwrap();
+    assert_eq!(store.pins("ann", None, 10), Ok(Vec::new()));
+    assert_eq!(store.pins("anna", None, 10), Ok(vec![other]));
+}
+
+/// proves: KEY-14
+pub(super) fn heads_only_grow_and_contradictions_stay(open: &Open) {
+    let store = open();
+    let head = |size: u64, root: u8| {
+        TreeHead::sign(&domain("far.test"), (size, &[root; 32]), size, "one", &key(99)).unwrap()
+    };
+    let put = |head: TreeHead, contradicted_by: Option<TreeHead>| {
+        block_on(store.put_head(HeadRecord { head, seen_at_ms: NOW, contradicted_by })).unwrap();
+    };
+    let seen = || store.head(&domain("far.test")).unwrap().unwrap();
+    assert_eq!(store.head(&domain("far.test")), Ok(None));
+    put(head(3, 3), None);
+    put(head(2, 2), None);
+    assert_eq!(seen().head, head(3, 3));
+    put(head(5, 5), None);
+    assert_eq!(seen().head, head(5, 5));
+    // What was found stands against the head that is kept, and nothing takes it away.
+    put(head(4, 4), Some(head(6, 9)));
+    put(head(7, 7), None);
+    assert_eq!((seen().head, seen().contradicted_by), (head(5, 5), Some(head(6, 9))));
+    let mut exported = 0;
+    store.export(&mut |item| exported += usize::from(matches!(item, Exported::Head { .. }))).unwrap();
+    assert_eq!((exported, findings(&*store)), (1, Vec::new()));
+}
