@@ -375,3 +375,37 @@ async fn what_is_forged_in_the_forwarders_name_is_not_signed_by_it() {
     let heard = street.next().message;
     assert!(heard.contains("DKIM-Signature:") && heard.contains("d=one.test"), "{heard}");
 }
+
+/// Of a list each target has the message under the sender that its own record says, and once.
+///
+/// proves: FWD-6, FWD-24
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_target_of_a_list_has_it_under_its_own_sender() {
+    let street = Street::with(DSN).await;
+    for (target, keep_sender) in [("kept@far.test", true), ("ours@far.test", false)] {
+        let order = ForwardOrder::Add {
+            alias: "list@one.test".to_owned(),
+            target: target.to_owned(),
+            conceal: false,
+            rewrite: false,
+            granted: true,
+            keep_sender,
+        };
+        assert!(matches!(street.order(order).await, Response::Forwards { .. }));
+    }
+    let rcpt = "RCPT TO:<list@one.test> NOTIFY=SUCCESS ORCPT=rfc822;list@one.test";
+    let said = street.send("MAIL FROM:<ann@author.test> ENVID=x", rcpt, "to-all").await;
+    assert!(said.starts_with("250"), "{said}");
+    let mut heard: Vec<Transaction> = (0..3).map(|_| street.next()).collect();
+    heard.sort_by(|one, other| one.rcpt.cmp(&other.rcpt));
+    let said: Vec<(&str, &str)> = heard.iter().map(|one| (&*one.mail, &*one.rcpt)).collect();
+    // The list is where it is delivered, as its sender hears; what was said of the list is not said of its members.
+    assert!(said[0].0.starts_with("MAIL FROM:<>") && said[0].1 == "RCPT TO:<ann@author.test>", "{said:?}");
+    assert!(heard[0].message.contains("Action: delivered") && !heard[0].message.contains("far.test>"));
+    assert_eq!(said[1], ("MAIL FROM:<ann@author.test> ENVID=x", "RCPT TO:<kept@far.test>"));
+    assert!(said[2].0.starts_with("MAIL FROM:<wx-") && said[2].1 == "RCPT TO:<ours@far.test>", "{said:?}");
+    let store = street.world.node("one.test").store().clone();
+    assert!(until(|| store.legs(None, None, 9).unwrap().iter().all(|leg| leg.attempts > 0)).await);
+    assert!(until(|| street.notices() == 0).await);
+    assert!(street.heard.try_recv().is_err(), "nobody has it twice, and nobody tells of a member");
+}

@@ -341,6 +341,9 @@ async fn a_forwarder_is_trusted_where_everybody_has_arranged_it() {
         let findings = checker.check(&letter).await;
         assert_eq!(findings.refuse.is_some(), refused, "{recipients:?} {arrangements}");
         assert!(!findings.return_path_verified);
+        assert_eq!(findings.forwarder.as_deref(), Some("mx.forwarder.test"));
+        // What failed is not kept, but for what a trusted forwarder has brought.
+        assert_eq!(findings.may_keep_path, !refused);
         // What SPF itself found stays written.
         assert!(findings.authentication_results.contains("spf=fail smtp.mailfrom=a@sender.test"));
         let neutral = findings.authentication_results.contains("x-spf-properties=neutral reason=\"meng\"");

@@ -71,7 +71,7 @@ fn hector_lets_the_name_of_the_host_decide() {
     check(("evilsender.test", Pass, "p=hector"), ("sender.test", Fail, "p=hector"), (Pass, Fail));
 }
 
-/// proves: SPP-4
+/// proves: SPP-4, FWD-25
 #[test]
 fn meng_needs_an_arrangement_and_never_makes_a_pass() {
     use Verdict::{Fail, Neutral, None, Pass, SoftFail, TempError};
@@ -79,6 +79,8 @@ fn meng_needs_an_arrangement_and_never_makes_a_pass() {
         let (helo, path) = (spf("mx.forwarder.test", helo, properties), spf("sender.test", path, ""));
         let effect = apply(&helo, &path, Some("a@sender.test"), arranged, LETTER.as_bytes());
         assert_eq!(effect.mail_from, expected, "{helo:?} {path:?} {arranged}");
+        // Who it is does not depend on what was arranged with it.
+        assert_eq!(effect.is_forwarder, effect.helo == Pass && properties == "p=meng", "{helo:?}");
     };
     check(Pass, "p=meng", Fail, true, Neutral);
     check(Pass, "p=meng", SoftFail, true, Neutral);
