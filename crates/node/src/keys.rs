@@ -9,7 +9,9 @@ use message::keys::{AuthorKey, Chain, KeyAnswer, Known, NotProved, Pin, SeenHead
 use message::{PublicKey, Seal};
 use storage::{HeadRecord, PinRecord, SealNote};
 
-use crate::accept::{Failure, trouble};
+use crate::accept::{Admission, Failure, trouble};
+use crate::commit::Intent;
+use crate::forwarding::Target;
 use crate::limits::{
     CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, KEY_QUESTIONS_MAX, NO_CHAIN_MS,
     UNKNOWN_KEY_ASKED_AGAIN_MS,
@@ -312,6 +314,35 @@ impl Node {
             Ok(()) | Err(storage::Error::NotFound(_)) => Ok(()),
             Err(error) => Err(trouble(error)),
         }
+    }
+}
+
+impl Admission {
+    /// What was found about the seals, to be shown to this account.
+    pub(crate) fn told(&self, account: Option<&str>) -> Result<Told, Failure> {
+        match &self.verified {
+            Some(verified) => self.node.tell_seals(account, &verified.notes, verified.authored.as_ref()),
+            None => Ok(Told::default()),
+        }
+    }
+
+    /// What is pinned for those into whose mailboxes it goes. keeps: KEY-17
+    pub(crate) fn pins(&self) -> Result<Vec<PinRecord>, Failure> {
+        let mut pins = Vec::new();
+        for intent in &self.intents {
+            match intent {
+                Intent::Mailbox { account } => pins.extend(self.told(Some(account))?.pin),
+                Intent::List { members } => {
+                    for member in members {
+                        if let Target::Here { account, .. } = member {
+                            pins.extend(self.told(Some(account))?.pin);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(pins)
     }
 }
 
