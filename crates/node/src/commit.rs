@@ -11,7 +11,6 @@ use storage::{
 use crate::accept::{Admission, Failure, deferred, trouble};
 use crate::aliases::Target;
 use crate::here::LOCAL_LANE;
-use crate::keys::Told;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::memory::Deed;
 use crate::{Event, Node};
@@ -385,33 +384,6 @@ impl Admission {
             },
             _ => return Err((Code::SYSTEM_TROUBLE, "it is not pending".to_owned())),
         }))
-    }
-
-    /// What was found about the seals, to be shown to this account.
-    pub(crate) fn told(&self, account: Option<&str>) -> Result<Told, Failure> {
-        match &self.verified {
-            Some(verified) => self.node.tell_seals(account, &verified.notes, verified.authored.as_ref()),
-            None => Ok(Told::default()),
-        }
-    }
-
-    /// What is pinned for those into whose mailboxes it goes. keeps: KEY-17
-    fn pins(&self) -> Result<Vec<storage::PinRecord>, Failure> {
-        let mut pins = Vec::new();
-        for intent in &self.intents {
-            match intent {
-                Intent::Mailbox { account } => pins.extend(self.told(Some(account))?.pin),
-                Intent::List { members } => {
-                    for member in members {
-                        if let Target::Here { account, .. } = member {
-                            pins.extend(self.told(Some(account))?.pin);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(pins)
     }
 
     /// What the store is told about one recipient.

@@ -9,9 +9,12 @@ use message::keys::{AuthorKey, Chain, KeyAnswer, Known, NotProved, Pin, SeenHead
 use message::{PublicKey, Seal};
 use storage::{HeadRecord, PinRecord, SealNote};
 
-use crate::accept::{Failure, trouble};
+use crate::accept::{Admission, Failure, trouble};
+use crate::commit::Intent;
+use crate::forwarding::Target;
 use crate::limits::{
-    CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, NO_CHAIN_MS, UNKNOWN_KEY_ASKED_AGAIN_MS,
+    CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, KEY_QUESTIONS_MAX, NO_CHAIN_MS,
+    UNKNOWN_KEY_ASKED_AGAIN_MS,
 };
 use crate::{Later, Node};
 
@@ -155,42 +158,48 @@ impl Node {
     /// keeps: KEY-14, KEY-15
     async fn fetch_keys_of(&self, address: &Address) -> Fetched {
         let Some(asker) = self.inner.key_asker.get() else { return Fetched::Nothing };
+        // Somebody else may ask the same domain just now: what was not held against the head that is there does not count.
+        for _ in 0..KEY_QUESTIONS_MAX {
+            if let Some(found) = self.ask_for(asker.as_ref(), address).await {
+                return found;
+            }
+        }
+        Fetched::Nothing
+    }
+
+    /// One question; `None` where it has to be asked again.
+    async fn ask_for(&self, asker: &dyn KeyAsker, address: &Address) -> Option<Fetched> {
         let domain = address.domain();
         let before = match self.store().head(domain) {
             Ok(before) => before,
             Err(error) => {
                 tracing::warn!(%error, %domain, "what was seen of a log cannot be read");
-                return Fetched::Nothing;
+                return Some(Fetched::Nothing);
             }
         };
         if before.as_ref().is_some_and(|before| before.contradicted_by.is_some()) {
-            return Fetched::Split;
+            return Some(Fetched::Split);
         }
         let seen = before.map(|before| SeenHead { size: before.head.size, root: before.head.root });
         let Some(answer) = asker.ask(address, seen.map(|seen| seen.size)).await else {
-            return Fetched::Nothing;
+            return Some(Fetched::Nothing);
         };
         let keys = self.domain_keys(domain, &answer).await;
-        let head = answer.head.clone();
-        let checked = answer.check(
-            address,
-            seen.as_ref(),
-            |selector| keys.get(selector).copied(),
-            self.now_ms() / 1000,
-        );
-        match checked {
+        let (head, now) = (answer.head.clone(), self.now_ms() / 1000);
+        match answer.check(address, seen.as_ref(), |selector| keys.get(selector).copied(), now) {
+            // It is the one that was seen before.
+            Ok((now_seen, chain)) if Some(now_seen) == seen => Some(Fetched::Chain(Arc::new(chain))),
             Ok((_, chain)) => {
-                self.see_head(head, None).await;
-                Fetched::Chain(Arc::new(chain))
+                let kept = self.see_head(head, None, seen).await;
+                kept.then(|| Fetched::Chain(Arc::new(chain)))
             }
             Err(NotProved::Split) => {
                 tracing::warn!(%domain, size = head.size, "this domain shows another history of its keys than before");
-                self.see_head(head.clone(), Some(head)).await;
-                Fetched::Split
+                self.see_head(head.clone(), Some(head), seen).await.then_some(Fetched::Split)
             }
             Err(NotProved::Wrong(error)) => {
                 tracing::debug!(%error, %address, "an answer about keys does not hold");
-                Fetched::Nothing
+                Some(Fetched::Nothing)
             }
         }
     }
@@ -206,11 +215,18 @@ impl Node {
         keys
     }
 
-    async fn see_head(&self, head: TreeHead, contradicted_by: Option<TreeHead>) {
+    /// Whether it stands now, against the one that was seen.
+    async fn see_head(
+        &self,
+        head: TreeHead,
+        contradicted_by: Option<TreeHead>,
+        seen: Option<SeenHead>,
+    ) -> bool {
         let record = HeadRecord { head, seen_at_ms: self.now_ms(), contradicted_by };
-        if let Err(error) = self.store().put_head(record).await {
+        self.store().put_head(record, seen).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the head of a log cannot be remembered");
-        }
+            false
+        })
     }
 
     /// Of an address of ours, the log is here.
@@ -298,6 +314,35 @@ impl Node {
             Ok(()) | Err(storage::Error::NotFound(_)) => Ok(()),
             Err(error) => Err(trouble(error)),
         }
+    }
+}
+
+impl Admission {
+    /// What was found about the seals, to be shown to this account.
+    pub(crate) fn told(&self, account: Option<&str>) -> Result<Told, Failure> {
+        match &self.verified {
+            Some(verified) => self.node.tell_seals(account, &verified.notes, verified.authored.as_ref()),
+            None => Ok(Told::default()),
+        }
+    }
+
+    /// What is pinned for those into whose mailboxes it goes. keeps: KEY-17
+    pub(crate) fn pins(&self) -> Result<Vec<PinRecord>, Failure> {
+        let mut pins = Vec::new();
+        for intent in &self.intents {
+            match intent {
+                Intent::Mailbox { account } => pins.extend(self.told(Some(account))?.pin),
+                Intent::List { members } => {
+                    for member in members {
+                        if let Target::Here { account, .. } = member {
+                            pins.extend(self.told(Some(account))?.pin);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(pins)
     }
 }
 

@@ -114,6 +114,8 @@ pub const WANTED_PARTS_MAX: usize = 4;
 pub(crate) const ALIASES_WALKED_MAX: usize = 200;
 /// Milliseconds for which one message waits for the keys of its author: after that its seal is not checked.
 pub const KEY_ASKED_MS_MAX: u64 = 3_000;
+/// Questions about one author where others ask the same domain in between.
+pub const KEY_QUESTIONS_MAX: usize = 3;
 /// Milliseconds for which it is remembered what was answered about the keys of an author: a revocation is known an hour later.
 pub const CHAIN_MS: u64 = 3_600_000;
 /// Milliseconds for which it is remembered that nothing was.

@@ -79,7 +79,7 @@ impl Node {
         let (mut behind, mut bearer) = (SealEvidence::Missing, SealEvidence::Missing);
         let now_seconds = self.now_ms() / 1000;
         let mut asked: Vec<&str> = Vec::new();
-        for seal in seals {
+        for (place, seal) in seals.iter().enumerate() {
             let claims = seal.claims();
             let by = |domain: Option<&Domain>| domain.is_some_and(|domain| domain.as_str() == claims.issuer);
             let by_peer = matches!(origin, Origin::Peer { domain } if by(Some(domain)));
@@ -110,12 +110,17 @@ impl Node {
             if by_peer && matches!(claims.role, Role::Submission | Role::Forwarder) {
                 bearer = stronger(bearer, checked);
             }
-            self.tell(Event::SealChecked {
-                identity: manifest.identity(),
-                issuer: claims.issuer.clone(),
-                role: claims.role.word(),
-                verified,
-            });
+            // What an author's seal is good for each reader is told; nobody else can say.
+            let for_readers =
+                authored.as_ref().is_some_and(|authored| authored.seals.iter().any(|(at, _)| *at == place));
+            if !for_readers {
+                self.tell(Event::SealChecked {
+                    identity: manifest.identity(),
+                    issuer: claims.issuer.clone(),
+                    role: claims.role.word(),
+                    verified,
+                });
+            }
             notes.push(SealNote {
                 issuer: claims.issuer.clone(),
                 role: claims.role,

@@ -2,7 +2,7 @@
 //! (`spec/24-keys.md`).
 
 use message::address::{Address, Domain};
-use message::keys::{KeyRecord, Pin, TreeHead, tree::Hash};
+use message::keys::{KeyRecord, Pin, SeenHead, TreeHead, tree::Hash};
 
 use crate::{Error, Wait};
 
@@ -90,9 +90,10 @@ pub trait KeyStore {
     /// [`Error::NotFound`] where nothing is.
     fn remove_pin(&self, account: &str, address: &Address) -> Wait<'_, ()>;
 
-    /// Writes the head of another domain's log. One that is smaller than what is written changes nothing, and a
-    /// contradiction that was found stays.
-    fn put_head(&self, record: HeadRecord) -> Wait<'_, ()>;
+    /// Writes the head of another domain's log, which was held against the one that was `seen`; `false` where another one is
+    /// there meanwhile, against which it was not held. What was found against a domain stays, with the head that it stands
+    /// against.
+    fn put_head(&self, record: HeadRecord, seen: Option<SeenHead>) -> Wait<'_, bool>;
 
     /// The head of this domain's log that was seen last.
     ///

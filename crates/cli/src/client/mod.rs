@@ -6,6 +6,7 @@ mod address_list;
 mod authored;
 mod compose;
 mod incoming;
+mod keys;
 mod outgoing;
 mod session;
 mod wax;

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use message::address::Address;
-use message::keys::KeyAnswer;
 use message::{Cookie, Disposition, Envelope, Identity, SecretKey, Selection};
 use protocol::{
-    CookieAnswer, Decide, Eager, Enrol, Frame, HeldEntry, HeldPlace, Item, KeyPins, KeyPublish, KeyQuery,
-    MailboxEntry, Offer, Reader, Sealed, Settings, StatusQuery, StatusRecord, SubmissionOptions,
+    CookieAnswer, Decide, Eager, Enrol, Frame, HeldEntry, HeldPlace, Item, MailboxEntry, Offer, Reader,
+    Sealed, Settings, StatusQuery, StatusRecord, SubmissionOptions,
 };
 use transport::{
     Alpn, AskError, Client, Code, Connected, ContentSink, Expectation, HostKey, Later, Limits, Pace, Socket,
@@ -194,40 +193,6 @@ impl Session {
         }
     }
 
-    /// What the node has of the keys of an address of one's own, as everybody sees it.
-    ///
-    /// # Errors
-    /// As [`Session::enrol`]; [`Error::Answer`] where it cannot be read.
-    pub async fn keys(&mut self, address: &Address) -> Result<KeyAnswer, Error> {
-        let query = KeyQuery { address: address.clone(), seen_size: None };
-        match self.ask(&Frame::Key(query)).await? {
-            Frame::KeyAnswer(reply) => reply.read().map_err(|error| Error::Answer(error.to_string())),
-            _ => Err(unexpected()),
-        }
-    }
-
-    /// Publishes a statement. Asked again, it is the same statement and done.
-    ///
-    /// # Errors
-    /// As [`Session::enrol`]; [`Error::Refused`] where the node does not take it.
-    pub async fn publish_key(&mut self, publish: KeyPublish) -> Result<(), Error> {
-        match self.ask(&Frame::KeyPublish(publish)).await? {
-            Frame::Done => Ok(()),
-            _ => Err(unexpected()),
-        }
-    }
-
-    /// What is pinned of the keys of somebody, after it was forgotten where that is asked for.
-    ///
-    /// # Errors
-    /// As [`Session::enrol`].
-    pub async fn pinned(&mut self, address: &Address, forget: bool) -> Result<KeyPins, Error> {
-        match self.ask(&Frame::KeyPinned { address: address.clone(), forget }).await? {
-            Frame::KeyPins(pins) => Ok(pins),
-            _ => Err(unexpected()),
-        }
-    }
-
     /// Fetches content of a message in the mailbox into a sink. It is not repeated where the connection is lost: what
     /// is in the sink already is there.
     ///
@@ -262,7 +227,7 @@ impl Session {
         self.client.close("").await;
     }
 
-    async fn ask(&mut self, request: &Frame) -> Result<Frame, Error> {
+    pub(super) async fn ask(&mut self, request: &Frame) -> Result<Frame, Error> {
         let mut retries = Retries::new();
         loop {
             match transport::ask(&self.connected, Pace::start(self.client.limits()), request).await {
@@ -397,7 +362,7 @@ fn is_lost(error: &AskError) -> bool {
     }
 }
 
-fn unexpected() -> Error {
+pub(super) fn unexpected() -> Error {
     Error::Answer("it does not belong to the question".to_owned())
 }
 

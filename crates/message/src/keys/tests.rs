@@ -208,6 +208,7 @@ fn a_reader_trusts_what_follows_from_what_was_seen() {
     check("a key that nobody stated", seal(4, early), pin(&one), by(&one), AuthorKey::Wrong);
     check("no key was stated", seal(1, early), None, by(&nothing), AuthorKey::Wrong);
     check("before it was good", seal(1, NOW - 301), None, by(&one), AuthorKey::Wrong);
+    check("from the future", seal(1, now + 301), pin(&one), by(&one), AuthorKey::Unchecked);
     check("nobody answers", seal(1, early), None, Known::Nothing, AuthorKey::Unchecked);
     check("nobody answers, and it is pinned", seal(1, early), pin(&one), Known::Nothing, AuthorKey::Known);
     check("nobody answers, another key", seal(2, early), pin(&one), Known::Nothing, AuthorKey::Unchecked);

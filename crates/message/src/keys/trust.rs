@@ -8,7 +8,7 @@ use crate::{Digest, PublicKey, Seal};
 /// What was found about an author's seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuthorKey {
-    /// The key could not be had: nobody knows.
+    /// The key could not be had, or the seal is from the future: nobody knows.
     Unchecked,
     /// It is the author's own, and the first of this author's that the reader has seen.
     First,
@@ -90,9 +90,7 @@ impl AuthorKey {
     /// What readers are told about the seal of this author.
     pub fn sentence(self, author: &str) -> String {
         match self {
-            AuthorKey::Unchecked => {
-                format!("sealed by {author}, whose key could not be had: not checked")
-            }
+            AuthorKey::Unchecked => format!("sealed by {author}; that could not be checked"),
             AuthorKey::First => format!("sealed by {author} herself; the first time that you see this key"),
             AuthorKey::Known => format!("sealed by {author} herself"),
             AuthorKey::Rotated => {
@@ -251,6 +249,8 @@ pub fn judge(
     let was_pinned = |key: &PublicKey| pin.is_some_and(|pin| pin.keys.iter().any(|one| one.key == *key));
     let found = match () {
         () if own.revoked => AuthorKey::Revoked,
+        // One of two clocks is wrong, and that is nothing against the author.
+        () if issued > now.saturating_add(skew) => AuthorKey::Unchecked,
         () if !in_time || !by(&own.key) => AuthorKey::Wrong,
         () if pin.is_none() => AuthorKey::First,
         () if was_pinned(&own.key) => AuthorKey::Known,

@@ -2,7 +2,7 @@
 
 use message::address::{Address, Domain};
 use message::keys::tree::{self, Hash, Nodes};
-use message::keys::{KeyRecord, Pin, PinnedKey, Statement, StatementClaims, TreeHead};
+use message::keys::{KeyRecord, Pin, PinnedKey, SeenHead, Statement, StatementClaims, TreeHead};
 use message::limits::KEY_CHAIN_MAX;
 use message::{Digest, SecretKey};
 
@@ -143,24 +143,27 @@ pub(super) fn pins_are_kept(open: &Open) {
 }
 
 /// proves: KEY-14
-pub(super) fn heads_only_grow_and_contradictions_stay(open: &Open) {
+pub(super) fn heads_follow_one_another_and_contradictions_stay(open: &Open) {
     let store = open();
     let head = |size: u64, root: u8| {
         TreeHead::sign(&domain("far.test"), (size, &[root; 32]), size, "one", &key(99)).unwrap()
     };
-    let put = |head: TreeHead, contradicted_by: Option<TreeHead>| {
-        block_on(store.put_head(HeadRecord { head, seen_at_ms: NOW, contradicted_by })).unwrap();
+    let put = |head: TreeHead, seen: Option<(u64, u8)>, contradicted_by: Option<TreeHead>| {
+        let seen = seen.map(|(size, root)| SeenHead { size, root: [root; 32] });
+        block_on(store.put_head(HeadRecord { head, seen_at_ms: NOW, contradicted_by }, seen)).unwrap()
     };
     let seen = || store.head(&domain("far.test")).unwrap().unwrap();
     assert_eq!(store.head(&domain("far.test")), Ok(None));
-    put(head(3, 3), None);
-    put(head(2, 2), None);
+    assert!(put(head(3, 3), None, None));
+    // It was held against nothing, or against another one than is there.
+    assert!(!put(head(4, 4), None, None));
+    assert!(!put(head(4, 4), Some((3, 9)), None));
     assert_eq!(seen().head, head(3, 3));
-    put(head(5, 5), None);
+    assert!(put(head(5, 5), Some((3, 3)), None));
     assert_eq!(seen().head, head(5, 5));
     // What was found stands against the head that is kept, and nothing takes it away.
-    put(head(4, 4), Some(head(6, 9)));
-    put(head(7, 7), None);
+    assert!(put(head(6, 9), Some((5, 5)), Some(head(6, 9))));
+    assert!(!put(head(7, 7), Some((5, 5)), None));
     assert_eq!((seen().head, seen().contradicted_by), (head(5, 5), Some(head(6, 9))));
     let mut exported = 0;
     store.export(&mut |item| exported += usize::from(matches!(item, Exported::Head { .. }))).unwrap();

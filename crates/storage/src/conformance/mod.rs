@@ -67,7 +67,10 @@ const TESTS: &[(&str, Test)] = &[
     ("what_is_forwarded_keeps_its_recipient", forwarding::what_is_forwarded_keeps_its_recipient),
     ("statements_enter_the_log", keys::statements_enter_the_log),
     ("pins_are_kept", keys::pins_are_kept),
-    ("heads_only_grow_and_contradictions_stay", keys::heads_only_grow_and_contradictions_stay),
+    (
+        "heads_follow_one_another_and_contradictions_stay",
+        keys::heads_follow_one_another_and_contradictions_stay,
+    ),
     ("peers_are_remembered", peer::peers_are_remembered),
     ("what_is_pending_is_counted_by_peer", peer::what_is_pending_is_counted_by_peer),
     ("records_of_the_gateway_are_kept", legacy::records_of_the_gateway_are_kept),

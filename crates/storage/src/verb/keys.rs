@@ -2,7 +2,7 @@
 
 use message::address::{Address, Domain};
 use message::keys::tree::{self, Hash, Nodes};
-use message::keys::{KeyRecord, TreeHead};
+use message::keys::{KeyRecord, SeenHead, TreeHead};
 use message::limits::KEY_CHAIN_MAX;
 
 use super::check::{Inspection, each};
@@ -58,8 +58,8 @@ impl<E: Engine> KeyStore for Keeper<E> {
         })
     }
 
-    fn put_head(&self, record: HeadRecord) -> Wait<'_, ()> {
-        self.submit_growing(move |tx| put_head(tx, record))
+    fn put_head(&self, record: HeadRecord, seen: Option<SeenHead>) -> Wait<'_, bool> {
+        self.submit_growing(move |tx| put_head(tx, record, seen))
     }
 
     fn head(&self, domain: &Domain) -> Result<Option<HeadRecord>, Error> {
@@ -131,21 +131,20 @@ pub(crate) fn remove_pins(tx: &mut Transaction, account: &str) -> Result<(), Err
     tx.remove_all(&pins_key(account))
 }
 
-fn put_head(tx: &mut Transaction, mut record: HeadRecord) -> Result<(), Error> {
+/// keeps: KEY-14
+fn put_head(tx: &mut Transaction, mut record: HeadRecord, seen: Option<SeenHead>) -> Result<bool, Error> {
     let place = head_key(&record.head.domain);
-    if let Some(before) = load::<HeadRecord>(tx, &place)? {
-        // What was found against a domain is kept with the head that it stands against.
-        if before.contradicted_by.is_some() {
-            return Ok(());
-        }
-        if record.head.size < before.head.size && record.contradicted_by.is_none() {
-            return Ok(());
-        }
-        if record.contradicted_by.is_some() {
-            record.head = before.head;
-        }
+    let before = load::<HeadRecord>(tx, &place)?;
+    let there = before.as_ref().map(|before| SeenHead { size: before.head.size, root: before.head.root });
+    let contradicted = before.as_ref().is_some_and(|before| before.contradicted_by.is_some());
+    if there != seen || contradicted {
+        return Ok(false);
     }
-    tx.put(place, record.encode())
+    if let (Some(before), true) = (before, record.contradicted_by.is_some()) {
+        record.head = before.head;
+    }
+    tx.put(place, record.encode())?;
+    Ok(true)
 }
 
 fn statements_key(address: &Address) -> Vec<u8> {
