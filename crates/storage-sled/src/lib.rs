@@ -8,7 +8,9 @@
 //!   handle of its own of the file `db`, and then it returns;
 //! - all files and directories are synced when the database is made;
 //! - values are never larger than [`storage::limits::VALUE_OCTETS_MAX`];
-//! - after an error of flush or sync nothing is written any more: a sync that failed once cannot be repeated.
+//! - after an error of flush or sync nothing is written any more: a sync that failed once cannot be repeated;
+//! - a snapshot that was being written when the process ended is removed before the database is opened: sled takes it for the newest
+//!   one, and then the whole for damaged.
 //!
 //! keeps: STO-20
 
@@ -63,6 +65,24 @@ impl Sled {
     }
 }
 
+/// Removes snapshots that were not finished: `snap.<number>.generating`, which get their name when they are whole and synced. sled
+/// leaves out files with another ending, which it does not write, and opens with these. What a snapshot says is also in the log.
+/// Where somebody has the database nothing is removed.
+fn remove_unfinished(directory: &Path) -> Result<(), Error> {
+    let Ok(database) = File::open(directory.join("db")) else { return Ok(()) };
+    if database.try_lock().is_err() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens the database, and waits a while where it is locked: a database that was dropped in this process lets go of its
 /// lock from a thread of its own and tells nobody.
 fn open_unlocked(directory: &Path) -> Result<sled::Db, Error> {
@@ -70,6 +90,7 @@ fn open_unlocked(directory: &Path) -> Result<sled::Db, Error> {
         sled::Config::new().path(directory).cache_capacity(CACHE_OCTETS).flush_every_ms(Some(FLUSH_EVERY_MS));
     let mut waits = LOCK_WAITS;
     loop {
+        remove_unfinished(directory)?;
         match config.open() {
             Err(error) if is_locked(&error) && waits > 0 => {
                 waits -= 1;
@@ -199,6 +220,23 @@ mod tests {
         batch.put(b"k".to_vec(), vec![0; VALUE_OCTETS_MAX + 1]);
         assert!(matches!(engine.apply(&batch), Err(Error::Bound { .. })));
         assert_eq!(engine.value(b"k"), Ok(None));
+    }
+
+    /// Found by killing nodes: one was writing a snapshot when it was killed, and could not be opened again.
+    ///
+    /// proves: STO-20
+    #[test]
+    fn a_snapshot_that_was_not_finished_is_no_damage() {
+        for octets in [&b""[..], b"some octets of a snapshot"] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut batch = Batch::default();
+            batch.put(b"k".to_vec(), b"v".to_vec());
+            Sled::open(directory.path()).unwrap().apply(&batch).unwrap();
+            let unfinished = directory.path().join("snap.0FFFFFFFFFFFFFFF.generating");
+            std::fs::write(&unfinished, octets).unwrap();
+            assert_eq!(Sled::open(directory.path()).unwrap().value(b"k"), Ok(Some(b"v".to_vec())));
+            assert!(!unfinished.exists());
+        }
     }
 
     #[test]
