@@ -171,6 +171,7 @@ fn accept(key: &SecretKey, count: u64) -> Result<Path, Trouble> {
         scram: None,
         devices: Vec::new(),
         disabled: false,
+        notices: false,
     }))?;
     let origin = Origin::Peer { domain: Domain::parse("north.test")? };
     let mut waiting = Vec::new();

@@ -226,6 +226,7 @@ async fn account(world: &World, node: &Node, name: &str) -> Result<PathBuf, Trou
         scram: None,
         devices: vec![device],
         disabled: false,
+        notices: false,
     };
     daemon::open_store(&config)?.put_account(account).await?;
     Ok(folder)

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod keys;
+mod log;
 mod names;
 mod octets;
 mod seeds;
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("import", translation::import),
     ("export", translation::export),
     ("dns", names::dns),
+    ("log", log::log),
     ("store", stored::store),
     ("smtp", smtp::smtp),
 ];

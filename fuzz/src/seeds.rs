@@ -65,6 +65,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             ]
             .map(|text| text.as_bytes().to_vec()),
         ),
+        "log" => found.extend(super::log::logs()),
         "store" => found.extend(super::stored::records()),
         "smtp" => found.extend(super::smtp::dialogues()),
         _ => {}

@@ -37,6 +37,7 @@ pub fn smtp(octets: &[u8]) {
 fn talk(service: Service, octets: &[u8], piece: usize) -> End {
     let client = Client {
         address: [192, 0, 2, 7].into(),
+        came_to: [192, 0, 2, 1].into(),
         helo: String::new(),
         extended: false,
         service,

@@ -227,7 +227,11 @@ impl Courier for World {
         Box::pin(async move {
             self.clock.sleep_until(self.clock.now_ms() + 100).await;
             let recipients = consignment.envelope.recipients.iter();
-            Report { result: Ok(recipients.map(|one| self.answer(one)).collect()), tried: Vec::new() }
+            Report {
+                result: Ok(recipients.map(|one| self.answer(one)).collect()),
+                tried: Vec::new(),
+                passed_on: Vec::new(),
+            }
         })
     }
 

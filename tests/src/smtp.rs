@@ -102,6 +102,14 @@ impl Session {
         Ok(session)
     }
 
+    /// The certificate that the server has shown, as DER.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        match self.stream.get_ref() {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.conn.peer_certificates()?.first().map(|one| one.to_vec()),
+        }
+    }
+
     fn greet(&mut self) -> Result<(), Trouble> {
         self.write(b"EHLO mx.legacy.test\r\n")?;
         self.pipelining = self.expect(250)?.iter().any(|line| line.contains("PIPELINING"));
@@ -207,7 +215,10 @@ pub fn body(octets: usize) -> Vec<u8> {
 }
 
 /// TLS with whoever answers: as between mail servers without DANE.
-fn any_server() -> Result<Arc<ClientConfig>, Trouble> {
+///
+/// # Errors
+/// Where the cryptography cannot be set up.
+pub fn any_server() -> Result<Arc<ClientConfig>, Trouble> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?

@@ -82,6 +82,7 @@ async fn add_bob(world: &World) -> Result<(), Trouble> {
         scram: None,
         devices: Vec::new(),
         disabled: false,
+        notices: false,
     };
     Ok(daemon::open_store(&world.south.config()?)?.put_account(account).await?)
 }

@@ -20,9 +20,10 @@ pub use args::{
     BenchPeer, BenchPollArgs, BenchSubmitArgs, Color, Command, Compose, ConfigCommand, ConsoleCommand,
     CorrespondentCommand, DeviceCommand, DoorstepArgs, EnrolArgs, ForwardCommand, GiveUpArgs, Global,
     HeldArgs, HeldCommand, HeldListArgs, HeldName, InitArgs, Invocation, KeyCommand, KeyTerm, LegChoice,
-    MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection, MessageCommand, Moment,
-    NodeAddress, NodeConfig, PeerCommand, PolicyCommand, QueueCommand, QuickstartArgs, SendArgs, ServeArgs,
-    SignArgs, SpfCommand, SpfExplainArgs, StatusArgs, StoreCommand, TraceArgs,
+    LmtpCommand, LmtpName, MailCommand, MailExportArgs, MailListArgs, MailReadArgs, MailSelection,
+    MessageCommand, Moment, NodeAddress, NodeConfig, PeerCommand, PolicyCommand, QueueCommand,
+    QuickstartArgs, SendArgs, ServeArgs, SignArgs, SpfCommand, SpfExplainArgs, StatusArgs, StoreCommand,
+    TraceArgs,
 };
 
 pub use commands::{PeerIdentity, read_password};

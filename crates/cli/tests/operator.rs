@@ -26,6 +26,7 @@ fn account(name: &str) -> AccountView {
         password: true,
         devices: Vec::new(),
         disabled: false,
+        notices: false,
     }
 }
 

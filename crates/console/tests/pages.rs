@@ -296,6 +296,7 @@ fn answer(request: Request) -> Response {
                 state: EVIL.to_owned(),
                 since_ms: 1,
                 conceal: true,
+                keep_sender: false,
                 authorization: Some(EVIL.to_owned()),
                 ask_again_at_ms: None,
                 note: EVIL.to_owned(),

@@ -25,6 +25,9 @@ pub enum ForwardOrder {
         rewrite: bool,
         /// Whether the target has granted it by another way.
         granted: bool,
+        /// Whether what comes over SMTP goes on over SMTP under the sender that it came with, once the target has granted it.
+        #[serde(default)]
+        keep_sender: bool,
     },
     /// The target is asked now; answered by [`crate::Response::Forwards`] with the one.
     Ask {
@@ -95,6 +98,9 @@ pub struct ForwardView {
     pub since_ms: u64,
     /// Whether the target is kept from senders.
     pub conceal: bool,
+    /// Whether what comes over SMTP goes on over SMTP under the sender that it came with.
+    #[serde(default)]
+    pub keep_sender: bool,
     /// The number under which the target has granted it.
     pub authorization: Option<String>,
     /// When the target is asked next, in Unix milliseconds.

@@ -36,6 +36,13 @@ pub enum Request {
         /// The new password.
         password: Password,
     },
+    /// Whether failures of what an account submits are told in its own mailbox, too; answered by [`crate::Response::Done`].
+    AccountNotices {
+        /// The account.
+        name: String,
+        /// Whether they are.
+        on: bool,
+    },
     /// An account is removed; its mail stays in the store. Answered by [`crate::Response::Done`].
     AccountRemove {
         /// The account.
@@ -216,6 +223,14 @@ pub enum Request {
         /// What is to be done.
         order: crate::ForwardOrder,
     },
+    /// What the mailbox server has not taken; answered as each order says.
+    Handover {
+        /// What is to be done.
+        order: crate::HandoverOrder,
+    },
+    /// The certificates for SMTP are read again; answered by [`crate::Response::Done`], or by a failure where a new pair is
+    /// not good and the old one stays.
+    Reload,
     /// The whole store is read and compared; answered by [`crate::Response::Findings`].
     StoreCheck,
     /// The store gives back room on the disk; answered by [`crate::Response::Compacted`].

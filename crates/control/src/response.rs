@@ -75,6 +75,11 @@ pub enum Response {
         /// In the order of their names.
         correspondents: Vec<crate::CorrespondentView>,
     },
+    /// What the mailbox server has not taken.
+    Handovers {
+        /// What waits first, then what has ended.
+        handovers: Vec<crate::HandoverView>,
+    },
     /// Aliases and where they lead.
     Forwards {
         /// In the order of aliases and targets.

@@ -74,6 +74,9 @@ pub struct AccountView {
     pub devices: Vec<DeviceView>,
     /// Whether it is closed.
     pub disabled: bool,
+    /// Whether failures of what it submits are told in its own mailbox, too.
+    #[serde(default)]
+    pub notices: bool,
 }
 
 /// One device of an account.

@@ -236,13 +236,16 @@ pub struct MailboxConfig {
     /// A mailbox server that is handed all mail over LMTP: `unix:` and a path, or an address with a port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lmtp: Option<String>,
+    /// Seconds for which a message is tried that the mailbox server puts off [five days].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lmtp_seconds: Option<u32>,
     /// Whether senders are sent to the doorsteps of users that have registered; else the node takes everything itself.
     pub redirect: bool,
 }
 
 impl Default for MailboxConfig {
     fn default() -> Self {
-        MailboxConfig { maildir: true, lmtp: None, redirect: true }
+        MailboxConfig { maildir: true, lmtp: None, lmtp_seconds: None, redirect: true }
     }
 }
 

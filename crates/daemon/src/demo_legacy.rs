@@ -103,8 +103,9 @@ pub async fn send_by_smtp(
         octets,
         needs_smtputf8: false,
         envelope_id: None,
-        headers_only: true,
+        headers_only: Some(true),
         parameters: Vec::new(),
+        forwarded: false,
     };
     let report = sender.send(&shipment, &|_, _| {}).await;
     sender.close().await;

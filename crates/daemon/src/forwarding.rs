@@ -230,6 +230,7 @@ pub(crate) fn fresh_record(alias: Address, target: Address, state: ForwardState)
         credential: secret(),
         conceal: false,
         rewrite: false,
+        keep_sender: false,
         authorization: None,
         asked_at_ms: None,
         ask_again_at_ms: (state == ForwardState::Waiting).then_some(now_ms),

@@ -23,3 +23,16 @@ pub(crate) const SERVICE_AFTER_SECONDS_MAX: u64 = 24 * 3600;
 /// Letters looked through for who has written to an account before, and with which keys: some milliseconds of reading, and
 /// what a person remembers.
 pub(crate) const LETTERS_LOOKED_AT: usize = 200;
+/// Messages of one mailbox that wait for a mailbox server beside the order in which they came: beyond that it is the mailbox
+/// that is troubled, and the rest of it waits.
+pub(crate) const HANDOVER_WAITING_MAX: usize = 100;
+/// Messages of one mailbox that a mailbox server has not taken and that are still listed: some pages for an operator.
+pub(crate) const HANDOVER_ENDED_MAX: usize = 1_000;
+/// Milliseconds for which they are listed: a month, so that who looks once in a while sees them.
+pub(crate) const HANDOVER_ENDED_MS: u64 = 30 * 86_400_000;
+/// Records that are read at a time.
+pub(crate) const HANDOVER_PAGE: usize = 500;
+/// Octets of what a mailbox server has said that are kept: what a person reads at a glance.
+pub(crate) const HANDOVER_TEXT_OCTETS_MAX: usize = 400;
+/// Milliseconds for which a message is tried, where nothing else is set: as long as mail is tried anywhere.
+pub(crate) const HANDOVER_MS_DEFAULT: u64 = 5 * 86_400_000;

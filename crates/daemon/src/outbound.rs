@@ -41,7 +41,7 @@ impl Courier for ExchangeCourier {
         Box::pin(async move {
             let mut tried = Vec::new();
             let result = self.try_deliver(consignment, step, &mut tried).await;
-            Report { result, tried }
+            Report { result, tried, passed_on: Vec::new() }
         })
     }
 
@@ -54,7 +54,7 @@ impl Courier for ExchangeCourier {
         Box::pin(async move {
             let mut tried = Vec::new();
             let result = self.try_doorstep(consignment, redirect, step, &mut tried).await;
-            Report { result, tried }
+            Report { result, tried, passed_on: Vec::new() }
         })
     }
 

@@ -95,7 +95,8 @@ impl Running {
         let (gateway, courier) = gateway::open(config, &node, &resolver, courier, arrangements).await?;
         let gateway_addresses = gateway.as_ref().map(gateway::Gateway::addresses).unwrap_or_default();
 
-        let lmtp = gateway::LmtpCourier::of(config, &node)?;
+        let handover = Arc::new(gateway::handover::Handover::new(node.store().clone()));
+        let lmtp = gateway::LmtpCourier::of(config, &node, &handover)?;
 
         let socket = config.socket();
         let listener = control::bind(&socket).map_err(|error| Error::file(&socket, error))?;
@@ -105,7 +106,10 @@ impl Running {
         let console_address = console.as_ref().map(|door| door.links().1);
         let operator =
             NodeOperator::new(node.clone(), server.clone(), peers, config, stop, now_ms(), watching);
-        let operator = Arc::new(operator.with_roles(roles.as_ref().map(|(roles, _)| roles.clone())));
+        let operator = operator.with_roles(roles.as_ref().map(|(roles, _)| roles.clone()));
+        let operator = operator.with_handover(handover);
+        let operator =
+            Arc::new(operator.with_certificates(gateway.as_ref().map(gateway::Gateway::certificates)));
 
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits, Arc::new(door)));
@@ -171,6 +175,12 @@ impl Running {
         }
     }
 
+    /// Reads the certificate of SMTP again; where the new one is not good, the old one stays, and the log says so.
+    pub async fn reload(&self) {
+        // What is wrong is told where it is found out.
+        let _ = self.operator.reload().await;
+    }
+
     /// Waits until an operator has asked the node to end.
     pub async fn asked_to_stop(&self) {
         // An error says that the operator's side is gone, and with it the node.
@@ -200,11 +210,16 @@ impl Running {
 pub async fn serve(config: &Config, observer: Arc<dyn Observer>) -> Result<(), Error> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| Error::Other(error.to_string()))?;
+    let mut hang_up = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
+        .map_err(|error| Error::Other(error.to_string()))?;
     let running = Running::start(config, observer).await?;
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        () = running.asked_to_stop() => {}
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            () = running.asked_to_stop() => break,
+            _ = hang_up.recv() => running.reload().await,
+        }
     }
     running.stop().await;
     Ok(())

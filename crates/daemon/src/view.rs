@@ -190,6 +190,7 @@ pub(crate) fn account_view(account: &storage::AccountRecord) -> AccountView {
             })
             .collect(),
         disabled: account.disabled,
+        notices: account.notices,
     }
 }
 

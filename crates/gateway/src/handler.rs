@@ -10,6 +10,8 @@ use bytes::Bytes;
 use message::address::Address;
 use message::{Code, Disposition};
 
+use crate::cookies::CookieFound;
+
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -29,6 +31,8 @@ pub enum Service {
 pub struct Client {
     /// From where.
     pub address: IpAddr,
+    /// At which address of ours.
+    pub came_to: IpAddr,
     /// By which name, as it was said in EHLO or HELO.
     pub helo: String,
     /// Whether EHLO was said.
@@ -107,6 +111,12 @@ pub struct Findings {
     /// What the author's domain asks for (DMARC), or a property of its SPF record, where that says to refuse: code and
     /// text for the session.
     pub refuse: Option<(Code, String)>,
+    /// Whether a forwarder may send it on under its own return path, as far as SPF is concerned (SPP-5).
+    pub may_keep_path: bool,
+    /// The name in EHLO, where SPF passes for it and its record says that the host forwards (`p=meng`).
+    pub forwarder: Option<String>,
+    /// What was found about its cookie.
+    pub cookie: CookieFound,
 }
 
 /// A message that has come in whole.
@@ -136,8 +146,8 @@ pub struct Letter {
     pub utf8: bool,
     /// The envelope identifier that a notice has to repeat (RFC 3461 section 4.4), its xtext decoded.
     pub envelope_id: Option<String>,
-    /// Whether a notice is to bring back the headers only (RFC 3461 section 4.3); not said is true.
-    pub headers_only: bool,
+    /// Whether a notice is to bring back the headers only (RFC 3461 section 4.3); `None` where it was not said.
+    pub headers_only: Option<bool>,
     /// The identifier that came with `COOKIE=`, and where it can be tested.
     pub cookie: Option<(String, String)>,
 }

@@ -11,6 +11,7 @@ pub mod dkim_sign;
 mod fake;
 pub mod forward;
 mod handler;
+mod https;
 pub mod limits;
 pub mod mav;
 pub mod notice;

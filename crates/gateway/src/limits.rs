@@ -57,6 +57,12 @@ pub const SMTP_HELO_OCTETS_MAX: usize = 255;
 /// Parameters of one MAIL or RCPT: more than all that are known together.
 pub const SMTP_PARAMETERS_MAX: usize = 12;
 
+/// Longest value of ENVID, as it is said (RFC 3461 section 4.4).
+pub const SMTP_ENVELOPE_ID_OCTETS_MAX: usize = 100;
+
+/// Longest value of ORCPT, as it is said (RFC 3461 section 4.2).
+pub const SMTP_ORIGINAL_OCTETS_MAX: usize = 500;
+
 /// Longest identifier in `COOKIE=`: as long as a local part, of the form of which it is.
 pub const SMTP_COOKIE_ID_OCTETS_MAX: usize = 64;
 
@@ -107,6 +113,9 @@ pub const FORWARD_DOCUMENT_OCTETS_MAX: usize = 16 * 1024;
 
 /// Octets of a report of abuse: the header of a message, and little more.
 pub const FORWARD_REPORT_OCTETS_MAX: usize = 64 * 1024;
+
+/// Octets of the head of an answer over HTTPS: far more than a server of one small document sends.
+pub const HTTPS_HEAD_OCTETS_MAX: usize = 16 * 1024;
 
 /// Time for one question to another domain, and for a client to say what it wants: people wait behind neither.
 pub const FORWARD_FETCH_TIME_MAX: Duration = Duration::from_secs(10);

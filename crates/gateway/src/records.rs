@@ -22,6 +22,8 @@ pub enum Kind {
     NoticeDue = 7,
     /// How far the mailbox of an account has been handed to a mailbox server (LMTP).
     Handed = 8,
+    /// A message that a mailbox server has put off or not taken.
+    Aside = 9,
 }
 
 /// One record.

@@ -121,9 +121,22 @@ impl Node {
             addresses: addresses.iter().map(fold).collect(),
             password_hash,
             scram,
+            notices: before.as_ref().is_some_and(|account| account.notices),
             devices: before.map(|account| account.devices).unwrap_or_default(),
             disabled: false,
         };
+        self.store().put_account(account).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
+    }
+
+    /// Whether an account has notices of failure in its own mailbox.
+    ///
+    /// # Errors
+    /// A code and a text where there is no such account, or the store fails.
+    pub async fn put_notices(&self, name: &str, on: bool) -> Result<(), Failure> {
+        let Some(before) = self.store().account(name).map_err(trouble)? else {
+            return Err((Code::INVALID_ARGUMENTS, format!("there is no account {name}")));
+        };
+        let account = AccountRecord { notices: on, ..before };
         self.store().put_account(account).await.map_err(|error| (Code::INVALID_ARGUMENTS, error.to_string()))
     }
 

@@ -9,7 +9,7 @@ use storage::{
 };
 
 use crate::accept::{Admission, Failure, deferred, trouble};
-use crate::forwarding::Target;
+use crate::aliases::Target;
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::memory::Deed;
@@ -61,7 +61,12 @@ pub(crate) enum Intent {
     /// On to another node.
     Route,
     /// On to the address to which the recipient, an alias, is forwarded.
-    Forward { to: Address },
+    Forward {
+        /// Further aliases of ours on the way.
+        through: Vec<Address>,
+        /// Where it goes.
+        to: Address,
+    },
     /// On to everybody to whom the recipient, an alias, leads.
     List { members: Vec<Target> },
     /// Into a mailbox here, but only once the time for undoing it has passed.
@@ -408,9 +413,10 @@ impl Admission {
                 let lane = Lane::new(&format!("exchange:{}", address.domain())).map_err(trouble)?;
                 (Effect::Queue { lane }, pending(node.settings().queue_ms))
             }
-            Intent::Forward { to } => {
+            Intent::Forward { through, to } => {
                 let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;
-                let forwarded = Forwarded { alias: address.clone(), to: to.clone() };
+                let (alias, through) = (address.clone(), through.clone());
+                let forwarded = Forwarded { alias, through, to: to.clone() };
                 (Effect::Forward { lane, forwarded }, pending(node.settings().queue_ms))
             }
             Intent::List { .. } => (Effect::Elsewhere, Disposition::Accepted),

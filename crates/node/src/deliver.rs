@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use message::address::Domain;
 use message::{Code, Cookie, Disposition, Envelope, Identity, Redirect};
-use storage::{Attempt, Claim, Outcome, Pause, Settlement, Store, StoredMessage};
+use storage::{Attempt, Claim, LegacyOrigin, Origin, Outcome, Pause, Settlement, Store, StoredMessage};
 
-use crate::forwarding::NOT_GRANTED_YET;
+use crate::forwarding::{NOT_GRANTED_YET, Onward};
 use crate::here::LOCAL_LANE;
 use crate::outside::Later;
 use crate::{Event, Node, backoff};
@@ -25,6 +25,10 @@ pub struct Consignment {
     pub store: Arc<dyn Store>,
     /// Whether a redirect has failed: the node is to take it itself.
     pub redirect_failed: bool,
+    /// Who has brought it, where it came from the old world.
+    pub legacy: Option<Box<LegacyOrigin>>,
+    /// What goes on beside it, for each recipient of the envelope.
+    pub onward: Vec<Onward>,
 }
 
 /// One thing that was tried.
@@ -47,6 +51,8 @@ pub struct Report {
     pub result: Result<Vec<Disposition>, Trouble>,
     /// What was tried, in order.
     pub tried: Vec<TryRecord>,
+    /// The places of those for whom whoever took it has also taken over the duty to give notices (RFC 3461).
+    pub passed_on: Vec<usize>,
 }
 
 /// Why nothing was delivered.
@@ -96,7 +102,11 @@ pub trait Courier: Send + Sync + 'static {
         _: &'a (dyn Fn(&str, &str) + Send + Sync),
     ) -> Later<'a, Report> {
         let trouble = Trouble::Temporary(Code::NO_ROUTE, "no way leads to doorsteps from here".to_owned());
-        Box::pin(std::future::ready(Report { result: Err(trouble), tried: Vec::new() }))
+        Box::pin(std::future::ready(Report {
+            result: Err(trouble),
+            tried: Vec::new(),
+            passed_on: Vec::new(),
+        }))
     }
 
     /// Asks what became of cookies that a domain has given us.
@@ -120,6 +130,8 @@ struct Ledger {
     deferred_seconds: Option<u64>,
     /// The recipients for whom the next hop asks for the message again.
     again: Vec<u32>,
+    /// The recipients about whom somebody else gives notices.
+    passed_on: Vec<u32>,
     failed: Option<String>,
     /// Whether it failed because the next hop was not reached, or was lost: then hearing of it ends the pause.
     unreached: bool,
@@ -137,6 +149,7 @@ impl Node {
             poll_seconds: None,
             deferred_seconds: None,
             again: Vec::new(),
+            passed_on: Vec::new(),
             failed: None,
             unreached: false,
             throttled: false,
@@ -283,6 +296,11 @@ impl Node {
             message,
             store: self.store().clone(),
             redirect_failed: false,
+            legacy: match &claim.envelope.origin {
+                Origin::Legacy(legacy) => Some(legacy.clone()),
+                Origin::Submission { .. } | Origin::Peer { .. } => None,
+            },
+            onward: rest.iter().map(|place| self.onward(claim, *place)).collect(),
         };
         self.tell(Event::Trying { identity, domain: domain.clone() });
         let step = |step: &str, detail: &str| {
@@ -292,6 +310,7 @@ impl Node {
         let report = courier.deliver(&consignment, &step).await;
         let report = self.follow_redirects(consignment, courier, &step, report).await;
         self.journal(claim, began_ms, &report, ledger);
+        ledger.passed_on.extend(report.passed_on.iter().filter_map(|place| rest.get(*place)));
         match report.result {
             Ok(dispositions) => {
                 ledger.reached = true;
@@ -373,6 +392,7 @@ impl Node {
         let report = Report {
             result: Err(trouble.clone()),
             tried: vec![TryRecord { host: host.to_owned(), step: step.to_owned(), code, text: text.clone() }],
+            passed_on: Vec::new(),
         };
         self.journal(claim, self.now_ms(), &report, ledger);
         ledger.failed = Some(text);
@@ -413,6 +433,7 @@ impl Node {
             fence: claim.fence,
             now_ms,
             outcomes: ledger.outcomes.clone(),
+            passed_on: ledger.passed_on,
             attempts: ledger.attempts,
             next_due_ms: Some(next_due_ms),
             pause: match (failed, deferred_ms) {

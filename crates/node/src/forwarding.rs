@@ -17,10 +17,11 @@ use storage::{
 use crate::Node;
 use crate::accept::{Admission, DEFER_SECONDS, Failure, trouble};
 use crate::account::fold;
+use crate::aliases::{Target, at_and_above};
 use crate::commit::{Intent, Why};
 
 /// Seconds after which what is put off for an alias may be offered again: people answer questions within hours.
-const WAITING_SECONDS: u32 = 1_800;
+pub(crate) const WAITING_SECONDS: u32 = 1_800;
 /// The code where an address is forwarded no more (RFC 3463 section 3.2): reply 551 over SMTP.
 pub const FORWARDED_NO_MORE: Code = Code::new(5, 1, 6);
 /// The code where a target has not granted it yet.
@@ -52,13 +53,15 @@ pub trait Complaints: Send + Sync + 'static {
     fn complain(&self, complaint: Complaint);
 }
 
-/// One target of an alias on the way in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Another node, or an address of this one that is an alias too.
-    Away(Address),
-    /// An account here. keeps: FWD-8
-    Here { account: String, address: Address },
+/// What goes on beside a message of the old world, for one of its recipients.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Onward {
+    /// Whether it goes on over SMTP under the return path that it came with; otherwise under one of ours.
+    pub keeps_sender: bool,
+    /// NOTIFY, as it was said to the RCPT of this recipient (RFC 3461 section 4.1).
+    pub notify: Option<u8>,
+    /// ORCPT, as it was said: the type, a semicolon and the address (RFC 3461 section 4.2).
+    pub original: Option<String>,
 }
 
 impl Node {
@@ -74,7 +77,7 @@ impl Node {
     /// A code and a text where the alias is not at a domain of ours, leads to itself, is an account's address, has too
     /// many targets, or the store fails.
     ///
-    /// keeps: FWD-1, FWD-3
+    /// keeps: FWD-1, FWD-3, FWD-26
     pub async fn put_forward(&self, record: ForwardRecord) -> Result<(), Failure> {
         let wrong = |text: &str| Err((Code::INVALID_ARGUMENTS, text.to_owned()));
         if !self.settings().is_local(record.alias.domain()) {
@@ -82,6 +85,9 @@ impl Node {
         }
         if fold(&record.target) == record.alias {
             return wrong("the alias leads to itself");
+        }
+        if record.state != ForwardState::Deleted && self.leads_back(&record.alias, &record.target)? {
+            return wrong("the alias leads back to itself, or through too many others");
         }
         let lane = Lane::new(&format!("exchange:{}", record.target.domain())).map_err(trouble)?;
         match self.store().put_forward(record).await {
@@ -132,50 +138,7 @@ impl Node {
         })
     }
 
-    /// What the envelope alone says about an address that no account has: `None` where it is no alias.
-    ///
-    /// keeps: FWD-4, FWD-6, FWD-7
-    pub(crate) fn forward_at_sight(&self, recipient: &Address) -> Result<Option<Intent>, Failure> {
-        let all = self.store().forwards_of(&fold(recipient)).map_err(trouble)?;
-        let live: Vec<&ForwardRecord> =
-            all.iter().filter(|record| record.state != ForwardState::Deleted).collect();
-        let target = |record: &ForwardRecord| self.target(&record.target);
-        Ok(Some(match (all.as_slice(), live.as_slice()) {
-            ([], _) => return Ok(None),
-            (_, []) => Intent::Answered(
-                no_more(),
-                Why::new("forwarded-no-more", format!("{recipient} was an alias")),
-            ),
-            ([_], [one]) => match target(one)? {
-                Target::Here { account, .. } => Intent::Mailbox { account },
-                Target::Away(_) if one.state == ForwardState::Waiting && self.puts_off() => {
-                    let disposition =
-                        Disposition::Deferred { code: NOT_GRANTED_YET, after_seconds: WAITING_SECONDS };
-                    Intent::Answered(
-                        disposition,
-                        Why::new("forward-waiting", format!("{} has not granted it", one.target.domain())),
-                    )
-                }
-                Target::Away(to) => Intent::Forward { to },
-            },
-            _ => Intent::List { members: live.into_iter().map(target).collect::<Result<_, _>>()? },
-        }))
-    }
-
-    fn target(&self, target: &Address) -> Result<Target, Failure> {
-        let account = match self.settings().is_local(target.domain()) {
-            true => self.store().account_of_address(&fold(target).to_string()).map_err(trouble)?,
-            false => None,
-        };
-        Ok(match account {
-            Some(account) if !account.disabled => {
-                Target::Here { account: account.name, address: target.clone() }
-            }
-            _ => Target::Away(target.clone()),
-        })
-    }
-
-    fn puts_off(&self) -> bool {
+    pub(crate) fn puts_off(&self) -> bool {
         self.inner.forwarding.get().is_some_and(|forwarding| forwarding.put_off)
     }
 
@@ -192,30 +155,71 @@ impl Node {
     /// keeps: FWD-4, FWD-7
     pub(crate) fn may_go_on(&self, claim: &Claim, place: u32) -> Result<Option<Disposition>, String> {
         let Some(forwarded) = forwarded(claim, place) else { return Ok(None) };
-        match self.record_of(forwarded)? {
-            Some(ForwardRecord { state: ForwardState::Granted | ForwardState::Rewriting, .. }) => Ok(None),
-            Some(ForwardRecord { state: ForwardState::Waiting, .. }) => {
-                Err(format!("{} has not granted that {} leads there", forwarded.to.domain(), forwarded.alias))
+        let links = self.records_of(forwarded)?;
+        let ended = |record: &Option<ForwardRecord>| {
+            record.as_ref().is_none_or(|record| record.state == ForwardState::Deleted)
+        };
+        match links.last() {
+            _ if links.iter().any(ended) => Ok(Some(no_more())),
+            // An alias that leads to another one of ours needs no grant.
+            Some(Some(ForwardRecord { state: ForwardState::Waiting, .. })) => {
+                let (to, alias) = (forwarded.to.domain(), forwarded.last_alias());
+                Err(format!("{to} has not granted that {alias} leads there"))
             }
-            _ => Ok(Some(no_more())),
+            _ => Ok(None),
         }
     }
 
-    fn record_of(&self, forwarded: &Forwarded) -> Result<Option<ForwardRecord>, String> {
-        self.store().forward(&fold(&forwarded.alias), &forwarded.to).map_err(|error| error.to_string())
+    /// The record of each alias on the way.
+    fn records_of(&self, forwarded: &Forwarded) -> Result<Vec<Option<ForwardRecord>>, String> {
+        let read = |(alias, to): (&Address, &Address)| self.store().forward(&fold(alias), to);
+        forwarded.links().map(read).collect::<Result<_, _>>().map_err(|error| error.to_string())
+    }
+
+    /// Whether any alias on the way keeps from others where it leads. What cannot be read does.
+    fn conceals(&self, forwarded: &Forwarded) -> bool {
+        let open = |record: &Option<ForwardRecord>| record.as_ref().is_some_and(|record| !record.conceal);
+        !self.records_of(forwarded).is_ok_and(|records| records.iter().all(open))
     }
 
     /// What the sender is told of what a target has answered. Where the target is concealed, or the record cannot be read,
     /// only the code is passed on. keeps: FWD-5
     pub(crate) fn passed_back(&self, claim: &Claim, place: u32, disposition: Disposition) -> Disposition {
         let Some(forwarded) = forwarded(claim, place) else { return disposition };
-        let conceal = !matches!(self.record_of(forwarded), Ok(Some(ForwardRecord { conceal: false, .. })));
         match disposition {
-            Disposition::Refused { code, .. } if conceal => {
+            Disposition::Refused { code, .. } if self.conceals(forwarded) => {
                 let text = format!("{} is forwarded, and it was refused there", forwarded.alias);
                 Disposition::refused(code, &text)
             }
             disposition => disposition,
+        }
+    }
+
+    /// What goes on beside a message for one of its recipients. What nobody has sent is kept as it is; somebody's return path
+    /// only where it may be, the target has granted it, and nobody is to be kept from knowing where it goes.
+    ///
+    /// keeps: FWD-9, FWD-24
+    pub(crate) fn onward(&self, claim: &Claim, place: u32) -> Onward {
+        let Origin::Legacy(legacy) = &claim.envelope.origin else { return Onward::default() };
+        let Some(one) = claim.envelope.recipients.get(place as usize) else { return Onward::default() };
+        let keeps = |forwarded: &Forwarded| {
+            let last = self.store().forward(&fold(forwarded.last_alias()), &forwarded.to);
+            let granted = matches!(
+                last,
+                Ok(Some(ForwardRecord { state: ForwardState::Granted, keep_sender: true, .. }))
+            );
+            granted && legacy.verified && legacy.passage.may_keep && !self.conceals(forwarded)
+        };
+        let keeps_sender = match (&legacy.return_path, &one.forwarded) {
+            (None, _) => true,
+            (Some(_), Some(forwarded)) => keeps(forwarded),
+            (Some(_), None) => false,
+        };
+        let wish = legacy.passage.wish(&one.address);
+        Onward {
+            keeps_sender,
+            notify: wish.and_then(|wish| wish.notify),
+            original: wish.and_then(|wish| wish.original.clone()),
         }
     }
 
@@ -228,21 +232,29 @@ impl Node {
         Ok(grant.is_some_and(|grant| grant.state == GrantState::Granted))
     }
 
-    /// Whether this recipient has granted what comes over SMTP: the return path is proved to be of a forwarder, and the
-    /// author is somebody else's. What a forwarder's own users write is no forwarding. keeps: FWD-18
+    /// Whether this recipient has granted what comes over SMTP from a forwarder: the return path is proved to be of one, or the
+    /// name in EHLO is, of a host that says that it forwards; and the author is somebody else's. What a forwarder's own users
+    /// write is no forwarding. keeps: FWD-18, FWD-25
     pub(crate) fn is_granted_over_smtp(
         &self,
         origin: &Origin,
         recipient: &Address,
         author: Option<&Address>,
     ) -> Result<bool, Failure> {
-        let Origin::Legacy(legacy) = origin else { return Ok(false) };
-        match legacy.return_path.as_ref().filter(|_| legacy.verified) {
-            Some(path) if author.is_some_and(|author| author.domain() != path.domain()) => {
-                self.has_granted(recipient, path.domain())
-            }
-            _ => Ok(false),
+        let (Origin::Legacy(legacy), Some(author)) = (origin, author) else { return Ok(false) };
+        if let Some(path) = legacy.return_path.as_ref().filter(|_| legacy.verified)
+            && author.domain() != path.domain()
+            && self.has_granted(recipient, path.domain())?
+        {
+            return Ok(true);
         }
+        for domain in legacy.passage.forwarder.iter().flat_map(at_and_above) {
+            let own = legacy.return_path.as_ref().is_some_and(|path| path.domain() == &domain);
+            if !own && *author.domain() != domain && self.has_granted(recipient, &domain)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Tells the forwarder, where that was agreed, that the recipient does not want what it has brought. keeps: FWD-22
@@ -295,9 +307,10 @@ impl Admission {
                         let seals = self.told(Some(account))?.notes;
                         (address, Effect::Mailbox { account: account.clone(), seals })
                     }
-                    Target::Away(to) => {
+                    Target::Away { through, to } => {
                         let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;
-                        let forwarded = Forwarded { alias: alias.clone(), to: to.clone() };
+                        let (alias, through) = (alias.clone(), through.clone());
+                        let forwarded = Forwarded { alias, through, to: to.clone() };
                         (to, Effect::Forward { lane, forwarded })
                     }
                 };
@@ -319,8 +332,9 @@ impl Admission {
         let going: Vec<usize> =
             (0..self.intents.len()).filter(|place| self.intents[*place].needs_content()).collect();
         let [place] = going[..] else { return Ok((None, None)) };
-        let Intent::Forward { to } = &self.intents[place] else { return Ok((None, None)) };
-        let authorization = self.node.authorization(&self.envelope.recipients[place], to)?;
+        let Intent::Forward { through, to } = &self.intents[place] else { return Ok((None, None)) };
+        let alias = through.last().unwrap_or(&self.envelope.recipients[place]);
+        let authorization = self.node.authorization(alias, to)?;
         Ok(authorization.map_or((None, None), |number| (Some(to.to_string()), Some(number))))
     }
 }
@@ -329,7 +343,7 @@ fn forwarded(claim: &Claim, place: u32) -> Option<&Forwarded> {
     claim.envelope.recipients.get(place as usize)?.forwarded.as_ref()
 }
 
-fn no_more() -> Disposition {
+pub(crate) fn no_more() -> Disposition {
     Disposition::refused(FORWARDED_NO_MORE, "this address is not forwarded any more")
 }
 

@@ -134,7 +134,9 @@ mod tests {
             _: &'a Consignment,
             _: &'a (dyn Fn(&str, &str) + Send + Sync),
         ) -> Later<'a, Report> {
-            Box::pin(async { Report { result: Err(Trouble::Throttled), tried: Vec::new() } })
+            Box::pin(async {
+                Report { result: Err(Trouble::Throttled), tried: Vec::new(), passed_on: Vec::new() }
+            })
         }
 
         fn inquire<'a>(&'a self, _: &'a Domain, cookies: &'a [Cookie]) -> Later<'a, Answer> {

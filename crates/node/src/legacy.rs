@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use message::address::{Address, Domain};
 use message::limits::{CHECK_METHOD_OCTETS_MAX, CHECK_RESULT_OCTETS_MAX, CHECKS_MAX};
-use message::{CHECK_AUTHOR, Disposition, Envelope, Identity, Message, Role, Seal, Selection};
+use message::{CHECK_AUTHOR, Code, Disposition, Envelope, Identity, Message, Role, Seal, Selection};
 use storage::limits::{LEGACY_TRACE_OCTETS_MAX, LIST_MAX};
-use storage::{LegacyOrigin, Origin, Stage};
+use storage::{LegacyOrigin, Origin, Passage, Stage};
 
-use crate::accept::{Admission, Admitted, Failure, Next, Offered, trouble};
+use crate::accept::{Admission, Admitted, Door, Failure, Next, Offered, trouble};
 use crate::{Intake, Node};
 
 /// What stands beside a message that came over SMTP.
@@ -33,6 +33,8 @@ pub struct LegacyOffer {
     pub authentication_results: String,
     /// For whom, each once.
     pub recipients: Vec<Address>,
+    /// What may go on with it, and what its client wants to be told.
+    pub passage: Passage,
 }
 
 /// What became of a legacy message for one recipient.
@@ -69,6 +71,7 @@ impl Node {
             author: None,
             received: String::new(),
             authentication_results: String::new(),
+            passage: Passage::default(),
         };
         match self.intake(Origin::Legacy(Box::new(nobody))).at_first_sight(recipient)? {
             Some(Disposition::Refused { code, text }) => Err((code, text)),
@@ -151,6 +154,46 @@ impl Node {
         }
     }
 
+    /// Puts a notice about what a user has submitted into that user's mailbox. It is for this account alone, no rule judges it,
+    /// and it is offered to nobody; the same notice again has no further effect.
+    ///
+    /// # Errors
+    /// A code and a text where it cannot be kept.
+    ///
+    /// keeps: STA-21
+    pub async fn put_notice(&self, account: &str, own: Address, message: &Message) -> Result<(), Failure> {
+        let ours = &self.settings().domain;
+        let origin = Origin::Legacy(Box::new(LegacyOrigin {
+            client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            return_path: None,
+            verified: false,
+            author: Some(ours.clone()),
+            received: String::new(),
+            authentication_results: String::new(),
+            passage: Passage::default(),
+        }));
+        let seal = self.seal(message.manifest(), ours, Role::Gateway, |_| {})?;
+        let envelope = Envelope {
+            identity: message.identity(),
+            octets: message.manifest().message_octets(),
+            issuers: vec![seal.claims().issuer.clone()],
+            recipients: vec![own],
+            trace: Vec::new(),
+        };
+        let door = Door::Doorstep { account: account.to_owned() };
+        let intake = Intake { node: self.clone(), origin, door };
+        let answers = match intake.admit(envelope, Offered::default()).await? {
+            Admitted::Answered { dispositions, .. } => dispositions,
+            Admitted::Admission(admission) => take_whole(*admission, message, vec![seal]).await?,
+        };
+        match answers.first() {
+            Some(Disposition::Accepted) => Ok(()),
+            Some(Disposition::Refused { code, text }) => Err((*code, text.clone())),
+            Some(Disposition::Deferred { code, .. }) => Err((*code, "not now".to_owned())),
+            _ => Err((Code::SYSTEM_TROUBLE, "it was not taken into the mailbox".to_owned())),
+        }
+    }
+
     /// Whether what is pending is here whole: it is queued, or somebody decides about it. What was put off is not.
     fn is_kept_for(
         &self,
@@ -176,6 +219,7 @@ impl LegacyOffer {
             author: self.author.clone(),
             received: cut(&self.received, LEGACY_TRACE_OCTETS_MAX).to_owned(),
             authentication_results: cut(&self.authentication_results, LEGACY_TRACE_OCTETS_MAX).to_owned(),
+            passage: self.passage.clone(),
         }))
     }
 }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod account;
+mod aliases;
 mod backoff;
 mod commit;
 mod content;
@@ -53,7 +54,7 @@ pub use deliver::{Answered, Consignment, Courier, Report, Trouble, TryRecord};
 pub use doorstep::{DoorstepLease, TakenAtDoorstep, may_redirect_to};
 pub use event::{Event, Observer, Quiet};
 pub use explain::Explained;
-pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding};
+pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding, Onward};
 pub use held::{Choice, Decided, HeldContent, HeldMail};
 pub use keys::{KeyAsker, author_key};
 pub use legacy::{LegacyAnswer, LegacyOffer};

@@ -110,6 +110,8 @@ pub const HELD_FULL_SECONDS: u32 = 3_600;
 pub const HELD_TEXT_SHOWN_MAX: u64 = 64 * 1024;
 /// Parts that the answer to a poll names: answers for a thousand cookies fit in a frame.
 pub const WANTED_PARTS_MAX: usize = 4;
+/// Aliases that are looked at for one recipient: a list of lists, and little more.
+pub(crate) const ALIASES_WALKED_MAX: usize = 200;
 /// Milliseconds for which one message waits for the keys of its author: after that its seal is not checked.
 pub const KEY_ASKED_MS_MAX: u64 = 3_000;
 /// Questions about one author where others ask the same domain in between.

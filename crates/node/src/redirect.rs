@@ -118,6 +118,8 @@ impl Consignment {
             store: Arc::clone(&self.store),
             redirect_failed: self.redirect_failed,
             again: self.again,
+            legacy: self.legacy.clone(),
+            onward: places.iter().filter_map(|place| self.onward.get(*place).cloned()).collect(),
         }
     }
 }
@@ -138,5 +140,9 @@ fn host(redirect: &Redirect) -> String {
 fn failure(redirect: &Redirect, code: Code, text: &str) -> Report {
     let tried =
         TryRecord { host: host(redirect), step: STEP.to_owned(), code: Some(code), text: text.to_owned() };
-    Report { result: Err(Trouble::Temporary(code, text.to_owned())), tried: vec![tried] }
+    Report {
+        result: Err(Trouble::Temporary(code, text.to_owned())),
+        tried: vec![tried],
+        passed_on: Vec::new(),
+    }
 }

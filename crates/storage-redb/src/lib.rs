@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, TableDefinition};
-use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View, guarded};
+use storage::{Batch, Engine, Error, Keeper, Logged, Pair, Settings, View, guarded};
 
 /// The one table: keys carry the prefix of their own table.
 const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
@@ -101,12 +101,14 @@ fn read_back(database: &Database, from: &[u8], to: &[u8], limit: usize) -> Resul
     Ok(pairs)
 }
 
-/// Opens the store of a node in this directory: the database in `store.redb`, the files of large parts beside it.
+/// Opens the store of a node in this directory: the database in `store.redb`, the log in
+/// front of it in `wal`, the files of large parts beside them.
 ///
 /// # Errors
 /// As [`Redb::open`] and [`Keeper::open`].
-pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Redb>, Error> {
-    Keeper::open(Redb::open(&directory.join("store.redb"))?, directory, settings)
+pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Logged<Redb>>, Error> {
+    let engine = Logged::open(Redb::open(&directory.join("store.redb"))?, &directory.join("wal"))?;
+    Keeper::open(engine, directory, settings)
 }
 
 fn builder() -> redb::Builder {
@@ -216,6 +218,15 @@ mod tests {
             assert_eq!(Redb::open(&directory.path().join("store.redb")).unwrap().value(b"k"), Ok(None));
             assert!(!directory.path().join("store.new").exists());
         }
+    }
+
+    #[test]
+    fn it_does_what_an_engine_must_behind_a_log_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("wal");
+        conformance::run_engine(&|| {
+            Logged::open(Redb::open(&directory.path().join("store.redb")).unwrap(), &log).unwrap()
+        });
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use storage::limits::{KEY_OCTETS_MAX, VALUE_OCTETS_MAX};
-use storage::{Batch, Engine, Error, Keeper, Pair, Settings, View, guarded};
+use storage::{Batch, Engine, Error, Keeper, Logged, Pair, Settings, View, guarded};
 
 /// Octets of memory that sled uses for its cache. What a queue has in flight fits; the rest is read once.
 const CACHE_OCTETS: u64 = 64 * 1024 * 1024;
@@ -85,12 +85,14 @@ fn is_locked(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
-/// Opens the store of a node in this directory: the database in `sled`, the files of large parts beside it.
+/// Opens the store of a node in this directory: the database in `sled`, the log in
+/// front of it in `wal`, the files of large parts beside them.
 ///
 /// # Errors
 /// As [`Sled::open`] and [`Keeper::open`].
-pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Sled>, Error> {
-    Keeper::open(Sled::open(&database(directory))?, directory, settings)
+pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Logged<Sled>>, Error> {
+    let engine = Logged::open(Sled::open(&database(directory))?, &directory.join("wal"))?;
+    Keeper::open(engine, directory, settings)
 }
 
 /// Where the database of a store is.
@@ -203,6 +205,15 @@ mod tests {
     fn it_does_what_an_engine_must() {
         let directory = tempfile::tempdir().unwrap();
         conformance::run_engine(&|| Sled::open(&database(directory.path())).unwrap());
+    }
+
+    #[test]
+    fn it_does_what_an_engine_must_behind_a_log_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("wal");
+        conformance::run_engine(&|| {
+            Logged::open(Sled::open(&database(directory.path())).unwrap(), &log).unwrap()
+        });
     }
 
     #[test]

@@ -128,8 +128,23 @@ pub enum Effect {
 pub struct Forwarded {
     /// The address of ours.
     pub alias: Address,
+    /// Further aliases of ours that it leads through, in order; at most [`crate::limits::FORWARD_THROUGH_MAX`].
+    pub through: Vec<Address>,
     /// Where it goes.
     pub to: Address,
+}
+
+impl Forwarded {
+    /// The alias whose record leads away from here.
+    pub fn last_alias(&self) -> &Address {
+        self.through.last().unwrap_or(&self.alias)
+    }
+
+    /// Each alias on the way, and where its record leads.
+    pub fn links(&self) -> impl Iterator<Item = (&Address, &Address)> {
+        let ends = self.through.iter().chain([&self.to]);
+        std::iter::once(&self.alias).chain(&self.through).zip(ends)
+    }
 }
 
 /// Why and how long a recipient is pending here.

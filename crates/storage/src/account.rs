@@ -19,6 +19,8 @@ pub struct AccountRecord {
     pub devices: Vec<DeviceRecord>,
     /// Whether it may not be used.
     pub disabled: bool,
+    /// Whether failures of what it has submitted are told in its own mailbox, too.
+    pub notices: bool,
 }
 
 impl fmt::Debug for AccountRecord {
@@ -30,6 +32,7 @@ impl fmt::Debug for AccountRecord {
             .field("scram", &self.scram.as_ref().map(|_| "not shown"))
             .field("devices", &self.devices)
             .field("disabled", &self.disabled)
+            .field("notices", &self.notices)
             .finish()
     }
 }

@@ -104,6 +104,11 @@ impl Batch {
         self.changes.insert(key, None);
     }
 
+    /// Says nothing of a key any more.
+    pub(crate) fn forget(&mut self, key: &[u8]) {
+        self.changes.remove(key);
+    }
+
     /// Takes in later changes.
     pub(crate) fn append(&mut self, later: Batch) {
         self.octets += later.octets;
@@ -125,7 +130,7 @@ impl Batch {
         &self,
         from: &[u8],
         to: &[u8],
-    ) -> impl Iterator<Item = (&Vec<u8>, &Option<Vec<u8>>)> {
+    ) -> impl DoubleEndedIterator<Item = (&Vec<u8>, &Option<Vec<u8>>)> {
         // A range whose start is past its end would panic.
         let to = to.max(from);
         self.changes.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(to)))

@@ -57,6 +57,8 @@ pub struct ForwardRecord {
     pub conceal: bool,
     /// Whether it goes on with a rewritten sender where the target grants nothing.
     pub rewrite: bool,
+    /// Whether what comes over SMTP goes on over SMTP under the sender that it came with, where the target has granted it.
+    pub keep_sender: bool,
     /// The number under which the target has granted it.
     pub authorization: Option<String>,
     /// When the target was asked last, in Unix milliseconds.

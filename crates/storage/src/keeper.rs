@@ -23,8 +23,9 @@ use crate::verb::{check_name, load};
 use crate::writer::Writer;
 use crate::{CookieAnswer, Error, MemoryFiles, PartWriter, StagedPart, Statistics, Wait, key};
 
-/// The version of the layout of a store, written when it is made (`spec/12-storage.md`).
-const FORMAT: u64 = 1;
+/// The version of the layout of a store, written when it is opened (`spec/12-storage.md`). Version 1 had no log in front of
+/// the engine, and is read as it is.
+const FORMAT: u64 = 2;
 
 /// What a node may set about its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,7 @@ impl<E: Engine> Keeper<E> {
 fn begin<E: Engine>(engine: &E) -> Result<u64, Error> {
     let (format, opened) = (key::meta("format"), key::meta("opened"));
     match read_number(engine, &format)? {
-        None | Some(FORMAT) => {}
+        None | Some(1..=FORMAT) => {}
         Some(_) => return Err(Error::Damaged { key: "the store has another format".to_owned() }),
     }
     let count = read_number(engine, &opened)?.unwrap_or(0) + 1;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use message::Identity;
 use message::address::{Address, Domain};
 
-use crate::EnvelopeId;
+use crate::{EnvelopeId, Passage};
 
 /// Who brought a message over SMTP, and what stands beside it. Nothing of it is in the message: its octets are as they
 /// came.
@@ -24,6 +24,8 @@ pub struct LegacyOrigin {
     pub received: String,
     /// The value of an Authentication-Results field (RFC 8601); the same bound.
     pub authentication_results: String,
+    /// What may go on with it, and what its client wants to be told.
+    pub passage: Passage,
 }
 
 impl LegacyOrigin {
@@ -103,18 +105,25 @@ pub struct NoticeDue {
     pub recipient: Address,
     /// To whom the notice goes.
     pub return_path: Address,
-    /// What became of it: refused with code and text, or expired.
+    /// What became of it: refused with code and text, or expired; accepted or relayed where the sender wanted to hear of that.
     pub disposition: message::Disposition,
     /// When the message was accepted, in Unix milliseconds.
     pub received_at_ms: u64,
     /// The first octets of the header block of the message, whole lines, at most
     /// [`crate::limits::NOTICE_HEADER_OCTETS_MAX`]: the message itself may be gone.
     pub header: Vec<u8>,
+    /// The recipient as the sender named it: the type, a semicolon and the address (RFC 3461 section 4.2).
+    pub original: Option<String>,
+    /// The identifier that the sender gave the transaction (RFC 3461 section 4.4).
+    pub envelope_id: Option<String>,
+    /// The account in whose mailbox it is put, where it is about what that account has submitted: then it is sent nowhere.
+    pub account: Option<String>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Passage;
 
     /// proves: STA-20
     #[test]
@@ -127,6 +136,7 @@ mod tests {
                 author: None,
                 received: received.to_owned(),
                 authentication_results: results.to_owned(),
+                passage: Passage::default(),
             };
             assert_eq!(origin.trace(), expected);
         };

@@ -25,9 +25,12 @@ mod key;
 mod keys;
 mod legacy;
 pub mod limits;
+mod log;
+mod logged;
 mod mailbox;
 mod memory;
 mod part;
+mod passage;
 mod peer;
 mod queue;
 mod record;
@@ -54,9 +57,11 @@ pub use journal::{
 pub use keeper::{Keeper, Settings};
 pub use keys::{HeadRecord, KeyStore, PinRecord, StatementRecord};
 pub use legacy::{LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue};
+pub use logged::Logged;
 pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;
 pub use part::{PartReader, PartWriter, StagedPart};
+pub use passage::{Passage, PassedCookie, Wish};
 pub use peer::PeerRecord;
 pub use queue::{
     Claim, EnvelopeId, Lane, LaneAges, LaneSummary, LegId, LegRecord, MailUid, Outcome, Pause, Settled,

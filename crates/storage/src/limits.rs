@@ -65,6 +65,14 @@ pub const LEGACY_VALUE_OCTETS_MAX: usize = 16 * 1024;
 pub const LEGACY_CHANGES_MAX: usize = 256;
 /// Octets of a Received field or of authentication results beside a message: some dozens of lines of mail.
 pub const LEGACY_TRACE_OCTETS_MAX: usize = 8 * 1024;
+/// Octets of ENVID, decoded: at most as many as it has encoded (RFC 3461 section 4.4).
+pub const ENVELOPE_ID_OCTETS_MAX: usize = 100;
+/// Octets of ORCPT, decoded: at most as many as it has encoded (RFC 3461 section 4.2), and the type.
+pub const ORIGINAL_RECIPIENT_OCTETS_MAX: usize = 500;
+/// Octets of each half of a cookie: a local part, and a name (RFC 1035).
+pub const PASSED_COOKIE_OCTETS_MAX: usize = 255;
+/// Aliases between an address and where it leads.
+pub const FORWARD_THROUGH_MAX: usize = 10;
 /// Octets of a message's header that a notice repeats: what people write is shorter, and a notice need not be whole.
 pub const NOTICE_HEADER_OCTETS_MAX: usize = 16 * 1024;
 /// Legs that one claim returns at most.
@@ -81,3 +89,14 @@ pub const FREE_OCTETS_FLOOR_DEFAULT: u64 = 64 * 1024 * 1024;
 pub const POLLS_REMEMBERED_MAX: usize = 4096;
 /// Depth of nested CBOR in a record; ours have five levels.
 pub const RECORD_DEPTH_MAX: usize = 16;
+/// Octets of a file of the log from which the other file is written: some 500 small messages, so that what came and went
+/// meanwhile never reaches the engine, and nobody waits for long where the engine is slower than the log.
+pub const LOG_OCTETS: u64 = 4 * 1024 * 1024;
+/// Octets by which a file of the log grows: one slow write for some hundred fast ones.
+pub const LOG_AHEAD_OCTETS: u64 = 1024 * 1024;
+/// Keys that an engine behind a log gets at once: its readers wait for some milliseconds.
+pub const SETTLE_CHANGES_MAX: usize = 2000;
+/// Octets that an engine behind a log gets at once.
+pub const SETTLE_OCTETS_MAX: usize = 1024 * 1024;
+/// Pairs that are read of the engine beyond those asked for, since changes in front of it may hide some.
+pub const RANGE_AHEAD: usize = 16;

@@ -132,6 +132,8 @@ pub struct Settlement {
     pub now_ms: u64,
     /// What became of recipients, by their places in the envelope. One that is not named stays as it is.
     pub outcomes: Vec<(u32, Outcome)>,
+    /// Recipients for whom whoever took the message has also taken over the duty to give notices (RFC 3461).
+    pub passed_on: Vec<u32>,
     /// What was tried, for the journal; at most 64 in one settlement.
     pub attempts: Vec<Attempt>,
     /// When the leg is due again, in Unix milliseconds; needed where recipients remain.

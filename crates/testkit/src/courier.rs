@@ -60,7 +60,7 @@ impl Courier for SimulatedCourier {
                 code: None,
                 text,
             };
-            Report { result, tried: vec![tried] }
+            Report { result, tried: vec![tried], passed_on: Vec::new() }
         })
     }
 
@@ -77,7 +77,7 @@ impl Courier for SimulatedCourier {
             let place = redirect.port.wrapping_sub(FIRST_PORT);
             let what = format_args!("has offered {identity} at the doorstep of d{place}: {result:?}");
             self.scene.tell(self.place, &what);
-            Report { result, tried: Vec::new() }
+            Report { result, tried: Vec::new(), passed_on: Vec::new() }
         })
     }
 

@@ -83,6 +83,7 @@ impl Porch {
                 scram: None,
                 devices: Vec::new(),
                 disabled: false,
+                notices: false,
             };
             store.put_account(account).await.unwrap();
         }

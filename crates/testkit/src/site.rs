@@ -194,6 +194,7 @@ impl Site {
                     enrolled_at_ms: 1,
                 }],
                 disabled: false,
+                notices: false,
             };
             store.put_account(account).await.unwrap();
         }

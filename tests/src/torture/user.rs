@@ -58,6 +58,7 @@ impl User {
                 scram: None,
                 devices: vec![device],
                 disabled: false,
+                notices: false,
             };
             store.put_account(account).await?;
             users.push(user);

@@ -39,7 +39,7 @@ impl Courier for Silent {
             true => Disposition::Accepted,
             false => Disposition::Redirected(redirect),
         };
-        Box::pin(async { Report { result: Ok(vec![answer]), tried: Vec::new() } })
+        Box::pin(async { Report { result: Ok(vec![answer]), tried: Vec::new(), passed_on: Vec::new() } })
     }
 
     fn deliver_to_doorstep<'a>(

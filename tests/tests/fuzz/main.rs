@@ -90,6 +90,6 @@ mod tests {
     }
 
     one_test_for_each!(
-        frames conversation manifest headers message file seal keys slice address import export dns store smtp
+        frames conversation manifest headers message file seal keys slice address import export dns log store smtp
     );
 }

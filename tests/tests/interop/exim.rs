@@ -75,6 +75,49 @@ fn exim_has_a_reply_for_each_recipient() {
     });
 }
 
+/// Starts nsd, unbound and an Exim. Of two recipients in one transaction with PRDR one wants to decide, and is answered 450. He
+/// accepts; Exim is made to try again, and has 250 for him now, by what was decided. Everybody has the message once.
+#[test]
+#[ignore = "scripts/interop runs it"]
+fn exim_comes_again_and_hears_what_was_decided() {
+    runtime().block_on(async {
+        let mut world = World::new(&[north("").rule("bob-decides", "bob@north.test", "hold all")]).await;
+        let _names = Names::start(&[("exim.test", ZONE)], &[("north.test", world.zones("north.test"))]);
+        let exim = Exim::start();
+        world.start("north.test").await;
+        let alice = world.user("alice@north.test").await;
+        let bob = world.user("bob@north.test").await;
+        let to = ["--server", EXIM, "--from", "zoe@exim.test", "--to", "alice@north.test,bob@north.test"];
+        let (good, said) = command("swaks", &to, b"");
+        assert!(good, "{said}\n{}", exim.log());
+        let line = async |mark: &str| {
+            let find = async || exim.log().lines().find(|line| line.contains(mark)).map(str::to_owned);
+            arrives(mark, find, || exim.log()).await
+        };
+        let waiting = line("== bob@north.test").await;
+        assert!(waiting.contains("450 4.7.1"), "{waiting}");
+        let node = world.node("north.test");
+        let held = node.store().held(Some("bob"), None, 2).unwrap();
+        let [held] = held.as_slice() else { panic!("{held:?}") };
+        let accept = node::Choice::Accept { trust: false };
+        node.decide_held(Some("bob"), held.identity, &bob.address, accept).await.unwrap();
+        let identity = only_mail(&world, &bob, || exim.log()).await;
+        assert_eq!(identity, held.identity);
+
+        exim.0.run("exim4 -qff").unwrap();
+        let taken = line("=> bob@north.test").await;
+        assert!(taken.contains("250"), "{taken}");
+        line("Completed").await;
+        for user in [&alice, &bob] {
+            let entries = node.store().mailbox(&user.account, None, 3).unwrap();
+            assert_eq!(entries.len(), 1, "{}: once\n{}", user.account, exim.log());
+            assert_eq!(entries[0].identity, identity);
+        }
+        let deliveries = exim.log().lines().filter(|line| line.contains("=> alice@north.test")).count();
+        assert_eq!(deliveries, 1, "who was served is not offered again\n{}", exim.log());
+    });
+}
+
 /// Starts nsd, unbound and an Exim that takes mail only where CSA allows it: from us with a record for our name in EHLO, and
 /// from us without one, or from another address under our name, not.
 #[test]

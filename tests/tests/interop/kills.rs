@@ -35,6 +35,7 @@ fn two_thousand_messages_of_smtp_source_arrive_once_whenever_the_gateway_is_kill
             scram: None,
             devices: Vec::new(),
             disabled: false,
+            notices: false,
         };
         daemon::open_store(&config).unwrap().put_account(account).await.unwrap();
         let port = config.gateway.and_then(|gateway| gateway.transfer).unwrap().port();

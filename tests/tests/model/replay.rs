@@ -142,6 +142,7 @@ impl Real {
                 scram: None,
                 devices: Vec::new(),
                 disabled: false,
+                notices: false,
             };
             block_on(real.stores[world.nodes - 1].put_account(account)).unwrap();
         }
@@ -332,6 +333,7 @@ impl Real {
                 fence: claim.fence,
                 now_ms: NOW,
                 outcomes: vec![(at, outcome.clone())],
+                passed_on: Vec::new(),
                 attempts: Vec::new(),
                 next_due_ms: Some(NOW),
                 pause: Pause::Answered,

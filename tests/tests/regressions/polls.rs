@@ -40,7 +40,7 @@ impl Courier for NextHop {
     ) -> Later<'a, Report> {
         if std::mem::take(&mut *self.away.lock().unwrap()) {
             let result = Err(Trouble::Temporary(Code::NO_ANSWER, "nobody answers".to_owned()));
-            return Box::pin(async { Report { result, tried: Vec::new() } });
+            return Box::pin(async { Report { result, tried: Vec::new(), passed_on: Vec::new() } });
         }
         let pending = Disposition::Pending {
             cookie: Cookie::from_bytes([7; 32]),
@@ -59,7 +59,9 @@ impl Courier for NextHop {
             self.heard.send(Heard::Offer(now_ms - *deferred_ms)).unwrap();
         }
         *deferred_ms = now_ms;
-        Box::pin(async move { Report { result: Ok(all[2 - count..].to_vec()), tried: Vec::new() } })
+        Box::pin(async move {
+            Report { result: Ok(all[2 - count..].to_vec()), tried: Vec::new(), passed_on: Vec::new() }
+        })
     }
 
     fn inquire<'a>(&'a self, _: &'a Domain, _: &'a [Cookie]) -> Later<'a, Result<Vec<Answered>, Trouble>> {

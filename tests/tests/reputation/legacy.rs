@@ -22,6 +22,7 @@ fn offer(verified: bool, to: &[&str]) -> LegacyOffer {
         received: "Received: from old.test by here.test\r\n".to_owned(),
         authentication_results: "here.test; spf=pass".to_owned(),
         recipients: to.iter().map(|text| Address::from_wire(text).unwrap()).collect(),
+        passage: storage::Passage::default(),
     }
 }
 

@@ -57,6 +57,7 @@ impl Ends {
             scram: None,
             devices: Vec::new(),
             disabled: false,
+            notices: false,
         };
         store.put_account(account).await.unwrap();
         let clock = NodeClock::new(Timeline::begin(), Arc::new(Shift::default()), life, Random::new(1));

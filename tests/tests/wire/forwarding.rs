@@ -51,6 +51,7 @@ fn add(target: &str, granted: bool) -> ForwardOrder {
         conceal: true,
         rewrite: false,
         granted,
+        keep_sender: false,
     }
 }
 
@@ -252,6 +253,7 @@ async fn mail_of_the_old_world_is_forwarded_under_a_grant() {
             received: String::new(),
             authentication_results: String::new(),
             recipients: vec![ann.clone()],
+            passage: storage::Passage::default(),
         };
         let answers = old.take_legacy(offer, &message).await.unwrap();
         assert!(answers[0].kept && answers[0].custody, "{answers:?}");
@@ -299,6 +301,7 @@ async fn a_grant_counts_over_smtp_too() {
             received: String::new(),
             authentication_results: String::new(),
             recipients: vec![Address::parse(BOB).unwrap()],
+            passage: storage::Passage::default(),
         };
         south.take_legacy(offer, &message).await.unwrap().remove(0).disposition
     };

@@ -1,22 +1,33 @@
 //! Several nodes over real QUIC and real TLS on loopback, by ordinary configuration.
 
 #[cfg(test)]
+mod aliases;
+#[cfg(test)]
 mod authentication;
+#[cfg(test)]
+mod certificates;
 #[cfg(test)]
 mod cookies;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
+mod kept_sender;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod mailbox_server;
 #[cfg(test)]
 mod offers;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod own_notices;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

@@ -134,6 +134,7 @@ async fn a_name_that_nothing_proves_is_shown_as_that() {
             received: String::new(),
             authentication_results: String::new(),
             recipients: vec![Address::parse(CAROL).unwrap()],
+            passage: storage::Passage::default(),
         };
         let message = letter("alice@old.test", text);
         node.take_legacy(offer, &message).await.unwrap();

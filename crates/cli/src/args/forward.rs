@@ -18,6 +18,9 @@ pub enum ForwardCommand {
         /// Where the target cannot be asked, forward with a rewritten sender
         #[arg(long)]
         rewrite: bool,
+        /// Over SMTP, forward under the sender that the message came with, once the target has granted it
+        #[arg(long, conflicts_with = "conceal")]
+        keep_sender: bool,
         /// The target has agreed in another way: do not ask it
         #[arg(long)]
         granted: bool,

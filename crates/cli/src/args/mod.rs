@@ -3,6 +3,7 @@
 mod bench;
 mod forward;
 mod key;
+mod lmtp;
 mod operator;
 mod policy;
 mod spf;
@@ -18,6 +19,7 @@ pub use bench::{
 };
 pub use forward::ForwardCommand;
 pub use key::{KeyCommand, KeyTerm};
+pub use lmtp::{LmtpCommand, LmtpName};
 pub use operator::{
     AccountAddressCommand, AccountCommand, ConfigCommand, ConsoleCommand, InitArgs, LegChoice, NodeConfig,
     PeerCommand, QueueCommand, QuickstartArgs, ServeArgs, StoreCommand, TraceArgs,
@@ -258,6 +260,18 @@ pub enum Command {
         after_help = "Example:\n  waxwing forward add ann@old.test ann@new.test\n  waxwing forward grants"
     )]
     Forward(ForwardCommand),
+    /// What a mailbox server has not taken (operator)
+    ///
+    /// A node can hand all mail to a mailbox server over LMTP. What that puts off is tried again, each message for itself and
+    /// for five days; what it does not take stays in the native mailbox, and is listed for a month.
+    #[command(subcommand, after_help = "Example:\n  waxwing lmtp list\n  waxwing lmtp retry ann 41")]
+    Lmtp(LmtpCommand),
+    /// Read the certificates for SMTP again (operator)
+    ///
+    /// A node looks for new ones by itself from time to time, and when it gets SIGHUP. Sessions that are open go on; where a
+    /// new pair is not good, the old one stays, and this command says why.
+    #[command(after_help = "Example:\n  waxwing reload")]
+    Reload,
     /// How a node is (operator)
     ///
     /// Its version, where it listens, what waits and what it keeps; with --peers also who is connected.

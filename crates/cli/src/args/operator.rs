@@ -92,6 +92,21 @@ pub enum AccountCommand {
         #[command(flatten)]
         node: NodeConfig,
     },
+    /// Tell an account of later failures in its own mailbox, too
+    ///
+    /// For users whose mail program submits by SMTP and cannot ask what became of a message. Such a notice is put into that
+    /// mailbox and is sent nowhere.
+    #[command(after_help = "Example:\n  waxwing account notices ann\n  waxwing account notices ann --off")]
+    Notices {
+        /// The name of the account
+        name: String,
+        /// No more
+        #[arg(long)]
+        off: bool,
+        /// Whose store.
+        #[command(flatten)]
+        node: NodeConfig,
+    },
     /// List the enrolled devices of an account
     #[command(after_help = "Example:\n  waxwing account devices ann")]
     Devices {
@@ -151,6 +166,7 @@ impl AccountCommand {
             | AccountCommand::List { node }
             | AccountCommand::Remove { node, .. }
             | AccountCommand::Password { node, .. }
+            | AccountCommand::Notices { node, .. }
             | AccountCommand::Devices { node, .. }
             | AccountCommand::RemoveDevice { node, .. }
             | AccountCommand::Address(

@@ -9,8 +9,8 @@ use crate::output::{BAD, FAINT, GOOD, WAITING, clean, paint, time};
 pub(super) fn forward_request(command: &ForwardCommand) -> Request {
     let limit = control::limits::LIST_MAX as u32;
     let order = match command.clone() {
-        ForwardCommand::Add { alias, target, conceal, rewrite, granted } => {
-            ForwardOrder::Add { alias, target, conceal, rewrite, granted }
+        ForwardCommand::Add { alias, target, conceal, rewrite, keep_sender, granted } => {
+            ForwardOrder::Add { alias, target, conceal, rewrite, granted, keep_sender }
         }
         ForwardCommand::List => ForwardOrder::List { after: None, limit },
         ForwardCommand::Ask { alias, target } => ForwardOrder::Ask { alias, target },
@@ -50,6 +50,9 @@ pub(super) fn forward_lines(one: &ForwardView) -> Vec<String> {
         clean(&one.target),
         time(one.since_ms)
     )];
+    if one.keep_sender {
+        lines.push("  over SMTP under the sender that it came with".to_owned());
+    }
     if !one.note.is_empty() {
         lines.push(format!("  {}", clean(&one.note)));
     }

@@ -8,6 +8,7 @@ mod forward;
 mod generate;
 mod held;
 mod key;
+mod lmtp;
 mod lookalike;
 mod mail;
 mod message;

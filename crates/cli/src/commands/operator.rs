@@ -143,6 +143,8 @@ fn requests(command: &Command) -> Result<Vec<Request>, Error> {
         Command::Policy(command) => vec![policy_request(command)?],
         Command::Correspondent(command) => vec![correspondent_request(command)],
         Command::Forward(command) => vec![super::forward::forward_request(command)],
+        Command::Lmtp(command) => vec![super::lmtp::lmtp_request(command)],
+        Command::Reload => vec![Request::Reload],
         Command::Held(arguments) => vec![held(&arguments.command)?],
         Command::Shutdown => vec![Request::Shutdown],
         Command::Console(ConsoleCommand::Link) => vec![Request::ConsoleLink],
@@ -196,6 +198,7 @@ fn account(command: &AccountCommand) -> Result<Request, Error> {
             let password = read_password(password_file.as_deref(), &prompt, true)?;
             Request::AccountPassword { name, password }
         }
+        AccountCommand::Notices { name, off, .. } => Request::AccountNotices { name, on: !off },
         AccountCommand::Devices { name, .. } => Request::AccountDevices { name },
         AccountCommand::RemoveDevice { name, device, .. } => {
             Request::AccountDeviceRemove { name, device: digits(&device)? }
@@ -258,7 +261,7 @@ mod tests {
     use super::*;
     use crate::Invocation;
     use clap::Parser;
-    use control::ForwardOrder;
+    use control::{ForwardOrder, HandoverOrder};
 
     #[test]
     fn commands_become_requests() {
@@ -315,6 +318,7 @@ mod tests {
                 conceal: true,
                 rewrite: false,
                 granted: false,
+                keep_sender: false,
             }),
         );
         check("waxwing trace ABCDEF", Ok(Request::Trace { identity: "abcdef".to_owned() }));
@@ -328,6 +332,8 @@ mod tests {
             Ok(Request::QueueHold { legs: Legs::Message(message()) }),
         );
         let name = || "ann".to_owned();
+        check("waxwing account notices ann", Ok(Request::AccountNotices { name: name(), on: true }));
+        check("waxwing account notices ann --off", Ok(Request::AccountNotices { name: name(), on: false }));
         check("waxwing account devices ann", Ok(Request::AccountDevices { name: name() }));
         check(
             "waxwing account remove-device ann 0123ab",
@@ -356,6 +362,15 @@ mod tests {
             Ok(Request::HeldDecide { identity, recipient, decision }),
         );
         check("waxwing held block 012 --operator", Err(2));
+        let handover = |order| Ok(Request::Handover { order });
+        let account = || "ann".to_owned();
+        check("waxwing lmtp retry ann 41", handover(HandoverOrder::Retry { account: account(), number: 41 }));
+        check(
+            "waxwing lmtp forget ann 41",
+            handover(HandoverOrder::Forget { account: account(), number: 41 }),
+        );
+        check("waxwing lmtp list", handover(HandoverOrder::List { after: None, limit: 1_000 }));
+        check("waxwing reload", Ok(Request::Reload));
         check("waxwing store check", Ok(Request::StoreCheck));
         check("waxwing node", Ok(Request::Status));
         check("waxwing shutdown", Ok(Request::Shutdown));

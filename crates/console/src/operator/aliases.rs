@@ -72,8 +72,8 @@ pub(crate) async fn alias_change(
     let said = |name: &str| fields.find(name).is_some();
     let order = match fields.one("act")? {
         "add" => {
-            let (conceal, rewrite) = (said("conceal"), said("rewrite"));
-            ForwardOrder::Add { alias, target, conceal, rewrite, granted: false }
+            let (conceal, rewrite, keep_sender) = (said("conceal"), said("rewrite"), said("keep-sender"));
+            ForwardOrder::Add { alias, target, conceal, rewrite, granted: false, keep_sender }
         }
         "ask" => ForwardOrder::Ask { alias, target },
         "remove" => ForwardOrder::Remove { alias, target, forget: false },

@@ -201,6 +201,7 @@ async fn open_account(store: &dyn Store, device: [u8; 32]) -> Result<(), Error> 
             scram: None,
             devices: Vec::new(),
             disabled: false,
+            notices: false,
         };
         store.put_account(account).await?;
     }

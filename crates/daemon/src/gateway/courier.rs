@@ -1,13 +1,16 @@
 //! The adapter from `node` to `gateway` on the way out: a message in its legacy form for the servers of a domain.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use gateway::cookies::{self, Tester};
 use gateway::dkim_sign::DkimSigner;
 use gateway::out::{Outcome, Report as Sent, Sender, Shipment};
 use message::address::Address;
 use message::{Code, Cookie, Disposition, Message};
 use node::{Answered, Consignment, Report, Trouble, TryRecord};
+use storage::LegacyOrigin;
 use tokio::sync::Semaphore;
 
 use super::awaited::Awaited;
@@ -23,6 +26,19 @@ pub(crate) struct LegacyCourier {
     pub(crate) host: String,
     pub(crate) signer: DkimSigner,
     pub(crate) room: Semaphore,
+    /// Who asks the servers of authors; none where COOKIES is not spoken.
+    pub(crate) tester: Option<Arc<Tester>>,
+    /// The address from which connections are made, where it is set.
+    pub(crate) from_address: Option<IpAddr>,
+}
+
+/// What is known of the recipients of a consignment, by their places.
+struct Told {
+    dispositions: Vec<Option<Disposition>>,
+    tried: Vec<TryRecord>,
+    passed_on: Vec<usize>,
+    /// Why somebody was put off.
+    later: Option<Trouble>,
 }
 
 type Tell<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
@@ -34,9 +50,20 @@ impl LegacyCourier {
     }
 
     pub(crate) async fn deliver(&self, consignment: &Consignment, step: Tell<'_>) -> Report {
-        let mut tried = Vec::new();
-        let result = self.try_deliver(consignment, step, &mut tried).await;
-        Report { result, tried }
+        let count = consignment.envelope.recipients.len();
+        let (dispositions, later) = (vec![None; count], None);
+        let mut told = Told { dispositions, tried: Vec::new(), passed_on: Vec::new(), later };
+        let result = self.try_deliver(consignment, step, &mut told).await;
+        let Told { dispositions, tried, passed_on, later } = told;
+        let all: Vec<Disposition> = dispositions.into_iter().map(|one| one.unwrap_or(NOT_NOW)).collect();
+        // Where nobody was answered anything but "not now", it is the way that was troubled, and its time doubles.
+        let all_later = all.iter().all(|one| matches!(one, Disposition::Deferred { .. }));
+        let result = match (result, later) {
+            (Err(trouble), _) => Err(trouble),
+            (Ok(()), Some(trouble)) if all_later => Err(trouble),
+            (Ok(()), _) => Ok(all),
+        };
+        Report { result, tried, passed_on }
     }
 
     /// What became of cookies; those that are none of ours are unknown.
@@ -52,8 +79,8 @@ impl LegacyCourier {
         &self,
         consignment: &Consignment,
         step: Tell<'_>,
-        tried: &mut Vec<TryRecord>,
-    ) -> Result<Vec<Disposition>, Trouble> {
+        told: &mut Told,
+    ) -> Result<(), Trouble> {
         // Base64 adds a third, and the message and its legacy form are there at the same time.
         let octets = consignment.message.manifest.message_octets().saturating_mul(7) / 3;
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
@@ -68,8 +95,6 @@ impl LegacyCourier {
             .map_err(|error| ours(error.to_string()))?
             .ok_or_else(|| ours("the message is not whole".to_owned()))?;
         let message = Arc::new(message);
-        let recipients = &consignment.envelope.recipients;
-        let (return_path, cookies) = self.awaited.expect(recipients).await.map_err(ours)?;
         let plain = translate::ExportOptions::default();
         let full = translate::ExportOptions { eight_bit: true, utf8_headers: true };
         let octets = match self.legacy_form(consignment, &message, plain).await {
@@ -77,17 +102,46 @@ impl LegacyCourier {
             // Names that only UTF-8 can say: the other side may be able to.
             Err(_) => self.legacy_form(consignment, &message, full).await?,
         };
+        let (kept, ours): (Vec<usize>, Vec<usize>) =
+            (0..consignment.envelope.recipients.len()).partition(|place| self.keeps(consignment, *place));
+        if !ours.is_empty() {
+            self.send_as_ours(consignment, &ours, octets.clone(), step, told).await?;
+        }
+        if !kept.is_empty() {
+            self.send_as_it_came(consignment, &kept, octets, step, told).await;
+        }
+        Ok(())
+    }
+
+    /// Whether a recipient's copy goes on under the return path that it came with. keeps: FWD-9, FWD-24
+    fn keeps(&self, consignment: &Consignment, place: usize) -> bool {
+        consignment.legacy.is_some() && consignment.onward.get(place).is_some_and(|one| one.keeps_sender)
+    }
+
+    /// Under a return path of ours, by which is known what became of it. keeps: GW-90
+    async fn send_as_ours(
+        &self,
+        consignment: &Consignment,
+        places: &[usize],
+        octets: Bytes,
+        step: Tell<'_>,
+        told: &mut Told,
+    ) -> Result<(), Trouble> {
+        let recipients: Vec<Address> =
+            places.iter().filter_map(|place| consignment.envelope.recipients.get(*place).cloned()).collect();
+        let (return_path, cookies) = self.awaited.expect(&recipients).await.map_err(ours)?;
         let shipment = Shipment {
             domain: consignment.domain.clone(),
             return_path: Some(return_path.clone()),
-            recipients: recipients.iter().map(|address| recipient(address.clone())).collect(),
+            recipients: recipients.into_iter().map(recipient).collect(),
             octets,
             needs_smtputf8: false,
             envelope_id: None,
-            headers_only: true,
+            headers_only: Some(true),
             parameters: Vec::new(),
+            forwarded: false,
         };
-        step("offer", &format!("by SMTP to {}, {} recipients", shipment.domain, recipients.len()));
+        step("offer", &format!("by SMTP to {}, {} recipients", shipment.domain, places.len()));
         let report = self.sender.send(&shipment, step).await;
         let not_taken: Vec<Cookie> = report
             .recipients
@@ -97,7 +151,66 @@ impl LegacyCourier {
             .map(|(_, cookie)| *cookie)
             .collect();
         self.awaited.forget(&return_path, &not_taken, not_taken.len() == cookies.len()).await;
-        self.dispositions(&report, &cookies, tried)
+        told.hear(&report, places, |place| cookies.get(place).map(|cookie| self.awaited.taken(*cookie)));
+        Ok(())
+    }
+
+    /// Under the return path that it came with, and with what it came with: what becomes of it, whoever takes it tells its
+    /// sender, and not us. keeps: CKS-9, FWD-24, GW-66
+    async fn send_as_it_came(
+        &self,
+        consignment: &Consignment,
+        places: &[usize],
+        octets: Bytes,
+        step: Tell<'_>,
+        told: &mut Told,
+    ) {
+        let Some(legacy) = &consignment.legacy else { return };
+        let passage = &legacy.passage;
+        let onward = |place: &usize| {
+            let address = consignment.envelope.recipients.get(*place)?.clone();
+            let one = consignment.onward.get(*place)?;
+            Some(gateway::Recipient { address, notify: one.notify, original: one.original.clone() })
+        };
+        let cookie = passage.cookie.as_ref().map(|cookie| (cookie.id.clone(), cookie.host.clone()));
+        let parameter = cookies::passed_on(cookie.as_ref(), &legacy.return_path, &legacy.return_path);
+        if parameter.is_some() {
+            self.take_along(legacy, step).await;
+        }
+        let shipment = Shipment {
+            domain: consignment.domain.clone(),
+            return_path: legacy.return_path.clone(),
+            recipients: places.iter().filter_map(onward).collect(),
+            octets,
+            needs_smtputf8: false,
+            envelope_id: passage.envelope_id.clone(),
+            headers_only: passage.headers_only,
+            parameters: parameter.into_iter().collect(),
+            forwarded: true,
+        };
+        step("offer", &format!("by SMTP to {}, {} recipients, as it came", shipment.domain, places.len()));
+        let report = self.sender.send(&shipment, step).await;
+        for (place, outcome) in places.iter().zip(&report.recipients) {
+            if matches!(outcome, Outcome::Taken { notices: true, .. }) {
+                told.passed_on.push(*place);
+            }
+        }
+        told.hear(&report, places, |_| Some(Disposition::Relayed));
+    }
+
+    /// The author's server expects the message from where it was sent to; it is asked whether it may go on from where we send,
+    /// unless that is the same. keeps: CKS-9
+    async fn take_along(&self, legacy: &LegacyOrigin, step: Tell<'_>) {
+        let (Some(tester), Some(path), Some(cookie)) =
+            (&self.tester, &legacy.return_path, &legacy.passage.cookie)
+        else {
+            return;
+        };
+        let Some(came_to) = cookie.came_to.filter(|came_to| self.from_address != Some(*came_to)) else {
+            return;
+        };
+        let found = tester.take_along(came_to, path, &cookie.id, &cookie.host).await;
+        step("cookie", &format!("{} {}", found.verdict().word(), found.why()));
     }
 
     /// The message as SMTP carries it, with a Received field that says which way it came, signed.
@@ -108,10 +221,11 @@ impl LegacyCourier {
         options: translate::ExportOptions,
     ) -> Result<Bytes, Trouble> {
         let (copy, signer) = (message.clone(), self.signer.clone());
-        let trace = self.trace(consignment);
+        let (trace, signs) = (self.trace(consignment), may_sign(consignment));
         let made = tokio::task::spawn_blocking(move || {
             let exported = translate::export(&copy, &options)?;
-            let signatures = signer.sign(&exported).unwrap_or_else(|error| {
+            let signed = if signs { signer.sign(&exported) } else { Ok(String::new()) };
+            let signatures = signed.unwrap_or_else(|error| {
                 // A message without a signature is worth less, and still a message.
                 tracing::warn!(%error, "a message leaves without a signature");
                 String::new()
@@ -145,45 +259,54 @@ impl LegacyCourier {
         for hop in consignment.envelope.trace.iter().rev() {
             fields.push_str(&format!("Received: by {} with WAXWING;\r\n\t{}\r\n", hop.by, at(hop.at)));
         }
+        // How it came here over SMTP is the last of what stands beside it.
+        let beside = consignment.legacy.as_ref().map(|legacy| legacy.trace()).unwrap_or_default();
+        if let Some(at) = beside.find("\r\nReceived:") {
+            fields.push_str(beside.get(at + 2..).unwrap_or_default());
+        }
         fields
     }
+}
 
-    /// One disposition for each recipient. Where nobody was answered anything but "not now", it is the way that was
-    /// troubled, and its time doubles.
-    fn dispositions(
-        &self,
-        report: &Sent,
-        cookies: &[Cookie],
-        tried: &mut Vec<TryRecord>,
-    ) -> Result<Vec<Disposition>, Trouble> {
-        tried.extend(report.tried.iter().map(|one| TryRecord {
+/// Whether our keys may answer for the author. Over SMTP anybody can write the name of one of our users: that counts where the
+/// author's domain is proved; what came natively has its seal.
+///
+/// keeps: GW-71
+fn may_sign(consignment: &Consignment) -> bool {
+    if let Some(legacy) = &consignment.legacy {
+        return legacy.author.is_some();
+    }
+    let author = consignment.message.headers.as_ref().and_then(node::author);
+    author.is_some_and(|author| {
+        let own = |claims: &message::Claims| {
+            claims.role == message::Role::Submission && claims.issuer == author.domain().as_str()
+        };
+        consignment.message.seals.iter().any(|seal| own(seal.claims()))
+    })
+}
+
+impl Told {
+    /// One disposition for each recipient of a report; `taken` says which where the place in it was taken.
+    fn hear(&mut self, report: &Sent, places: &[usize], taken: impl Fn(usize) -> Option<Disposition>) {
+        self.tried.extend(report.tried.iter().map(|one| TryRecord {
             host: one.host.clone(),
             step: one.step.word().to_owned(),
             code: Some(one.code),
             text: one.text.clone(),
         }));
-        let mut later = None;
-        let dispositions: Vec<Disposition> = report
-            .recipients
-            .iter()
-            .zip(cookies)
-            .map(|(outcome, cookie)| match outcome {
+        for (at, (place, outcome)) in places.iter().zip(&report.recipients).enumerate() {
+            let disposition = match outcome {
                 Outcome::Taken { host, text, .. } => {
-                    let text = text.clone();
-                    tried.push(TryRecord {
-                        host: host.clone(),
-                        step: "relayed".to_owned(),
-                        code: None,
-                        text,
-                    });
-                    self.awaited.taken(*cookie)
+                    let (host, step, text) = (host.clone(), "relayed".to_owned(), text.clone());
+                    self.tried.push(TryRecord { host, step, code: None, text });
+                    taken(at).unwrap_or(NOT_NOW)
                 }
                 Outcome::Refused { code, text } => Disposition::Refused {
                     code: *code,
                     text: crate::inbound::failure((*code, text.clone())).text,
                 },
                 Outcome::Deferred { code, text } => {
-                    later = Some(Trouble::Temporary(*code, text.clone()));
+                    self.later = Some(Trouble::Temporary(*code, text.clone()));
                     Disposition::Deferred { code: *code, after_seconds: 0 }
                 }
                 Outcome::Unfit { host, .. } => Disposition::Refused {
@@ -192,15 +315,16 @@ impl LegacyCourier {
                         "{host} takes no UTF-8 in header fields and addresses, and this message needs it"
                     ),
                 },
-            })
-            .collect();
-        let all_later = dispositions.iter().all(|one| matches!(one, Disposition::Deferred { .. }));
-        match later {
-            Some(trouble) if all_later => Err(trouble),
-            _ => Ok(dispositions),
+            };
+            if let Some(slot) = self.dispositions.get_mut(*place) {
+                *slot = Some(disposition);
+            }
         }
     }
 }
+
+/// Where nothing is known of a recipient.
+const NOT_NOW: Disposition = Disposition::Deferred { code: Code::SYSTEM_TROUBLE, after_seconds: 0 };
 
 fn recipient(address: Address) -> gateway::Recipient {
     gateway::Recipient { address, notify: None, original: None }

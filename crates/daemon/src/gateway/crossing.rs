@@ -48,7 +48,7 @@ impl Courier for Crossing {
                         }],
                         Trouble::Throttled => Vec::new(),
                     };
-                    Report { result: Err(trouble), tried }
+                    Report { result: Err(trouble), tried, passed_on: Vec::new() }
                 }
             }
         })

@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use gateway::cookies::CookieFound;
 use gateway::{
     Authenticity, Client, Handler, Later, Letter, LoginFailure, Recipient, Reply, ReturnPath, ScramKeys,
     Verdict,
 };
-use message::address::Address;
+use message::address::{Address, Domain};
 use message::{Code, Disposition};
 use node::{LegacyOffer, Node};
+use storage::{Passage, PassedCookie, Wish};
 
 use super::awaited::Awaited;
 use crate::inbound::network_of;
@@ -151,6 +153,7 @@ impl LegacyDoor {
             received: letter.received.clone(),
             authentication_results: findings.authentication_results.clone(),
             recipients,
+            passage: passage(letter),
         };
         let answers = self.node.take_legacy(offer, &message).await?;
         // Without PRDR there is one reply for all. Where somebody is served, who is still to decide is served too, as all
@@ -170,6 +173,34 @@ impl LegacyDoor {
             other => other,
         });
         Ok(said.collect())
+    }
+}
+
+/// What may go on with a letter, and what its client wants to be told. A cookie that the author's server does not know stays
+/// here; where that server has brought it itself, it expects the message from where it came to.
+///
+/// keeps: CKS-9, FWD-24
+fn passage(letter: &Letter) -> Passage {
+    let findings = &letter.findings;
+    let cookie = match findings.cookie {
+        CookieFound::Direct | CookieFound::Confirmed | CookieFound::Unknown(_) => letter.cookie.clone(),
+        CookieFound::None | CookieFound::Denied(_) => None,
+    };
+    let direct = findings.cookie == CookieFound::Direct;
+    let came_to = direct.then_some(letter.client.came_to);
+    let wish = |one: &Recipient| Wish {
+        recipient: one.address.clone(),
+        notify: one.notify,
+        original: one.original.clone(),
+    };
+    let said = letter.recipients.iter().filter(|one| one.notify.is_some() || one.original.is_some());
+    Passage {
+        may_keep: findings.may_keep_path && letter.authenticity != Authenticity::Unverified,
+        cookie: cookie.map(|(id, host)| PassedCookie { id, host, came_to }),
+        forwarder: findings.forwarder.as_deref().and_then(|name| Domain::parse(name).ok()),
+        envelope_id: letter.envelope_id.clone(),
+        headers_only: letter.headers_only,
+        wishes: said.map(wish).collect(),
     }
 }
 

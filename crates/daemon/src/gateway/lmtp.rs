@@ -2,54 +2,94 @@
 //!
 //! Mail is handed over in the order in which it came, a mailbox at a time. How far a mailbox has come is written durably
 //! behind each message, so after a crash nothing is lost, and at most the message twice whose reply was not yet written
-//! down.
+//! down. What the server does not take is put aside (`handover`), so that it holds up nothing.
 //!
 //! keeps: GW-94
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use gateway::out::{Lmtp, LmtpPlace, Outcome, Shipment, Times};
-use gateway::{Change, Kind, Record, Records};
-use message::Digest;
+use gateway::out::{Lmtp, LmtpPlace, Outcome, Report, Shipment, Step, Times};
+use message::{Code, Identity};
 use node::{Node, delay_ms};
 use storage::{AccountRecord, MailUid, MailboxEntry, Origin};
+use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 
-use super::records::StoreRecords;
+use super::handover::{Aside, Handover, RETRY_MS, State};
 use super::settings;
 use crate::config::Config;
+use crate::limits::HANDOVER_MS_DEFAULT;
 use crate::{Error, clock};
 
 /// Accounts or entries that are read at a time.
 const PAGE: usize = 100;
-/// The first and the longest time between two attempts: a mailbox server is of this site, and comes back soon.
-const RETRY_MS: (u64, u64) = (500, 5 * 60_000);
+/// Mailboxes that are handed on at a time: sessions with a server of this site.
+const MAILBOXES_AT_ONCE: usize = 8;
 /// The pause where the store itself cannot be read or written.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Follows the mailboxes of a node.
 pub(crate) struct LmtpCourier {
     node: Node,
-    records: StoreRecords,
+    handover: Arc<Handover>,
     lmtp: Lmtp,
+    /// For how long a message is tried after it was put off first, in milliseconds.
+    longest_ms: u64,
 }
 
-/// A mailbox whose next message was refused for now. Not kept beyond the process: then it is tried at once.
-#[derive(Clone, Copy, Default)]
-struct Pause {
-    count: u32,
-    next_ms: u64,
+/// The mailboxes that are being handed on.
+#[derive(Default)]
+struct Work {
+    tasks: JoinSet<(String, Result<(), Trouble>)>,
+    busy: BTreeSet<String>,
+    /// Whether one has found no place.
+    more: bool,
 }
-
-/// By the names of accounts.
-type Pauses = BTreeMap<String, Pause>;
 
 /// What became of one message.
 enum Handed {
-    /// It is settled: the server has it, or will never have it.
+    /// The server has it, or it has no form that could be handed over.
     Settled,
-    /// It is to be tried again.
-    Again,
+    /// The server does not want it now.
+    PutOff(Code, String),
+    /// The server will never take it.
+    Refused(Code, String),
+    /// The server is not there: nothing was said about the message.
+    Away(String),
+}
+
+/// Why a turn came to nothing.
+enum Trouble {
+    /// The server is not there.
+    Away(String),
+    /// The store cannot be read or written.
+    Store(String),
+}
+
+impl Trouble {
+    /// Waits before the next attempt. Where it is the server that is troubled everything waits, and nothing counts as tried.
+    async fn pause(self, away: &mut u32, handover: &Handover) {
+        match self {
+            Trouble::Away(text) => {
+                tracing::warn!(%text, "the mailbox server is not there; mail for it waits");
+                handover.note_away(Some(&text));
+                let delay = delay_ms(*away, RETRY_MS.0, RETRY_MS.1, clock::now_ms());
+                *away = away.saturating_add(1);
+                sleep(Duration::from_millis(delay)).await;
+            }
+            Trouble::Store(error) => {
+                tracing::warn!(%error, "mail cannot be handed to the mailbox server now");
+                sleep(TROUBLE_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(text: String) -> Trouble {
+        Trouble::Store(text)
+    }
 }
 
 impl LmtpCourier {
@@ -57,79 +97,186 @@ impl LmtpCourier {
     ///
     /// # Errors
     /// Where it is no place.
-    pub(crate) fn of(config: &Config, node: &Node) -> Result<Option<LmtpCourier>, Error> {
+    pub(crate) fn of(
+        config: &Config,
+        node: &Node,
+        handover: &Arc<Handover>,
+    ) -> Result<Option<LmtpCourier>, Error> {
         let Some(place) = &config.mailbox.lmtp else { return Ok(None) };
         let lmtp = Lmtp::new(parse(config, place)?, settings::host(config)?, Times::default());
-        Ok(Some(LmtpCourier { node: node.clone(), records: StoreRecords(node.store().clone()), lmtp }))
+        let longest_ms =
+            config.mailbox.lmtp_seconds.map_or(HANDOVER_MS_DEFAULT, |seconds| u64::from(seconds) * 1000);
+        Ok(Some(LmtpCourier { node: node.clone(), handover: handover.clone(), lmtp, longest_ms }))
     }
 
-    /// Hands on what arrives, for as long as the node runs.
+    /// Hands on what arrives, for as long as the node runs. What was put aside goes a way of its own, so that a message over
+    /// which the server falls silent holds up nothing that comes.
     pub(crate) async fn run(self) {
+        let courier = Arc::new(self);
+        tokio::join!(courier.clone().follow(), courier.come_again());
+    }
+
+    /// Each mailbox in which something has come, some of them at a time: where the server falls silent over a message of one, the
+    /// others go on.
+    async fn follow(self: Arc<Self>) {
         let mut arrived = self.node.mail_arrived();
-        let mut pauses = Pauses::new();
+        let mut work = Work::default();
+        let mut away = 0;
+        let mut begun = self.begin_all(&mut work);
         loop {
-            if let Err(error) = self.turn(&mut pauses).await {
-                tracing::warn!(%error, "mail cannot be handed to the mailbox server now");
-                sleep(TROUBLE_PAUSE).await;
+            if let Err(text) = begun {
+                Trouble::Store(text).pause(&mut away, &self.handover).await;
+                begun = self.begin_all(&mut work);
                 continue;
             }
-            let next_ms = pauses.values().map(|pause| pause.next_ms).min().unwrap_or(u64::MAX);
-            let wait = Duration::from_millis(next_ms.saturating_sub(clock::now_ms()));
-            tokio::select! {
-                changed = arrived.changed() => if changed.is_err() { return },
-                () = sleep(wait), if next_ms < u64::MAX => {}
-            }
+            begun = tokio::select! {
+                changed = arrived.changed() => match changed {
+                    Ok(()) => self.begin_all(&mut work),
+                    Err(_) => return,
+                },
+                () = self.handover.room.notified() => self.begin_all(&mut work),
+                Some(done) = work.tasks.join_next() => {
+                    // A task that has panicked leaves its mailbox alone until the node starts again.
+                    let Ok((name, result)) = done else { continue };
+                    work.busy.remove(&name);
+                    match result {
+                        Ok(()) => away = 0,
+                        Err(trouble) => trouble.pause(&mut away, &self.handover).await,
+                    }
+                    // Something may have come for it at the last moment, or another has waited for the place.
+                    match std::mem::take(&mut work.more) {
+                        true => self.begin_all(&mut work),
+                        false => self.begin(&name, &mut work),
+                    }
+                }
+            };
         }
     }
 
-    /// Every mailbox that is not paused, once.
-    async fn turn(&self, pauses: &mut Pauses) -> Result<(), String> {
-        // Only what is said anew stays: an account that was removed has no pause any more.
-        let mut before = std::mem::take(pauses);
+    fn begin_all(self: &Arc<Self>, work: &mut Work) -> Result<(), String> {
         let mut after: Option<String> = None;
         loop {
             let accounts = self.node.store().accounts(after.as_deref(), PAGE).map_err(words)?;
             let Some(last) = accounts.last() else { return Ok(()) };
             after = Some(last.name.clone());
-            for account in accounts {
-                let pause = match before.remove(&account.name) {
-                    Some(pause) if pause.next_ms > clock::now_ms() => Some(pause),
-                    pause => self.mailbox(&account, pause.unwrap_or_default()).await?,
-                };
-                if let Some(pause) = pause {
-                    pauses.insert(account.name, pause);
-                }
+            for account in &accounts {
+                self.begin(&account.name, work)?;
             }
         }
     }
 
-    /// Hands on what is in one mailbox; the pause where it has to stop before the end.
-    async fn mailbox(&self, account: &AccountRecord, mut pause: Pause) -> Result<Option<Pause>, String> {
-        let key = Digest::of(account.name.as_bytes()).as_bytes().to_vec();
+    /// Begins with a mailbox that has something to hand on, unless that is being done, or too much of it waits already.
+    fn begin(self: &Arc<Self>, name: &str, work: &mut Work) -> Result<(), String> {
+        if work.busy.contains(name) {
+            return Ok(());
+        }
+        let after = self.handover.progress(name)?.map(MailUid);
+        let something = !self.node.store().mailbox(name, after, 1).map_err(words)?.is_empty();
+        if !something || self.handover.is_full(name)? {
+            return Ok(());
+        }
+        if work.busy.len() >= MAILBOXES_AT_ONCE {
+            work.more = true;
+            return Ok(());
+        }
+        let Some(account) = self.node.store().account(name).map_err(words)? else { return Ok(()) };
+        work.busy.insert(name.to_owned());
+        let (courier, name) = (self.clone(), name.to_owned());
+        work.tasks.spawn(async move {
+            let result = courier.mailbox(&account).await;
+            (name, result)
+        });
+        Ok(())
+    }
+
+    /// What was put aside, whenever something of it is due.
+    async fn come_again(&self) {
+        let mut away = 0;
         loop {
-            let after = self.progress(&key)?;
+            let wait = match self.asides().await {
+                Ok(next_ms) => {
+                    next_ms.map(|next_ms| Duration::from_millis(next_ms.saturating_sub(clock::now_ms())))
+                }
+                Err(trouble) => {
+                    trouble.pause(&mut away, &self.handover).await;
+                    continue;
+                }
+            };
+            away = 0;
+            tokio::select! {
+                () = self.handover.due.notified() => {}
+                () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            }
+        }
+    }
+
+    /// Gives when something is due again, in Unix milliseconds.
+    async fn asides(&self) -> Result<Option<u64>, Trouble> {
+        for aside in self.handover.waiting()? {
+            if aside.next_ms <= clock::now_ms() {
+                self.again(&aside).await?;
+            }
+        }
+        Ok(self.handover.waiting()?.iter().map(|aside| aside.next_ms).min())
+    }
+
+    /// One that was put aside, once more. keeps: GW-95, GW-96
+    async fn again(&self, aside: &Aside) -> Result<(), Trouble> {
+        let account = self.node.store().account(&aside.account).map_err(words)?;
+        let before = aside.number.checked_sub(1).map(MailUid);
+        let entries = self.node.store().mailbox(&aside.account, before, 1).map_err(words)?;
+        let entry = entries.into_iter().find(|entry| entry.uid.0 == aside.number);
+        // An account or an entry that is gone wants nothing any more.
+        let (Some(account), Some(entry)) = (account, entry) else {
+            return Ok(self.handover.settle(aside, None).await?);
+        };
+        let after = match self.hand(&account, &entry).await? {
+            Handed::Settled => None,
+            Handed::PutOff(code, text) => {
+                Some(aside.clone().put_off(code, &text, clock::now_ms(), self.longest_ms))
+            }
+            Handed::Refused(code, text) => Some(aside.clone().refused(code, &text, clock::now_ms())),
+            Handed::Away(text) => return Err(Trouble::Away(text)),
+        };
+        let taken = after.is_none();
+        after.iter().for_each(tell);
+        self.handover.settle(aside, after).await?;
+        if taken {
+            self.handover.hasten(&aside.account).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands on what is in one mailbox, unless too much of it waits already.
+    async fn mailbox(&self, account: &AccountRecord) -> Result<(), Trouble> {
+        loop {
+            let after = self.handover.progress(&account.name)?.map(MailUid);
             let entries = self.node.store().mailbox(&account.name, after, PAGE).map_err(words)?;
             if entries.is_empty() {
-                return Ok(None);
+                return Ok(());
             }
             for entry in &entries {
-                if matches!(self.hand(account, entry).await?, Handed::Again) {
-                    let delay = delay_ms(pause.count, RETRY_MS.0, RETRY_MS.1, entry.uid.0);
-                    let (count, next_ms) = (pause.count.saturating_add(1), clock::now_ms() + delay);
-                    return Ok(Some(Pause { count, next_ms }));
+                if self.handover.is_full(&account.name)? {
+                    return Ok(());
                 }
-                pause = Pause::default();
-                let value = entry.uid.0.to_be_bytes().to_vec();
-                let record = Record { key: key.clone(), value, expires_at_ms: u64::MAX };
-                self.records.change(vec![Change::Put(Kind::Handed, record)]).await.map_err(words)?;
+                let first = |identity: Identity| {
+                    Aside::first(&account.name, entry.uid.0, identity.to_string(), clock::now_ms())
+                };
+                let aside = match self.hand(account, entry).await? {
+                    Handed::Settled => None,
+                    Handed::PutOff(code, text) => {
+                        let now_ms = clock::now_ms();
+                        Some(first(entry.identity).put_off(code, &text, now_ms, self.longest_ms))
+                    }
+                    Handed::Refused(code, text) => {
+                        Some(first(entry.identity).refused(code, &text, clock::now_ms()))
+                    }
+                    Handed::Away(text) => return Err(Trouble::Away(text)),
+                };
+                aside.iter().for_each(tell);
+                self.handover.go_on(&account.name, entry.uid.0, aside).await?;
             }
         }
-    }
-
-    /// The last entry that is settled.
-    fn progress(&self, key: &[u8]) -> Result<Option<MailUid>, String> {
-        let found = self.records.record(Kind::Handed, key, clock::now_ms()).map_err(words)?;
-        Ok(found.and_then(|record| Some(MailUid(u64::from_be_bytes(record.value.try_into().ok()?)))))
     }
 
     async fn hand(&self, account: &AccountRecord, entry: &MailboxEntry) -> Result<Handed, String> {
@@ -153,24 +300,55 @@ impl LmtpCourier {
             octets: octets.into(),
             needs_smtputf8: false,
             envelope_id: None,
-            headers_only: true,
+            headers_only: Some(true),
             parameters: Vec::new(),
+            forwarded: false,
         };
-        let report = self.lmtp.send(&shipment, &|_, _| {}).await;
-        Ok(match report.recipients.first() {
-            Some(Outcome::Taken { .. }) => Handed::Settled,
-            Some(Outcome::Deferred { code, text }) => {
-                tracing::warn!(account = %account.name, %code, %text, "the mailbox server does not take mail now");
-                Handed::Again
+        let handed = handed(&self.lmtp.send(&shipment, &|_, _| {}).await);
+        if !matches!(handed, Handed::Away(_)) {
+            self.handover.note_away(None);
+        }
+        Ok(handed)
+    }
+}
+
+/// What a report says of the one recipient. Until the server has answered to MAIL, and where it is lost or takes leave (421),
+/// nothing was said about the message.
+fn handed(report: &Report) -> Handed {
+    match report.recipients.first() {
+        Some(Outcome::Taken { .. }) => Handed::Settled,
+        Some(Outcome::Deferred { code, text }) => {
+            let about_it = report.tried.last().is_none_or(|tried| match tried.step {
+                Step::Data => true,
+                Step::Mail | Step::Recipient => {
+                    code.subject != Code::NO_ANSWER.subject && !text.starts_with("421")
+                }
+                _ => false,
+            });
+            match about_it {
+                true => Handed::PutOff(*code, text.clone()),
+                false => Handed::Away(text.clone()),
             }
-            refused => {
-                tracing::warn!(
-                    account = %account.name, identity = %entry.identity, ?refused,
-                    "the mailbox server refuses a message; it stays in the native mailbox"
-                );
-                Handed::Settled
-            }
-        })
+        }
+        Some(Outcome::Refused { code, text }) => Handed::Refused(*code, text.clone()),
+        Some(Outcome::Unfit { host, .. }) => {
+            Handed::Refused(Code::new(5, 6, 7), format!("{host} takes no such message"))
+        }
+        None => Handed::Away("the mailbox server gave no answer".to_owned()),
+    }
+}
+
+/// Tells the log of one that was put off or has ended.
+fn tell(aside: &Aside) {
+    let Aside { account, identity, code, text, .. } = aside;
+    match aside.state {
+        State::Waiting => {
+            tracing::info!(%account, %identity, %code, %text, "the mailbox server puts a message off");
+        }
+        State::Refused | State::GivenUp => tracing::warn!(
+            %account, %identity, %code, %text, state = aside.state.word(),
+            "the mailbox server has not taken a message; it stays in the native mailbox"
+        ),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The gateway of a node: its parts, put together by the configuration, and how they run (`spec/18-gateway.md`).
 
 mod awaited;
+pub(crate) mod certificate;
 pub(crate) mod config;
 mod courier;
 mod crossing;
 mod door;
+pub(crate) mod handover;
 mod lmtp;
 mod notices;
 mod records;
@@ -14,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway::cookies::{Jar, JarSettings, Tester};
+use gateway::out::Sender;
 use gateway::properties::Arrangements;
 use gateway::smtp::{Checks, Cookies, Environment, NoChecks, Parts, Server};
 use gateway::{Records, Service};
@@ -27,6 +30,8 @@ use crate::outbound::ExchangeCourier;
 use crate::{Error, clock};
 
 use awaited::Awaited;
+use certificate::Certificates;
+use config::GatewayConfig;
 use courier::LegacyCourier;
 use crossing::Crossing;
 use door::LegacyDoor;
@@ -39,7 +44,8 @@ use records::StoreRecords;
 pub(crate) struct Gateway {
     server: Arc<Server>,
     listeners: Vec<(TcpListener, Service)>,
-    notices: Option<Notices>,
+    notices: Notices,
+    certificates: Arc<Certificates>,
     stop: watch::Sender<bool>,
 }
 
@@ -52,6 +58,24 @@ pub struct GatewayAddresses {
     pub submission: Option<SocketAddr>,
     /// For users, over TLS from the start.
     pub submissions: Option<SocketAddr>,
+}
+
+/// What several parts of a gateway are made of.
+struct Materials<'a> {
+    config: &'a Config,
+    wanted: &'a GatewayConfig,
+    node: &'a Node,
+    resolver: &'a Arc<dyn dns::Resolver>,
+    records: Arc<dyn Records>,
+    host: String,
+    jar: Option<Arc<Jar>>,
+}
+
+/// The way out.
+struct Out {
+    sender: Arc<Sender>,
+    awaited: Arc<Awaited>,
+    tester: Option<Arc<Tester>>,
 }
 
 /// Puts the gateway of a configuration together; the courier is the one for both worlds where mail goes out to the old one.
@@ -72,73 +96,106 @@ pub(crate) async fn open(
         let domains = node.settings().domains.keys().cloned().collect();
         Arc::new(Jar::new(JarSettings { host: host.clone(), domains }, records.clone(), environment()))
     });
-    let mut awaited = None;
-    let mut tester = None;
-    let mut notices = None;
-    let courier: Arc<dyn Courier> = if wanted.out.enabled {
-        let shared = Arc::new(Awaited {
-            records: records.clone(),
-            tags: settings::tags(config)?,
-            domain: node.settings().domain.clone(),
-            window_seconds: settings::window_seconds(&wanted.out),
-            settled: Box::new(node.settled_listener()),
+    let made = Materials { config, wanted, node, resolver, records, host, jar };
+    let out = wanted.out.enabled.then(|| made.out()).transpose()?;
+    let certificates = settings::certificates(config)?;
+    let server = made.server(out.as_ref(), arrangements, &certificates)?;
+    let listeners = listeners(wanted).await?;
+    let sender = out.as_ref().map(|out| out.sender.clone());
+    let notices = Notices { node: node.clone(), sender, host: made.host.clone() };
+    let courier: Arc<dyn Courier> = match out {
+        Some(out) => Arc::new(made.crossing(exchange, out)?),
+        None => Arc::new(exchange),
+    };
+    let (stop, _) = watch::channel(false);
+    Ok((Some(Gateway { server, listeners, notices, certificates, stop }), courier))
+}
+
+impl Materials<'_> {
+    fn out(&self) -> Result<Out, Error> {
+        let awaited = Arc::new(Awaited {
+            records: self.records.clone(),
+            tags: settings::tags(self.config)?,
+            domain: self.node.settings().domain.clone(),
+            window_seconds: settings::window_seconds(&self.wanted.out),
+            settled: Box::new(self.node.settled_listener()),
         });
-        awaited = Some(shared.clone());
-        let sender = settings::sender(config, &host, resolver, &records, jar.clone())?;
-        tester = jar.as_ref().map(|_| {
-            let loopback = config.listen.address.ip().is_loopback();
-            Arc::new(Tester::new(resolver.clone(), sender.clone(), Arc::new(clock::now_ms), loopback))
+        let sender =
+            settings::sender(self.config, &self.host, self.resolver, &self.records, self.jar.clone())?;
+        let tester = self.jar.as_ref().map(|_| {
+            let loopback = self.config.listen.address.ip().is_loopback();
+            Arc::new(Tester::new(self.resolver.clone(), sender.clone(), Arc::new(clock::now_ms), loopback))
         });
-        notices = Some(Notices { node: node.clone(), sender: sender.clone(), host: host.clone() });
-        Arc::new(Crossing {
+        Ok(Out { sender, awaited, tester })
+    }
+
+    fn crossing(&self, exchange: ExchangeCourier, out: Out) -> Result<Crossing, Error> {
+        let legacy = LegacyCourier {
+            sender: out.sender,
+            awaited: out.awaited,
+            host: self.host.clone(),
+            signer: settings::signer(self.config)?,
+            room: LegacyCourier::room(),
+            tester: out.tester,
+            from_address: self.wanted.out.from_address,
+        };
+        Ok(Crossing {
             exchange,
-            legacy: LegacyCourier {
-                sender,
-                awaited: shared,
-                host: host.clone(),
-                signer: settings::signer(config)?,
-                room: LegacyCourier::room(),
-            },
-            resolver: resolver.clone(),
-            records,
-            native_ms: wanted.out.native_hours.saturating_mul(3_600_000),
+            legacy,
+            resolver: self.resolver.clone(),
+            records: self.records.clone(),
+            native_ms: self.wanted.out.native_hours.saturating_mul(3_600_000),
         })
-    } else {
-        Arc::new(exchange)
-    };
-    let rules = settings::rules(config)?;
-    let host_names: Option<Arc<dyn gateway::mav::HostNames>> = match rules.names_hosts() {
-        true => Some(Arc::new(gateway::mav::ConfirmedNames(resolver.clone()))),
-        false => None,
-    };
-    let checks: Arc<dyn Checks> = match wanted.checks.enabled {
-        true => {
-            let checker = settings::checker(config, &host, resolver)?;
-            let checker = match arrangements {
-                Some(arrangements) => checker.with_arrangements(arrangements),
-                None => checker,
-            };
-            match tester {
-                Some(tester) => Arc::new(checker.with_cookies(tester)),
-                None => Arc::new(checker),
-            }
+    }
+
+    fn checks(
+        &self,
+        out: Option<&Out>,
+        arrangements: Option<Arc<dyn Arrangements>>,
+    ) -> Result<Arc<dyn Checks>, Error> {
+        if !self.wanted.checks.enabled {
+            return Ok(Arc::new(NoChecks));
         }
-        false => Arc::new(NoChecks),
-    };
-    let server = Server::new(Parts {
-        settings: gateway::smtp::Settings {
-            host,
-            domain: node.settings().domain.clone(),
-            limits: settings::limits(wanted),
-        },
-        handler: Arc::new(LegacyDoor { node: node.clone(), awaited }),
-        checks,
-        cookies: jar.map(|jar| jar as Arc<dyn Cookies>),
-        rules: Arc::new(rules),
-        host_names,
-        tls: Some(settings::tls(config)?),
-        environment: environment(),
-    });
+        let mut checker = settings::checker(self.config, &self.host, self.resolver)?;
+        if let Some(arrangements) = arrangements {
+            checker = checker.with_arrangements(arrangements);
+        }
+        if let Some(tester) = out.and_then(|out| out.tester.clone()) {
+            checker = checker.with_cookies(tester);
+        }
+        Ok(Arc::new(checker))
+    }
+
+    fn server(
+        &self,
+        out: Option<&Out>,
+        arrangements: Option<Arc<dyn Arrangements>>,
+        certificates: &Arc<Certificates>,
+    ) -> Result<Arc<Server>, Error> {
+        let rules = settings::rules(self.config)?;
+        let host_names: Option<Arc<dyn gateway::mav::HostNames>> = match rules.names_hosts() {
+            true => Some(Arc::new(gateway::mav::ConfirmedNames(self.resolver.clone()))),
+            false => None,
+        };
+        let awaited = out.map(|out| out.awaited.clone());
+        Ok(Server::new(Parts {
+            settings: gateway::smtp::Settings {
+                host: self.host.clone(),
+                domain: self.node.settings().domain.clone(),
+                limits: settings::limits(self.wanted),
+            },
+            handler: Arc::new(LegacyDoor { node: self.node.clone(), awaited }),
+            checks: self.checks(out, arrangements)?,
+            cookies: self.jar.clone().map(|jar| jar as Arc<dyn Cookies>),
+            rules: Arc::new(rules),
+            host_names,
+            tls: Some(settings::tls(self.config, certificates.clone())?),
+            environment: environment(),
+        }))
+    }
+}
+
+async fn listeners(wanted: &GatewayConfig) -> Result<Vec<(TcpListener, Service)>, Error> {
     let mut listeners = Vec::new();
     for (address, service) in [
         (wanted.transfer, Service::Transfer),
@@ -153,8 +210,7 @@ pub(crate) async fn open(
         })?;
         listeners.push((listener, service));
     }
-    let (stop, _) = watch::channel(false);
-    Ok((Some(Gateway { server, listeners, notices, stop }), courier))
+    Ok(listeners)
 }
 
 impl Gateway {
@@ -172,15 +228,19 @@ impl Gateway {
         addresses
     }
 
+    /// Its certificate.
+    pub(crate) fn certificates(&self) -> Arc<Certificates> {
+        self.certificates.clone()
+    }
+
     /// Serves all ports in tasks of their own; gives back what ends them in good order.
     pub(crate) fn serve(self, tasks: &mut JoinSet<()>) -> Serving {
         let mut ports = JoinSet::new();
         for (listener, service) in self.listeners {
             ports.spawn(self.server.clone().serve(listener, service, self.stop.subscribe()));
         }
-        if let Some(notices) = self.notices {
-            tasks.spawn(notices.run());
-        }
+        tasks.spawn(self.notices.run());
+        tasks.spawn(self.certificates.follow());
         Serving { ports, stop: self.stop }
     }
 }

@@ -29,7 +29,8 @@ const RETRY_MS: (u64, u64) = (60_000, 4 * 3_600_000);
 /// Sends what is due.
 pub(crate) struct Notices {
     pub(crate) node: Node,
-    pub(crate) sender: Arc<Sender>,
+    /// Who sends; none where nothing goes out.
+    pub(crate) sender: Option<Arc<Sender>>,
     pub(crate) host: String,
 }
 
@@ -68,7 +69,9 @@ impl Notices {
 
     async fn turn(&self, due: &[NoticeDue], tries: &mut BTreeMap<u64, Tries>) {
         let mut done = Vec::new();
-        for notice in due {
+        // What goes into a mailbox here waits for nobody's server.
+        let (here, away): (Vec<_>, Vec<_>) = due.iter().partition(|notice| notice.account.is_some());
+        for notice in here.into_iter().chain(away) {
             let now_ms = clock::now_ms();
             let own = tries.entry(notice.id).or_default();
             if own.next_ms > now_ms {
@@ -90,6 +93,10 @@ impl Notices {
 
     /// Whether nothing is left to be done: it is sent, or cannot be.
     async fn is_settled(&self, notice: &NoticeDue, now_ms: u64) -> bool {
+        if let Some(account) = &notice.account {
+            return self.is_in_mailbox(account, notice).await;
+        }
+        let Some(sender) = &self.sender else { return false };
         let shipment = Shipment {
             domain: notice.return_path.domain().clone(),
             return_path: None,
@@ -101,10 +108,11 @@ impl Notices {
             octets: self.written(notice, now_ms).into(),
             needs_smtputf8: false,
             envelope_id: None,
-            headers_only: true,
+            headers_only: Some(true),
             parameters: Vec::new(),
+            forwarded: false,
         };
-        let report = self.sender.send(&shipment, &|_, _| {}).await;
+        let report = sender.send(&shipment, &|_, _| {}).await;
         match report.recipients.first() {
             Some(Outcome::Taken { .. }) => true,
             Some(Outcome::Deferred { .. }) => now_ms > notice.received_at_ms.saturating_add(2 * TRIED_MS),
@@ -115,16 +123,51 @@ impl Notices {
         }
     }
 
+    /// A user is told of a failure in the own mailbox, unless the account does not want it any more: it is put there, and is
+    /// offered to nobody. keeps: STA-21
+    async fn is_in_mailbox(&self, account: &str, notice: &NoticeDue) -> bool {
+        let wanted = match self.node.store().account(account) {
+            Ok(found) => found.is_some_and(|account| account.notices && !account.disabled),
+            Err(_) => return false,
+        };
+        if !wanted {
+            return true;
+        }
+        // The same notice has the same octets whenever it is written, so that it is put there once.
+        let closed = self.node.store().envelope(notice.envelope).ok().flatten();
+        let at_ms = closed.and_then(|envelope| envelope.closed_at_ms).unwrap_or(notice.received_at_ms);
+        let octets = self.written(notice, at_ms);
+        let message = match translate::import(&octets, &translate::ImportOptions::default()) {
+            Ok(imported) => imported.message,
+            Err(refusal) => {
+                tracing::warn!(%refusal, account, "a notice has no native form");
+                return true;
+            }
+        };
+        match self.node.put_notice(account, notice.return_path.clone(), &message).await {
+            Ok(()) => true,
+            Err((code, text)) => {
+                tracing::warn!(%code, text, account, "a notice cannot be put into the mailbox now");
+                false
+            }
+        }
+    }
+
     fn written(&self, notice: &NoticeDue, now_ms: u64) -> Vec<u8> {
-        let (code, text) = match &notice.disposition {
-            Disposition::Refused { code, text } => (*code, text.clone()),
-            Disposition::Expired => (Code::EXPIRED, "the time to deliver has run out".to_owned()),
-            other => (Code::new(5, 0, 0), other.word().to_owned()),
+        let (action, code, text) = match &notice.disposition {
+            Disposition::Refused { code, text } => (Action::Failed, *code, text.clone()),
+            Disposition::Expired => {
+                (Action::Failed, Code::EXPIRED, "the time to deliver has run out".to_owned())
+            }
+            // Its node has it for the recipient.
+            Disposition::Accepted => (Action::Delivered, Code::new(2, 1, 5), String::new()),
+            Disposition::Relayed => (Action::Relayed, Code::new(2, 1, 9), String::new()),
+            other => (Action::Failed, Code::new(5, 0, 0), other.word().to_owned()),
         };
         let said = Said {
             address: notice.recipient.clone(),
-            original: None,
-            action: Action::Failed,
+            original: notice.original.clone(),
+            action,
             code,
             remote: None,
             text,
@@ -133,7 +176,7 @@ impl Notices {
             reporter: self.host.clone(),
             domain: self.node.settings().domain.clone(),
             to: notice.return_path.clone(),
-            envelope_id: None,
+            envelope_id: notice.envelope_id.clone(),
             arrived_ms: notice.received_at_ms,
             now_ms,
             recipients: vec![said],

@@ -24,8 +24,17 @@ impl Records for StoreRecords {
         now_ms: u64,
     ) -> Result<Vec<Record>, RecordsError> {
         let limit = limit.min(gateway::limits::RECORDS_PER_PAGE_MAX);
-        let found = self.0.legacy_records(kind as u8, prefix, after, limit).map_err(failure)?;
-        Ok(found.into_iter().map(record).filter(|record| record.expires_at_ms > now_ms).collect())
+        let (mut page, mut after) = (Vec::new(), after.map(<[u8]>::to_vec));
+        // What has expired and is not swept yet takes nobody's place.
+        while page.len() < limit {
+            let found =
+                self.0.legacy_records(kind as u8, prefix, after.as_deref(), limit).map_err(failure)?;
+            let Some(last) = found.last() else { break };
+            after = Some(last.key.clone());
+            page.extend(found.into_iter().map(record).filter(|record| record.expires_at_ms > now_ms));
+        }
+        page.truncate(limit);
+        Ok(page)
     }
 
     fn change(&self, changes: Vec<Change>) -> Later<'_, Result<(), RecordsError>> {

@@ -11,12 +11,11 @@ use gateway::notice::Tags;
 use gateway::out::{Login, MailParameters, Sender, SmartHost};
 use gateway::{Records, smtp};
 use message::address::{Address, Domain};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::ResolvesServerCert;
-use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+use super::certificate::Certificates;
 use super::config::{GatewayConfig, MavRuleConfig, OutConfig};
 use crate::config::Config;
 use crate::{Error, clock, files};
@@ -198,25 +197,20 @@ pub(super) fn checker(
     Checker::new(settings, resolver.clone(), Arc::new(clock::now_ms)).map_err(Error::Other)
 }
 
-/// The TLS of SMTP.
-pub(super) fn tls(config: &Config) -> Result<Arc<ServerConfig>, Error> {
+/// The certificate of SMTP.
+pub(super) fn certificates(config: &Config) -> Result<Arc<Certificates>, Error> {
     let gateway = config.gateway.as_ref();
     let path = |own: Option<&std::path::PathBuf>, shared| config.path(own.unwrap_or(shared));
     let certificate = path(gateway.and_then(|gateway| gateway.certificate.as_ref()), &config.tls.certificate);
     let key = path(gateway.and_then(|gateway| gateway.key.as_ref()), &config.tls.key);
-    let wrong = |file: &std::path::Path, error: String| Error::Other(format!("{}: {error}", file.display()));
-    let chain = CertificateDer::pem_slice_iter(files::read(&certificate)?.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(&certificate, error.to_string()))?;
-    let secret = PrivateKeyDer::from_pem_slice(files::read_secret(&key)?.as_bytes())
-        .map_err(|error| wrong(&key, error.to_string()))?;
-    let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
-    let pair =
-        CertifiedKey::from_der(chain, secret, &provider).map_err(|error| wrong(&key, error.to_string()))?;
-    let resolver: Arc<dyn ResolvesServerCert> = Arc::new(SingleCertAndKey::from(pair));
-    let asks = gateway.is_some_and(|gateway| {
+    Certificates::read(certificate, key).map(Arc::new)
+}
+
+/// The TLS of SMTP, with this certificate.
+pub(super) fn tls(config: &Config, certificates: Arc<Certificates>) -> Result<Arc<ServerConfig>, Error> {
+    let asks = config.gateway.as_ref().is_some_and(|gateway| {
         gateway.mav.rules.iter().any(|rule| rule.certificate.is_some())
             || gateway.mav.believed.iter().any(|name| digest(name).is_some())
     });
-    smtp::tls_settings(resolver, asks).map_err(|error| Error::Other(error.to_string()))
+    smtp::tls_settings(certificates, asks).map_err(|error| Error::Other(error.to_string()))
 }

@@ -40,6 +40,11 @@ impl LocalOperator {
                 addresses.retain(|address| *address != gone);
                 self.put_account(&name, &addresses, None).await
             }
+            Request::AccountNotices { name, on } => {
+                self.account(&name)?;
+                let put = self.node.put_notices(&name, on).await;
+                put.map(|()| Response::Done).map_err(|(_, text)| Failure::new(FailureKind::Invalid, text))
+            }
             Request::AccountRemove { name } => {
                 self.account(&name)?;
                 self.store().remove_account(&name).await.map_err(failure)?;

@@ -10,6 +10,14 @@ use super::{Answered, LocalOperator, address, bounded, failure};
 use crate::clock::now_ms;
 use crate::forwarding::{fresh_record, grant, way};
 
+/// How an alias is to lead to a target.
+struct Wishes {
+    conceal: bool,
+    rewrite: bool,
+    granted: bool,
+    keep_sender: bool,
+}
+
 impl LocalOperator {
     pub(super) async fn forward(&self, order: ForwardOrder) -> Answered {
         match order {
@@ -24,8 +32,9 @@ impl LocalOperator {
                     forwards: found.iter().map(|one| forward_view(shown, one)).collect(),
                 })
             }
-            ForwardOrder::Add { alias, target, conceal, rewrite, granted } => {
-                self.add_forward(&alias, &target, (conceal, rewrite, granted)).await
+            ForwardOrder::Add { alias, target, conceal, rewrite, granted, keep_sender } => {
+                let wishes = Wishes { conceal, rewrite, granted, keep_sender };
+                self.add_forward(&alias, &target, wishes).await
             }
             ForwardOrder::Ask { alias, target } => {
                 let record = self.forward_named(&alias, &target)?;
@@ -67,23 +76,20 @@ impl LocalOperator {
     }
 
     /// A new alias, or one more target of an alias. The target is asked at once where the node runs.
-    async fn add_forward(
-        &self,
-        alias: &str,
-        target: &str,
-        (conceal, rewrite, granted): (bool, bool, bool),
-    ) -> Answered {
+    async fn add_forward(&self, alias: &str, target: &str, wishes: Wishes) -> Answered {
+        let Wishes { conceal, rewrite, granted, keep_sender } = wishes;
+        if conceal && keep_sender {
+            // Whoever takes it tells its sender what became of it, and where.
+            let text = "who is sent the notices of a target is not kept from knowing it";
+            return Err(
+                Failure::new(FailureKind::Invalid, text).hint("choose one of --conceal and --keep-sender")
+            );
+        }
         let (alias, target) = (self.node.folded(&address(alias)?), address(target)?);
-        // keeps: FWD-8
+        // keeps: FWD-8, FWD-26
         let here = self.node.settings().is_local(target.domain());
-        if here
-            && self
-                .store()
-                .account_of_address(&self.node.folded(&target).to_string())
-                .map_err(failure)?
-                .is_none()
-        {
-            return Err(Failure::new(FailureKind::Invalid, format!("no account here has {target}")));
+        if here && !self.node.takes_mail_for(&target).map_err(refused)? {
+            return Err(Failure::new(FailureKind::Invalid, format!("nobody here has {target}")));
         }
         let state = if granted || here { ForwardState::Granted } else { ForwardState::Waiting };
         let mut record = match self.store().forward(&alias, &target).map_err(failure)? {
@@ -96,7 +102,7 @@ impl LocalOperator {
             },
             None => fresh_record(alias, target, state),
         };
-        (record.conceal, record.rewrite) = (conceal, rewrite);
+        (record.conceal, record.rewrite, record.keep_sender) = (conceal, rewrite, keep_sender);
         if state == ForwardState::Granted {
             record.note = if here { "it stays here" } else { "granted by another way" }.to_owned();
         }
@@ -231,6 +237,7 @@ fn forward_view(shown: &Domain, record: &ForwardRecord) -> ForwardView {
         state: record.state.word().to_owned(),
         since_ms: record.since_ms,
         conceal: record.conceal,
+        keep_sender: record.keep_sender,
         authorization: record.authorization.clone(),
         ask_again_at_ms: record.ask_again_at_ms,
         note: record.note.clone(),

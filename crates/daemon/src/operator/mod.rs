@@ -3,6 +3,7 @@
 mod accounts;
 mod author;
 mod forward;
+mod handover;
 mod held;
 mod mail;
 mod policy;
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use control::{
-    Answer, Failure, FailureKind, ListenerView, Operator, QueueView, Request, Response, StatusView, StoreView,
+    AlertView, Answer, Failure, FailureKind, ListenerView, Operator, QueueView, Request, Response,
+    StatusView, StoreView,
 };
 use message::Identity;
 use message::address::Address;
@@ -25,6 +27,8 @@ use transport::Server;
 
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::gateway::certificate::Certificates;
+use crate::gateway::handover::Handover;
 use crate::peers::Peers;
 
 pub(crate) use self::watch::Watching;
@@ -39,6 +43,7 @@ pub(crate) struct NodeOperator {
     stop: tokio::sync::watch::Sender<bool>,
     since_ms: u64,
     watching: Watching,
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// What can be answered with the store alone.
@@ -48,6 +53,7 @@ pub struct LocalOperator {
     engine: String,
     data: PathBuf,
     roles: Option<crate::forwarding::Roles>,
+    handover: Arc<Handover>,
 }
 
 type Answered = Result<Response, Failure>;
@@ -71,6 +77,7 @@ impl NodeOperator {
             stop,
             since_ms,
             watching,
+            certificates: None,
         }
     }
 
@@ -78,6 +85,44 @@ impl NodeOperator {
     pub(crate) fn with_roles(mut self, roles: Option<crate::forwarding::Roles>) -> NodeOperator {
         self.local.roles = roles;
         self
+    }
+
+    /// The same where mail is handed to a mailbox server.
+    pub(crate) fn with_handover(mut self, handover: Arc<Handover>) -> NodeOperator {
+        self.local.handover = handover;
+        self
+    }
+
+    /// The same where SMTP is spoken.
+    pub(crate) fn with_certificates(mut self, certificates: Option<Arc<Certificates>>) -> NodeOperator {
+        self.certificates = certificates;
+        self
+    }
+
+    /// Reads the certificate of SMTP again. keeps: GW-15
+    pub(crate) async fn reload(&self) -> Answered {
+        let Some(certificates) = self.certificates.clone() else { return Ok(Response::Done) };
+        let read = tokio::task::spawn_blocking(move || certificates.reload()).await;
+        let read = read.map_err(|_| Failure::new(FailureKind::Internal, "the work was not finished"))?;
+        match read {
+            Ok(_) => Ok(Response::Done),
+            Err(reason) => {
+                let text = format!("the new certificate is not good, and the old one stays: {reason}");
+                Err(Failure::new(FailureKind::Invalid, text).hint("mend the files, and reload once more"))
+            }
+        }
+    }
+
+    /// What is wrong with the files of the certificate. keeps: GW-15
+    fn certificate_alert(&self) -> Option<AlertView> {
+        let reason = self.certificates.as_ref()?.wrong()?;
+        Some(AlertView {
+            kind: "certificate".to_owned(),
+            urgent: false,
+            text: format!("The new certificate for SMTP is not good, and the old one stays: {reason}"),
+            hint: "Mend the files before the old one ends; `waxwing reload` looks at once.".to_owned(),
+            lane: None,
+        })
     }
 
     fn status(&self) -> Answered {
@@ -112,9 +157,13 @@ impl Operator for NodeOperator {
                     });
                     Ok(Response::Done)
                 }
+                Request::Reload => self.reload().await,
+                Request::Alerts => self.watching.alerts(&self.local).await.map(|mut alerts| {
+                    alerts.extend(self.certificate_alert());
+                    Response::Alerts { alerts }
+                }),
                 Request::QueueAges { .. }
                 | Request::Domains
-                | Request::Alerts
                 | Request::Watch { .. }
                 | Request::ConsoleLink => self.watching.answer(&self.local, request).await,
                 request => self.local.answer(request).await,
@@ -134,7 +183,8 @@ impl LocalOperator {
     /// For a node that need not run.
     pub fn new(node: Node, config: &Config) -> LocalOperator {
         let engine = format!("{:?}", config.store.engine).to_lowercase();
-        LocalOperator { node, engine, data: config.data(), roles: None }
+        let handover = Arc::new(Handover::new(node.store().clone()));
+        LocalOperator { node, engine, data: config.data(), roles: None, handover }
     }
 
     /// Opens the store of a configuration on which no node runs.
@@ -161,6 +211,7 @@ impl LocalOperator {
             | Request::AccountPassword { .. }
             | Request::AccountAddressAdd { .. }
             | Request::AccountAddressRemove { .. }
+            | Request::AccountNotices { .. }
             | Request::AccountRemove { .. }
             | Request::AccountDevices { .. }
             | Request::AccountDeviceRemove { .. } => self.accounts(request).await,
@@ -181,6 +232,7 @@ impl LocalOperator {
             | Request::Watch { .. }
             | Request::ConsoleLink
             | Request::Peers
+            | Request::Reload
             | Request::Shutdown => Err(Failure::new(FailureKind::Unavailable, "no node runs here")),
             Request::PeerRecords { .. } | Request::PeerRecord { .. } | Request::PeerForget { .. } => {
                 self.reputation(request).await
@@ -192,6 +244,7 @@ impl LocalOperator {
             | Request::CorrespondentPut { .. }
             | Request::CorrespondentRemove { .. } => self.policy(request).await,
             Request::Forward { order } => self.forward(order).await,
+            Request::Handover { order } => self.handover(order).await,
             Request::Trace { identity } => self.trace(&identity),
             request => self.queue(request).await,
         }

@@ -53,7 +53,6 @@ impl Watching {
                 Ok(Response::Ages { lanes: lanes.iter().map(ages_view).collect(), lanes_more })
             }
             Request::Domains => self.domains(local).await,
-            Request::Alerts => Ok(Response::Alerts { alerts: self.alerts(local).await? }),
             Request::Watch { account, after, seconds } => {
                 let addresses = match &account {
                     Some(name) => local.account(name)?.addresses.iter().map(ToString::to_string).collect(),
@@ -126,7 +125,7 @@ impl Watching {
         found
     }
 
-    async fn alerts(&self, local: &LocalOperator) -> Result<Vec<AlertView>, Failure> {
+    pub(super) async fn alerts(&self, local: &LocalOperator) -> Result<Vec<AlertView>, Failure> {
         let numbers = local.store().statistics();
         let mut alerts = Vec::new();
         let mut tell = |urgent: bool, kind: &str, text: String, hint: &str| {
@@ -168,6 +167,7 @@ impl Watching {
         }
         let (lanes, _) = local.store().ages(now_ms(), &[], ALERT_LANES_MAX).map_err(failure)?;
         alerts.extend(lanes.iter().filter_map(|one| lane_alert(one, now_ms())).take(LANE_ALERTS_MAX));
+        alerts.extend(local.handover_alerts()?);
         alerts.sort_by_key(|alert| !alert.urgent);
         Ok(alerts)
     }

@@ -252,6 +252,9 @@ impl Checker {
             author_domain_verified: author.verified.then(|| author.domain.clone()),
             forged_results: checked.forged.clone(),
             refuse: self.refusal(checked),
+            may_keep_path: properties::may_forward(checked).is_ok(),
+            forwarder: checked.effect.is_forwarder.then(|| checked.helo.clone()),
+            cookie: checked.cookie.clone(),
         }
     }
 

@@ -316,6 +316,7 @@ async fn a_forwarder_is_trusted_where_everybody_has_arranged_it() {
         let letter = Letter {
             client: Arc::new(crate::Client {
                 address: CLIENT.parse().unwrap(),
+                came_to: std::net::IpAddr::from([127, 0, 0, 1]),
                 helo: "mx.forwarder.test".into(),
                 extended: true,
                 service: crate::Service::Transfer,
@@ -334,7 +335,7 @@ async fn a_forwarder_is_trusted_where_everybody_has_arranged_it() {
             individual: false,
             utf8: false,
             envelope_id: None,
-            headers_only: false,
+            headers_only: None,
             cookie: None,
         };
         let findings = checker.check(&letter).await;

@@ -113,11 +113,40 @@ impl Tester {
         if addresses.contains(&from) {
             return CookieFound::Direct;
         }
+        self.ask(&name, addresses, id, sender, from).await
+    }
+
+    /// A message that the author's server has brought to one of our addresses is to go on, perhaps from another: tells that
+    /// server, so that it is expected from there. The question is the one of a tester, from the address that sends; that
+    /// it was not answered well is no reason not to send. keeps: CKS-9
+    pub async fn take_along(&self, came_to: IpAddr, sender: &Address, id: &str, host: &str) -> CookieFound {
+        let unknown = |why: &str| CookieFound::Unknown(why.to_owned());
+        let Ok(_permit) = self.at_once.try_acquire() else {
+            return unknown("too many cookies are looked at");
+        };
+        let name = format!("{host}.{}", sender.domain().as_str());
+        let asking = async {
+            match self.resolver.addresses(&name).await {
+                Ok(answer) => self.ask(&name, answer.records, id, sender, came_to.to_canonical()).await,
+                Err(error) => CookieFound::Unknown(format!("{name}: {error}")),
+            }
+        };
+        tokio::time::timeout(COOKIE_TIME_MAX, asking).await.unwrap_or_else(|_| unknown("no answer in time"))
+    }
+
+    async fn ask(
+        &self,
+        name: &str,
+        addresses: Vec<IpAddr>,
+        id: &str,
+        sender: &Address,
+        from: IpAddr,
+    ) -> CookieFound {
         let mut last = CookieFound::Unknown(format!("{name} has no public address"));
         let public = addresses.into_iter().filter(|address| self.may_ask(*address));
         for address in public.take(COOKIE_HOST_ADDRESSES_MAX) {
             let line = format!("TEST COOKIE {id} {sender} {from}");
-            last = match self.sender.ask(&name, address, EXTENSION, &line).await {
+            last = match self.sender.ask(name, address, EXTENSION, &line).await {
                 Ok(Some(digits)) if (200..300).contains(&digits) => return CookieFound::Confirmed,
                 Ok(Some(digits)) if digits >= 500 => {
                     return CookieFound::Denied(format!("{name} does not know it"));

@@ -56,6 +56,7 @@ fn jar(records: &Arc<FakeRecords>, now_ms: &Arc<AtomicU64>) -> Jar {
 fn client(address: IpAddr) -> Client {
     Client {
         address,
+        came_to: std::net::IpAddr::from([127, 0, 0, 1]),
         helo: "tester.test".into(),
         extended: true,
         service: Service::Transfer,
@@ -236,8 +237,9 @@ impl Host {
             octets: format!("From: {from}\r\nSubject: hello\r\n\r\nhello\r\n").into(),
             needs_smtputf8: false,
             envelope_id: None,
-            headers_only: false,
+            headers_only: None,
             parameters,
+            forwarded: false,
         };
         let report = self.sender.send(&shipment, &|_, _| {}).await;
         assert!(matches!(report.recipients.as_slice(), [Outcome::Taken { .. }]), "{report:?}");

@@ -6,19 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dns::Resolver;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
+use hyper::Method;
 use message::address::Domain;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::Later;
+use crate::https::{self, Question, Trouble};
 use crate::limits::{FORWARD_DOCUMENT_OCTETS_MAX, FORWARD_FETCH_TIME_MAX};
 
 /// The port of HTTPS.
@@ -115,43 +113,19 @@ impl Https {
         path: &str,
         content: Option<(&str, Vec<u8>)>,
     ) -> Result<Fetched, FetchError> {
-        let refused = |error: &dyn std::fmt::Display| FetchError::Refused(error.to_string());
-        let unreachable = |error: &dyn std::fmt::Display| FetchError::Unreachable(error.to_string());
-        let name = ServerName::try_from(domain.as_str().to_owned()).map_err(|error| refused(&error))?;
         let stream = self.connect(domain).await?;
-        let stream = self.tls.connect(name, stream).await.map_err(|error| refused(&error))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| unreachable(&error))?;
-        let (media_type, body) = content.unwrap_or(("", Vec::new()));
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, domain.as_str())
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, "waxwing");
-        if !media_type.is_empty() {
-            request = request.header(CONTENT_TYPE, media_type);
-        }
-        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| refused(&error))?;
-        let asked = async {
-            let answer = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
-            let status = answer.status();
-            if status.is_redirection() {
-                return Err(FetchError::Refused(format!("{domain} leads elsewhere ({})", status.as_u16())));
-            }
-            let body = Limited::new(answer.into_body(), FORWARD_DOCUMENT_OCTETS_MAX).collect().await;
-            let body = body.map_err(|error| refused(&error))?.to_bytes();
-            Ok(Fetched { status: status.as_u16(), body })
+        let question = Question {
+            method,
+            host: domain.as_str(),
+            path,
+            accept: "application/json",
+            content,
+            octets_max: FORWARD_DOCUMENT_OCTETS_MAX,
         };
-        tokio::pin!(asked);
-        tokio::select! {
-            answer = &mut asked => answer,
-            ended = connection => match ended {
-                // The answer may be here whole when the connection ends.
-                Ok(()) => asked.await,
-                Err(error) => Err(unreachable(&error)),
-            },
+        match https::ask(stream, &self.tls, question).await {
+            Ok(answer) => Ok(Fetched { status: answer.status, body: answer.body }),
+            Err(Trouble::Unreachable(text)) => Err(FetchError::Unreachable(text)),
+            Err(Trouble::Refused(text)) => Err(FetchError::Refused(text)),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::Service;
 fn client() -> Client {
     Client {
         address: "192.0.2.7".parse().unwrap(),
+        came_to: std::net::IpAddr::from([127, 0, 0, 1]),
         helo: "host.test".to_owned(),
         extended: true,
         service: Service::Transfer,

@@ -168,7 +168,7 @@ fn owed(address: &str, text: &str, header: &str) -> Owed {
         now_ms: 1_795_395_600_000,
         recipients: vec![Said {
             address: Address::parse(address).unwrap(),
-            original: Some("bob+x@north.test".to_owned()),
+            original: Some("rfc822;bob+x@north.test".to_owned()),
             action: Action::Failed,
             code: Code::NO_SUCH_ADDRESS,
             remote: Some("mx.west.test".to_owned()),

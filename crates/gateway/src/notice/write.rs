@@ -33,7 +33,7 @@ pub struct Owed {
 pub struct Said {
     /// The recipient.
     pub address: Address,
-    /// As the sender named it (ORCPT), decoded, without its type.
+    /// As the sender named it (ORCPT): the type, a semicolon and the address, decoded.
     pub original: Option<String>,
     /// What was done.
     pub action: Action,
@@ -129,7 +129,8 @@ impl Owed {
         for said in self.recipients.iter().take(RECIPIENTS_MAX) {
             text.push_str("\r\n");
             if let Some(original) = &said.original {
-                text.push_str(&format!("Original-Recipient: {}\r\n", typed(&clean(original))));
+                let (kind, address) = original.split_once(';').unwrap_or(("rfc822", original));
+                text.push_str(&format!("Original-Recipient: {}; {}\r\n", clean(kind), clean(address)));
             }
             text.push_str(&format!("Final-Recipient: {}\r\n", typed(&said.address.to_string())));
             text.push_str(&format!("Action: {}\r\nStatus: {}\r\n", word(said.action), said.code));

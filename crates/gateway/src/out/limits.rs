@@ -34,8 +34,6 @@ pub const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 pub const STS_POLICY_OCTETS_MAX: usize = 64 * 1024;
 /// Time to fetch an MTA-STS policy (RFC 8461 section 3.3 suggests one minute).
 pub const STS_FETCH_TIME_MAX: Duration = Duration::from_secs(60);
-/// Octets of the head of the answer to that: far more than a server of one small text sends.
-pub const STS_HEAD_OCTETS_MAX: usize = 16 * 1024;
 /// Seconds for which a policy may be kept: about a year (RFC 8461 section 3.2).
 pub const STS_AGE_SECONDS_MAX: u64 = 31_557_600;
 /// TLSA records of a host that are used; more are no mistake but a burden.

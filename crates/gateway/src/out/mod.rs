@@ -58,10 +58,12 @@ pub struct Shipment {
     pub needs_smtputf8: bool,
     /// ENVID, where one is wanted (RFC 3461 section 4.4).
     pub envelope_id: Option<String>,
-    /// Whether notices shall have the headers only (`RET=HDRS`, RFC 3461 section 4.3).
-    pub headers_only: bool,
+    /// Whether notices shall have the headers only (RET, RFC 3461 section 4.3); `None` is not said.
+    pub headers_only: Option<bool>,
     /// Further parameters of MAIL FROM, said where the other side has the extension.
     pub parameters: Vec<Parameter>,
+    /// Whether it goes on under the return path that it came with: then it has what it came with, and nothing of ours.
+    pub forwarded: bool,
 }
 
 /// Who has something to say in MAIL FROM once it is known to which address, such as COOKIES.

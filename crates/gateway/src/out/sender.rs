@@ -303,14 +303,17 @@ impl Sender {
         Manner { own_name: own_name.clone(), source: *source, roots: Arc::clone(roots), times: *times }
     }
 
-    /// The shipment with what is to be said to this server, unless the caller says something of that kind already.
+    /// The shipment with what is to be said to this server, unless the caller says something of that kind already, or it is
+    /// somebody else's. keeps: CKS-1
     async fn with_parameter<'a>(
         &self,
         session: &Session,
         shipment: &'a Shipment,
         to: IpAddr,
     ) -> Cow<'a, Shipment> {
-        let (Some(more), Some(path)) = (&self.settings.mail_parameters, &shipment.return_path) else {
+        let (Some(more), Some(path), false) =
+            (&self.settings.mail_parameters, &shipment.return_path, shipment.forwarded)
+        else {
             return Cow::Borrowed(shipment);
         };
         let said = shipment.parameters.iter().any(|one| one.extension.eq_ignore_ascii_case(more.extension()));

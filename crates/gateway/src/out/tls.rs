@@ -69,7 +69,11 @@ pub(super) async fn handshake<S: Duplex>(
     }
 }
 
-fn client_settings(protection: &Protection, roots: &Arc<RootCertStore>) -> Result<ClientConfig, String> {
+/// How a client speaks TLS where this is wanted of the other side.
+pub(super) fn client_settings(
+    protection: &Protection,
+    roots: &Arc<RootCertStore>,
+) -> Result<ClientConfig, String> {
     let provider = provider();
     let verifier = Verifier {
         protection: protection.clone(),

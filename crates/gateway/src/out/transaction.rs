@@ -238,8 +238,8 @@ impl Transaction<'_> {
             line.push_str(" SMTPUTF8");
         }
         if abilities.have("DSN") {
-            if self.shipment.headers_only {
-                line.push_str(" RET=HDRS");
+            if let Some(only) = self.shipment.headers_only {
+                line.push_str(if only { " RET=HDRS" } else { " RET=FULL" });
             }
             if let Some(id) = &self.shipment.envelope_id {
                 line.push_str(&format!(" ENVID={}", xtext(id)));
@@ -262,8 +262,16 @@ impl Transaction<'_> {
             if let Some(bits) = recipient.notify {
                 line.push_str(&format!(" NOTIFY={}", notify_words(bits)));
             }
-            if let Some(original) = recipient.original.as_ref().filter(|text| text.is_ascii()) {
-                line.push_str(&format!(" ORCPT=rfc822;{}", xtext(original)));
+            if let Some((kind, address)) =
+                recipient.original.as_deref().and_then(|original| original.split_once(';'))
+                && (kind.is_ascii() && address.is_ascii())
+            {
+                // Addresses in UTF-8 have an encoding of their own (RFC 6533 section 3), as they came.
+                let address = match kind.eq_ignore_ascii_case("utf-8") {
+                    true => address.to_owned(),
+                    false => xtext(address),
+                };
+                line.push_str(&format!(" ORCPT={kind};{address}"));
             }
         }
         line

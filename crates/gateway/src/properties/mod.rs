@@ -38,6 +38,8 @@ pub struct Effect {
     pub mail_from: Verdict,
     /// Whether a pass is for the whole address, and not for its domain only.
     pub whole_address: bool,
+    /// Whether the host in EHLO is proved by its name, and says that it forwards.
+    pub is_forwarder: bool,
     /// Whether a forwarder has brought it that is trusted by arrangement.
     pub by_trusted_forwarder: bool,
     /// Whether the address in MAIL FROM is proved to be the author's.
@@ -179,6 +181,7 @@ impl Effect {
         if !properties.meng || self.helo != Verdict::Pass {
             return;
         }
+        self.is_forwarder = true;
         let fails = matches!(self.mail_from, Verdict::Fail | Verdict::SoftFail);
         if !arranged {
             self.step(format!("meng: nothing was arranged with {}, so nothing follows", helo.domain));

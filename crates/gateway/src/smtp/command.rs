@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use message::Code;
 use message::address::{Address, Domain, LocalPart};
 
-use crate::limits::{SMTP_HELO_OCTETS_MAX, SMTP_PARAMETERS_MAX};
+use crate::limits::{
+    SMTP_ENVELOPE_ID_OCTETS_MAX, SMTP_HELO_OCTETS_MAX, SMTP_ORIGINAL_OCTETS_MAX, SMTP_PARAMETERS_MAX,
+};
 use crate::{Recipient, ReturnPath};
 
 use super::reply::Said;
@@ -56,8 +58,8 @@ pub(super) struct Mail {
     pub(super) utf8: bool,
     /// `PRDR`.
     pub(super) individual: bool,
-    /// `RET=HDRS`, or nothing said.
-    pub(super) headers_only: bool,
+    /// `RET`: whether it is `HDRS`; none where it is not said.
+    pub(super) headers_only: Option<bool>,
     /// `ENVID`, decoded.
     pub(super) envelope_id: Option<String>,
     /// `COOKIE`: identifier and host.
@@ -199,7 +201,7 @@ type Parameter<'a> = (&'a str, Option<&'a str>);
 
 fn mail(text: &str, dialect: Dialect) -> Result<Mail, Said> {
     let (path, parameters) = path(text, dialect)?;
-    let mut mail = Mail { headers_only: true, ..Mail::default() };
+    let mut mail = Mail::default();
     for (name, value) in parameters {
         match (Upper::of(name).as_str(), value) {
             ("SIZE", Some(value)) => mail.size = number(value).ok_or(PARAMETER_VALUE)?,
@@ -210,9 +212,9 @@ fn mail(text: &str, dialect: Dialect) -> Result<Mail, Said> {
             }
             ("SMTPUTF8", None) => mail.utf8 = true,
             ("PRDR", None) => mail.individual = true,
-            ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => mail.headers_only = false,
-            ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => mail.headers_only = true,
-            ("ENVID", Some(value)) => mail.envelope_id = Some(xtext(value).ok_or(PARAMETER_VALUE)?),
+            ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => mail.headers_only = Some(false),
+            ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => mail.headers_only = Some(true),
+            ("ENVID", Some(value)) => mail.envelope_id = Some(envelope_id(value).ok_or(PARAMETER_VALUE)?),
             // Who is said to have submitted it somewhere else (RFC 4954 section 5) is read, and not believed.
             ("AUTH", Some(value)) => drop(xtext(value).ok_or(PARAMETER_VALUE)?),
             ("COOKIE", Some(value)) if dialect.cookies => {
@@ -325,12 +327,18 @@ fn notices(value: &str) -> Option<u8> {
     Some(notify)
 }
 
+/// At most as many characters as a sender may give (RFC 3461 section 4.4).
+fn envelope_id(value: &str) -> Option<String> {
+    xtext(value).filter(|_| value.len() <= SMTP_ENVELOPE_ID_OCTETS_MAX)
+}
+
 /// The type and the address, the xtext of which is undone (RFC 3461 section 4.2; `utf-8` by RFC 6533 section 3).
 fn original_recipient(value: &str) -> Option<String> {
     let (kind, address) = value.split_once(';')?;
     let named = !kind.is_empty() && kind.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
     let address = if kind.eq_ignore_ascii_case("utf-8") { address.to_owned() } else { xtext(address)? };
-    (named && !address.is_empty()).then(|| format!("{kind};{address}"))
+    let fits = value.len() <= SMTP_ORIGINAL_OCTETS_MAX;
+    (named && fits && !address.is_empty()).then(|| format!("{kind};{address}"))
 }
 
 /// Undoes xtext (RFC 3461 section 4). What it hides must be printable, since it goes into notices.

@@ -41,6 +41,7 @@ pub(super) async fn run(
     let tls = server.parts.tls.clone();
     let client = Client {
         address: address.to_canonical(),
+        came_to: stream.local_addr()?.ip().to_canonical(),
         helo: String::new(),
         extended: false,
         service,

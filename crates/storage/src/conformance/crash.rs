@@ -152,6 +152,7 @@ fn tell(store: &dyn Store) -> usize {
                     scram: None,
                     devices: Vec::new(),
                     disabled: false,
+                    notices: false,
                 }));
                 assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
                 assert!(store.statistics().read_only);

@@ -218,6 +218,7 @@ pub(super) fn add_account(store: &dyn Store, name: &str) -> Result<(), Error> {
         scram: None,
         devices: Vec::new(),
         disabled: false,
+        notices: false,
     }))
 }
 

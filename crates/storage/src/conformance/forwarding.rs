@@ -25,6 +25,7 @@ fn forward(alias: &str, target: &str, secret: u8) -> ForwardRecord {
         credential: [secret + 100; 32],
         conceal: true,
         rewrite: false,
+        keep_sender: true,
         authorization: None,
         asked_at_ms: Some(NOW),
         ask_again_at_ms: Some(NOW + 9),
@@ -142,7 +143,11 @@ pub(super) fn what_is_forwarded_keeps_its_recipient(open: &Open) {
     let message = letter("one", &[octets(1, 10)]);
     let to_queue = to_queue("old@here.test", "far.test", 1);
     let lane = Lane::new("far.test").unwrap();
-    let forwarded = Forwarded { alias: address("old@here.test"), to: address("new@far.test") };
+    let forwarded = Forwarded {
+        alias: address("old@here.test"),
+        through: vec![address("older@here.test")],
+        to: address("new@far.test"),
+    };
     let effect = Effect::Forward { lane, forwarded };
     let receipt = accept(&*store, &message, peer(), vec![Intended { effect, ..to_queue }]).unwrap();
     assert!(matches!(receipt.answers[..], [Disposition::Pending { .. }]));

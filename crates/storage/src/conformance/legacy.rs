@@ -8,7 +8,7 @@ use super::queue::settlement;
 use crate::limits::{LEGACY_CHANGES_MAX, LEGACY_KEY_OCTETS_MAX, LEGACY_VALUE_OCTETS_MAX};
 use crate::{
     Decision, Effect, Error, Exported, LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue, Origin, Outcome,
-    Ruling, Stage, Store,
+    Passage, PassedCookie, Ruling, Stage, Store, Wish,
 };
 
 fn record(kind: u8, key: &[u8], value: &[u8], expires_at_ms: u64) -> LegacyRecord {
@@ -23,6 +23,22 @@ fn origin(return_path: Option<&str>, verified: bool) -> LegacyOrigin {
         author: verified.then(|| domain("old.test")),
         received: "Received: from old.test\r\n".to_owned(),
         authentication_results: "here.test; spf=pass".to_owned(),
+        passage: Passage {
+            may_keep: true,
+            cookie: Some(PassedCookie {
+                id: "abc".to_owned(),
+                host: "mx1".to_owned(),
+                came_to: Some("192.0.2.9".parse().unwrap()),
+            }),
+            forwarder: Some(domain("mx.forwarder.test")),
+            envelope_id: Some("QQ314159".to_owned()),
+            headers_only: Some(true),
+            wishes: vec![Wish {
+                recipient: address("a@far.test"),
+                notify: None,
+                original: Some("rfc822;a+b@far.test".to_owned()),
+            }],
+        },
     }
 }
 
@@ -119,6 +135,9 @@ pub(super) fn a_proved_legacy_sender_is_told_of_failures(open: &Open) {
             disposition,
             received_at_ms: NOW,
             header: header.clone(),
+            original: (to == "a@far.test").then(|| "rfc822;a+b@far.test".to_owned()),
+            envelope_id: Some("QQ314159".to_owned()),
+            account: None,
         };
         let expected: Vec<NoticeDue> = expected.into_iter().take(told).enumerate().map(notice).collect();
         assert_eq!(due, expected, "{name}");
@@ -148,7 +167,7 @@ pub(super) fn legacy_holders_are_told_apart(open: &Open) {
     check(None, true, "smtp:[192.0.2.1]");
     let six = LegacyOrigin { client: "2001:db8::1".parse().unwrap(), ..origin(None, false) };
     assert_eq!(six.holder(), "smtp:[2001:db8::1]");
-    // The mailbox says who brought it; a trace that is too long is not taken.
+    // The mailbox says who brought it, and nothing of what was said of others; a trace that is too long is not taken.
     let store = open();
     add_account(&*store, "ann").unwrap();
     let from = legacy(None, false);
@@ -157,7 +176,9 @@ pub(super) fn legacy_holders_are_told_apart(open: &Open) {
     let again = accept(&*store, &message, from.clone(), vec![to_mailbox("ann@here.test", "ann")]).unwrap();
     assert_eq!(again.answers, [Disposition::Accepted]);
     let entries = store.mailbox("ann", None, 10).unwrap();
-    assert_eq!(entries.iter().map(|entry| &entry.origin).collect::<Vec<_>>(), [&from]);
+    let shown = LegacyOrigin { passage: Passage::default(), ..origin(None, false) };
+    let shown = Origin::Legacy(Box::new(shown));
+    assert_eq!(entries.iter().map(|entry| &entry.origin).collect::<Vec<_>>(), [&shown]);
     let received = "r".repeat(crate::limits::LEGACY_TRACE_OCTETS_MAX + 1);
     let long = Origin::Legacy(Box::new(LegacyOrigin { received, ..origin(None, false) }));
     let refused =

@@ -25,6 +25,7 @@ pub(super) fn settlement(
         fence: claim.fence,
         now_ms: NOW,
         outcomes,
+        passed_on: Vec::new(),
         attempts: vec![attempt("connection refused")],
         next_due_ms,
         pause: Pause::Failed,

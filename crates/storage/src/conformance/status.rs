@@ -83,6 +83,7 @@ pub(super) fn accounts_are_found_by_their_ways(open: &Open) {
         }),
         devices: vec![DeviceRecord { public_key: [key; 32], name: "laptop".to_owned(), enrolled_at_ms: NOW }],
         disabled: false,
+        notices: false,
     };
     let ann = record("ann", &["ann@here.test", "info@here.test"], 1);
     block_on(store.put_account(ann.clone())).unwrap();

@@ -84,12 +84,17 @@ fn read_recipient(value: &Value) -> Option<RecipientRecord> {
 }
 
 fn forwarded(forwarded: &Forwarded) -> Value {
-    Value::Array(vec![address(&forwarded.alias), address(&forwarded.to)])
+    let through = forwarded.through.iter().map(address);
+    Value::Array([address(&forwarded.alias), address(&forwarded.to)].into_iter().chain(through).collect())
 }
 
 fn read_forwarded(value: &Value) -> Option<Forwarded> {
-    let [alias, to] = value.as_array()?.as_slice() else { return None };
-    Some(Forwarded { alias: read_address(alias)?, to: read_address(to)? })
+    let [alias, to, through @ ..] = value.as_array()?.as_slice() else { return None };
+    Some(Forwarded {
+        alias: read_address(alias)?,
+        through: read_list(through, read_address)?,
+        to: read_address(to)?,
+    })
 }
 
 impl Record for LegRecord {

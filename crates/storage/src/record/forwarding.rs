@@ -29,6 +29,7 @@ impl Record for ForwardRecord {
             (12, self.ask_again_at_ms.map(uint)),
             (13, Some(text(&self.note))),
             (14, Some(uint(self.complaints))),
+            (15, self.keep_sender.then(|| flag(true))),
         ]
     }
 
@@ -48,6 +49,7 @@ impl Record for ForwardRecord {
             ask_again_at_ms: fields.optional(12, as_uint)?,
             note: fields.text(13)?.to_owned(),
             complaints: fields.uint(14)?,
+            keep_sender: fields.optional(15, Value::as_bool)?.unwrap_or(false),
         })
     }
 }

@@ -1,9 +1,9 @@
 //! Records of the gateway, and of notices that are due.
 
 use ciborium::Value;
-use message::cbor::{bytes, uint};
+use message::cbor::{bytes, text, uint};
 
-use super::word::{address, disposition, identity, read_address, read_disposition, read_identity};
+use super::word::{address, disposition, identity, read_address, read_disposition, read_identity, read_text};
 use super::{Fields, Record};
 use crate::{EnvelopeId, NoticeDue};
 
@@ -35,6 +35,9 @@ impl Record for NoticeDue {
             (6, Some(disposition(&self.disposition))),
             (7, Some(uint(self.received_at_ms))),
             (8, Some(bytes(&self.header))),
+            (9, self.original.as_deref().map(text)),
+            (10, self.envelope_id.as_deref().map(text)),
+            (11, self.account.as_deref().map(text)),
         ]
     }
 
@@ -48,6 +51,9 @@ impl Record for NoticeDue {
             disposition: read_disposition(fields.value(6)?)?,
             received_at_ms: fields.uint(7)?,
             header: fields.octets(8)?.to_vec(),
+            original: fields.optional(9, read_text)?,
+            envelope_id: fields.optional(10, read_text)?,
+            account: fields.optional(11, read_text)?,
         })
     }
 }

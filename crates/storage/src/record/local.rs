@@ -83,6 +83,7 @@ impl Record for AccountRecord {
             (4, Some(list(&self.devices, device))),
             (5, Some(flag(self.disabled))),
             (6, self.scram.as_ref().map(scram)),
+            (7, self.notices.then(|| flag(true))),
         ]
     }
 
@@ -94,6 +95,7 @@ impl Record for AccountRecord {
             devices: read_list(fields.list(4)?, read_device)?,
             disabled: fields.flag(5)?,
             scram: fields.optional(6, read_scram)?,
+            notices: fields.optional(7, Value::as_bool)?.unwrap_or(false),
         })
     }
 }

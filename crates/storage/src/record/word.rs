@@ -7,7 +7,7 @@ use message::keys::AuthorKey;
 use message::{Code, Cookie, Disposition, Hop, Identity, KeyId, Redirect, Role, Selection};
 
 use super::{flag, list, read_list};
-use crate::{LegacyOrigin, Origin, SealNote};
+use crate::{LegacyOrigin, Origin, Passage, PassedCookie, SealNote, Wish};
 
 fn array<const N: usize>(items: [Value; N]) -> Value {
     Value::Array(items.into())
@@ -152,6 +152,7 @@ pub(super) fn origin(origin: &Origin) -> Value {
             legacy.author.as_ref().map_or(Value::Null, |domain| text(domain.as_str())),
             text(&legacy.received),
             text(&legacy.authentication_results),
+            passage(&legacy.passage),
         ]),
     }
 }
@@ -162,7 +163,9 @@ pub(super) fn read_origin(value: &Value) -> Option<Origin> {
         [kind, name] if as_uint(kind) == Some(2) => {
             Some(Origin::Peer { domain: Domain::from_wire(name.as_text()?).ok()? })
         }
-        [kind, client, verified, return_path, author, received, results] if as_uint(kind) == Some(3) => {
+        [kind, client, verified, return_path, author, received, results, more @ ..]
+            if as_uint(kind) == Some(3) =>
+        {
             Some(Origin::Legacy(Box::new(LegacyOrigin {
                 client: client.as_text()?.parse().ok()?,
                 verified: verified.as_bool()?,
@@ -170,10 +173,59 @@ pub(super) fn read_origin(value: &Value) -> Option<Origin> {
                 author: or_null(author, |value| Domain::from_wire(value.as_text()?).ok())?,
                 received: read_text(received)?,
                 authentication_results: read_text(results)?,
+                // As it was before anything of that went on.
+                passage: more.first().map_or_else(|| Some(Passage::default()), read_passage)?,
             })))
         }
         _ => None,
     }
+}
+
+fn passage(passage: &Passage) -> Value {
+    let optional = |text_of: &Option<String>| text_of.as_deref().map_or(Value::Null, text);
+    let cookie = passage.cookie.as_ref().map_or(Value::Null, |cookie| {
+        let came_to = cookie.came_to.map_or(Value::Null, |address| text(&address.to_string()));
+        array([text(&cookie.id), text(&cookie.host), came_to])
+    });
+    array([
+        flag(passage.may_keep),
+        cookie,
+        passage.forwarder.as_ref().map_or(Value::Null, |domain| text(domain.as_str())),
+        optional(&passage.envelope_id),
+        passage.headers_only.map_or(Value::Null, flag),
+        list(&passage.wishes, |wish| {
+            let notify = wish.notify.map_or(Value::Null, |notify| uint(notify.into()));
+            array([address(&wish.recipient), notify, optional(&wish.original)])
+        }),
+    ])
+}
+
+fn read_passage(value: &Value) -> Option<Passage> {
+    let [may_keep, cookie, forwarder, envelope_id, headers_only, wishes] = value.as_array()?.as_slice()
+    else {
+        return None;
+    };
+    let read_cookie = |value: &Value| {
+        let [id, host, came_to] = value.as_array()?.as_slice() else { return None };
+        let came_to = or_null(came_to, |value| value.as_text()?.parse().ok())?;
+        Some(PassedCookie { id: read_text(id)?, host: read_text(host)?, came_to })
+    };
+    let read_wish = |value: &Value| {
+        let [recipient, notify, original] = value.as_array()?.as_slice() else { return None };
+        Some(Wish {
+            recipient: read_address(recipient)?,
+            notify: or_null(notify, as_small)?,
+            original: or_null(original, read_text)?,
+        })
+    };
+    Some(Passage {
+        may_keep: may_keep.as_bool()?,
+        cookie: or_null(cookie, read_cookie)?,
+        forwarder: or_null(forwarder, |value| Domain::from_wire(value.as_text()?).ok())?,
+        envelope_id: or_null(envelope_id, read_text)?,
+        headers_only: or_null(headers_only, Value::as_bool)?,
+        wishes: read_list(wishes.as_array()?, read_wish)?,
+    })
 }
 
 /// What may be null: `Some(None)` where it is, `None` where it is neither that nor what it must be.

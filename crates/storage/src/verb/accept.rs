@@ -6,12 +6,15 @@ use super::content::{load_message, store_message, stored};
 use super::peer::count_pending;
 use super::status::{close, load_envelope};
 use super::{check_name, cut, load};
-use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, LEGACY_TRACE_OCTETS_MAX, OWNER_OCTETS_MAX, SEAL_NOTES_MAX};
+use crate::limits::{
+    ACCOUNT_NAME_OCTETS_MAX, ENVELOPE_ID_OCTETS_MAX, FORWARD_THROUGH_MAX, LEGACY_TRACE_OCTETS_MAX,
+    ORIGINAL_RECIPIENT_OCTETS_MAX, OWNER_OCTETS_MAX, PASSED_COOKIE_OCTETS_MAX, SEAL_NOTES_MAX,
+};
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{QueueChange, Transaction};
 use crate::{
     Acceptance, Again, Content, Effect, EnvelopeId, EnvelopeRecord, Error, Intended, Lane, LegId, LegRecord,
-    MailUid, MailboxEntry, Origin, Pend, Receipt, RecipientRecord, SealNote, key,
+    LegacyOrigin, MailUid, MailboxEntry, Origin, Passage, Pend, Receipt, RecipientRecord, SealNote, key,
 };
 
 /// Accepts a message.
@@ -145,6 +148,16 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
     if let Origin::Legacy(legacy) = &acceptance.origin {
         let longest = legacy.received.len().max(legacy.authentication_results.len());
         bound("octets of a trace", longest, LEGACY_TRACE_OCTETS_MAX)?;
+        let passage = &legacy.passage;
+        let octets = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        bound("octets of ENVID", octets(&passage.envelope_id), ENVELOPE_ID_OCTETS_MAX)?;
+        bound("wishes", passage.wishes.len(), message::limits::RECIPIENTS_MAX)?;
+        for wish in &passage.wishes {
+            bound("octets of ORCPT", octets(&wish.original), ORIGINAL_RECIPIENT_OCTETS_MAX)?;
+        }
+        for half in passage.cookie.iter().flat_map(|cookie| [&cookie.id, &cookie.host]) {
+            bound("octets of a cookie", half.len(), PASSED_COOKIE_OCTETS_MAX)?;
+        }
     }
     for intended in &acceptance.recipients {
         let fits = match (&intended.effect, &intended.answer) {
@@ -168,6 +181,9 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
     for effect in acceptance.recipients.iter().map(|intended| &intended.effect).chain(again) {
         if let Effect::Mailbox { account, .. } | Effect::Pend(Pend { account: Some(account), .. }) = effect {
             check_name(account, ACCOUNT_NAME_OCTETS_MAX)?;
+        }
+        if let Effect::Forward { forwarded, .. } = effect {
+            bound("aliases on the way", forwarded.through.len(), FORWARD_THROUGH_MAX)?;
         }
         if let Effect::Pend(Pend { seals, .. }) | Effect::Mailbox { seals, .. } = effect {
             bound("seal notes", seals.len(), SEAL_NOTES_MAX)?;
@@ -285,7 +301,11 @@ fn add_recipient(
     }
     let key = key::once(&envelope.origin.holder(), envelope.offered_as, &intended.address.to_string());
     tx.put(key, OnceRecord { envelope: envelope.id, recipient: place }.encode())?;
+    let here = matches!(intended.effect, Effect::Mailbox { .. } | Effect::Elsewhere);
     envelope.recipients.push(recipient);
+    if here {
+        super::legacy::note_end(tx, envelope, place)?;
+    }
     Ok(())
 }
 
@@ -355,7 +375,7 @@ pub(crate) fn put_mail(
         identity: envelope.identity,
         recipient: recipient.clone(),
         received_at_ms: now_ms,
-        origin: envelope.origin.clone(),
+        origin: beside_mail(&envelope.origin),
         seals,
         seen: false,
     };
@@ -363,6 +383,16 @@ pub(crate) fn put_mail(
     tx.put(key::mail(account, uid), entry.encode())?;
     tx.mark(key::hold_of_mail(envelope.identity, uid));
     Ok(())
+}
+
+/// What stands beside mail in a mailbox: who has brought it, and not what was said of others that it was for.
+fn beside_mail(origin: &Origin) -> Origin {
+    match origin {
+        Origin::Legacy(legacy) => {
+            Origin::Legacy(Box::new(LegacyOrigin { passage: Passage::default(), ..*legacy.clone() }))
+        }
+        other => other.clone(),
+    }
 }
 
 /// Queues recipients of an envelope along a lane.

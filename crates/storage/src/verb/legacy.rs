@@ -1,6 +1,7 @@
 //! What is kept for the gateway: its small records, and the notices that are due.
 
 use message::Disposition;
+use message::address::Address;
 
 use super::check::{Inspection, each};
 use super::content::load_message;
@@ -12,7 +13,9 @@ use crate::limits::{
 };
 use crate::record::{LegacyValue, Record};
 use crate::transaction::Transaction;
-use crate::{EnvelopeRecord, Error, FindingKind, LegacyChange, LegacyRecord, NoticeDue, Origin, key};
+use crate::{
+    AccountRecord, EnvelopeRecord, Error, FindingKind, LegacyChange, LegacyRecord, NoticeDue, Origin, key,
+};
 
 /// Makes all of the changes, in their order.
 ///
@@ -97,33 +100,56 @@ pub(crate) fn expire(tx: &mut Transaction, name: &[u8], now_ms: u64) -> Result<(
     Ok(())
 }
 
-/// Notes that a legacy sender is to be told of a failure, where responsibility had been taken and the sender is proved.
-/// Nobody else is ever told: a forged return path is not.
+/// Notes that a legacy sender is to be told of a failure, where responsibility had been taken and the sender is proved; or of
+/// a delivery, where it has asked for that; and a user of this node of a failure, in the own mailbox, where the account has
+/// it so. Nobody else is ever told: a forged return path is not.
 ///
-/// keeps: STO-25, STA-13
-pub(crate) fn note_failure(tx: &mut Transaction, envelope: &EnvelopeRecord, place: u32) -> Result<(), Error> {
-    let Origin::Legacy(origin) = &envelope.origin else { return Ok(()) };
-    let (Some(return_path), Some(recipient)) = (origin.notice_to(), envelope.recipients.get(place as usize))
-    else {
-        return Ok(());
-    };
-    // For those on a list, who are answered for at once, nobody is told who they are.
-    if !matches!(recipient.told, Disposition::Pending { .. }) {
-        return Ok(());
-    }
-    let Some(failure @ (Disposition::Refused { .. } | Disposition::Expired)) = &recipient.outcome else {
-        return Ok(());
-    };
-    let notice = NoticeDue {
-        id: tx.allocate()?,
+/// keeps: STO-25, STA-13, STA-21, GW-64, GW-65
+pub(crate) fn note_end(tx: &mut Transaction, envelope: &EnvelopeRecord, place: u32) -> Result<(), Error> {
+    let Some(recipient) = envelope.recipients.get(place as usize) else { return Ok(()) };
+    let Some(outcome) = &recipient.outcome else { return Ok(()) };
+    // For those on a list, who are answered for at once, nobody is told who they are: they were not named by the sender.
+    let waited = matches!(recipient.told, Disposition::Pending { .. });
+    let failed = matches!(outcome, Disposition::Refused { .. } | Disposition::Expired);
+    let notice = |id: u64, return_path: &Address| NoticeDue {
+        id,
         envelope: envelope.id,
         identity: envelope.identity,
         recipient: recipient.address.clone(),
         return_path: return_path.clone(),
-        disposition: failure.clone(),
+        disposition: outcome.clone(),
         received_at_ms: envelope.received_at_ms,
-        header: header_of(tx, envelope),
+        header: Vec::new(),
+        original: None,
+        envelope_id: None,
+        account: None,
     };
+    let notice = match &envelope.origin {
+        Origin::Legacy(origin) => {
+            let Some(return_path) = origin.notice_to() else { return Ok(()) };
+            let passage = &origin.passage;
+            let wanted = match outcome {
+                _ if failed => waited && passage.wants_failure(&recipient.address),
+                Disposition::Accepted => passage.wants_success(&recipient.address),
+                Disposition::Relayed => waited && passage.wants_success(&recipient.address),
+                _ => false,
+            };
+            if !wanted {
+                return Ok(());
+            }
+            let original = passage.wish(&recipient.address).and_then(|wish| wish.original.clone());
+            let envelope_id = passage.envelope_id.clone();
+            NoticeDue { original, envelope_id, ..notice(tx.allocate()?, return_path) }
+        }
+        // What was answered at once was heard by whoever has submitted it. keeps: STA-21
+        Origin::Submission { account } if waited && failed => {
+            let Some(record) = load::<AccountRecord>(tx, &key::account(account))? else { return Ok(()) };
+            let Some(own) = record.addresses.first().filter(|_| record.notices) else { return Ok(()) };
+            NoticeDue { account: Some(account.clone()), ..notice(tx.allocate()?, own) }
+        }
+        Origin::Submission { .. } | Origin::Peer { .. } => return Ok(()),
+    };
+    let notice = NoticeDue { header: header_of(tx, envelope), ..notice };
     tx.put(key::notice(notice.id), notice.encode())
 }
 

@@ -4,7 +4,7 @@ use message::{Cookie, Disposition};
 
 use super::accept::envelope_of;
 use super::load;
-use super::status::{add_attempts, close_if_final, finish, own_cookie, save_envelope};
+use super::status::{add_attempts, close_if_final, finish, finish_told, own_cookie, save_envelope};
 use crate::limits::{ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX};
 use crate::record::Record;
 use crate::transaction::{QueueChange, Transaction};
@@ -29,7 +29,8 @@ pub(crate) fn settle(tx: &mut Transaction, settlement: Settlement) -> Result<Set
             }
             return Err(Error::Invalid("the leg has no such recipient"));
         }
-        settle_recipient(tx, &mut envelope, place, outcome)?;
+        let tell = !settlement.passed_on.contains(&place);
+        settle_recipient(tx, &mut envelope, place, outcome, tell)?;
     }
     let failed = settlement.attempts.iter().rev().find(|attempt| !attempt.text.is_empty());
     leg.last_error = match settlement.pause {
@@ -58,10 +59,11 @@ fn settle_recipient(
     envelope: &mut EnvelopeRecord,
     place: u32,
     outcome: Outcome,
+    tell: bool,
 ) -> Result<(), Error> {
     let next_hop = match outcome {
         Outcome::Final(disposition) if disposition.is_final() => {
-            finish(tx, envelope, place, disposition)?;
+            finish_told(tx, envelope, place, disposition, tell)?;
             return Ok(());
         }
         Outcome::Waiting(disposition @ Disposition::Pending { .. }) => Some(disposition),

@@ -78,6 +78,17 @@ pub(crate) fn finish(
     place: u32,
     outcome: Disposition,
 ) -> Result<Option<Cookie>, Error> {
+    finish_told(tx, envelope, place, outcome, true)
+}
+
+/// The same; `tell` says whether a sender of the old world may be owed a notice for it.
+pub(crate) fn finish_told(
+    tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
+    place: u32,
+    outcome: Disposition,
+    tell: bool,
+) -> Result<Option<Cookie>, Error> {
     let recipient = envelope
         .recipients
         .get_mut(place as usize)
@@ -100,9 +111,9 @@ pub(crate) fn finish(
     let next_hop = recipient.next_hop.take();
     let waited = held && end_hold(tx, envelope.id, place)?;
     count_pending(tx, envelope, &told, false)?;
-    if !waited {
+    if !waited && tell {
         // Whoever only had to wait was told to come again, and hears it then.
-        super::legacy::note_failure(tx, envelope, place)?;
+        super::legacy::note_end(tx, envelope, place)?;
     }
     Ok(next_hop.and_then(|next_hop| match next_hop {
         Disposition::Pending { cookie, .. } => Some(cookie),

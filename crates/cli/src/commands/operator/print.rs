@@ -8,6 +8,7 @@ use control::{
 use super::super::End;
 use super::super::forward::{forward_lines, grant_lines, hop_lines};
 use super::super::held::print::{decided_line, detail_lines, held_lines};
+use super::super::lmtp::handover_lines;
 use super::super::policy::print::{correspondent_lines, explanation_lines, policy_lines};
 use crate::Error;
 use crate::output::{BAD, FAINT, GOOD, Output, STRONG, WAITING, clean, duration, paint, size, time};
@@ -33,6 +34,7 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Correspondents { correspondents } => each(correspondents, correspondent_lines, output)?,
         Response::Forwards { forwards } => each(forwards, forward_lines, output)?,
         Response::Grants { grants } => each(grants, grant_lines, output)?,
+        Response::Handovers { handovers } => each(handovers, handover_lines, output)?,
         Response::Chain { hops } => each(hops, hop_lines, output)?,
         Response::Peers { peers } => each(peers, peer_lines, output)?,
         Response::Findings { findings, more } => {
@@ -135,6 +137,7 @@ fn account_lines(account: &AccountView) -> Vec<String> {
     let mut words = Vec::new();
     words.extend((!account.password).then_some("no password"));
     words.extend(account.disabled.then_some("closed"));
+    words.extend(account.notices.then_some("has notices in its mailbox"));
     let words = if words.is_empty() { String::new() } else { format!("  ({})", words.join(", ")) };
     let mut lines = vec![format!(
         "{}  {}{words}",

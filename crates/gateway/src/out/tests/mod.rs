@@ -36,8 +36,9 @@ pub(super) fn shipment(domain: &str, recipients: &[&str], octets: &str) -> Shipm
         octets: octets.to_owned().into(),
         needs_smtputf8: false,
         envelope_id: None,
-        headers_only: false,
+        headers_only: None,
         parameters: Vec::new(),
+        forwarded: false,
     }
 }
 

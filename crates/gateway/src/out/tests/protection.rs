@@ -122,7 +122,8 @@ impl StsWorld {
             policy.replace("\\r\\n", "\r\n").len() + 2
         );
         let script = format!(
-            "TLS\n C GET /.well-known/mta-sts.txt HTTP/1.1\n C host: mta-sts.south.test\n C connection: close\n C \n
+            "TLS\n C GET /.well-known/mta-sts.txt HTTP/1.1\n C host: mta-sts.south.test\n C accept: text/plain\n \
+             C connection: close\n C user-agent: waxwing\n C \n
              S HTTP/1.1 200 OK\\r\\n{head}\\r\\n\\r\\n{policy}"
         );
         let policy_server = serve(&[&script], Some(web)).await;

@@ -146,9 +146,9 @@ async fn what_a_host_cannot_take_is_not_sent_to_it() {
 async fn parameters_are_said_where_they_are_understood() {
     let mut letter = shipment("south.test", &["zoë@south.test"], "Subject: ü\r\n\r\ny\r\n");
     letter.envelope_id = Some("id+1 =x".to_owned());
-    letter.headers_only = true;
+    letter.headers_only = Some(true);
     letter.recipients[0].notify = Some(2 | 4);
-    letter.recipients[0].original = Some("zoe+x@south.test".to_owned());
+    letter.recipients[0].original = Some("rfc822;zoe+x@south.test".to_owned());
     let cookie =
         |extension: &str, text: &str| Parameter { extension: extension.to_owned(), text: text.to_owned() };
     letter.parameters =

@@ -73,6 +73,7 @@ impl Talk {
     fn on(server: Arc<Server>, service: Service, handler: Arc<FakeHandler>) -> Talk {
         let client = Client {
             address: "192.0.2.7".parse().unwrap(),
+            came_to: std::net::IpAddr::from([127, 0, 0, 1]),
             helo: String::new(),
             extended: false,
             service,

@@ -43,7 +43,7 @@ fn a_letter_has_what_was_said() {
     assert_eq!(&letter.octets[..], "Subject: \u{fc}\r\n\r\n.dot\r\n".as_bytes());
     assert_eq!(letter.cookie, Some(("c1".to_owned(), "mx.far.test".to_owned())));
     assert_eq!(letter.envelope_id.as_deref(), Some("a+b"));
-    assert!(letter.individual && letter.utf8 && !letter.headers_only);
+    assert!(letter.individual && letter.utf8 && letter.headers_only == Some(false));
     assert_eq!(letter.authenticity, Authenticity::Unverified);
     assert!(
         letter
@@ -55,7 +55,7 @@ fn a_letter_has_what_was_said() {
 
 /// Spellings that RFC 3461 allows or does not.
 ///
-/// proves: GW-1
+/// proves: GW-1, GW-66
 #[test]
 fn parameters_count_in_every_legal_spelling() {
     let check = |parameters: &str, start: &str| {
@@ -91,6 +91,9 @@ fn parameters_count_in_every_legal_spelling() {
     ] {
         check(illegal, "501 ");
     }
+    // RFC 3461 section 4.2: at most 500 characters.
+    check(&format!("ORCPT=rfc822;{}@c.test", "a".repeat(486)), "250 ");
+    check(&format!("ORCPT=rfc822;{}@c.test", "a".repeat(487)), "501 ");
     check("XYZZY=1", "555 ");
     check("SIZE=1", "555 ");
 }
@@ -117,6 +120,12 @@ fn parameters_of_mail() {
     check("MAIL FROM:<eve@far.test> COOKIE=c1", "501 ");
     check("MAIL FROM:<eve@far.test> COOKIE=@mx.far.test", "501 ");
     check("MAIL FROM:<eve@far.test> ENVID=a=b", "501 ");
+    check("MAIL FROM:<eve@far.test> ENVID=a+0Ab", "501 ");
+    check("MAIL FROM:<eve@far.test> ENVID=a ENVID=b", "501 ");
+    check("MAIL FROM:<eve@far.test> RET=FULL RET=FULL", "501 ");
+    // RFC 3461 section 4.4: at most 100 characters.
+    check(&format!("MAIL FROM:<eve@far.test> ENVID={}", "a".repeat(100)), "250 ");
+    check(&format!("MAIL FROM:<eve@far.test> ENVID={}", "a".repeat(101)), "501 ");
     check("MAIL FROM:<eve@far.test> BY=1;R", "555 ");
     check("MAIL FROM:<\u{fc}@far.test>", "553 5.6.7 ");
     check("MAIL FROM:<\u{fc}@far.test> SMTPUTF8", "250 ");

@@ -1,0 +1,419 @@
+//! The write-ahead log: two files, written in turn, in which each commit is one record. It is what makes a commit
+//! durable; the engine follows behind it ([`crate::Logged`]).
+//!
+//! A file begins with a head that says up to which record the engine has followed, and then has records, each at a
+//! multiple of [`BLOCK_OCTETS`]. So a record that was acknowledged is never in a block that is written again before the
+//! engine has it. The files are filled with zeroes ahead of the records and are used again: to write over what is there
+//! takes a disk a third of the time that growing a file takes.
+//!
+//! keeps: STO-26, STO-27, STO-28
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::Error;
+use crate::engine::Batch;
+use crate::limits::{KEY_OCTETS_MAX, LOG_AHEAD_OCTETS, VALUE_OCTETS_MAX};
+
+/// Octets of a block: what a disk writes as a whole, and a page of memory.
+pub(crate) const BLOCK_OCTETS: usize = 4096;
+/// How a file begins.
+const FILE_MARK: &[u8; 16] = b"waxwing log 1\r\n\0";
+/// How a record begins.
+const RECORD_MARK: &[u8; 4] = b"WREC";
+/// Octets of a record before its changes: the mark, the octets of the changes (4), the number (8), the check (16).
+const RECORD_HEAD_OCTETS: usize = 32;
+/// Stands in the place of the length of a value that is removed.
+const REMOVED: u32 = u32::MAX;
+
+/// The names of the two files.
+const NAMES: [&str; 2] = ["wal-0", "wal-1"];
+
+/// The log, open for appending. Only one thread appends.
+#[derive(Debug)]
+pub(crate) struct Log {
+    files: [LogFile; 2],
+    active: usize,
+    next: u64,
+    /// From how many octets on a file is full.
+    octets_max: u64,
+    /// Where a record is put together; kept, so that it is made once.
+    record: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct LogFile {
+    file: File,
+    /// Where the next record begins.
+    end: u64,
+    /// Octets that the file has, durably.
+    octets: u64,
+}
+
+/// Writes the heads of the two files, apart from who appends to them.
+#[derive(Debug)]
+pub(crate) struct Heads([File; 2]);
+
+/// What a log holds that the engine may not have yet.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The changes of each record, the earliest first.
+    pub(crate) batches: Vec<Batch>,
+    /// The number of the last record, or of the last that the engine has.
+    pub(crate) last: u64,
+    /// Up to which record the engine has everything, by what the heads say; `None` where neither says anything.
+    pub(crate) settled: Option<u64>,
+}
+
+impl Log {
+    /// Opens the log in this directory, or makes it, and reads what the engine may lack. [`Heads::write`] is to be called for
+    /// both files with [`Found::last`], once the engine has all that was found and before anything is appended.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file cannot be read or written; [`Error::Damaged`] where records are missing that were
+    /// written.
+    pub(crate) fn open(directory: &Path, octets_max: u64) -> Result<(Log, Heads, Found), Error> {
+        std::fs::create_dir_all(directory)?;
+        let mut files = Vec::new();
+        let mut found = Vec::new();
+        for name in NAMES {
+            let path = directory.join(name);
+            let options =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+            let file = options.open(&path)?;
+            let octets = std::fs::read(&path)?;
+            found.push(Contents::read(&octets)?);
+            // The head is written by who opens it, so that it counts.
+            let octets = octets.len().max(BLOCK_OCTETS) as u64;
+            files.push(LogFile { file, end: BLOCK_OCTETS as u64, octets });
+        }
+        for above in directory.ancestors().take(3).filter(|above| !above.as_os_str().is_empty()) {
+            File::open(above)?.sync_all()?;
+        }
+        let [first, second] = <[LogFile; 2]>::try_from(files).map_err(|_| Error::Closed)?;
+        let heads = Heads([first.file.try_clone()?, second.file.try_clone()?]);
+        let found = joined(found)?;
+        let log =
+            Log { files: [first, second], active: 0, next: found.last + 1, octets_max, record: Vec::new() };
+        Ok((log, heads, found))
+    }
+
+    /// Whether the file that is written is to be followed by the other.
+    pub(crate) fn is_full(&self) -> bool {
+        self.files[self.active].end >= self.octets_max
+    }
+
+    /// Whether nothing was appended to the file that is written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files[self.active].end == BLOCK_OCTETS as u64
+    }
+
+    /// Begins anew after this record, where there was no log.
+    pub(crate) fn begin_after(&mut self, last: u64) {
+        self.next = last + 1;
+    }
+
+    /// Goes on in the other file, all of which the engine has, as its head says. Returns which file was left, and the number
+    /// of its last record.
+    pub(crate) fn turn(&mut self) -> (usize, u64) {
+        let left = self.active;
+        self.active = 1 - left;
+        self.files[self.active].end = BLOCK_OCTETS as u64;
+        (left, self.next - 1)
+    }
+
+    /// Appends the changes as one record and returns when it is durable.
+    ///
+    /// # Errors
+    /// [`Error::Bound`] where a key or value is too long, with nothing written; [`Error::Io`]: it is not known whether the record
+    /// is durable, and nothing more is to be appended.
+    pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), Error> {
+        encode(&mut self.record, self.next, batch)?;
+        let padded = self.record.len().next_multiple_of(BLOCK_OCTETS);
+        self.record.resize(padded, 0);
+        self.files[self.active].append(&self.record)?;
+        self.next += 1;
+        Ok(())
+    }
+}
+
+impl LogFile {
+    fn append(&mut self, record: &[u8]) -> Result<(), Error> {
+        let end = self.end + record.len() as u64;
+        if end > self.octets {
+            let octets = end.next_multiple_of(LOG_AHEAD_OCTETS);
+            let zeroes = vec![0; (octets - self.octets) as usize];
+            self.file.write_all_at(&zeroes, self.octets)?;
+            self.file.sync_all()?;
+            self.octets = octets;
+        }
+        self.file.write_all_at(record, self.end)?;
+        self.file.sync_data()?;
+        self.end = end;
+        Ok(())
+    }
+}
+
+impl Heads {
+    /// Says durably in the head of a file that the engine has all records up to this one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written.
+    pub(crate) fn write(&self, file: usize, settled: u64) -> Result<(), Error> {
+        let mut head = [0; BLOCK_OCTETS];
+        head[..16].copy_from_slice(FILE_MARK);
+        head[16..24].copy_from_slice(&settled.to_be_bytes());
+        let check = check(&[&head[..24]]);
+        head[24..40].copy_from_slice(&check);
+        self.0[file].write_all_at(&head, 0)?;
+        Ok(self.0[file].sync_data()?)
+    }
+}
+
+/// The first 16 octets of the BLAKE3 digest.
+fn check(pieces: &[&[u8]]) -> [u8; 16] {
+    let mut writer = message::DigestWriter::new();
+    pieces.iter().for_each(|piece| writer.update(piece));
+    let mut short = [0; 16];
+    short.copy_from_slice(&writer.digest().as_bytes()[..16]);
+    short
+}
+
+/// One record: its head, and the changes, each a key with its length before it (2), then a value with its (4).
+fn encode(record: &mut Vec<u8>, number: u64, batch: &Batch) -> Result<(), Error> {
+    record.clear();
+    record.resize(RECORD_HEAD_OCTETS, 0);
+    for (key, value) in batch.changes() {
+        let octets = value.map_or(0, <[u8]>::len);
+        if key.len() > KEY_OCTETS_MAX || octets > VALUE_OCTETS_MAX {
+            return Err(Error::Bound { what: "octets of a value", bound: VALUE_OCTETS_MAX as u64 });
+        }
+        record.extend_from_slice(&(key.len() as u16).to_be_bytes());
+        record.extend_from_slice(key);
+        record.extend_from_slice(&value.map_or(REMOVED, |value| value.len() as u32).to_be_bytes());
+        record.extend_from_slice(value.unwrap_or_default());
+    }
+    let octets = u32::try_from(record.len() - RECORD_HEAD_OCTETS)
+        .map_err(|_| Error::Bound { what: "octets of a commit", bound: u64::from(u32::MAX) })?;
+    record[..4].copy_from_slice(RECORD_MARK);
+    record[4..8].copy_from_slice(&octets.to_be_bytes());
+    record[8..16].copy_from_slice(&number.to_be_bytes());
+    let check = check(&[&record[..16], &record[RECORD_HEAD_OCTETS..]]);
+    record[16..32].copy_from_slice(&check);
+    Ok(())
+}
+
+/// A record that is whole: its number and the octets of its changes. `None` for anything else.
+fn record_at(octets: &[u8], at: usize) -> Option<(u64, &[u8])> {
+    let (head, rest) = octets.get(at..)?.split_at_checked(RECORD_HEAD_OCTETS)?;
+    if head[..4] != *RECORD_MARK {
+        return None;
+    }
+    let length = u32::from_be_bytes(head[4..8].try_into().ok()?);
+    let changes = rest.get(..usize::try_from(length).ok()?)?;
+    let number = u64::from_be_bytes(head[8..16].try_into().ok()?);
+    (check(&[&head[..16], changes]) == head[16..32]).then_some((number, changes))
+}
+
+fn decode(mut octets: &[u8]) -> Option<Batch> {
+    let mut batch = Batch::default();
+    while !octets.is_empty() {
+        let length = u16::from_be_bytes(take(&mut octets, 2)?.try_into().ok()?);
+        let key = take(&mut octets, usize::from(length))?.to_vec();
+        match u32::from_be_bytes(take(&mut octets, 4)?.try_into().ok()?) {
+            REMOVED => batch.remove(key),
+            length => batch.put(key, take(&mut octets, usize::try_from(length).ok()?)?.to_vec()),
+        }
+    }
+    Some(batch)
+}
+
+fn take<'a>(octets: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = octets.split_at_checked(length)?;
+    *octets = rest;
+    Some(taken)
+}
+
+/// What one file holds.
+#[derive(Debug)]
+struct Contents {
+    /// Up to which record the engine has followed, where its head says so.
+    settled: Option<u64>,
+    /// Records that follow one another, by number.
+    records: Vec<(u64, Batch)>,
+}
+
+impl Contents {
+    fn read(octets: &[u8]) -> Result<Contents, Error> {
+        let head = octets.get(..40).filter(|head| head[..16] == *FILE_MARK);
+        let head = head.filter(|head| check(&[&head[..24]]) == head[24..40]);
+        let settled = head.and_then(|head| Some(u64::from_be_bytes(head[16..24].try_into().ok()?)));
+        let mut records: Vec<(u64, Batch)> = Vec::new();
+        let mut at = BLOCK_OCTETS;
+        while let Some((number, changes)) = record_at(octets, at)
+            && records.last().is_none_or(|(last, _)| number == last + 1)
+        {
+            let batch = decode(changes).ok_or_else(|| damaged("a record cannot be read"))?;
+            records.push((number, batch));
+            at += (RECORD_HEAD_OCTETS + changes.len()).next_multiple_of(BLOCK_OCTETS);
+        }
+        // What ends here is either the end, with what an earlier use of the file has left behind it, or damage.
+        let last = records.last().map_or(settled, |(last, _)| Some(*last)).unwrap_or(0);
+        let later = (at..octets.len()).step_by(BLOCK_OCTETS).filter_map(|at| record_at(octets, at));
+        if later.into_iter().any(|(number, _)| number > last) {
+            return Err(damaged("a record is broken, and there are records after it"));
+        }
+        Ok(Contents { settled, records })
+    }
+}
+
+/// What both files say together.
+fn joined(files: Vec<Contents>) -> Result<Found, Error> {
+    let said = files.iter().filter_map(|file| file.settled).max();
+    let settled = said.unwrap_or(0);
+    let mut records: Vec<_> = files.into_iter().flat_map(|file| file.records).collect();
+    records.retain(|(number, _)| *number > settled);
+    records.sort_by_key(|(number, _)| *number);
+    if records.iter().zip(settled + 1..).any(|((number, _), wanted)| *number != wanted) {
+        return Err(damaged("records are missing"));
+    }
+    let last = records.last().map_or(settled, |(number, _)| *number);
+    let batches = records.into_iter().map(|(_, batch)| batch).collect();
+    Ok(Found { batches, last, settled: said })
+}
+
+fn damaged(what: &str) -> Error {
+    Error::Damaged { key: format!("log: {what}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(number: u64, octets: usize) -> Batch {
+        let mut batch = Batch::default();
+        batch.put(format!("key {number}").into_bytes(), vec![number as u8; octets]);
+        batch.remove(format!("key {}", number.wrapping_sub(1)).into_bytes());
+        batch
+    }
+
+    /// Opens a log that is full at once after each record, and says in both heads what was found, as its user does.
+    fn opened(directory: &Path) -> Result<(Log, Heads, Found), Error> {
+        let (log, heads, found) = Log::open(directory, 2 * BLOCK_OCTETS as u64)?;
+        heads.write(0, found.last)?;
+        heads.write(1, found.last)?;
+        Ok((log, heads, found))
+    }
+
+    fn copy(directory: &Path) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for name in NAMES {
+            std::fs::copy(directory.join(name), copy.path().join(name)).unwrap();
+        }
+        copy
+    }
+
+    /// proves: STO-27
+    #[test]
+    fn what_was_appended_is_found() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut log, heads, found) = opened(place.path()).unwrap();
+        assert_eq!((found.batches.len(), found.last), (0, 0));
+        for number in 1..=5 {
+            log.append(&batch(number, 5000)).unwrap();
+        }
+        let copied = copy(place.path());
+        let (_, _, found) = opened(copied.path()).unwrap();
+        assert_eq!(found.batches, (1..=5).map(|number| batch(number, 5000)).collect::<Vec<_>>());
+        // The heads of the copy say that all was taken: nothing is found a second time.
+        assert_eq!(opened(copied.path()).unwrap().2.batches.len(), 0);
+        // The other file; the first is settled, and used again: its earlier records are still in it, and are not found.
+        assert_eq!(log.turn(), (0, 5));
+        log.append(&batch(6, 10)).unwrap();
+        heads.write(0, 5).unwrap();
+        assert_eq!(log.turn(), (1, 6));
+        log.append(&batch(7, 10)).unwrap();
+        let found = opened(copy(place.path()).path()).unwrap().2;
+        assert_eq!((found.batches, found.last), (vec![batch(6, 10), batch(7, 10)], 7));
+    }
+
+    /// The octets of a record as the specification has them, put together here by hand.
+    ///
+    /// proves: STO-27
+    #[test]
+    fn a_record_looks_as_specified() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut log, _, _) = opened(place.path()).unwrap();
+        let mut changes = Batch::default();
+        changes.put(b"ab".to_vec(), b"xyz".to_vec());
+        changes.remove(b"b".to_vec());
+        log.append(&changes).unwrap();
+        let octets = std::fs::read(place.path().join("wal-0")).unwrap();
+        let body = b"\0\x02ab\0\0\0\x03xyz\0\x01b\xff\xff\xff\xff";
+        let head = b"WREC\0\0\0\x12\0\0\0\0\0\0\0\x01";
+        let digest = message::Digest::of(&[&head[..], body].concat());
+        let record = [&head[..], &digest.as_bytes()[..16], body].concat();
+        assert_eq!(octets[4096..4096 + record.len()], record);
+        assert!(octets[4096 + record.len()..].iter().all(|octet| *octet == 0));
+        let head = [&b"waxwing log 1\r\n\0"[..], &[0; 8]].concat();
+        let digest = message::Digest::of(&head);
+        assert_eq!(octets[..40], [&head[..], &digest.as_bytes()[..16]].concat());
+    }
+
+    /// One octet is changed, at every place that counts: in the last record that ends the log there, since it could be one that
+    /// was being written; in any other it is damage. In a head it does no harm.
+    ///
+    /// proves: STO-28
+    #[test]
+    fn what_is_broken_is_seen() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut log, _, _) = opened(place.path()).unwrap();
+        (1..=3).for_each(|number| log.append(&batch(number, 100)).unwrap());
+        let record = RECORD_HEAD_OCTETS + 2 + 5 + 4 + 100 + 2 + 5 + 4;
+        for number in 0..=3_usize {
+            for at in 0..record.min(if number == 0 { 40 } else { record }) {
+                let broken = copy(place.path());
+                let path = broken.path().join(NAMES[0]);
+                let mut octets = std::fs::read(&path).unwrap();
+                octets[number * BLOCK_OCTETS + at] ^= 0x20;
+                std::fs::write(&path, octets).unwrap();
+                let found = Log::open(broken.path(), 1).map(|(_, _, found)| found.last);
+                match number {
+                    0 => assert_eq!(found, Ok(3), "head, {at}"),
+                    3 => assert_eq!(found, Ok(2), "last record, {at}"),
+                    _ => assert!(
+                        matches!(found, Err(Error::Damaged { .. })),
+                        "record {number}, {at}: {found:?}"
+                    ),
+                }
+            }
+        }
+    }
+
+    /// proves: STO-28
+    #[test]
+    fn a_log_that_lacks_a_file_is_damaged() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut log, heads, _) = opened(place.path()).unwrap();
+        log.append(&batch(1, 10)).unwrap();
+        log.turn();
+        log.append(&batch(2, 10)).unwrap();
+        std::fs::remove_file(place.path().join(NAMES[0])).unwrap();
+        assert!(matches!(Log::open(place.path(), 1), Err(Error::Damaged { .. })));
+        // Where the engine has what was in it, nothing is lacking.
+        heads.write(1, 1).unwrap();
+        assert_eq!(Log::open(place.path(), 1).unwrap().2.batches, [batch(2, 10)]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_written() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut log, _, _) = opened(place.path()).unwrap();
+        let mut long = Batch::default();
+        long.put(b"k".to_vec(), vec![0; VALUE_OCTETS_MAX + 1]);
+        assert!(matches!(log.append(&long), Err(Error::Bound { .. })));
+        log.append(&batch(1, 10)).unwrap();
+        assert_eq!(opened(place.path()).unwrap().2.batches, [batch(1, 10)]);
+    }
+}

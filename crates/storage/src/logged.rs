@@ -1,0 +1,607 @@
+//! [`Logged`]: an engine behind a write-ahead log.
+//!
+//! A commit is one record of the log, durable with one sync, and then a change to a table in memory that readers see over the
+//! engine. When the file of the log is full, a thread of its own hands the table to the engine, in the order of its keys,
+//! while commits go on in the other file. What came and went in between never reaches the engine. After a crash the log is
+//! read, and the engine gets what it lacks: records say what a key is afterwards, so it does not matter how much of it the
+//! engine has already.
+//!
+//! It is no engine of its own: there is nothing in it for long. Readers see only what is durable.
+//!
+//! keeps: STO-26, STO-27, STO-29
+
+use std::iter::Peekable;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::JoinHandle;
+
+use crate::engine::{Batch, Engine, Pair, View, guarded};
+use crate::files::lock;
+use crate::limits::{LOG_OCTETS, RANGE_AHEAD, SETTLE_CHANGES_MAX, SETTLE_OCTETS_MAX};
+use crate::log::{Heads, Log};
+use crate::transaction::read_number;
+use crate::{Error, key};
+
+/// The name under which the engine keeps the number of the last record that it has.
+const SETTLED: &str = "settled";
+
+/// An engine that follows behind a log. Dropping it waits until the engine has everything.
+#[derive(Debug)]
+pub struct Logged<E: Engine> {
+    shared: Arc<Shared<E>>,
+    log: Mutex<Log>,
+    settler: Option<JoinHandle<()>>,
+    /// What was found when it was opened.
+    findings: Vec<String>,
+}
+
+/// What readers, the writer and the thread that settles share.
+#[derive(Debug)]
+struct Shared<E> {
+    engine: E,
+    tables: RwLock<Tables>,
+    work: Mutex<Work>,
+    changed: Condvar,
+    heads: Heads,
+}
+
+/// The changes that the engine does not have yet.
+#[derive(Debug, Default)]
+struct Tables {
+    /// Of the file of the log that is written.
+    recent: Batch,
+    /// Of the other file: the engine is getting them, and may have any of them.
+    settling: Option<Arc<Batch>>,
+}
+
+/// What the thread that settles has to do.
+#[derive(Debug, Default)]
+struct Work {
+    /// A file of the log, and the number of its last record.
+    file: Option<(usize, u64)>,
+    closing: bool,
+    /// Why nothing is written any more.
+    failure: Option<Error>,
+}
+
+impl<E: Engine> Logged<E> {
+    /// Puts the log in this directory in front of an engine, which gets at once what it lacks.
+    ///
+    /// # Errors
+    /// What the engine says; [`Error::Io`] where the log cannot be read or written; [`Error::Damaged`] where records of it
+    /// are missing.
+    pub fn open(engine: E, directory: &Path) -> Result<Logged<E>, Error> {
+        Logged::open_with(engine, directory, LOG_OCTETS)
+    }
+
+    fn open_with(engine: E, directory: &Path, log_octets_max: u64) -> Result<Logged<E>, Error> {
+        let (mut log, heads, found) = Log::open(directory, log_octets_max)?;
+        let (mut last, mut findings) = (found.last, Vec::new());
+        // The engine says so itself, in its last write: one that loses the end of what it had, and does not notice, is noticed here.
+        let has = read_number(&engine, &key::meta(SETTLED))?.unwrap_or(0);
+        match found.settled {
+            Some(settled) if has < settled => {
+                return Err(Error::Damaged { key: "engine: it has lost what it had last".to_owned() });
+            }
+            None if has > 0 => {
+                findings
+                    .push("log: it was missing; what was acknowledged last may be missing too".to_owned());
+                last = has;
+                log.begin_after(last);
+            }
+            _ => {}
+        }
+        let mut lacking = Batch::default();
+        found.batches.into_iter().for_each(|batch| lacking.append(batch));
+        if last > has {
+            settle(&engine, &lacking, last)?;
+        }
+        for file in 0..2 {
+            heads.write(file, last)?;
+        }
+        let shared = Arc::new(Shared {
+            engine,
+            tables: RwLock::default(),
+            work: Mutex::default(),
+            changed: Condvar::new(),
+            heads,
+        });
+        let own = shared.clone();
+        let settler = std::thread::Builder::new()
+            .name("storage-settle".to_owned())
+            .spawn(move || while own.settle_next() {})?;
+        Ok(Logged { shared, log: Mutex::new(log), settler: Some(settler), findings })
+    }
+
+    /// Hands what is in the log to the engine, whether the file is full or not, and goes on in the other one.
+    fn turn(&self, log: &mut Log) -> Result<(), Error> {
+        let shared = &self.shared;
+        let mut work = shared.settled()?;
+        {
+            let mut tables = shared.tables.write().unwrap_or_else(PoisonError::into_inner);
+            tables.settling = Some(Arc::new(std::mem::take(&mut tables.recent)));
+        }
+        work.file = Some(log.turn());
+        shared.changed.notify_all();
+        Ok(())
+    }
+
+    /// Has the engine get everything.
+    fn settle_all(&self) -> Result<(), Error> {
+        let mut log = lock(&self.log);
+        if !log.is_empty() {
+            self.turn(&mut log)?;
+        }
+        self.shared.settled().map(drop)
+    }
+}
+
+impl<E: Engine> Drop for Logged<E> {
+    fn drop(&mut self) {
+        // What the engine cannot get now it gets from the log when it is opened again.
+        let _ = self.settle_all();
+        lock(&self.shared.work).closing = true;
+        self.shared.changed.notify_all();
+        if let Some(settler) = self.settler.take() {
+            // It ends with its work; what it had to say is in there.
+            let _ = settler.join();
+        }
+    }
+}
+
+impl<E: Engine> Engine for Logged<E> {
+    fn apply(&self, batch: &Batch) -> Result<(), Error> {
+        let mut log = lock(&self.log);
+        let failure = lock(&self.shared.work).failure.clone();
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if log.is_full() {
+            self.turn(&mut log)?;
+        }
+        if let Err(error) = log.append(batch) {
+            if !matches!(error, Error::Bound { .. }) {
+                lock(&self.shared.work).failure = Some(error.clone());
+            }
+            return Err(error);
+        }
+        self.shared.show(batch)
+    }
+
+    fn check(&self) -> Result<Vec<String>, Error> {
+        let mut findings = self.findings.clone();
+        findings.extend(self.shared.engine.check()?);
+        Ok(findings)
+    }
+
+    fn compact(&self) -> Result<(), Error> {
+        self.settle_all()?;
+        self.shared.engine.compact()
+    }
+}
+
+impl<E: Engine> Shared<E> {
+    /// Waits until the engine has what was handed to it, and holds on to the work.
+    fn settled(&self) -> Result<MutexGuard<'_, Work>, Error> {
+        let work = self
+            .changed
+            .wait_while(lock(&self.work), |work| work.file.is_some() && work.failure.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        match &work.failure {
+            Some(error) => Err(error.clone()),
+            None => Ok(work),
+        }
+    }
+
+    /// Takes durable changes into the table that readers see.
+    fn show(&self, batch: &Batch) -> Result<(), Error> {
+        let mut changes = batch.clone();
+        // What came and goes again before the engine has heard of it needs no place at all.
+        let gone = {
+            let tables = self.tables();
+            let come = |key: &[u8]| matches!(tables.recent.change(key), Some(Some(_)));
+            let removed = batch.changes().filter(|(key, value)| value.is_none() && come(key));
+            let mut gone = Vec::new();
+            for (key, _) in removed {
+                let before = match tables.settling.as_ref().and_then(|settling| settling.change(key)) {
+                    Some(change) => change.is_some(),
+                    None => self.engine.value(key)?.is_some(),
+                };
+                if !before {
+                    gone.push(key.to_vec());
+                }
+            }
+            gone
+        };
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        for key in gone {
+            changes.forget(&key);
+            tables.recent.forget(&key);
+        }
+        tables.recent.append(changes);
+        Ok(())
+    }
+
+    /// Waits for a table and hands it to the engine. Returns whether there can be more.
+    fn settle_next(&self) -> bool {
+        let work = self
+            .changed
+            .wait_while(lock(&self.work), |work| {
+                !work.closing && (work.file.is_none() || work.failure.is_some())
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some((file, last)) = work.file.filter(|_| work.failure.is_none()) else {
+            return !work.closing;
+        };
+        drop(work);
+        let table = self.tables().settling.clone().unwrap_or_default();
+        let done = guarded("engine", || settle(&self.engine, &table, last))
+            .and_then(|()| self.heads.write(file, last));
+        if done.is_ok() {
+            self.tables.write().unwrap_or_else(PoisonError::into_inner).settling = None;
+        }
+        let mut work = lock(&self.work);
+        match done {
+            Ok(()) => work.file = None,
+            // What was acknowledged is in the log, and readers see it still.
+            Err(error) => work.failure = Some(error),
+        }
+        self.changed.notify_all();
+        true
+    }
+
+    fn tables(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands changes to an engine in pieces, so that its readers do not wait for long. A crash may leave it with some of the
+/// pieces: then the log has them all. The last says up to which record the engine has everything.
+fn settle(engine: &impl Engine, table: &Batch, last: u64) -> Result<(), Error> {
+    let mut piece = Batch::default();
+    for (key, value) in table.changes() {
+        match value {
+            Some(value) => piece.put(key.to_vec(), value.to_vec()),
+            None => piece.remove(key.to_vec()),
+        }
+        if piece.len() >= SETTLE_CHANGES_MAX || piece.octets() >= SETTLE_OCTETS_MAX {
+            engine.apply(&std::mem::take(&mut piece))?;
+        }
+    }
+    piece.put(key::meta(SETTLED), last.to_be_bytes().to_vec());
+    engine.apply(&piece)
+}
+
+impl<E: Engine> View for Logged<E> {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let tables = self.shared.tables();
+        let settling = || tables.settling.as_ref().and_then(|settling| settling.change(key));
+        match tables.recent.change(key).or_else(settling) {
+            Some(change) => Ok(change.map(<[u8]>::to_vec)),
+            None => self.shared.engine.value(key),
+        }
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        self.merged(Direction::Forwards, from, to, limit)
+    }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        self.merged(Direction::Backwards, from, to, limit)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forwards,
+    Backwards,
+}
+
+impl Direction {
+    /// Whether one key comes before another.
+    fn before(self, one: &[u8], other: &[u8]) -> bool {
+        match self {
+            Direction::Forwards => one < other,
+            Direction::Backwards => one > other,
+        }
+    }
+}
+
+type Change<'a> = (&'a Vec<u8>, &'a Option<Vec<u8>>);
+
+impl<E: Engine> Logged<E> {
+    /// The first pairs of a range in one direction: those of the engine under the changes of both tables. What is read is
+    /// in proportion to what is found and to what is removed before it.
+    fn merged(&self, direction: Direction, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        let tables = self.shared.tables();
+        let empty = Batch::default();
+        let settling = tables.settling.as_deref().unwrap_or(&empty);
+        let mut recent = in_direction(&tables.recent, direction, from, to).peekable();
+        let mut settling = in_direction(settling, direction, from, to).peekable();
+        let mut below = Below {
+            engine: &self.shared.engine,
+            direction,
+            from: from.to_vec(),
+            to: to.to_vec(),
+            page: Vec::new().into_iter().peekable(),
+            over: from >= to,
+        };
+        let mut pairs = Vec::new();
+        while pairs.len() < limit {
+            let change = next_change(direction, &mut recent, &mut settling);
+            let wanted = limit - pairs.len();
+            match change {
+                None => match below.next(wanted)? {
+                    Some(pair) => pairs.push(pair),
+                    None => break,
+                },
+                Some((key, value)) => {
+                    while pairs.len() < limit && below.is_before(key, wanted)? {
+                        pairs.extend(below.next(wanted)?);
+                    }
+                    if pairs.len() == limit {
+                        break;
+                    }
+                    below.pass_over(key, wanted)?;
+                    pairs.extend(value.as_ref().map(|value| (key.clone(), value.clone())));
+                }
+            }
+        }
+        Ok(pairs)
+    }
+}
+
+fn in_direction<'a>(
+    table: &'a Batch,
+    direction: Direction,
+    from: &'a [u8],
+    to: &'a [u8],
+) -> Box<dyn Iterator<Item = Change<'a>> + 'a> {
+    let changes = table.changes_in(from, to);
+    match direction {
+        Direction::Forwards => Box::new(changes),
+        Direction::Backwards => Box::new(changes.rev()),
+    }
+}
+
+/// The next change of two tables, of which the first has the last word.
+fn next_change<'a>(
+    direction: Direction,
+    recent: &mut Peekable<impl Iterator<Item = Change<'a>>>,
+    settling: &mut Peekable<impl Iterator<Item = Change<'a>>>,
+) -> Option<Change<'a>> {
+    match (recent.peek(), settling.peek()) {
+        (Some((one, _)), Some((other, _))) if one == other => {
+            settling.next();
+            recent.next()
+        }
+        (Some((one, _)), Some((other, _))) if direction.before(other, one) => settling.next(),
+        (None, Some(_)) => settling.next(),
+        _ => recent.next(),
+    }
+}
+
+/// The pairs of the engine in a range, page by page.
+struct Below<'a, E> {
+    engine: &'a E,
+    direction: Direction,
+    /// What is left of the range.
+    from: Vec<u8>,
+    to: Vec<u8>,
+    page: Peekable<std::vec::IntoIter<Pair>>,
+    /// Whether the engine has nothing more.
+    over: bool,
+}
+
+impl<E: Engine> Below<'_, E> {
+    fn peek(&mut self, wanted: usize) -> Result<Option<&Pair>, Error> {
+        if self.page.peek().is_none() && !self.over {
+            let limit = wanted.saturating_add(RANGE_AHEAD);
+            let page = match self.direction {
+                Direction::Forwards => self.engine.range(&self.from, &self.to, limit)?,
+                Direction::Backwards => self.engine.range_back(&self.from, &self.to, limit)?,
+            };
+            self.over = page.len() < limit;
+            match (page.last(), self.direction) {
+                (Some((last, _)), Direction::Forwards) => self.from = key::successor(last),
+                (Some((last, _)), Direction::Backwards) => self.to.clone_from(last),
+                (None, _) => {}
+            }
+            self.page = page.into_iter().peekable();
+        }
+        Ok(self.page.peek())
+    }
+
+    fn next(&mut self, wanted: usize) -> Result<Option<Pair>, Error> {
+        self.peek(wanted)?;
+        Ok(self.page.next())
+    }
+
+    /// Whether there is a pair that comes before this key.
+    fn is_before(&mut self, key: &[u8], wanted: usize) -> Result<bool, Error> {
+        let direction = self.direction;
+        Ok(self.peek(wanted)?.is_some_and(|(own, _)| direction.before(own, key)))
+    }
+
+    /// Leaves out the pair of this key, if it is the next.
+    fn pass_over(&mut self, key: &[u8], wanted: usize) -> Result<(), Error> {
+        if self.peek(wanted)?.is_some_and(|(own, _)| own == key) {
+            self.page.next();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Memory;
+    use crate::conformance::{Faults, FaultyEngine};
+
+    /// A row of numbers that looks random and is the same each time.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % end
+        }
+
+        fn key(&mut self) -> Vec<u8> {
+            format!("{:02}", self.below(60)).into_bytes()
+        }
+
+        fn batch(&mut self) -> Batch {
+            let mut batch = Batch::default();
+            for _ in 0..=self.below(6) {
+                let key = self.key();
+                match self.below(3) {
+                    0 => batch.remove(key),
+                    _ => batch.put(key, vec![self.below(256) as u8; self.below(3000) as usize]),
+                }
+            }
+            batch
+        }
+    }
+
+    /// What was put in: without the number that the engine keeps for the log.
+    fn all(view: &impl View) -> Vec<Pair> {
+        let mut pairs = view.range(b"", b"\xff", usize::MAX).unwrap();
+        pairs.retain(|(key, _)| *key != key::meta(SETTLED));
+        pairs
+    }
+
+    /// An engine of its own with the same pairs.
+    fn same(engine: &Memory) -> Memory {
+        let (copy, mut batch) = (Memory::new(), Batch::default());
+        let pairs = engine.range(b"", b"\xff", usize::MAX).unwrap();
+        pairs.into_iter().for_each(|(key, value)| batch.put(key, value));
+        copy.apply(&batch).unwrap();
+        copy
+    }
+
+    /// Everything that can be read is as it would be without a log, at every moment: while the engine is behind, while it is
+    /// getting a table, and after a crash at any moment, for which log and engine are copied as they are.
+    ///
+    /// proves: STO-26, STO-27, STO-29
+    #[test]
+    fn it_reads_as_if_there_were_no_log_and_a_crash_changes_nothing() {
+        for seed in 0..6 {
+            let mut numbers = Numbers(seed);
+            let (engine, model) = (Memory::new(), Memory::new());
+            let place = tempfile::tempdir().unwrap();
+            let mut logged = Logged::open_with(engine.clone(), place.path(), 40_000).unwrap();
+            for step in 0..150 {
+                let batch = numbers.batch();
+                logged.apply(&batch).unwrap();
+                model.apply(&batch).unwrap();
+                let (from, to, limit) = (numbers.key(), numbers.key(), numbers.below(20) as usize);
+                assert_eq!(logged.range(&from, &to, limit), model.range(&from, &to, limit), "{seed}, {step}");
+                let back = logged.range_back(&from, &to, limit);
+                assert_eq!(back, model.range_back(&from, &to, limit), "{seed}, {step}");
+                assert_eq!(logged.value(&from), model.value(&from), "{seed}, {step}");
+                if numbers.below(20) == 0 {
+                    let crashed = tempfile::tempdir().unwrap();
+                    for name in ["wal-0", "wal-1"] {
+                        std::fs::copy(place.path().join(name), crashed.path().join(name)).unwrap();
+                    }
+                    let recovered = Logged::open_with(same(&engine), crashed.path(), 40_000).unwrap();
+                    assert_eq!(all(&recovered), all(&model), "{seed}, {step}, after a crash");
+                }
+                if numbers.below(50) == 0 {
+                    drop(logged);
+                    assert_eq!(all(&engine), all(&model), "{seed}, {step}, closed");
+                    logged = Logged::open_with(engine.clone(), place.path(), 40_000).unwrap();
+                }
+            }
+        }
+    }
+
+    /// proves: STO-29
+    #[test]
+    fn what_came_and_went_never_reaches_the_engine() {
+        let (faults, place, engine) = (Faults::none(), tempfile::tempdir().unwrap(), Memory::new());
+        let logged = Logged::open(FaultyEngine::new(engine.clone(), faults.clone()), place.path()).unwrap();
+        let (mut come, mut gone) = (Batch::default(), Batch::default());
+        come.put(b"leg".to_vec(), b"due".to_vec());
+        gone.remove(b"leg".to_vec());
+        logged.apply(&come).unwrap();
+        logged.apply(&gone).unwrap();
+        assert!(logged.shared.tables().recent.is_empty());
+        logged.compact().unwrap();
+        assert_eq!(all(&logged.shared.engine), []);
+        assert_eq!(faults.steps(), 1, "the number of the last record");
+        // What the engine has is another matter.
+        logged.apply(&come).unwrap();
+        logged.compact().unwrap();
+        logged.apply(&come).unwrap();
+        logged.apply(&gone).unwrap();
+        logged.compact().unwrap();
+        assert_eq!((logged.shared.engine.value(b"leg"), faults.steps()), (Ok(None), 3));
+        // It can be opened again where nothing else was left to write.
+        logged.apply(&come).unwrap();
+        logged.apply(&gone).unwrap();
+        drop(logged);
+        Logged::open(engine, place.path()).unwrap();
+    }
+
+    /// The engine fails while it is handed a table: what was acknowledged is read as before, nothing more is taken, and
+    /// everything is there when the engine works again.
+    ///
+    /// proves: STO-7, STO-26
+    #[test]
+    fn an_engine_that_fails_loses_nothing() {
+        for after in [false, true] {
+            let (engine, place) = (Memory::new(), tempfile::tempdir().unwrap());
+            let faulty = FaultyEngine::new(engine.clone(), Faults::at(2, after));
+            let logged = Logged::open_with(faulty, place.path(), 40_000).unwrap();
+            let (mut numbers, model) = (Numbers(7), Memory::new());
+            let refused = loop {
+                let batch = numbers.batch();
+                match logged.apply(&batch) {
+                    Ok(()) => model.apply(&batch).unwrap(),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(refused, Error::Io("the power is cut".to_owned()));
+            assert_eq!(logged.apply(&Batch::default()), Err(refused.clone()));
+            assert_eq!(all(&logged), all(&model));
+            assert_eq!(logged.compact(), Err(refused));
+            drop(logged);
+            let logged = Logged::open_with(engine, place.path(), 40_000).unwrap();
+            assert_eq!(all(&logged), all(&model), "{after}");
+        }
+    }
+
+    /// proves: STO-28
+    #[test]
+    fn an_engine_that_has_lost_its_end_and_a_log_that_is_gone_are_seen() {
+        let (engine, place) = (Memory::new(), tempfile::tempdir().unwrap());
+        let mut numbers = Numbers(3);
+        let logged = Logged::open(engine.clone(), place.path()).unwrap();
+        logged.apply(&numbers.batch()).unwrap();
+        drop(logged);
+        let before = same(&engine);
+        let logged = Logged::open(engine.clone(), place.path()).unwrap();
+        logged.apply(&numbers.batch()).unwrap();
+        drop(logged);
+        // As after a flipped octet, where an engine takes what follows for a write that was cut off.
+        let lost = Logged::open(before, place.path()).map(drop);
+        assert!(matches!(lost, Err(Error::Damaged { .. })), "{lost:?}");
+        // Without a log there is nothing to compare with: it begins after what the engine has, and the check says so.
+        let nothing = tempfile::tempdir().unwrap();
+        let logged = Logged::open(engine.clone(), nothing.path()).unwrap();
+        assert_eq!(logged.check().unwrap().len(), 1);
+        logged.apply(&numbers.batch()).unwrap();
+        let all_of_it = all(&logged);
+        drop(logged);
+        let logged = Logged::open(engine, nothing.path()).unwrap();
+        assert_eq!((all(&logged), logged.check()), (all_of_it, Ok(Vec::new())));
+    }
+
+    #[test]
+    fn it_does_what_an_engine_must() {
+        let (engine, place) = (Memory::new(), tempfile::tempdir().unwrap());
+        crate::conformance::run_engine(&|| Logged::open(engine.clone(), place.path()).unwrap());
+    }
+}

@@ -1,0 +1,281 @@
+//! A mailbox server that is handed all mail over LMTP, by a real socket: what it puts off, what it refuses, and when it is away.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use control::{HandoverOrder, HandoverView, Request, Response};
+use waxwing_tests::world::{free_tcp, until};
+use waxwing_tests::{Site, User, World, letter};
+
+/// What is said to a message, by its text and by how many have come before it.
+type Answer = fn(&str, usize) -> &'static str;
+
+/// What is said by a server that falls silent.
+const SILENT: &str = "";
+
+/// A mailbox server that listens there. What it was given, and what it has answered, comes out of the channel.
+fn serve(listener: TcpListener, answer: Answer) -> Receiver<(String, String)> {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let count = Arc::new(AtomicUsize::new(0));
+        for stream in listener.incoming() {
+            let (stream, count, tell) = (stream.unwrap(), count.clone(), tell.clone());
+            // A client that has gone away in the middle is no trouble of the server's.
+            std::thread::spawn(move || drop(converse(BufReader::new(stream), answer, &count, &tell)));
+        }
+    });
+    told
+}
+
+fn converse(
+    mut lines: BufReader<TcpStream>,
+    answer: Answer,
+    count: &AtomicUsize,
+    tell: &Sender<(String, String)>,
+) -> std::io::Result<()> {
+    let (mut reply, mut transcript) = ("220 mailboxes.test LMTP", String::new());
+    loop {
+        lines.get_mut().write_all(format!("{reply}\r\n").as_bytes())?;
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        transcript.push_str(&line);
+        reply = "250 2.0.0 well";
+        if line.starts_with("DATA") {
+            lines.get_mut().write_all(b"354 go on\r\n")?;
+            while !transcript.ends_with("\r\n.\r\n") {
+                assert_ne!(lines.read_line(&mut transcript)?, 0);
+            }
+            reply = answer(&transcript, count.fetch_add(1, Ordering::SeqCst));
+            let _ = tell.send((reply.to_owned(), std::mem::take(&mut transcript)));
+            if reply == SILENT {
+                // Until the other side goes away.
+                return lines.read_line(&mut transcript).map(drop);
+            }
+        }
+    }
+}
+
+fn bound() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn next(told: &Receiver<(String, String)>) -> (String, String) {
+    told.recv_timeout(Duration::from_secs(20)).expect("mail for the mailbox server")
+}
+
+async fn ask(world: &World, request: Request) -> Response {
+    let mut client = control::Client::connect(&world.data("north.test").join("control.sock")).await.unwrap();
+    client.call(&request).await.unwrap()
+}
+
+async fn order(world: &World, order: HandoverOrder) -> Response {
+    ask(world, Request::Handover { order }).await
+}
+
+async fn listed(world: &World) -> Vec<HandoverView> {
+    match order(world, HandoverOrder::List { after: None, limit: 10 }).await {
+        Response::Handovers { handovers } => handovers,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Asks until the list is so.
+async fn listed_so(world: &World, such: impl Fn(&[HandoverView]) -> bool) -> Vec<HandoverView> {
+    let waiting = async {
+        loop {
+            let all = listed(world).await;
+            if such(&all) {
+                return all;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the list comes to be so")
+}
+
+async fn alerts(world: &World) -> Vec<String> {
+    let Response::Alerts { alerts } = ask(world, Request::Alerts).await else { panic!("no alerts") };
+    alerts.into_iter().filter(|alert| alert.kind == "mailbox-server").map(|alert| alert.text).collect()
+}
+
+async fn write(alice: &mut User, text: &str) {
+    alice.send(&letter("alice@north.test", &format!("{text}\r\n")), &["bob@north.test"]).await;
+}
+
+/// One message is put off for ever: the others come, it is tried later each time, and has its end, which the operator sees.
+///
+/// proves: GW-95, GW-96
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_put_off_for_ever_holds_up_nobody_and_has_an_end() {
+    let (listener, address) = bound();
+    let told = serve(listener, |text, _| match text {
+        text if text.contains("stuck") => "451 4.3.0 something is wrong with this one",
+        text if text.contains("unwanted") => "550 5.7.1 not here",
+        _ => "250 2.0.0 kept",
+    });
+    let lines = format!("[mailbox]\nlmtp = \"{address}\"\nlmtp-seconds = 1");
+    let world = World::started(&[Site::new("north.test").lines(&lines)]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let bob = world.user("bob@north.test").await;
+    for text in ["stuck", "two", "unwanted", "four"] {
+        write(&mut alice, text).await;
+    }
+    let (mut taken, mut stuck) = (Vec::new(), 0);
+    while taken.len() < 2 || stuck < 2 {
+        let (reply, text) = next(&told);
+        match reply.as_str() {
+            "250 2.0.0 kept" => taken.push(text),
+            reply if reply.starts_with("451") => stuck += 1,
+            _ => assert!(text.contains("unwanted"), "{text}"),
+        }
+    }
+    assert!(taken[0].contains("two") && taken[1].contains("four"), "{taken:?}");
+    let ended = |all: &[HandoverView]| all.iter().filter(|one| one.state != "waiting").count() == 2;
+    let all = listed_so(&world, ended).await;
+    let [first, second] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((&*first.state, &*first.account), ("given-up", "bob"));
+    assert!(first.tries >= 2 && first.text.contains("something is wrong"), "{first:?}");
+    assert_eq!((&*second.state, &*second.code, second.tries), ("refused", "5.7.1", 1));
+    let said = alerts(&world).await;
+    assert!(said.iter().any(|text| text.contains("not taken 2 messages")), "{said:?}");
+    // Nothing is lost: all of it is in the native mailbox.
+    assert_eq!(world.node("north.test").store().mailbox(&bob.account, None, 9).unwrap().len(), 4);
+    // What was given up is tried again where the operator says so, and not otherwise.
+    while told.try_recv().is_ok() {}
+    let (account, number) = (first.account.clone(), first.number);
+    assert_eq!(order(&world, HandoverOrder::Retry { account, number }).await, Response::Done);
+    let (reply, text) = next(&told);
+    assert!(reply.starts_with("451") && text.contains("stuck"), "{reply} {text}");
+    listed_so(&world, ended).await;
+    for one in listed(&world).await {
+        let forget = HandoverOrder::Forget { account: one.account, number: one.number };
+        assert_eq!(order(&world, forget.clone()).await, Response::Done);
+        assert!(matches!(order(&world, forget).await, Response::Failure(_)), "it is gone");
+    }
+    assert_eq!(alerts(&world).await, Vec::<String>::new());
+}
+
+/// A server that falls silent over a message keeps the other mailboxes waiting for nothing.
+///
+/// proves: GW-95
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_over_one_message_is_given_the_others() {
+    let (listener, address) = bound();
+    let told = serve(listener, |text, _| match text.contains("hush") {
+        true => SILENT,
+        false => "250 2.0.0 kept",
+    });
+    let north = Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{address}\""));
+    let world = World::started(&[north]).await;
+    let mut alice = world.user("alice@north.test").await;
+    world.user("bob@north.test").await;
+    world.user("carol@north.test").await;
+    write(&mut alice, "hush").await;
+    assert_eq!(next(&told).0, SILENT);
+    for text in ["one", "two"] {
+        let letter = letter("alice@north.test", &format!("{text}\r\n"));
+        alice.send(&letter, &["carol@north.test"]).await;
+        assert!(next(&told).1.contains(text), "while the server is silent about another");
+    }
+}
+
+/// proves: GW-95
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_put_aside_outlives_a_restart() {
+    let (listener, address) = bound();
+    let told = serve(listener, |text, count| match text.contains("slow") && count < 3 {
+        true => "452 4.2.2 the mailbox is full",
+        false => "250 2.0.0 kept",
+    });
+    let north = Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{address}\""));
+    let mut world = World::started(&[north]).await;
+    let mut alice = world.user("alice@north.test").await;
+    world.user("bob@north.test").await;
+    write(&mut alice, "slow").await;
+    assert!(next(&told).0.starts_with("452"));
+    listed_so(&world, |all| all.iter().any(|one| one.state == "waiting")).await;
+    drop(alice);
+    world.stop("north.test").await;
+    world.start("north.test").await;
+    while next(&told).0.starts_with("452") {}
+    assert_eq!(listed_so(&world, <[HandoverView]>::is_empty).await, Vec::new());
+}
+
+/// proves: GW-94
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_away_has_all_mail_in_order_when_it_is_back() {
+    let address = free_tcp();
+    let lines = format!("[mailbox]\nlmtp = \"{address}\"\nlmtp-seconds = 1");
+    let world = World::started(&[Site::new("north.test").lines(&lines)]).await;
+    let mut alice = world.user("alice@north.test").await;
+    world.user("bob@north.test").await;
+    for text in ["one", "two", "three"] {
+        write(&mut alice, text).await;
+    }
+    let away = async {
+        while !alerts(&world).await.iter().any(|text| text.contains("away")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), away).await.expect("an alert");
+    assert_eq!(listed(&world).await, Vec::new(), "that a server is away is nothing about a message");
+    let told = serve(TcpListener::bind(address).unwrap(), |_, _| "250 2.0.0 kept");
+    for text in ["one", "two", "three"] {
+        assert!(next(&told).1.contains(text), "in order");
+    }
+    let back = async { while !alerts(&world).await.is_empty() {} };
+    tokio::time::timeout(Duration::from_secs(20), back).await.expect("no alert any more");
+}
+
+/// proves: GW-94
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mailbox_server_is_handed_everything_once_whatever_comes_between() {
+    let (listener, server) = bound();
+    let told = serve(listener, |text, count| match text.contains("unwanted") {
+        _ if count == 0 => "451 4.3.0 later",
+        true => "550 5.7.1 not here",
+        false => "250 2.0.0 kept",
+    });
+    let next = || next(&told);
+    let north = Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{server}\""));
+    let mut world = World::started(&[north]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let bob = world.user("bob@north.test").await;
+    let words = |text: &str| letter("alice@north.test", &format!("{text}\r\n"));
+    alice.send(&words("one"), &["bob@north.test"]).await;
+    // The first one is put off, and comes again.
+    let (reply, before) = next();
+    assert!(reply.starts_with("451") && before.contains("MAIL FROM:<>"), "{before}");
+    let (reply, after) = next();
+    assert!(reply.starts_with("250") && after.contains("RCPT TO:<bob@north.test>"), "{after}");
+    assert!(before == after && after.contains("\r\n\r\none\r\n"), "{after}");
+    // What is refused is behind it once, and stays in the native mailbox.
+    alice.send(&words("unwanted"), &["bob@north.test"]).await;
+    assert!(next().0.starts_with("550"));
+    alice.send(&words("three"), &["bob@north.test"]).await;
+    assert!(next().1.contains("three"));
+    let store = world.node("north.test").store().clone();
+    assert_eq!(store.mailbox(&bob.account, None, 9).unwrap().len(), 3);
+    // How far it has come is written down: after a restart only what is new is handed on.
+    let handed = |store: &dyn storage::Store| {
+        let records = store.legacy_records(gateway::Kind::Handed as u8, &[], None, 9).unwrap();
+        records.first().map(|record| u64::from_be_bytes(record.value.clone().try_into().unwrap()))
+    };
+    let last = store.mailbox(&bob.account, None, 9).unwrap()[2].uid.0;
+    assert!(until(|| handed(store.as_ref()) == Some(last)).await, "{:?}", handed(store.as_ref()));
+    drop(store);
+    world.stop("north.test").await;
+    world.start("north.test").await;
+    let mut alice = world.user("carol@north.test").await;
+    alice.send(&letter("carol@north.test", "four\r\n"), &["bob@north.test"]).await;
+    let (reply, four) = next();
+    assert!(reply.starts_with("250") && four.contains("four"), "{four}");
+}
