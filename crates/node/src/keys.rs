@@ -10,8 +10,8 @@ use message::{PublicKey, Seal};
 use storage::{HeadRecord, PinRecord, SealNote};
 
 use crate::accept::{Admission, Failure, trouble};
+use crate::aliases::Target;
 use crate::commit::Intent;
-use crate::forwarding::Target;
 use crate::limits::{
     CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, KEY_QUESTIONS_MAX, NO_CHAIN_MS,
     UNKNOWN_KEY_ASKED_AGAIN_MS,
