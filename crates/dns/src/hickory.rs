@@ -20,6 +20,7 @@ use hickory_resolver::config::{
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 
+use crate::failures::Failures;
 use crate::limits::{
     ALIASES_MAX, CACHE_ANSWERS_MAX, NEGATIVE_TTL_MAX, POSITIVE_TTL_MAX, QUERY_TIME_MAX,
     RECORDS_PER_ANSWER_MAX, TLSA_OCTETS_MAX, TXT_OCTETS_MAX,
@@ -42,6 +43,7 @@ pub struct TrustAnchor {
 pub struct HickoryResolver {
     settings: Settings,
     inner: TokioResolver,
+    failures: Failures,
 }
 
 /// What the inner resolver is built from, kept so that it can be built anew with one thing changed.
@@ -115,6 +117,17 @@ impl HickoryResolver {
 
     async fn ask<T>(&self, name: &str, kind: RecordType, read: Read<T>) -> Result<Found<T>, Error> {
         let asked = absolute(&name::asked(name)?)?;
+        if let Some(error) = self.failures.of(&asked, kind) {
+            return Err(error);
+        }
+        let found = self.look_up(asked.clone(), kind, read).await;
+        if let Err(error) = &found {
+            self.failures.remember(&asked, kind, error);
+        }
+        found
+    }
+
+    async fn look_up<T>(&self, asked: Name, kind: RecordType, read: Read<T>) -> Result<Found<T>, Error> {
         match self.inner.lookup(asked.clone(), kind).await {
             Ok(lookup) => self.present(lookup.answers(), &asked, kind, read),
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => self.absent(&none, &asked),
@@ -284,7 +297,7 @@ impl Settings {
             builder = builder.with_trust_anchor(Arc::new(self.anchors.clone()));
         }
         let inner = builder.build().map_err(set_up)?;
-        Ok(HickoryResolver { settings: self, inner })
+        Ok(HickoryResolver { settings: self, inner, failures: Failures::default() })
     }
 }
 

@@ -15,6 +15,7 @@
 pub mod csa;
 pub mod dnsl;
 mod error;
+mod failures;
 mod fixed;
 mod hickory;
 pub mod limits;

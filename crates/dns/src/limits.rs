@@ -30,6 +30,13 @@ pub const CACHE_ANSWERS_MAX: u64 = 8192;
 /// cap and allows up to seven days; mail that moves should be found on the next one.
 pub const POSITIVE_TTL_MAX: Duration = Duration::from_secs(86_400);
 
+/// How long it is remembered that a question has failed: the least that RFC 9520, section 3.2, allows. A storm of mail from a
+/// domain whose servers fail asks once a second, and a server that is back is found at once.
+pub const FAILURE_TIME: Duration = Duration::from_secs(1);
+
+/// Failed questions that are remembered: more in one second are asked again.
+pub const FAILURES_MAX: usize = 1024;
+
 /// The longest time an absence is kept: three hours, the bound of RFC 2308, section 5.
 pub const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(10_800);
 

@@ -174,6 +174,35 @@ async fn a_silent_server_is_given_up() {
     assert_eq!(resolver.addresses("mx.north.test").await, Err(Error::Timeout));
 }
 
+/// A server that refuses is asked once a second, however much mail asks; another question, and the same a second later, is asked.
+///
+/// proves: DISCOVERY-12
+#[tokio::test]
+async fn what_has_failed_is_not_asked_again_at_once() {
+    let (asked, mut questions) = tokio::sync::mpsc::unbounded_channel();
+    let refusing = server(move |mut question| {
+        asked.send(()).unwrap();
+        // An answer, refused (RFC 1035 section 4.1.1).
+        question[2] |= 0x80;
+        question[3] = 5;
+        std::future::ready(question)
+    })
+    .await;
+    let resolver = HickoryResolver::with_nameserver(refusing, false).unwrap();
+    let mut count = async |name: &str| {
+        assert!(matches!(resolver.txt(name).await, Err(Error::ServerFailure(_))), "{name}");
+        std::iter::from_fn(|| questions.try_recv().ok()).count()
+    };
+    assert!(count("_dmarc.north.test").await > 0);
+    assert_eq!(count("_dmarc.north.test").await, 0);
+    assert!(count("_dmarc.south.test").await > 0);
+    assert_eq!(count("_dmarc.south.test").await, 0);
+    tokio::time::pause();
+    tokio::time::advance(waxwing_dns::limits::FAILURE_TIME).await;
+    tokio::time::resume();
+    assert!(count("_dmarc.north.test").await > 0);
+}
+
 #[tokio::test] // proves: DISCOVERY-2, DISCOVERY-3
 async fn nonsense_is_a_temporary_failure() {
     let check = async |what: &str, answer: fn(Vec<u8>) -> Vec<u8>| {
