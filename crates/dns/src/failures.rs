@@ -9,9 +9,12 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::limits::{FAILURE_TIME, FAILURES_MAX};
 
-/// What failed, how, and when. A clone shares it.
+/// What was asked, how it failed, and when.
+type Kept = HashMap<(Name, RecordType), (Error, Instant)>;
+
+/// What has failed lately. A clone shares it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Failures(Arc<Mutex<HashMap<(Name, RecordType), (Error, Instant)>>>);
+pub(crate) struct Failures(Arc<Mutex<Kept>>);
 
 impl Failures {
     /// How this question has failed, where that was just now.
