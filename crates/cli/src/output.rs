@@ -71,7 +71,7 @@ impl Output {
     /// One object for programs. keeps: CLI-3
     pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<(), Error> {
         let text = serde_json::to_string(value).map_err(|error| Error::Local(error.to_string()))?;
-        Ok(writeln!(self.writer(), "{}", escape(&text))?)
+        Ok(writeln!(self.writer(), "{}", escape_json(&text))?)
     }
 
     /// A writer for octets as they are: what looks like a style in them is left alone.
@@ -117,7 +117,7 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
 
 /// A text from elsewhere on one line: control characters and those that turn the direction of writing are shown as
 /// U+FFFD, so that nobody can draw on the terminal or hide a word. keeps: CLI-2
-pub(crate) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -134,8 +134,8 @@ fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// JSON leaves the control characters above ASCII as they are; a terminal may obey them.
-fn escape(json: &str) -> String {
+/// JSON leaves the control characters above ASCII as they are; a terminal may obey them. keeps: CLI-3
+pub fn escape_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         if is_unsafe(c) {
@@ -216,7 +216,7 @@ mod tests {
             text: &'a str,
         }
         let line = serde_json::to_string(&Said { text: "a\n\u{9b}\u{202e}\u{1b}ü" }).unwrap();
-        assert_eq!(escape(&line), "{\"text\":\"a\\n\\u009b\\u202e\\u001bü\"}");
+        assert_eq!(escape_json(&line), "{\"text\":\"a\\n\\u009b\\u202e\\u001bü\"}");
     }
 
     #[test]

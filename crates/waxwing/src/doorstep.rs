@@ -34,6 +34,7 @@ pub(crate) async fn run(args: &DoorstepArgs, global: &Global) -> ExitCode {
                 _ = terminate.recv() => {}
             }
             doorstep.stop().await;
+            printer.finish();
             ExitCode::SUCCESS
         }
         Err(error) => crate::fail(&error),

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod doorstep;
 mod keys;
+mod lines;
 mod local;
 mod old_world;
 mod quickstart;
@@ -43,8 +44,10 @@ async fn run(invocation: Invocation) -> ExitCode {
         Command::Quickstart(args) => quickstart::run(args, invocation.global.json).await,
         Command::Serve(args) => match daemon::Config::read(&args.config) {
             Ok(config) => {
-                let observer = Arc::new(show::Printer::for_service(invocation.global.json));
-                match daemon::serve(&config, observer).await {
+                let printer = show::Printer::for_service(invocation.global.json);
+                let served = daemon::serve(&config, Arc::new(printer.clone())).await;
+                printer.finish();
+                match served {
                     Ok(()) => ExitCode::SUCCESS,
                     Err(error) => fail_to_start(&error),
                 }

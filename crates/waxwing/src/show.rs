@@ -1,50 +1,93 @@
 //! Events as lines for people, or one JSON object each.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use message::{Disposition, Selection};
 use node::{Event, Observer};
 use serde_json::{Value, json};
 
+use crate::lines::Lines;
+
 /// Prints what happens at one node, or at the user's program.
 #[derive(Clone)]
 pub(crate) struct Printer {
     who: String,
-    json: bool,
-    colour: bool,
+    look: Look,
     since: Instant,
+    /// Where lines go that nobody may wait for; else they are written at once.
+    lines: Option<Arc<Lines>>,
+}
+
+#[derive(Clone, Copy)]
+enum Look {
+    Plain,
+    Coloured,
+    Json,
 }
 
 impl Printer {
     /// For a node of the quickstart, or for the steps of its user.
     pub(crate) fn new(who: &str, json: bool, since: Instant) -> Printer {
-        Printer { who: who.to_owned(), json, colour: std::io::stdout().is_terminal(), since }
+        let look = match (json, std::io::stdout().is_terminal()) {
+            (true, _) => Look::Json,
+            (false, true) => Look::Coloured,
+            (false, false) => Look::Plain,
+        };
+        Printer { who: who.to_owned(), look, since, lines: None }
     }
 
-    /// For `waxwing serve`.
+    /// For `waxwing serve` and `waxwing doorstep`: whoever reads this does not hold up mail.
     #[expect(clippy::disallowed_methods, reason = "shown to people only")]
     pub(crate) fn for_service(json: bool) -> Printer {
-        Printer::new("", json, Instant::now())
+        let mut printer = Printer::new("", json, Instant::now());
+        let own = printer.clone();
+        let said = move |count| {
+            own.written("trouble", &format!("{count} lines were left out here"), || json!({ "left_out": count }))
+        };
+        printer.lines = Some(Arc::new(Lines::to(std::io::stdout(), said)));
+        printer
+    }
+
+    /// Waits a moment for the last lines to be written.
+    pub(crate) fn finish(&self) {
+        if let Some(lines) = &self.lines {
+            lines.finish();
+        }
     }
 
     /// One step, in words and for scripts.
     pub(crate) fn line(&self, event: &str, words: &str, details: Value) {
+        self.print(&self.written(event, words, || details));
+    }
+
+    fn print(&self, line: &str) {
+        match &self.lines {
+            Some(lines) => lines.push(line),
+            // Nobody reads any more where writing fails; the work goes on.
+            None => drop(std::io::stdout().lock().write_all(line.as_bytes())),
+        }
+    }
+
+    /// A line with its end. What comes from elsewhere cannot draw on a terminal. keeps: CLI-2, CLI-3
+    fn written(&self, event: &str, words: &str, details: impl FnOnce() -> Value) -> String {
         let elapsed = self.elapsed();
-        let mut out = std::io::stdout().lock();
-        // Nobody reads any more where writing fails; the work goes on.
-        let _ = if self.json {
-            let mut object = json!({ "ms": elapsed.as_millis() as u64, "who": self.who, "event": event });
-            if let (Some(object), Value::Object(details)) = (object.as_object_mut(), details) {
-                object.extend(details);
+        let (dim, bold, end) = match self.look {
+            Look::Json => {
+                let mut object =
+                    json!({ "ms": elapsed.as_millis() as u64, "who": self.who, "event": event });
+                if let (Some(object), Value::Object(details)) = (object.as_object_mut(), details()) {
+                    object.extend(details);
+                }
+                return format!("{}\n", cli::escape_json(&object.to_string()));
             }
-            writeln!(out, "{object}")
-        } else {
-            let (dim, bold, end) =
-                if self.colour { ("\x1b[2m", colour(event), "\x1b[0m") } else { ("", "", "") };
-            let seconds = elapsed.as_secs_f64();
-            writeln!(out, "{dim}{seconds:>7.3}s  {:<11}{end} {bold}{event:<10}{end} {words}", self.who)
+            Look::Coloured => ("\x1b[2m", colour(event), "\x1b[0m"),
+            Look::Plain => ("", "", ""),
         };
+        let (seconds, event, words) = (elapsed.as_secs_f64(), cli::clean(event), cli::clean(words));
+        format!("{dim}{seconds:>7.3}s  {:<11}{end} {bold}{event:<10}{end} {words}\n", self.who)
     }
 
     #[expect(clippy::disallowed_methods, reason = "shown to people only")]
@@ -64,61 +107,98 @@ fn colour(event: &str) -> &'static str {
 
 impl Observer for Printer {
     fn event(&self, event: &Event) {
-        match event {
-            Event::Offered { identity, by, octets, recipients } => self.line(
-                "offered",
-                &format!("{} by {by}: {octets} octets for {recipients} recipients", identity.short()),
-                json!({ "identity": identity.to_string(), "by": by, "octets": octets, "recipients": recipients }),
-            ),
-            Event::Asked { identity, selection } => self.line(
-                "asked for",
-                &format!("{} of {}", selection_words(selection), identity.short()),
-                json!({ "identity": identity.to_string(), "selection": selection_words(selection) }),
-            ),
-            Event::SealChecked { identity, issuer, role, verified } => self.line(
-                if *verified { "verified" } else { "unverified" },
-                &format!("{role} seal by {issuer} over {}", identity.short()),
-                json!({ "identity": identity.to_string(), "issuer": issuer, "role": role, "verified": verified }),
-            ),
-            Event::Decided { identity, recipient, disposition, rule, evidence } => self.line(
-                disposition.word(),
-                &format!("{recipient}{} (rule {rule}{})", reason(disposition), because(evidence)),
-                json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
-                        "disposition": disposition.word(), "code": code(disposition), "rule": rule, "evidence": evidence }),
-            ),
-            Event::Committed { identity, envelope } => self.line(
-                "committed",
-                &format!("{} as envelope {envelope}: durable from here on", identity.short()),
-                json!({ "identity": identity.to_string(), "envelope": envelope }),
-            ),
-            Event::Delivered { identity, recipient } => self.line(
-                "delivered",
-                &format!("{} into the mailbox of {recipient}", identity.short()),
-                json!({ "identity": identity.to_string(), "recipient": recipient.to_string() }),
-            ),
-            Event::Trying { identity, domain } => self.line(
-                "trying",
-                &format!("{} to {domain}", identity.short()),
-                json!({ "identity": identity.to_string(), "domain": domain.to_string() }),
-            ),
-            Event::Step { identity, step, detail } => self.line(
-                step,
-                detail,
-                json!({ "identity": identity.to_string(), "detail": detail }),
-            ),
-            Event::Settled { identity, recipient, disposition } => self.line(
-                disposition.word(),
-                &format!("{recipient}{}", reason(disposition)),
-                json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
-                        "disposition": disposition.word(), "code": code(disposition), "settled": true }),
-            ),
-            Event::Retrying { identity, domain, reason, at_ms } => self.line(
-                "retrying",
-                &format!("{} to {domain}: {reason}", identity.short()),
-                json!({ "identity": identity.to_string(), "domain": domain.to_string(), "reason": reason, "at_ms": at_ms }),
-            ),
-            Event::Trouble { what } => self.line("trouble", what, json!({ "what": what })),
+        let line = match self.look {
+            Look::Json => self.written(&kind(event), "", || details(event)),
+            Look::Plain | Look::Coloured => self.written(&kind(event), &words(event), || Value::Null),
+        };
+        self.print(&line);
+    }
+}
+
+/// One word for what has happened.
+fn kind(event: &Event) -> Cow<'_, str> {
+    match event {
+        Event::Offered { .. } => "offered".into(),
+        Event::Asked { .. } => "asked for".into(),
+        Event::SealChecked { verified: true, .. } => "verified".into(),
+        Event::SealChecked { verified: false, .. } => "unverified".into(),
+        Event::Decided { disposition, .. } | Event::Settled { disposition, .. } => disposition.word().into(),
+        Event::Committed { .. } => "committed".into(),
+        Event::Delivered { .. } => "delivered".into(),
+        Event::Trying { .. } => "trying".into(),
+        Event::Step { step, .. } => step.into(),
+        Event::Retrying { .. } => "retrying".into(),
+        Event::Trouble { .. } => "trouble".into(),
+    }
+}
+
+/// For people.
+fn words(event: &Event) -> String {
+    match event {
+        Event::Offered { identity, by, octets, recipients } => {
+            format!("{} by {by}: {octets} octets for {recipients} recipients", identity.short())
         }
+        Event::Asked { identity, selection } => {
+            format!("{} of {}", selection_words(selection), identity.short())
+        }
+        Event::SealChecked { identity, issuer, role, .. } => {
+            format!("{role} seal by {issuer} over {}", identity.short())
+        }
+        Event::Decided { recipient, disposition, rule, evidence, .. } => {
+            format!("{recipient}{} (rule {rule}{})", reason(disposition), because(evidence))
+        }
+        Event::Committed { identity, envelope } => {
+            format!("{} as envelope {envelope}: durable from here on", identity.short())
+        }
+        Event::Delivered { identity, recipient } => {
+            format!("{} into the mailbox of {recipient}", identity.short())
+        }
+        Event::Trying { identity, domain } => format!("{} to {domain}", identity.short()),
+        Event::Step { detail, .. } => detail.clone(),
+        Event::Settled { recipient, disposition, .. } => format!("{recipient}{}", reason(disposition)),
+        Event::Retrying { identity, domain, reason, .. } => {
+            format!("{} to {domain}: {reason}", identity.short())
+        }
+        Event::Trouble { what } => what.clone(),
+    }
+}
+
+/// For scripts.
+fn details(event: &Event) -> Value {
+    match event {
+        Event::Offered { identity, by, octets, recipients } => {
+            json!({ "identity": identity.to_string(), "by": by, "octets": octets, "recipients": recipients })
+        }
+        Event::Asked { identity, selection } => {
+            json!({ "identity": identity.to_string(), "selection": selection_words(selection) })
+        }
+        Event::SealChecked { identity, issuer, role, verified } => {
+            json!({ "identity": identity.to_string(), "issuer": issuer, "role": role, "verified": verified })
+        }
+        Event::Decided { identity, recipient, disposition, rule, evidence } => {
+            json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
+                    "disposition": disposition.word(), "code": code(disposition), "rule": rule, "evidence": evidence })
+        }
+        Event::Committed { identity, envelope } => {
+            json!({ "identity": identity.to_string(), "envelope": envelope })
+        }
+        Event::Delivered { identity, recipient } => {
+            json!({ "identity": identity.to_string(), "recipient": recipient.to_string() })
+        }
+        Event::Trying { identity, domain } => {
+            json!({ "identity": identity.to_string(), "domain": domain.to_string() })
+        }
+        Event::Step { identity, detail, .. } => {
+            json!({ "identity": identity.to_string(), "detail": detail })
+        }
+        Event::Settled { identity, recipient, disposition } => {
+            json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
+                    "disposition": disposition.word(), "code": code(disposition), "settled": true })
+        }
+        Event::Retrying { identity, domain, reason, at_ms } => {
+            json!({ "identity": identity.to_string(), "domain": domain.to_string(), "reason": reason, "at_ms": at_ms })
+        }
+        Event::Trouble { what } => json!({ "what": what }),
     }
 }
 
@@ -161,5 +241,28 @@ pub(crate) fn code(disposition: &Disposition) -> Option<String> {
     match disposition {
         Disposition::Refused { code, .. } | Disposition::Deferred { code, .. } => Some(code.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of a peer draws nothing on the terminal of whoever watches the node. covers: CLI-2, CLI-3
+    #[test]
+    fn a_peer_draws_nothing() {
+        let event = Event::Step {
+            identity: message::Identity::from_bytes([7; 32]),
+            step: "said".to_owned(),
+            detail: "550 \x1b[2Jno\u{202e}\u{9b}\r\nforged line".to_owned(),
+        };
+        let mut printer = Printer::for_service(false);
+        printer.look = Look::Plain;
+        let line = printer.written(&kind(&event), &words(&event), || Value::Null);
+        assert!(line.ends_with("said       550 \u{fffd}[2Jno\u{fffd}\u{fffd}\u{fffd}\u{fffd}forged line\n"), "{line:?}");
+        printer.look = Look::Json;
+        let line = printer.written(&kind(&event), "", || details(&event));
+        assert_eq!(line.lines().count(), 1);
+        assert!(line.contains(r#""detail":"550 \u001b[2Jno\u202e\u009b\r\nforged line""#), "{line}");
     }
 }

@@ -229,6 +229,17 @@ fn operates(browser: &Browser, world: &World) {
         browser.until_text(text);
         browser.pictures(name);
     }
+    // An alias is made by hand, and shows where its mail is to go and what it waits for.
+    browser.open(&format!("{north}/aliases"));
+    browser.until_text("There are no aliases.");
+    browser.fill("input[name=alias]", "info@north.test");
+    browser.fill("input[name=target]", "bob@south.test");
+    browser.click("button[value=add]");
+    browser.until_text("info@north.test");
+    browser.pictures("aliases");
+    browser.open(&format!("{north}/forwarding"));
+    browser.until_text("Forwarding");
+    browser.pictures("forwarding");
     browser.open(&format!("{north}/queue"));
     browser.click(".heat tbody th a");
     browser.until("the lane is open", |browser| browser.path() == "/queue/lane");
