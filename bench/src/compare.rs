@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::floor::{Floor, stopwatch};
+use crate::floor::{self, Floor, stopwatch};
 use crate::ours::Ours;
 use crate::peers::{Peer, Role, resident_of_descendants};
 use crate::table::{Table, Who};
@@ -38,7 +38,15 @@ struct Everybody {
     /// A Postfix that sends on to the one above.
     relay: Option<Peer>,
     opensmtpd: Option<Peer>,
-    _floor_folder: tempfile::TempDir,
+    floor_folder: tempfile::TempDir,
+}
+
+/// The most octets that the receiving node had resident while it did something.
+#[derive(Default)]
+struct Most {
+    small: u64,
+    relayed: u64,
+    large: u64,
 }
 
 /// Measures everything.
@@ -53,21 +61,28 @@ pub(crate) async fn run(options: &Options) -> Result<Table, Trouble> {
     let mut all = Everybody::start(options).await?;
     let idle = all.ours.resident();
     let rounds = if options.short { 2 } else { 5 };
+    let mut most = Most::default();
     for round in 1..=rounds {
         println!("round {round} of {rounds}: small messages");
+        all.ours.forget_most_resident()?;
         all.small(&mut table, options.short).await?;
+        most.small = most.small.max(all.ours.most_resident());
         println!("round {round} of {rounds}: relayed");
+        all.ours.forget_most_resident()?;
         all.relayed(&mut table, options.short).await?;
+        most.relayed = most.relayed.max(all.ours.most_resident());
         println!("round {round} of {rounds}: large messages");
+        all.ours.forget_most_resident()?;
         all.large(&mut table, options.short, round).await?;
+        most.large = most.large.max(all.ours.most_resident());
     }
     println!("ours alone");
-    memory(&mut all, idle, &mut table);
+    memory(&all, idle, &most, &mut table);
     let polls = alone::polls(&all.ours, &mut table).await;
     tell_missing(&mut table, "polls", polls);
     let wire = alone::wire(&all.ours, &mut table).await;
     tell_missing(&mut table, "octets on the wire", wire);
-    let link = alone::link(&all.ours, &mut table).await;
+    let link = alone::link(&mut all.ours, &mut table).await;
     tell_missing(&mut table, "the slow link", link);
     all.floor.stop().await;
     drop((all.ours, all.postfix, all.relay, all.opensmtpd));
@@ -124,7 +139,7 @@ impl Everybody {
         };
         let opensmtpd = options.opensmtpd.as_deref().map(|at| Peer::opensmtpd(at, None)).transpose()?;
         let ours = Ours::start().await?;
-        Ok(Everybody { ours, floor, postfix, relay, opensmtpd, _floor_folder: folder })
+        Ok(Everybody { ours, floor, postfix, relay, opensmtpd, floor_folder: folder })
     }
 
     async fn small(&self, table: &mut Table, short: bool) -> Result<(), Trouble> {
@@ -191,6 +206,9 @@ impl Everybody {
             let ours = self.ours.submit(in_flight, count, MESSAGE_OCTETS).await?;
             table.sample(&row, Who::Ours, number(&ours, "delivered_per_second"));
         }
+        let ours = self.ours.submit(1, if short { 5 } else { 20 }, 10 * MIB).await?;
+        let rate = number(&ours, "delivered_per_second") * (10 * MIB) as f64 / 1e6;
+        table.sample("10 MiB from submission to the other node, MB/s", Who::Ours, rate);
         Ok(())
     }
 
@@ -198,6 +216,7 @@ impl Everybody {
         let row = "10 MiB accepted, one at a time, MB/s";
         let count = if short { 5 } else { 20 };
         table.sample(row, Who::Floor, self.floor.stream(count * 10 * MIB).await? / 1e6);
+        table.sample(row, Who::Disk, floor::disk(self.floor_folder.path(), 10 * MIB, count)? / 1e6);
         for (who, rate) in self.smtp_loads(1, count, 10 * MIB as usize).await? {
             table.sample(row, who, rate * (10 * MIB) as f64 / 1e6);
         }
@@ -207,6 +226,7 @@ impl Everybody {
         if round <= if short { 1 } else { 2 } {
             let row = "1 GiB accepted, MB/s";
             table.sample(row, Who::Floor, self.floor.stream(1024 * MIB).await? / 1e6);
+            table.sample(row, Who::Disk, floor::disk(self.floor_folder.path(), 1024 * MIB, 1)? / 1e6);
             let ours = self.ours.exchange(1, 1, 1024 * MIB).await?;
             table.sample(row, Who::Ours, number(&ours, "per_second") * (1024 * MIB) as f64 / 1e6);
         }
@@ -214,11 +234,14 @@ impl Everybody {
     }
 }
 
-fn memory(all: &mut Everybody, idle: u64, table: &mut Table) {
+fn memory(all: &Everybody, idle: u64, most: &Most, table: &mut Table) {
     let mib = |octets: u64| format!("{:.0} MiB", octets as f64 / MIB as f64);
     table.fact("resident, idle after ten messages", mib(idle), "30 MiB");
-    let most = all.ours.most_resident();
-    table.fact("most resident of the receiving node, over all of the above", mib(most), "100 MiB; 150 MiB");
+    let name =
+        "most resident of the receiving node, while it accepts 4 KiB, up to 100 in flight and sessions";
+    table.fact(name, mib(most.small), "100 MiB");
+    table.fact("the same, while it gets what another node was handed", mib(most.relayed), "-");
+    table.fact("the same, while it accepts 10 MiB and 1 GiB", mib(most.large), "150 MiB");
     for (name, peer) in [("Postfix", &all.postfix), ("OpenSMTPD", &all.opensmtpd)] {
         if let Some(peer) = peer {
             let name = format!("{name}: resident after the same, its processes added up");

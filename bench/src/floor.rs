@@ -200,6 +200,30 @@ fn write(mut file: File, waiting: Receiver<Waiting>) {
     }
 }
 
+/// Octets in a second that the disk takes alone: so many new files of so many octets, each synced, and then removed.
+///
+/// # Errors
+/// Those of the disk.
+pub(crate) fn disk(folder: &Path, octets: u64, count: u64) -> Result<f64, Trouble> {
+    let chunk = vec![7; CHUNK_OCTETS];
+    let began = now();
+    for number in 0..count {
+        let mut file = File::create(folder.join(format!("disk-{number}")))?;
+        let mut left = usize::try_from(octets)?;
+        while left > 0 {
+            let now = CHUNK_OCTETS.min(left);
+            file.write_all(&chunk[..now])?;
+            left -= now;
+        }
+        file.sync_data()?;
+    }
+    let took = now().duration_since(began).as_secs_f64();
+    for number in 0..count {
+        std::fs::remove_file(folder.join(format!("disk-{number}")))?;
+    }
+    Ok((octets * count) as f64 / took)
+}
+
 #[expect(clippy::disallowed_methods, reason = "what is measured is time")]
 fn now() -> Instant {
     Instant::now()

@@ -146,6 +146,25 @@ impl Ours {
         self.world.south.most_resident_kib().unwrap_or(0) * 1024
     }
 
+    /// Forgets how many octets south.test has had resident so far.
+    ///
+    /// # Errors
+    /// Where the kernel does not.
+    pub(crate) fn forget_most_resident(&self) -> Result<(), Trouble> {
+        let id = self.receiver().ok_or("the node does not run")?;
+        Ok(std::fs::write(format!("/proc/{id}/clear_refs"), "5")?)
+    }
+
+    /// Has south.test take so many octets of a message unasked, from its next start on, which is now.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub(crate) fn widen(&mut self, eager_octets: u64) -> Result<(), Trouble> {
+        self.world.south.stop()?;
+        self.world.south.configure(|config| config.limits.eager_octets = eager_octets)?;
+        self.world.south.start()
+    }
+
     /// Starts north.test alone.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub(crate) enum Who {
     Ours,
     /// Bare quinn, one verification, one synced file.
     Floor,
+    /// Files that are written and synced, and nothing else.
+    Disk,
     /// Postfix with TLS.
     PostfixTls,
     /// Postfix in plain text.
@@ -25,8 +27,9 @@ pub(crate) enum Who {
     Opensmtpd,
 }
 
-const OTHERS: [(Who, &str); 4] = [
+const OTHERS: [(Who, &str); 5] = [
     (Who::Floor, "bare floor"),
+    (Who::Disk, "disk alone, synced"),
     (Who::PostfixTls, "Postfix, TLS"),
     (Who::Postfix, "Postfix, plain"),
     (Who::Opensmtpd, "OpenSMTPD, plain, **not synced**"),
@@ -75,7 +78,7 @@ impl Table {
             // Writing into a string cannot fail.
             let _ = write!(text, " {name} |");
         }
-        text.push_str("\n|---|---|---|---|---|---|\n");
+        text.push_str("\n|---|---|---|---|---|---|---|\n");
         for (row, samples) in &self.rows {
             let ours = samples.get(&Who::Ours).map(|samples| median(samples));
             let _ = write!(text, "| {row} | {} |", ours.map_or("-".to_owned(), figure));

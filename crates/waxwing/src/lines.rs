@@ -39,7 +39,10 @@ struct State {
 
 impl Lines {
     /// Lines to `out`. `said` makes the line, with its end, that says how many were left out.
-    pub(crate) fn to(out: impl Write + Send + 'static, said: impl Fn(u64) -> String + Send + 'static) -> Lines {
+    pub(crate) fn to(
+        out: impl Write + Send + 'static,
+        said: impl Fn(u64) -> String + Send + 'static,
+    ) -> Lines {
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
         let started =

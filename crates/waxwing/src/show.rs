@@ -45,7 +45,11 @@ impl Printer {
         let mut printer = Printer::new("", json, Instant::now());
         let own = printer.clone();
         let said = move |count| {
-            own.written("trouble", &format!("{count} lines were left out here"), || json!({ "left_out": count }))
+            own.written(
+                "trouble",
+                &format!("{count} lines were left out here"),
+                || json!({ "left_out": count }),
+            )
         };
         printer.lines = Some(Arc::new(Lines::to(std::io::stdout(), said)));
         printer
@@ -76,8 +80,7 @@ impl Printer {
         let elapsed = self.elapsed();
         let (dim, bold, end) = match self.look {
             Look::Json => {
-                let mut object =
-                    json!({ "ms": elapsed.as_millis() as u64, "who": self.who, "event": event });
+                let mut object = json!({ "ms": elapsed.as_millis() as u64, "who": self.who, "event": event });
                 if let (Some(object), Value::Object(details)) = (object.as_object_mut(), details()) {
                     object.extend(details);
                 }
@@ -259,7 +262,10 @@ mod tests {
         let mut printer = Printer::for_service(false);
         printer.look = Look::Plain;
         let line = printer.written(&kind(&event), &words(&event), || Value::Null);
-        assert!(line.ends_with("said       550 \u{fffd}[2Jno\u{fffd}\u{fffd}\u{fffd}\u{fffd}forged line\n"), "{line:?}");
+        assert!(
+            line.ends_with("said       550 \u{fffd}[2Jno\u{fffd}\u{fffd}\u{fffd}\u{fffd}forged line\n"),
+            "{line:?}"
+        );
         printer.look = Look::Json;
         let line = printer.written(&kind(&event), "", || details(&event));
         assert_eq!(line.lines().count(), 1);

@@ -6,7 +6,8 @@ use message::{
     Claims, DigestWriter, Draft, DraftContent, DraftPart, Envelope, Extent, HeaderBuilder, Headers, Manifest,
     Role, Seal,
 };
-use protocol::{Eager, Offer, SubmissionOptions, Supply};
+use protocol::{Eager, Frame, Offer, SubmissionOptions, Supply};
+use serde::Serialize;
 use transport::{Later, Source};
 
 use super::PeerIdentity;
@@ -37,6 +38,17 @@ pub(super) struct Letter {
     headers: Headers,
     seals: Vec<Seal>,
     text: Text,
+}
+
+/// What is sent of one message, in octets; the heads of its pieces and QUIC's come on top.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Sizes {
+    /// Its header blocks and its text.
+    pub(super) message: u64,
+    pub(super) manifest: u64,
+    pub(super) seals: u64,
+    /// The frame that offers it.
+    pub(super) offer: u64,
 }
 
 /// The text of a message: a mark of its own, and then lines.
@@ -101,6 +113,17 @@ impl Mould {
             ..SubmissionOptions::default()
         });
         Offer { envelope, eager: Eager::Nothing, submission, way: protocol::Way::Plain }
+    }
+
+    /// What a message of this run consists of.
+    pub(super) fn sizes(&self) -> Result<Sizes, Error> {
+        let letter = self.letter(0)?;
+        Ok(Sizes {
+            message: letter.manifest.message_octets(),
+            manifest: letter.manifest.octets().len() as u64,
+            seals: letter.seals.iter().map(|seal| seal.octets().len() as u64).sum(),
+            offer: protocol::encode(&Frame::Offer(Box::new(self.offer(&letter, 0)))).len() as u64,
+        })
     }
 
     fn text(&self, number: u64) -> Text {

@@ -10,7 +10,7 @@ use message::address::Domain;
 use serde::Serialize;
 use transport::{Alpn, Expectation, HostKey};
 
-use self::letter::Mould;
+use self::letter::{Mould, Sizes};
 use self::load::{Lines, Tally, Work};
 use self::watch::{Arrivals, Watch};
 use super::End;
@@ -42,6 +42,7 @@ pub(super) async fn submit(
     let folder = profile::folder(global)?;
     let (profile, device) = (Profile::load(&folder)?, profile::device_key(&folder)?);
     let mould = Mould::of_user(&profile.address, &arguments.letters.to, arguments.letters.size)?;
+    let sizes = mould.sizes()?;
     let work = Work::letters(mould, &arguments.load)?;
     let watch = match &arguments.watch {
         Some(folder) => Some(Watch::open(folder).await?),
@@ -63,7 +64,8 @@ pub(super) async fn submit(
         Some(watching) => Some(watching.until(tally.done).await?),
         None => None,
     };
-    report("submit", &tally, arrivals, &arguments.load, arguments.letters.size, output)
+    let octets = (arguments.letters.size, Some(sizes));
+    report("submit", &tally, arrivals, &arguments.load, octets, output)
 }
 
 /// `bench exchange` and `bench poll`.
@@ -78,17 +80,18 @@ pub(crate) async fn as_peer(
             let lines = open_as(&identity, &arguments.peer, first, &arguments.load).await?;
             let size = arguments.letters.size;
             let mould = Mould::of_peer(identity, &arguments.letters.to, size)?;
+            let octets = (size, Some(mould.sizes()?));
             let work = Work::letters(mould, &arguments.load)?;
             let tally = load::run(&lines, work, &arguments.load, output).await;
             lines.close().await;
-            report("exchange", &tally, None, &arguments.load, size, output)
+            report("exchange", &tally, None, &arguments.load, octets, output)
         }
         Command::Bench(BenchCommand::Poll(arguments)) => {
             let lines = open_as(&identity, &arguments.peer, None, &arguments.load).await?;
             let cookies = usize::try_from(arguments.cookies).unwrap_or(usize::MAX);
             let tally = load::run(&lines, Work::Polls { cookies }, &arguments.load, output).await;
             lines.close().await;
-            report("poll", &tally, None, &arguments.load, 32 * arguments.cookies, output)
+            report("poll", &tally, None, &arguments.load, (32 * arguments.cookies, None), output)
         }
         _ => Err(Error::usage("that is not a load as another node")),
     }
@@ -119,6 +122,7 @@ struct Report<'a> {
     connections: u32,
     in_flight: u32,
     octets: u64,
+    sizes: Option<Sizes>,
     answered: u64,
     refused: u64,
     failed: u64,
@@ -141,7 +145,7 @@ fn report(
     tally: &Tally,
     arrivals: Option<Arrivals>,
     asked: &BenchLoad,
-    octets: u64,
+    (octets, sizes): (u64, Option<Sizes>),
     output: &mut Output,
 ) -> Result<End, Error> {
     let seconds = tally.took.as_secs_f64().max(f64::EPSILON);
@@ -151,6 +155,7 @@ fn report(
         connections: asked.connections,
         in_flight: asked.in_flight,
         octets,
+        sizes,
         answered: tally.done,
         refused: tally.refused,
         failed: tally.failed,
@@ -208,6 +213,12 @@ fn print(report: &Report<'_>, output: &mut Output) -> Result<(), Error> {
         report.wire_octets_sent / each,
         report.wire_octets_received / each
     ))?;
+    if let Some(sizes) = report.sizes {
+        output.line(&format!(
+            "in it: {} octets of the message with its header, {} of its manifest, {} of seals, {} of the offer",
+            sizes.message, sizes.manifest, sizes.seals, sizes.offer
+        ))?;
+    }
     if let (Some(delivered), Some(per_second)) = (report.delivered, report.delivered_per_second) {
         output.line(&format!("{delivered} in the mailbox, {per_second:.0} per second from end to end"))?;
     }
