@@ -68,6 +68,11 @@ impl DigestWriter {
         DigestWriter::default()
     }
 
+    /// Nothing written yet, for a digest that only who knows the key can make or check (BLAKE3's keyed mode).
+    pub fn keyed(key: &[u8; 32]) -> Self {
+        DigestWriter { hasher: blake3::Hasher::new_keyed(key), octets: 0 }
+    }
+
     /// Takes in more octets.
     pub fn update(&mut self, octets: &[u8]) {
         self.hasher.update(octets);

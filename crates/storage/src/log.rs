@@ -6,6 +6,9 @@
 //! engine has it. The files are filled with zeroes ahead of the records and are used again: to write over what is there
 //! takes a disk a third of the time that growing a file takes.
 //!
+//! What is in a record comes from anybody, and what an earlier use of a file has left is looked at when it is opened. So the check
+//! of a record is made with a secret of this log: no content of a message looks like a record.
+//!
 //! keeps: STO-26, STO-27, STO-28
 
 use std::fs::{File, OpenOptions};
@@ -20,6 +23,8 @@ use crate::limits::{KEY_OCTETS_MAX, LOG_AHEAD_OCTETS, VALUE_OCTETS_MAX};
 pub(crate) const BLOCK_OCTETS: usize = 4096;
 /// How a file begins.
 const FILE_MARK: &[u8; 16] = b"waxwing log 1\r\n\0";
+/// Octets of a head: the mark, the secret (32), the number (8), the check (16).
+const HEAD_OCTETS: usize = 72;
 /// How a record begins.
 const RECORD_MARK: &[u8; 4] = b"WREC";
 /// Octets of a record before its changes: the mark, the octets of the changes (4), the number (8), the check (16).
@@ -38,9 +43,14 @@ pub(crate) struct Log {
     next: u64,
     /// From how many octets on a file is full.
     octets_max: u64,
+    secret: Secret,
     /// Where a record is put together; kept, so that it is made once.
     record: Vec<u8>,
 }
+
+/// What only this log knows: by it a record is told from octets that look like one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Secret([u8; 32]);
 
 #[derive(Debug)]
 struct LogFile {
@@ -53,7 +63,10 @@ struct LogFile {
 
 /// Writes the heads of the two files, apart from who appends to them.
 #[derive(Debug)]
-pub(crate) struct Heads([File; 2]);
+pub(crate) struct Heads {
+    files: [File; 2],
+    secret: Secret,
+}
 
 /// What a log holds that the engine may not have yet.
 #[derive(Debug)]
@@ -75,27 +88,30 @@ impl Log {
     /// written.
     pub(crate) fn open(directory: &Path, octets_max: u64) -> Result<(Log, Heads, Found), Error> {
         std::fs::create_dir_all(directory)?;
-        let mut files = Vec::new();
-        let mut found = Vec::new();
+        let (mut files, mut contents) = (Vec::new(), Vec::new());
         for name in NAMES {
             let path = directory.join(name);
             let options =
                 OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
             let file = options.open(&path)?;
             let octets = std::fs::read(&path)?;
-            found.push(Contents::read(&octets)?);
             // The head is written by who opens it, so that it counts.
-            let octets = octets.len().max(BLOCK_OCTETS) as u64;
-            files.push(LogFile { file, end: BLOCK_OCTETS as u64, octets });
+            let length = octets.len().max(BLOCK_OCTETS) as u64;
+            files.push(LogFile { file, end: BLOCK_OCTETS as u64, octets: length });
+            contents.push(octets);
         }
+        let heads: Vec<_> = contents.iter().map(|octets| Head::read(octets)).collect();
+        let secret = Secret::of(&heads, &contents)?;
+        let read = |(octets, head): (&Vec<u8>, &Option<Head>)| Contents::read(octets, head.as_ref(), &secret);
+        let found = contents.iter().zip(&heads).map(read).collect::<Result<_, _>>()?;
         for above in directory.ancestors().take(3).filter(|above| !above.as_os_str().is_empty()) {
             File::open(above)?.sync_all()?;
         }
         let [first, second] = <[LogFile; 2]>::try_from(files).map_err(|_| Error::Closed)?;
-        let heads = Heads([first.file.try_clone()?, second.file.try_clone()?]);
+        let heads = Heads { files: [first.file.try_clone()?, second.file.try_clone()?], secret };
         let found = joined(found)?;
-        let log =
-            Log { files: [first, second], active: 0, next: found.last + 1, octets_max, record: Vec::new() };
+        let next = found.last + 1;
+        let log = Log { files: [first, second], active: 0, next, octets_max, secret, record: Vec::new() };
         Ok((log, heads, found))
     }
 
@@ -129,7 +145,7 @@ impl Log {
     /// [`Error::Bound`] where a key or value is too long, with nothing written; [`Error::Io`]: it is not known whether the record
     /// is durable, and nothing more is to be appended.
     pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), Error> {
-        encode(&mut self.record, self.next, batch)?;
+        encode(&mut self.record, &self.secret, self.next, batch)?;
         let padded = self.record.len().next_multiple_of(BLOCK_OCTETS);
         self.record.resize(padded, 0);
         self.files[self.active].append(&self.record)?;
@@ -163,25 +179,77 @@ impl Heads {
     pub(crate) fn write(&self, file: usize, settled: u64) -> Result<(), Error> {
         let mut head = [0; BLOCK_OCTETS];
         head[..16].copy_from_slice(FILE_MARK);
-        head[16..24].copy_from_slice(&settled.to_be_bytes());
-        let check = check(&[&head[..24]]);
-        head[24..40].copy_from_slice(&check);
-        self.0[file].write_all_at(&head, 0)?;
-        Ok(self.0[file].sync_data()?)
+        head[16..48].copy_from_slice(&self.secret.0);
+        head[48..56].copy_from_slice(&settled.to_be_bytes());
+        let check = self.secret.check(&[&head[..56]]);
+        head[56..HEAD_OCTETS].copy_from_slice(&check);
+        self.files[file].write_all_at(&head, 0)?;
+        Ok(self.files[file].sync_data()?)
     }
 }
 
-/// The first 16 octets of the BLAKE3 digest.
-fn check(pieces: &[&[u8]]) -> [u8; 16] {
-    let mut writer = message::DigestWriter::new();
-    pieces.iter().for_each(|piece| writer.update(piece));
-    let mut short = [0; 16];
-    short.copy_from_slice(&writer.digest().as_bytes()[..16]);
-    short
+impl Secret {
+    /// That of the heads; a new one for a log in which nothing was written yet.
+    fn of(heads: &[Option<Head>], contents: &[Vec<u8>]) -> Result<Secret, Error> {
+        let mut said = heads.iter().flatten().map(|head| head.secret);
+        match (said.next(), said.next()) {
+            (Some(one), Some(other)) if one != other => Err(damaged("its two files are not of one log")),
+            (Some(one), _) => Ok(one),
+            // Heads are written before any record. The first of them may have been cut off.
+            (None, _)
+                if contents
+                    .iter()
+                    .all(|octets| octets.iter().skip(BLOCK_OCTETS).all(|octet| *octet == 0)) =>
+            {
+                Secret::new()
+            }
+            (None, _) => Err(damaged("the heads of its files cannot be read")),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "nobody but the log is to know it, and it decides nothing")]
+    fn new() -> Result<Secret, Error> {
+        let mut octets = [0; 32];
+        getrandom::fill(&mut octets).map_err(|error| std::io::Error::other(error.to_string()))?;
+        Ok(Secret(octets))
+    }
+
+    /// The first 16 octets of the keyed BLAKE3 digest.
+    fn check(&self, pieces: &[&[u8]]) -> [u8; 16] {
+        let mut writer = message::DigestWriter::keyed(&self.0);
+        pieces.iter().for_each(|piece| writer.update(piece));
+        let mut short = [0; 16];
+        short.copy_from_slice(&writer.digest().as_bytes()[..16]);
+        short
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// What the first block of a file says.
+#[derive(Debug)]
+struct Head {
+    secret: Secret,
+    /// Up to which record the engine has followed.
+    settled: u64,
+}
+
+impl Head {
+    /// `None` where it is not whole.
+    fn read(octets: &[u8]) -> Option<Head> {
+        let octets = octets.get(..HEAD_OCTETS).filter(|head| head[..16] == *FILE_MARK)?;
+        let secret = Secret(octets[16..48].try_into().ok()?);
+        let settled = u64::from_be_bytes(octets[48..56].try_into().ok()?);
+        (secret.check(&[&octets[..56]]) == octets[56..]).then_some(Head { secret, settled })
+    }
 }
 
 /// One record: its head, and the changes, each a key with its length before it (2), then a value with its (4).
-fn encode(record: &mut Vec<u8>, number: u64, batch: &Batch) -> Result<(), Error> {
+fn encode(record: &mut Vec<u8>, secret: &Secret, number: u64, batch: &Batch) -> Result<(), Error> {
     record.clear();
     record.resize(RECORD_HEAD_OCTETS, 0);
     for (key, value) in batch.changes() {
@@ -199,13 +267,13 @@ fn encode(record: &mut Vec<u8>, number: u64, batch: &Batch) -> Result<(), Error>
     record[..4].copy_from_slice(RECORD_MARK);
     record[4..8].copy_from_slice(&octets.to_be_bytes());
     record[8..16].copy_from_slice(&number.to_be_bytes());
-    let check = check(&[&record[..16], &record[RECORD_HEAD_OCTETS..]]);
+    let check = secret.check(&[&record[..16], &record[RECORD_HEAD_OCTETS..]]);
     record[16..32].copy_from_slice(&check);
     Ok(())
 }
 
 /// A record that is whole: its number and the octets of its changes. `None` for anything else.
-fn record_at(octets: &[u8], at: usize) -> Option<(u64, &[u8])> {
+fn record_at<'a>(octets: &'a [u8], at: usize, secret: &Secret) -> Option<(u64, &'a [u8])> {
     let (head, rest) = octets.get(at..)?.split_at_checked(RECORD_HEAD_OCTETS)?;
     if head[..4] != *RECORD_MARK {
         return None;
@@ -213,7 +281,7 @@ fn record_at(octets: &[u8], at: usize) -> Option<(u64, &[u8])> {
     let length = u32::from_be_bytes(head[4..8].try_into().ok()?);
     let changes = rest.get(..usize::try_from(length).ok()?)?;
     let number = u64::from_be_bytes(head[8..16].try_into().ok()?);
-    (check(&[&head[..16], changes]) == head[16..32]).then_some((number, changes))
+    (secret.check(&[&head[..16], changes]) == head[16..32]).then_some((number, changes))
 }
 
 fn decode(mut octets: &[u8]) -> Option<Batch> {
@@ -245,13 +313,11 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(octets: &[u8]) -> Result<Contents, Error> {
-        let head = octets.get(..40).filter(|head| head[..16] == *FILE_MARK);
-        let head = head.filter(|head| check(&[&head[..24]]) == head[24..40]);
-        let settled = head.and_then(|head| Some(u64::from_be_bytes(head[16..24].try_into().ok()?)));
+    fn read(octets: &[u8], head: Option<&Head>, secret: &Secret) -> Result<Contents, Error> {
+        let settled = head.map(|head| head.settled);
         let mut records: Vec<(u64, Batch)> = Vec::new();
         let mut at = BLOCK_OCTETS;
-        while let Some((number, changes)) = record_at(octets, at)
+        while let Some((number, changes)) = record_at(octets, at, secret)
             && records.last().is_none_or(|(last, _)| number == last + 1)
         {
             let batch = decode(changes).ok_or_else(|| damaged("a record cannot be read"))?;
@@ -260,7 +326,7 @@ impl Contents {
         }
         // What ends here is either the end, with what an earlier use of the file has left behind it, or damage.
         let last = records.last().map_or(settled, |(last, _)| Some(*last)).unwrap_or(0);
-        let later = (at..octets.len()).step_by(BLOCK_OCTETS).filter_map(|at| record_at(octets, at));
+        let later = (at..octets.len()).step_by(BLOCK_OCTETS).filter_map(|at| record_at(octets, at, secret));
         if later.into_iter().any(|(number, _)| number > last) {
             return Err(damaged("a record is broken, and there are records after it"));
         }
@@ -352,13 +418,84 @@ mod tests {
         let octets = std::fs::read(place.path().join("wal-0")).unwrap();
         let body = b"\0\x02ab\0\0\0\x03xyz\0\x01b\xff\xff\xff\xff";
         let head = b"WREC\0\0\0\x12\0\0\0\0\0\0\0\x01";
-        let digest = message::Digest::of(&[&head[..], body].concat());
+        // The secret stands in the head; keyed digests by the crate itself.
+        let secret: [u8; 32] = octets[16..48].try_into().unwrap();
+        let digest = blake3::keyed_hash(&secret, &[&head[..], body].concat());
         let record = [&head[..], &digest.as_bytes()[..16], body].concat();
         assert_eq!(octets[4096..4096 + record.len()], record);
         assert!(octets[4096 + record.len()..].iter().all(|octet| *octet == 0));
-        let head = [&b"waxwing log 1\r\n\0"[..], &[0; 8]].concat();
-        let digest = message::Digest::of(&head);
-        assert_eq!(octets[..40], [&head[..], &digest.as_bytes()[..16]].concat());
+        let head = [&b"waxwing log 1\r\n\0"[..], &secret, &[0; 8]].concat();
+        let digest = blake3::keyed_hash(&secret, &head);
+        assert_eq!(octets[..72], [&head[..], &digest.as_bytes()[..16]].concat());
+        // Nobody can guess it.
+        let another = tempfile::tempdir().unwrap();
+        opened(another.path()).unwrap();
+        assert_ne!(std::fs::read(another.path().join("wal-0")).unwrap()[16..48], secret);
+    }
+
+    /// A record that anybody can make, who does not know the secret.
+    fn forged(number: u64, secret: Option<[u8; 32]>) -> Vec<u8> {
+        let mut record = Vec::new();
+        encode(&mut record, &Secret(secret.unwrap_or_default()), number, &batch(99, 3)).unwrap();
+        if secret.is_none() {
+            let digest = message::Digest::of(&[&record[..16], &record[RECORD_HEAD_OCTETS..]].concat());
+            record[16..32].copy_from_slice(&digest.as_bytes()[..16]);
+        }
+        record
+    }
+
+    /// A letter in which each block of the file begins with what looks like a record, the next one or one far ahead, is found there
+    /// again when the file is used a second time.
+    ///
+    /// proves: STO-27
+    #[test]
+    fn a_value_that_looks_like_a_record_is_a_value() {
+        const BEFORE: usize = RECORD_HEAD_OCTETS + 2 + 4 + 4;
+        for (number, secret) in [(3, None), (1 << 62, None), (3, Some([0; 32])), (1 << 62, Some([7; 32]))] {
+            let place = tempfile::tempdir().unwrap();
+            let (mut log, heads, _) = opened(place.path()).unwrap();
+            let record = forged(number, secret);
+            let mut value = vec![0; BLOCK_OCTETS - BEFORE];
+            for _ in 0..8 {
+                value.extend_from_slice(&record);
+                value.resize(value.len() + BLOCK_OCTETS - record.len(), 0);
+            }
+            let (mut letter, mut short) = (Batch::default(), Batch::default());
+            letter.put(b"body".to_vec(), value);
+            short.put(b"short".to_vec(), b"value".to_vec());
+            log.append(&letter).unwrap();
+            let octets = std::fs::read(place.path().join(NAMES[0])).unwrap();
+            assert_eq!(octets[2 * BLOCK_OCTETS..][..record.len()], record);
+            // The engine has it; the file is used from its beginning, where one record is written over the first block only.
+            heads.write(0, 1).unwrap();
+            heads.write(1, 1).unwrap();
+            log.turn();
+            log.turn();
+            log.append(&short).unwrap();
+            let found = Log::open(place.path(), 1).unwrap().2;
+            assert_eq!((found.last, found.batches), (2, vec![short]), "{number}");
+        }
+    }
+
+    /// proves: STO-28
+    #[test]
+    fn files_of_two_logs_are_no_log() {
+        let (place, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in [&place, &other] {
+            let (mut log, _, _) = opened(folder.path()).unwrap();
+            log.append(&batch(1, 10)).unwrap();
+        }
+        std::fs::copy(other.path().join(NAMES[1]), place.path().join(NAMES[1])).unwrap();
+        assert!(matches!(Log::open(place.path(), 1), Err(Error::Damaged { .. })));
+        // Without a head that can be read there is no telling what is a record.
+        let bare = copy(other.path());
+        for name in NAMES {
+            let path = bare.path().join(name);
+            let mut octets = std::fs::read(&path).unwrap();
+            octets[20] ^= 1;
+            std::fs::write(&path, octets).unwrap();
+        }
+        assert!(matches!(Log::open(bare.path(), 1), Err(Error::Damaged { .. })));
     }
 
     /// One octet is changed, at every place that counts: in the last record that ends the log there, since it could be one that
@@ -372,7 +509,7 @@ mod tests {
         (1..=3).for_each(|number| log.append(&batch(number, 100)).unwrap());
         let record = RECORD_HEAD_OCTETS + 2 + 5 + 4 + 100 + 2 + 5 + 4;
         for number in 0..=3_usize {
-            for at in 0..record.min(if number == 0 { 40 } else { record }) {
+            for at in 0..record.min(if number == 0 { HEAD_OCTETS } else { record }) {
                 let broken = copy(place.path());
                 let path = broken.path().join(NAMES[0]);
                 let mut octets = std::fs::read(&path).unwrap();
