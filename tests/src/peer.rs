@@ -108,7 +108,12 @@ impl Peer {
     ///
     /// # Errors
     /// Those of [`transport::offer`].
-    pub async fn offer_as(&self, offer: Offer, supply: Supply, source: &Memory) -> Result<Outcome, AskError> {
+    pub async fn offer_as(
+        &self,
+        offer: Offer,
+        supply: Supply,
+        source: &impl Source,
+    ) -> Result<Outcome, AskError> {
         let pace = Pace::start(&Limits::default());
         transport::offer(&self.connected, pace, offer, supply, &self.settings, source, |_| {}).await
     }

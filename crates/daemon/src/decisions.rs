@@ -65,11 +65,10 @@ pub(crate) fn fetch(
             && held.here.is_some()
             && !matches!(held.stage, Stage::Later { .. })
     };
-    if !held.iter().any(own) {
-        return Ok(None);
-    }
-    let message = node.store().message(identity).map_err(crate::inbound::store_failure)?;
-    let Some(message) = message else { return Ok(None) };
+    // Of several copies for one account, the one of which most is here.
+    let own = held.iter().filter(|held| own(held)).max_by_key(|held| held.here.as_ref().map(Vec::len));
+    let Some(own) = own else { return Ok(None) };
+    let Some(message) = node.held_shown(own).map_err(crate::inbound::store_failure)? else { return Ok(None) };
     let missing = |part: &usize| message.missing.contains(part);
     let lacks = match &selection {
         Selection::All => !message.missing.is_empty(),

@@ -9,10 +9,12 @@ use message::{Code, Cookie, Disposition, Envelope};
 use node::{Admission, Admitted, Intake, Next, Node, Offered, TakenAtDoorstep};
 use protocol::{AnsweringEvent, Failure, Frame, Offer, Outcome, StatusQuery, Way};
 use storage::{EnvelopeId, MailUid, Origin};
+use tokio::sync::Semaphore;
 use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Roots, Session, Step};
 
 use crate::clock;
 use crate::decisions;
+use crate::limits::{IDENTITY_LOOKUPS_MAX, IDENTITY_NAMES_MAX};
 use crate::peers::{Peers, Who};
 use crate::source::{StoreSource, supply};
 use crate::statements;
@@ -26,6 +28,8 @@ pub(crate) struct Door {
     pub(crate) roots: Option<Roots>,
     pub(crate) settings: protocol::Settings,
     pub(crate) peers: Arc<Peers>,
+    /// Turns for those whose domain has to be looked for in the DNS.
+    pub(crate) lookups: Arc<Semaphore>,
 }
 
 impl Handler for Door {
@@ -71,8 +75,12 @@ impl Door {
         if let Some(domain) = names.iter().find(|name| self.pins.get(name) == Some(&digest)) {
             return Some(domain.clone());
         }
+        // Anybody can put any names into a certificate. While many are looked for, one name has to do. keeps: SEC-5, SEC-6
+        let busy = self.lookups.available_permits() < IDENTITY_LOOKUPS_MAX / 2;
+        let _turn = self.lookups.acquire().await.ok()?;
+        let tried = if busy { 1 } else { IDENTITY_NAMES_MAX };
         // A domain that is pinned is known by its pin only.
-        for domain in names.iter().filter(|name| !self.pins.contains_key(name)).take(4) {
+        for domain in names.iter().filter(|name| !self.pins.contains_key(name)).take(tried) {
             let found =
                 dns::locate::exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await;
             if let Ok(dns::locate::Location::Native { targets }) = found
@@ -274,6 +282,7 @@ impl UserSession {
             return decisions::fetch(&self.node, account, identity, selection)?.ok_or_else(nothing);
         };
         let message = store.message(identity).map_err(store_failure)?.ok_or_else(nothing)?;
+        let message = message.noted_as(&entry.seals);
         let supply = supply(&message).ok_or_else(nothing)?;
         if !entry.seen && !matches!(selection, message::Selection::Headers) {
             store.mark_seen(account, entry.uid, true).await.map_err(store_failure)?;

@@ -36,3 +36,7 @@ pub(crate) const HANDOVER_PAGE: usize = 500;
 pub(crate) const HANDOVER_TEXT_OCTETS_MAX: usize = 400;
 /// Milliseconds for which a message is tried, where nothing else is set: as long as mail is tried anywhere.
 pub(crate) const HANDOVER_MS_DEFAULT: u64 = 5 * 86_400_000;
+/// Peers whose domain is looked for in the DNS at once. Each asks some questions, of which slow ones take seconds.
+pub(crate) const IDENTITY_LOOKUPS_MAX: usize = 256;
+/// Names of a certificate that are looked for.
+pub(crate) const IDENTITY_NAMES_MAX: usize = 4;

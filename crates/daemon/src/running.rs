@@ -9,6 +9,7 @@ use dns::{HickoryResolver, Resolver};
 use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
 
@@ -18,6 +19,7 @@ use crate::flow::Flow;
 use crate::forwarding::Roles;
 use crate::gateway::GatewayAddresses;
 use crate::inbound::Door;
+use crate::limits::IDENTITY_LOOKUPS_MAX;
 use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
@@ -72,6 +74,7 @@ impl Running {
             roots: roots.clone(),
             settings: protocol_settings(config),
             peers: peers.clone(),
+            lookups: Arc::new(Semaphore::new(IDENTITY_LOOKUPS_MAX)),
         };
         let watching = Watching {
             flow,

@@ -366,12 +366,10 @@ impl Admission {
     fn go_on(&mut self) -> Result<(), Failure> {
         let here: BTreeSet<usize> =
             self.again.iter().flatten().filter_map(|held| held.here.as_ref()).flatten().copied().collect();
-        if !self.again.iter().flatten().any(|held| held.here.is_some()) {
-            return Ok(());
-        }
-        let Some(message) = self.node.store().message(self.identity()).map_err(trouble)? else {
+        let Some(held) = self.again.iter().flatten().find(|held| held.here.is_some()) else {
             return Ok(());
         };
+        let Some(message) = self.node.held_message(held).map_err(trouble)? else { return Ok(()) };
         if message.headers.is_none() {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use storage::{Origin, StagedPart};
 use crate::Event;
 use crate::accept::{Admission, Failure, Next, trouble};
 use crate::commit::Intent;
-use crate::limits::{HELD_OCTETS_MAX, TEXT_UNSEEN_OCTETS_MAX};
+use crate::limits::{HELD_OCTETS_MAX, PARTS_GONE_ON_WITH_MAX, TEXT_UNSEEN_OCTETS_MAX};
 use crate::receiving::Reception;
 
 impl Admission {
@@ -250,7 +250,7 @@ impl Admission {
             .filter(|(number, ..)| !self.parts.contains_key(number) && !self.kept.contains(number))
             .map(|(number, part, digest)| (number, Extent { octets: part.octets, digest }))
             .collect();
-        let (owner, mut missing) = (self.origin.holder(), Vec::new());
+        let (owner, mut missing, mut asked) = (self.origin.holder(), Vec::new(), BTreeSet::new());
         for (number, extent) in leaves {
             // The same leaf twice in one message is received once.
             if let Some(twin) =
@@ -259,14 +259,24 @@ impl Admission {
                 self.parts.insert(number, twin);
                 continue;
             }
-            if self.writing.iter().any(|(other, writer)| *other != number && writer.extent() == extent) {
+            let written =
+                |(other, writer): (&usize, &Reception)| *other != number && writer.extent() == extent;
+            if asked.contains(&extent.digest) || self.writing.iter().any(written) {
                 continue;
             }
             if let Some(part) = self.node.store().known(&owner, extent).map_err(trouble)? {
                 self.parts.insert(number, part);
                 continue;
             }
+            asked.insert(extent.digest);
             if !self.writing.contains_key(&number) {
+                // But for the first, which shows whether there is room, a file is opened when octets come for it. keeps: SEC-5
+                let begun = || self.node.store().is_begun(&owner, extent);
+                let open = self.writing.len();
+                if open > 0 && (open >= PARTS_GONE_ON_WITH_MAX || !begun()) {
+                    missing.push((number, 0));
+                    continue;
+                }
                 let writer = self.node.receive(self.origin.holder(), extent).await?;
                 self.writing.insert(number, writer);
             }

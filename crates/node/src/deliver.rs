@@ -267,7 +267,7 @@ impl Node {
         }
         let identity = claim.envelope.identity;
         let message = match self.store().message(identity) {
-            Ok(Some(message)) => message,
+            Ok(Some(message)) => message.brought_by(&claim.envelope),
             Ok(None) => {
                 return finish_all(
                     claim,

@@ -33,9 +33,13 @@ impl Node {
         origin: Option<Origin>,
     ) -> Result<Explained, Failure> {
         let unknown = || (Code::INVALID_ARGUMENTS, "the message is not here".to_owned());
-        let message = self.store().message(identity).map_err(trouble)?;
         let envelopes = self.store().envelopes_for(identity, 1).map_err(trouble)?;
         let brought = envelopes.first();
+        let message = self.store().message(identity).map_err(trouble)?;
+        let message = message.map(|message| match brought {
+            Some(envelope) => message.brought_by(envelope),
+            None => message,
+        });
         let origin =
             origin.or_else(|| brought.map(|envelope| envelope.origin.clone())).ok_or_else(unknown)?;
         let octets = match (&message, brought) {

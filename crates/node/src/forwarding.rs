@@ -269,7 +269,7 @@ impl Node {
             grant.state == GrantState::Granted && grant.complain && grant.complaints_to.is_some()
         };
         let Some(grant) = grant.filter(agreed) else { return Ok(()) };
-        let message = self.store().message(held.identity).map_err(trouble)?.filter(|_| held.here.is_some());
+        let message = self.held_message(held).map_err(trouble)?;
         let header = message.and_then(|message| message.headers);
         let header = header.map_or_else(Bytes::new, |headers| headers.message().octets().clone());
         complaints.complain(Complaint { grant, header, arrived_at_ms: held.since_ms });

@@ -124,7 +124,7 @@ impl Node {
     ) -> Result<HeldContent, Failure> {
         let record = self.held_of(account, identity, recipient)?.into_iter().next();
         let record = record.map_or_else(|| Err(self.nothing_held(account, identity, recipient)?), Ok)?;
-        let message = self.store().message(identity).map_err(trouble)?.filter(|_| record.here.is_some());
+        let message = self.held_shown(&record).map_err(trouble)?;
         let (mut sealed, mut seals) = (SealEvidence::Missing, Vec::new());
         let (mut text, mut text_is_cut) = (None, false);
         if let Some(message) = &message {
@@ -252,8 +252,36 @@ impl Node {
         Ok((Code::INVALID_ARGUMENTS, text.to_owned()))
     }
 
+    /// What is here of a message for a recipient that is held: with the seals that came with that offer, and nothing where nothing came
+    /// with it.
+    pub(crate) fn held_message(&self, held: &HeldRecord) -> Result<Option<StoredMessage>, storage::Error> {
+        if held.here.is_none() {
+            return Ok(None);
+        }
+        let Some(message) = self.store().message(held.identity)? else { return Ok(None) };
+        Ok(Some(match self.store().envelope(held.envelope)? {
+            Some(envelope) => message.brought_by(&envelope),
+            None => message,
+        }))
+    }
+
+    /// The same, and what only others have brought of the message is missing from it. keeps: EXC-11
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn held_shown(&self, held: &HeldRecord) -> Result<Option<StoredMessage>, storage::Error> {
+        let Some(mut message) = self.held_message(held)? else { return Ok(None) };
+        let here = |leaf: &usize| held.here.iter().flatten().any(|part| part == leaf);
+        let leaves = message.manifest.leaves().filter(|(_, part, _)| part.octets > 0);
+        let others: Vec<usize> = leaves.map(|(leaf, _, _)| leaf).filter(|leaf| !here(leaf)).collect();
+        message.missing.extend(others);
+        message.missing.sort_unstable();
+        message.missing.dedup();
+        Ok(Some(message))
+    }
+
     async fn accept_held(&self, held: &HeldRecord) -> Result<Decided, storage::Error> {
-        let message = self.store().message(held.identity)?.filter(|_| held.here.is_some());
+        let message = self.held_message(held)?;
         let missing = message.as_ref().map(|message| self.missing_of(held, message)).transpose()?;
         let mut pin = None;
         let ruling = match (message, &missing, &held.account) {
@@ -336,7 +364,7 @@ impl Node {
                 "its author is not known: the headers of the message are not here".to_owned(),
             )
         };
-        let message = self.store().message(held.identity).map_err(trouble)?.filter(|_| held.here.is_some());
+        let message = self.held_message(held).map_err(trouble)?;
         let headers = message.and_then(|message| message.headers).ok_or_else(unknown)?;
         let author = submit::from_address(&headers).map_err(|_| unknown())?;
         let account = held.account.as_deref().ok_or_else(unknown)?;

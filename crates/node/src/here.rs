@@ -28,6 +28,7 @@ impl Node {
         let identity = envelope.identity;
         let refused = Disposition::refused(Code::NO_SUCH_ADDRESS, "no such address here");
         let Some(message) = store.message(identity)? else { return Err(storage::Error::NotFound("message")) };
+        let message = message.brought_by(envelope);
         let from = message.headers.as_ref().and_then(|headers| crate::submit::from_address(headers).ok());
         let found = self.verify(&message.manifest, from.as_ref(), &message.seals, &envelope.origin).await;
         let mut pins = Vec::new();

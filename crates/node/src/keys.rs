@@ -1,7 +1,6 @@
 //! Keys of authors: asked of their domain, remembered for a while, and held against what each account has seen.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use message::address::{Address, Domain};
@@ -13,8 +12,8 @@ use crate::accept::{Admission, Failure, trouble};
 use crate::aliases::Target;
 use crate::commit::Intent;
 use crate::limits::{
-    CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, KEY_QUESTIONS_MAX, NO_CHAIN_MS,
-    UNKNOWN_KEY_ASKED_AGAIN_MS,
+    CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_ASKED_OF_ONE_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, KEY_QUESTIONS_MAX,
+    NO_CHAIN_MS, UNKNOWN_KEY_ASKED_AGAIN_MS,
 };
 use crate::{Later, Node};
 
@@ -61,7 +60,14 @@ impl Fetched {
 #[derive(Debug, Default)]
 pub(crate) struct Chains {
     kept: Mutex<HashMap<Address, (Fetched, u64)>>,
-    asked: AtomicUsize,
+    asked: Mutex<Asked>,
+}
+
+/// How many questions are under way, to each domain and to all.
+#[derive(Debug, Default)]
+struct Asked {
+    of: HashMap<Domain, usize>,
+    all: usize,
 }
 
 impl Chains {
@@ -70,28 +76,50 @@ impl Chains {
         kept.get(address).cloned()
     }
 
-    fn keep(&self, address: &Address, found: Fetched, now_ms: u64) {
+    /// Keeps what was found now, and returns what is known: where nothing was found, that is what was known before, which is asked
+    /// after again before long.
+    fn keep(&self, address: &Address, found: Fetched, now_ms: u64) -> Fetched {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Fetched::Nothing, Some((known @ Fetched::Chain(_), at_ms))) = (&found, kept.get_mut(address))
+        {
+            *at_ms = now_ms.saturating_sub(CHAIN_MS - NO_CHAIN_MS);
+            return known.clone();
+        }
         if kept.len() >= CHAINS_MAX {
             kept.clear();
         }
-        kept.insert(address.clone(), (found, now_ms));
+        kept.insert(address.clone(), (found.clone(), now_ms));
+        found
     }
 }
 
 /// One of the questions that are under way.
-struct Turn<'a>(&'a AtomicUsize);
+struct Turn<'a>(&'a Mutex<Asked>, Domain);
 
 impl Turn<'_> {
-    fn take(asked: &AtomicUsize) -> Option<Turn<'_>> {
-        let more = |count| (count < CHAINS_ASKED_MAX).then_some(count + 1);
-        asked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Turn(asked))
+    /// `None` where as many are under way as may, to this domain or to all: one that is slow takes nobody else's turn.
+    fn take<'a>(asked: &'a Mutex<Asked>, domain: &Domain) -> Option<Turn<'a>> {
+        let mut now = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.all >= CHAINS_ASKED_MAX || now.of.get(domain).is_some_and(|of| *of >= CHAINS_ASKED_OF_ONE_MAX)
+        {
+            return None;
+        }
+        now.all += 1;
+        *now.of.entry(domain.clone()).or_default() += 1;
+        Some(Turn(asked, domain.clone()))
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        now.all -= 1;
+        if let Some(of) = now.of.get_mut(&self.1) {
+            *of -= 1;
+            if *of == 0 {
+                now.of.remove(&self.1);
+            }
+        }
     }
 }
 
@@ -132,7 +160,8 @@ impl Node {
             return self.own_keys_of(address).await;
         }
         let now_ms = self.now_ms();
-        if let Some((found, at_ms)) = self.inner.chains.find(address) {
+        let known = self.inner.chains.find(address);
+        if let Some((found, at_ms)) = known.clone() {
             let lacks = found.lacks(seals);
             let good_ms = match &found {
                 Fetched::Chain(_) if lacks => UNKNOWN_KEY_ASKED_AGAIN_MS,
@@ -144,15 +173,21 @@ impl Node {
                 return if lacks { Fetched::Nothing } else { found };
             }
         }
-        let Some(turn) = Turn::take(&self.inner.chains.asked) else { return Fetched::Nothing };
+        // What was known says no less than nothing: a key that was withdrawn then is withdrawn.
+        let of_before = |found: Fetched| if found.lacks(seals) { Fetched::Nothing } else { found };
+        let Some(turn) = Turn::take(&self.inner.chains.asked, address.domain()) else {
+            return known.map_or(Fetched::Nothing, |(found, _)| of_before(found));
+        };
         let found = tokio::select! {
             biased;
             found = self.fetch_keys_of(address) => found,
             () = self.inner.clock.sleep_until(now_ms.saturating_add(KEY_ASKED_MS_MAX)) => Fetched::Nothing,
         };
         drop(turn);
-        self.inner.chains.keep(address, found.clone(), now_ms);
-        found
+        match (&found, self.inner.chains.keep(address, found.clone(), now_ms)) {
+            (Fetched::Nothing, known) => of_before(known),
+            (_, found) => found,
+        }
     }
 
     /// keeps: KEY-14, KEY-15

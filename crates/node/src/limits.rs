@@ -36,6 +36,9 @@ pub const UPKEEP_MS: u64 = 60_000;
 /// Octets of a message that is written to a Maildir; larger ones stay in the native mailbox only. The translation holds a
 /// message about five times in memory, and a node is to stay under 150 MiB.
 pub const MAILDIR_OCTETS_MAX: u64 = 16 * 1024 * 1024;
+/// Parts that one offer opens because an earlier one has left some of them; what was begun of others is passed over when it comes
+/// again. A message can have 255.
+pub const PARTS_GONE_ON_WITH_MAX: usize = 4;
 /// Milliseconds without an octet after which a new offer takes over a part that an older offer has left open: many round
 /// trips, and far less than the 30 seconds after which the older one is given up.
 pub const TAKE_OVER_AFTER_MS: u64 = 2_000;
@@ -57,6 +60,8 @@ pub const TICKET_NAMES_MAX: usize = 100;
 pub const REDIRECTS_MS_MAX: u64 = 300_000;
 /// Connections of one peer domain that are told of settled cookies.
 pub const LISTENERS_PER_HOLDER_MAX: usize = 16;
+/// Holders with listeners from which on those who have gone are looked for.
+pub const LISTENERS_LOOK_AT: usize = 1_024;
 /// Peers whose counts are in memory at once: some 2 MiB. The store has the others.
 pub const PEERS_IN_MEMORY_MAX: usize = 10_000;
 /// Peers that are remembered in the store: some 10 MiB. Names are free, so what is kept of them must end somewhere; who
@@ -127,6 +132,8 @@ pub const UNKNOWN_KEY_ASKED_AGAIN_MS: u64 = 1_000;
 pub const CHAINS_MAX: usize = 2_000;
 /// Questions for keys that are under way at once: whoever names a thousand authors must not keep all connections busy.
 pub const CHAINS_ASKED_MAX: usize = 32;
+/// Of those, to one domain.
+pub const CHAINS_ASKED_OF_ONE_MAX: usize = 4;
 /// Seals in the name of one author that are looked at: one is usual.
 pub const AUTHOR_SEALS_MAX: usize = 4;
 /// Seconds ahead of now at which a key may begin to be good.

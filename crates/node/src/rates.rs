@@ -210,23 +210,23 @@ impl Buckets {
 }
 
 impl Intake {
-    /// Puts off every recipient who is not answered yet, where this party is over a limit and is to be put off; says what
-    /// it is over. Recipients who were refused at first sight count too: who guesses addresses is to be slowed down.
+    /// Puts off every recipient who was not answered by an earlier offer, where this party is over a limit and is to be put off; says
+    /// what it is over. Recipients who were refused at first sight count too, and are put off like the others: who guesses
+    /// addresses is to be slowed down, and not to be told.
     /// keeps: REP-12, SEC-6
     pub(crate) fn within_rates(&self, envelope: &Envelope, intents: &mut [Intent]) -> Option<Over> {
         let node = &self.node;
         let holder = self.origin.holder();
         let party = Party::of(&self.origin, &holder);
-        let fresh = |intent: &&Intent| !intent.answered().is_some_and(|(_, why)| why.is_before());
-        let count = intents.iter().filter(fresh).count() as u64;
+        let fresh = |intent: &Intent| !intent.answered().is_some_and(|(_, why)| why.is_before());
+        let count = intents.iter().filter(|intent| fresh(intent)).count() as u64;
         if count == 0 {
             return None;
         }
         let rates = &node.settings().rates;
         let over = node.inner.buckets.take(rates, party, count, node.now_ms()).err()?;
         if rates.put_off || matches!(party, Party::User(_)) {
-            let open =
-                intents.iter_mut().zip(&envelope.recipients).filter(|(intent, _)| intent.needs_content());
+            let open = intents.iter_mut().zip(&envelope.recipients).filter(|(intent, _)| fresh(intent));
             for (intent, recipient) in open {
                 *intent = Intent::Answered(over.answer(), Why::new(over.limit, over.words.as_str()));
                 node.tell(Event::Decided {

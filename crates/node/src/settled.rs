@@ -2,7 +2,6 @@
 //! poll; nothing is lost with it, so all of this is forgotten in a crash, and dropped where it would grow.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use message::{Cookie, Disposition};
@@ -10,25 +9,44 @@ use storage::LegId;
 use tokio::sync::mpsc;
 
 use crate::Node;
-use crate::limits::{HINTS_WAITING_MAX, LISTENERS_PER_HOLDER_MAX, NEWS_WAITING_MAX};
+use crate::limits::{HINTS_WAITING_MAX, LISTENERS_LOOK_AT, LISTENERS_PER_HOLDER_MAX, NEWS_WAITING_MAX};
 
 /// Who listens, and which cookies of others we wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
-    listeners: Mutex<HashMap<String, Vec<mpsc::Sender<Cookie>>>>,
+    listeners: Mutex<Listeners>,
     /// The leg that waits for a cookie, and whether there was a hint already.
     waiting: Mutex<HashMap<[u8; 32], (LegId, bool)>>,
     heard: Mutex<Vec<LegId>>,
+}
+
+/// Who listens, by holder.
+#[derive(Debug, Default)]
+struct Listeners {
+    of: HashMap<String, Vec<mpsc::Sender<Cookie>>>,
+    /// From how many holders on those who have gone are looked for: twice as many as there were the last time, so that a peer that
+    /// comes once does not stay here, and looking costs each who comes the same.
+    look_at: usize,
+}
+
+impl Listeners {
+    fn of(&mut self, holder: &str) -> &mut Vec<mpsc::Sender<Cookie>> {
+        if self.of.len() >= self.look_at {
+            self.of.retain(|_, own| own.iter().any(|listener| !listener.is_closed()));
+            self.look_at = LISTENERS_LOOK_AT.max(2 * self.of.len());
+        }
+        self.of.entry(holder.to_owned()).or_default()
+    }
 }
 
 impl Hints {
     /// Tells those who listen for this holder. Who cannot keep up misses it.
     pub(crate) fn tell(&self, holder: &str, cookie: Cookie) {
         let mut listeners = lock(&self.listeners);
-        let Some(own) = listeners.get_mut(holder) else { return };
+        let Some(own) = listeners.of.get_mut(holder) else { return };
         own.retain(|listener| !listener.is_closed());
         if own.is_empty() {
-            listeners.remove(holder);
+            listeners.of.remove(holder);
             return;
         }
         for listener in own {
@@ -65,10 +83,7 @@ impl Node {
     /// keeps: STA-9
     pub fn settlements(&self, holder: &str) -> Option<mpsc::Receiver<Cookie>> {
         let mut listeners = lock(&self.inner.hints.listeners);
-        let own = match listeners.entry(holder.to_owned()) {
-            Entry::Occupied(own) => own.into_mut(),
-            Entry::Vacant(place) => place.insert(Vec::new()),
-        };
+        let own = listeners.of(holder);
         own.retain(|listener| !listener.is_closed());
         if own.len() >= LISTENERS_PER_HOLDER_MAX {
             return None;
@@ -144,7 +159,7 @@ mod tests {
     fn a_hint_reaches_its_holder_only_and_never_blocks() {
         let hints = Hints::default();
         let (teller, mut listener) = mpsc::channel(2);
-        lock(&hints.listeners).insert("a.test".to_owned(), vec![teller]);
+        lock(&hints.listeners).of("a.test").push(teller);
         hints.tell("b.test", cookie(1));
         for number in 2..9 {
             hints.tell("a.test", cookie(number));
@@ -154,7 +169,7 @@ mod tests {
         assert!(listener.try_recv().is_err(), "what does not fit is not told");
         drop(listener);
         hints.tell("a.test", cookie(9));
-        assert!(lock(&hints.listeners).is_empty(), "who has gone is forgotten");
+        assert!(lock(&hints.listeners).of.is_empty(), "who has gone is forgotten");
     }
 
     #[test]
@@ -166,5 +181,20 @@ mod tests {
             hints.wait_for(&Cookie::from_bytes(octets), LegId(number));
         }
         assert_eq!(lock(&hints.waiting).len(), HINTS_WAITING_MAX);
+    }
+
+    /// Peers that come once and go do not stay, however many; one that is there does.
+    #[test]
+    fn who_has_gone_leaves_nothing_behind() {
+        let hints = Hints::default();
+        let (stays, _listening) = mpsc::channel(1);
+        lock(&hints.listeners).of("stays.test").push(stays);
+        for number in 0..100_000 {
+            let (teller, _) = mpsc::channel(1);
+            lock(&hints.listeners).of(&format!("peer{number}.test")).push(teller);
+        }
+        let listeners = lock(&hints.listeners);
+        assert!(listeners.of.len() <= LISTENERS_LOOK_AT, "{}", listeners.of.len());
+        assert!(listeners.of.contains_key("stays.test"));
     }
 }

@@ -3,7 +3,7 @@
 use message::address::{Address, Domain};
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Seal, Selection};
 
-use crate::{EnvelopeId, Lane, LegacyOrigin, SealNote, StagedPart};
+use crate::{EnvelopeId, EnvelopeRecord, Lane, LegacyOrigin, SealMark, SealNote, StagedPart};
 
 /// Who handed a message in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,13 +264,39 @@ pub struct StoredMessage {
     pub manifest: Manifest,
     /// Its header blocks, where they are here.
     pub headers: Option<Headers>,
-    /// Its seals.
+    /// Its seals, at most [`message::limits::SEALS_MAX`]: those kept first, of whichever delivery, until
+    /// [`StoredMessage::brought_by`] or [`StoredMessage::noted_as`] has chosen.
     pub seals: Vec<Seal>,
     /// The numbers of the leaves that are not here.
     pub missing: Vec<usize>,
+    /// All seals that are kept of it.
+    pub(crate) kept: Vec<Seal>,
 }
 
 impl StoredMessage {
+    /// With the seals that came with this envelope, as far as they are kept. keeps: STO-8
+    #[must_use]
+    pub fn brought_by(mut self, envelope: &EnvelopeRecord) -> StoredMessage {
+        if !envelope.seals.is_empty() {
+            self.seals = self.kept.clone();
+            self.seals.retain(|seal| envelope.seals.contains(&SealMark::of(seal)));
+        }
+        self
+    }
+
+    /// With the seals that are noted of a copy of it before any others.
+    #[must_use]
+    pub fn noted_as(mut self, notes: &[SealNote]) -> StoredMessage {
+        let noted = |seal: &Seal| {
+            let claims = seal.claims();
+            notes.iter().any(|note| note.issuer == claims.issuer && note.role == claims.role)
+        };
+        self.seals = self.kept.clone();
+        self.seals.sort_by_key(|seal| !noted(seal));
+        self.seals.truncate(message::limits::SEALS_MAX);
+        self
+    }
+
     /// Whether headers and all leaves are here.
     pub fn is_complete(&self) -> bool {
         self.headers.is_some() && self.missing.is_empty()

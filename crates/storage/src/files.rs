@@ -166,6 +166,22 @@ impl Files {
         Ok(file)
     }
 
+    /// Whether a staging file of this name is open, or has octets in it.
+    pub(crate) fn is_begun(&self, owner: &str, digest: Digest) -> bool {
+        let name = staging_name(owner, digest);
+        if lock(&self.open).contains(&name) {
+            return true;
+        }
+        match &self.place {
+            Place::Directory(directory) => {
+                fs::metadata(staging_path(directory, &name)).is_ok_and(|found| found.len() > 0)
+            }
+            Place::Memory(memory) => {
+                lock(&memory.0.staging).get(&name).is_some_and(|(_, octets)| !octets.is_empty())
+            }
+        }
+    }
+
     /// Moves a synced staging file among the parts. The directory has to be synced after it: see [`Files::sync`].
     pub(crate) fn place(&self, file: &StagingFile, digest: Digest) -> Result<(), Error> {
         self.step(|| self.place_now(file, digest))
@@ -360,9 +376,18 @@ impl StagingFile {
         Ok(())
     }
 
-    /// Makes the octets durable.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.handle.as_ref().map_or(Ok(()), |handle| Ok(handle.sync_all()?))
+    /// Makes the octets durable, and closes the file: a message can have many of them.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        self.handle.as_ref().map_or(Ok(()), |handle| handle.sync_all())?;
+        self.close();
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            // Writing has set the time of the machine's clock. Where that cannot be undone, it counts from there.
+            let _ = handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(self.touched_ms));
+        }
     }
 
     /// Throws the octets away.
@@ -375,10 +400,7 @@ impl StagingFile {
 
 impl Drop for StagingFile {
     fn drop(&mut self) {
-        if let Some(handle) = &self.handle {
-            // Writing has set the time of the machine's clock. Where that cannot be undone, it counts from there.
-            let _ = handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(self.touched_ms));
-        }
+        self.close();
         lock(&self.files.open).remove(&self.name);
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of the fate of a message: envelopes, their recipients, attempts, cookies, and decisions.
 
 use message::address::Address;
-use message::{Code, Cookie, Disposition, Hop, Identity, Selection};
+use message::{Code, Cookie, Digest, Disposition, Hop, Identity, Seal, Selection};
 
 use crate::{EnvelopeId, Forwarded, Lane, LegId, NewMessage, Origin, SealNote, Stage};
 
@@ -32,6 +32,21 @@ pub struct EnvelopeRecord {
     pub attempts: u32,
     /// For whom.
     pub recipients: Vec<RecipientRecord>,
+    /// Which of the seals that are kept of the message came with it; none where it brought no content.
+    pub seals: Vec<SealMark>,
+}
+
+/// By what a seal is known among those that are kept of one message: the first 8 octets of its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealMark(pub [u8; 8]);
+
+impl SealMark {
+    /// Of a seal.
+    pub fn of(seal: &Seal) -> SealMark {
+        let mut mark = [0; 8];
+        mark.copy_from_slice(&Digest::of(seal.octets()).as_bytes()[..8]);
+        SealMark(mark)
+    }
 }
 
 /// One recipient of an envelope.

@@ -52,7 +52,7 @@ pub use error::{Error, Fault};
 pub use files::MemoryFiles;
 pub use forwarding::{ForwardRecord, ForwardState, ForwardingStore, GrantRecord, GrantState};
 pub use journal::{
-    Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling,
+    Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling, SealMark,
 };
 pub use keeper::{Keeper, Settings};
 pub use keys::{HeadRecord, KeyStore, PinRecord, StatementRecord};

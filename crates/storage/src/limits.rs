@@ -36,6 +36,10 @@ pub const PASSWORD_HASH_OCTETS_MAX: usize = 512;
 pub const SCRAM_SALT_OCTETS_MAX: usize = 32;
 /// Octets of any other text in a record: hosts, steps, names, reasons. What a person reads at a glance.
 pub const TEXT_OCTETS_MAX: usize = 512;
+/// Seals that are kept of one message, over all its deliveries; the oldest make room.
+pub const SEALS_KEPT_MAX: usize = 4 * message::limits::SEALS_MAX;
+/// Octets of the seals that are kept of one message: those of one delivery fit, however large; usual ones have some 130.
+pub const SEALS_KEPT_OCTETS_MAX: usize = message::limits::SEALS_MAX * message::limits::SEAL_OCTETS_MAX;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.
 pub const SEAL_NOTES_MAX: usize = message::limits::SEALS_MAX;
 /// Attempts kept of one envelope at its beginning: how the trouble started.

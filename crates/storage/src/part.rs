@@ -86,8 +86,8 @@ impl PartWriter {
         }
         let source = match self.room {
             Room::Memory(memory) => Source::Inline(memory.into()),
-            Room::Staging(file) => {
-                file.sync()?;
+            Room::Staging(mut file) => {
+                file.finish()?;
                 Source::Staging(file)
             }
         };

@@ -34,6 +34,9 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
     /// [`Error::ReadOnly`]; [`Error::Io`].
     fn stage(&self, owner: &str, extent: Extent, now_ms: u64) -> Result<PartWriter, Error>;
 
+    /// Whether an earlier transfer of this leaf by the same owner has left octets of it, or one is going on. Opens no file.
+    fn is_begun(&self, owner: &str, extent: Extent) -> bool;
+
     /// The part as if it had been sent just now, where the store holds it and the same owner sent it before; `None`
     /// otherwise, so that nobody can probe who holds what. Only parts kept as files are known.
     fn known(&self, owner: &str, extent: Extent) -> Result<Option<StagedPart>, Error>;

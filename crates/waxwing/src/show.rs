@@ -251,7 +251,7 @@ pub(crate) fn code(disposition: &Disposition) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The text of a peer draws nothing on the terminal of whoever watches the node. covers: CLI-2, CLI-3
+    /// The text of a peer draws nothing on the terminal of whoever watches the node. proves: CLI-2, CLI-3
     #[test]
     fn a_peer_draws_nothing() {
         let event = Event::Step {

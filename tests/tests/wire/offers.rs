@@ -1,11 +1,13 @@
 //! Offers that are made again, and offers with something wrong.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use message::address::Address;
 use message::{Code, Disposition, Message, Role, Seal};
 use node::Event;
 use protocol::{ContentHead, Eager, Failure, Frame, Item, Offer, Piece, Supply};
-use transport::AskError;
+use transport::{AskError, Later, Source};
 use waxwing_tests::peer::{offer, seal, supply};
 use waxwing_tests::{Memory, Peer, Site, World, letter, letter_with};
 
@@ -118,6 +120,42 @@ async fn the_same_offer_at_the_same_time_delivers_once() {
         let held = world.node("south.test").store().held(Some("carol"), None, 10).unwrap();
         assert_eq!(held.iter().filter(|held| held.identity == message.identity()).count(), 1);
     }
+}
+
+/// The bodies of a message, and how many files for parts this process had open at most while they were read.
+struct Watched(Memory, AtomicUsize);
+
+impl Source for Watched {
+    fn read(&self, part: usize, offset: u64, octets_max: usize) -> Later<'_, std::io::Result<Bytes>> {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        let parts = targets.filter(|path| path.extension().is_some_and(|end| end == "part")).count();
+        self.1.fetch_max(parts, Ordering::Relaxed);
+        self.0.read(part, offset, octets_max)
+    }
+
+    fn slice(&self, part: usize, offset: u64, octets: u64) -> Later<'_, std::io::Result<Bytes>> {
+        self.0.slice(part, offset, octets)
+    }
+}
+
+/// A message of as many parts as a message can have, each of which goes through a file: one of them is open at a time.
+///
+/// proves: SEC-5
+#[tokio::test]
+async fn a_message_of_many_parts_opens_one_file_at_a_time() {
+    let world = south("").await;
+    let hand = world.peer("hand.test", "south.test").await;
+    let bodies: Vec<Vec<u8>> = (0..200_u8).map(|number| vec![number; 33_000]).collect();
+    let parts: Vec<(&str, &[u8])> =
+        bodies.iter().map(|body| ("application/octet-stream", body.as_slice())).collect();
+    let message = letter_with(&[("From", "alice@hand.test"), ("Subject", "Many")], &parts);
+    let (offer, supply) = hand.offer_of(&message, &[BOB]);
+    let source = Watched(Memory::of(&message), AtomicUsize::new(0));
+    let outcome = hand.offer_as(offer, supply, &source).await.unwrap();
+    assert_eq!(outcome.dispositions, [Disposition::Accepted]);
+    let most = source.1.load(Ordering::Relaxed);
+    assert!((1..=2).contains(&most), "{most} files were open at once");
 }
 
 /// Runs futures at the same time.

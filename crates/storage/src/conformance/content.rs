@@ -1,10 +1,11 @@
 //! Content: staging, resuming, reading, going.
 
-use message::Extent;
+use message::address::Domain;
+use message::{Claims, Extent, Message, Role, Seal, SecretKey};
 
 use super::Open;
 use super::fixture::*;
-use crate::{Content, Error, NewMessage};
+use crate::{Content, EnvelopeRecord, Error, NewMessage, Origin, SealNote};
 
 /// proves: STO-8
 pub(super) fn a_message_comes_back_as_it_was(open: &Open) {
@@ -150,4 +151,104 @@ pub(super) fn content_goes_with_its_last_holder(open: &Open) {
     let mut first = [0; 4];
     assert_eq!(reader.read_at(0, &mut first), Ok(4), "an open reader goes on");
     assert_eq!(findings(&*store), Vec::<String>::new());
+}
+
+/// A seal, and one that says the same as another at another time.
+fn seal(message: &Message, issuer: &str, role: Role, issued_at: u64) -> Seal {
+    let claims = Claims {
+        issuer: issuer.to_owned(),
+        issued_at,
+        expires_at: None,
+        role,
+        submitter: None,
+        recipient: None,
+        authorization: None,
+        checks: Vec::new(),
+    };
+    Seal::sign(message.manifest().octets(), claims, b"s1", &SecretKey::from_seed(&[7; 32]))
+}
+
+/// Whatever others bring of the same message, there is room for the seals of the next delivery, and each goes on with its own.
+///
+/// proves: STO-30
+pub(super) fn each_delivery_has_its_own_seals(open: &Open) {
+    let message = letter("sealed", &[octets(1, 100)]);
+    let store = open();
+    let bring = |from: u32, seals: Vec<Seal>| {
+        let mut content = staged(&*store, "peer.test", &message).unwrap();
+        content.seals = seals;
+        let origin = Origin::Peer { domain: Domain::parse(&format!("peer{from}.test")).unwrap() };
+        let to = to_queue("bob@there.test", "exchange:there.test", from as u8);
+        let receipt = block_on(store.accept(acceptance(Content::New(content), origin, vec![to]))).unwrap();
+        store.envelope(receipt.envelope).unwrap().unwrap()
+    };
+    let of = |envelope: &EnvelopeRecord| {
+        store.message(message.identity()).unwrap().unwrap().brought_by(envelope).seals
+    };
+    let junk = |from: u64| -> Vec<Seal> {
+        (0..16).map(|number| seal(&message, "junk.test", Role::Forwarder, 100 * from + number)).collect()
+    };
+    let thief = bring(1, junk(1));
+    let own = vec![seal(&message, "author.test", Role::Submission, 1)];
+    let author = bring(2, own.clone());
+    assert_eq!(of(&author), own);
+    assert_eq!(of(&thief), junk(1));
+    // A gateway that says the same again is kept once, and forty deliveries find room.
+    let gateway =
+        (10..50).map(|from| bring(from, vec![seal(&message, "here.test", Role::Gateway, u64::from(from))]));
+    let gateway: Vec<EnvelopeRecord> = gateway.collect();
+    let first = vec![seal(&message, "here.test", Role::Gateway, 10)];
+    assert!(gateway.iter().all(|envelope| of(envelope) == first));
+    // Past the bound the oldest go.
+    for from in 3..8 {
+        assert_eq!(of(&bring(from, junk(from.into()))), junk(from.into()));
+    }
+    assert!(of(&thief).is_empty());
+    let shown = store.message(message.identity()).unwrap().unwrap();
+    assert_eq!(shown.seals.len(), 16);
+    let note = |issuer: &str, role| SealNote {
+        issuer: issuer.to_owned(),
+        role,
+        verified: true,
+        key_name: String::new(),
+        key: None,
+        author_key: None,
+    };
+    let shown = shown.noted_as(&[note("junk.test", Role::Forwarder)]);
+    assert_eq!(shown.seals.len(), 16);
+    drop(store);
+    // After a start as before.
+    let store = open();
+    let envelope = store.envelope(gateway[39].id).unwrap().unwrap();
+    assert_eq!(store.message(message.identity()).unwrap().unwrap().brought_by(&envelope).seals, Vec::new());
+}
+
+/// Whichever of two equal leaves comes first, the other refers to it.
+///
+/// proves: STO-9
+pub(super) fn equal_leaves_may_come_in_any_order(open: &Open) {
+    let body = octets(3, LARGE);
+    let message = letter("twins", &[body.clone(), body.clone()]);
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    let extent = Extent::of(&body);
+    assert!(!store.is_begun("peer.test", extent));
+    let mut writer = store.stage("peer.test", extent, NOW).unwrap();
+    assert!(store.is_begun("peer.test", extent));
+    writer.write(&body[..1000]).unwrap();
+    drop(writer);
+    assert!(store.is_begun("peer.test", extent));
+    assert!(!store.is_begun("other.test", extent));
+    let second = stage(&*store, "peer.test", &body).unwrap();
+    let parts = vec![(1, second.twin()), (2, second)];
+    let content = NewMessage {
+        manifest: message.manifest().clone(),
+        headers: Some(message.headers().clone()),
+        seals: Vec::new(),
+        parts,
+    };
+    let content = acceptance(Content::New(content), peer(), vec![to_mailbox("ann@here.test", "ann")]);
+    block_on(store.accept(content)).unwrap();
+    assert_eq!(read_part(&*store, message.identity(), 1).unwrap(), &body[..]);
+    assert_eq!(read_part(&*store, message.identity(), 2).unwrap(), &body[..]);
 }

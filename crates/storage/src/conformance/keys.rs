@@ -8,7 +8,8 @@ use message::{Digest, SecretKey};
 
 use super::Open;
 use super::fixture::*;
-use crate::{Error, Exported, HeadRecord, PinRecord, Store};
+use crate::limits::PINS_MAX;
+use crate::{CorrespondentRecord, Error, Exported, HeadRecord, PinRecord, Regard, Store};
 
 fn address(text: &str) -> Address {
     Address::from_wire(text).unwrap()
@@ -140,6 +141,33 @@ pub(super) fn pins_are_kept(open: &Open) {
     block_on(store.remove_account("ann")).unwrap();
     assert_eq!(store.pins("ann", None, 10), Ok(Vec::new()));
     assert_eq!(store.pins("anna", None, 10), Ok(vec![other]));
+}
+
+/// Strangers can fill the list of pins; a correspondent has a place in it all the same, and takes it from none but them.
+///
+/// proves: KEY-17
+pub(super) fn a_correspondent_is_pinned_whoever_fills_the_list(open: &Open) {
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    let known = |who: &str| CorrespondentRecord {
+        account: "ann".to_owned(),
+        who: who.to_owned(),
+        regard: Regard::Known,
+        since_ms: NOW,
+        note: String::new(),
+    };
+    for who in ["a@far.test", "zoe@far.test"] {
+        block_on(store.put_correspondent(known(who))).unwrap();
+    }
+    let strangers = (0..PINS_MAX - 1).map(|number| pin("ann", &format!("s{number}@far.test"), 1));
+    block_on(store.put_pins([pin("ann", "a@far.test", 1)].into_iter().chain(strangers).collect())).unwrap();
+    block_on(store.put_pins(vec![pin("ann", "one-more@far.test", 1)])).unwrap();
+    assert_eq!(store.pin("ann", &address("one-more@far.test")), Ok(None));
+    let zoe = pin("ann", "zoe@far.test", 1);
+    block_on(store.put_pins(vec![zoe.clone()])).unwrap();
+    assert_eq!(store.pin("ann", &address("zoe@far.test")), Ok(Some(zoe)));
+    assert!(store.pin("ann", &address("a@far.test")).unwrap().is_some());
+    assert_eq!(store.pins("ann", None, 2 * PINS_MAX).unwrap().len(), PINS_MAX);
 }
 
 /// proves: KEY-14

@@ -41,6 +41,8 @@ const TESTS: &[(&str, Test)] = &[
     ("wrong_octets_are_thrown_away", content::wrong_octets_are_thrown_away),
     ("a_part_is_known_to_its_sender_only", content::a_part_is_known_to_its_sender_only),
     ("content_goes_with_its_last_holder", content::content_goes_with_its_last_holder),
+    ("each_delivery_has_its_own_seals", content::each_delivery_has_its_own_seals),
+    ("equal_leaves_may_come_in_any_order", content::equal_leaves_may_come_in_any_order),
     ("the_same_offer_has_one_effect", accept::the_same_offer_has_one_effect),
     ("an_acceptance_is_all_or_nothing", accept::an_acceptance_is_all_or_nothing),
     ("what_does_not_belong_together_is_refused", accept::what_does_not_belong_together_is_refused),
@@ -67,6 +69,10 @@ const TESTS: &[(&str, Test)] = &[
     ("what_is_forwarded_keeps_its_recipient", forwarding::what_is_forwarded_keeps_its_recipient),
     ("statements_enter_the_log", keys::statements_enter_the_log),
     ("pins_are_kept", keys::pins_are_kept),
+    (
+        "a_correspondent_is_pinned_whoever_fills_the_list",
+        keys::a_correspondent_is_pinned_whoever_fills_the_list,
+    ),
     (
         "heads_follow_one_another_and_contradictions_stay",
         keys::heads_follow_one_another_and_contradictions_stay,

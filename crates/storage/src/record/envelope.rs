@@ -1,7 +1,7 @@
 //! Records of the queue and of status: envelopes, legs, attempts, cookies, held recipients, what was offered once.
 
 use ciborium::Value;
-use message::cbor::{as_uint, bytes, map, text, uint};
+use message::cbor::{as_bytes, as_uint, bytes, map, text, uint};
 use message::{Cookie, Disposition, Selection};
 
 use super::word::{
@@ -10,7 +10,8 @@ use super::word::{
 };
 use super::{Fields, Record, flag, list, read_list};
 use crate::{
-    Attempt, EnvelopeId, EnvelopeRecord, Forwarded, Lane, LegId, LegRecord, RecipientRecord, SealNote, Stage,
+    Attempt, EnvelopeId, EnvelopeRecord, Forwarded, Lane, LegId, LegRecord, RecipientRecord, SealMark,
+    SealNote, Stage,
 };
 
 fn small(value: &Value) -> Option<u32> {
@@ -32,6 +33,7 @@ impl Record for EnvelopeRecord {
             (10, Some(uint(self.attempts.into()))),
             (11, Some(list(&self.recipients, recipient))),
             (12, (self.offered_as != self.identity).then(|| identity(self.offered_as))),
+            (13, (!self.seals.is_empty()).then(|| list(&self.seals, |mark| bytes(&mark.0)))),
         ]
     }
 
@@ -52,8 +54,13 @@ impl Record for EnvelopeRecord {
             closed_at_ms: fields.optional(9, as_uint)?,
             attempts: fields.small(10)?,
             recipients: read_list(fields.list(11)?, read_recipient)?,
+            seals: fields.optional(13, |value| read_list(value.as_array()?, read_mark))?.unwrap_or_default(),
         })
     }
+}
+
+fn read_mark(value: &Value) -> Option<SealMark> {
+    as_bytes(value)?.try_into().ok().map(SealMark)
 }
 
 fn recipient(recipient: &RecipientRecord) -> Value {

@@ -14,7 +14,8 @@ use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{QueueChange, Transaction};
 use crate::{
     Acceptance, Again, Content, Effect, EnvelopeId, EnvelopeRecord, Error, Intended, Lane, LegId, LegRecord,
-    LegacyOrigin, MailUid, MailboxEntry, Origin, Passage, Pend, Receipt, RecipientRecord, SealNote, key,
+    LegacyOrigin, MailUid, MailboxEntry, Origin, Passage, Pend, Receipt, RecipientRecord, SealMark, SealNote,
+    key,
 };
 
 /// Accepts a message.
@@ -33,7 +34,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
     };
     let effects: Vec<&Effect> =
         fresh.iter().map(|one| &one.effect).chain(again.iter().map(|one| &one.effect)).collect();
-    keep_content(tx, content, &effects)?;
+    let seals = keep_content(tx, content, &effects)?;
     let mut lanes = Vec::new();
     let mut opened = None;
     let mut told = Vec::new();
@@ -51,6 +52,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
             closed_at_ms: None,
             attempts: 0,
             recipients: Vec::new(),
+            seals,
         };
         open_envelope(tx, &mut envelope, &fresh, here.as_deref(), &mut lanes)?;
         opened = Some(envelope.id);
@@ -210,25 +212,25 @@ fn split_offered_before(tx: &Transaction, acceptance: &Acceptance) -> Result<Off
     Ok((earlier, fresh))
 }
 
-/// Keeps the content and checks that there is enough of it for the effects.
-fn keep_content(tx: &mut Transaction, content: Content, effects: &[&Effect]) -> Result<(), Error> {
+/// Keeps the content and checks that there is enough of it for the effects. Returns which seals came with it.
+fn keep_content(tx: &mut Transaction, content: Content, effects: &[&Effect]) -> Result<Vec<SealMark>, Error> {
     if effects.iter().all(|effect| matches!(effect, Effect::Refuse { .. } | Effect::Elsewhere)) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let complete = match content {
+    let (complete, seals) = match content {
         Content::New(message) => store_message(tx, message)?,
         Content::Stored(identity) => {
             let record = load_message(tx, identity)?.ok_or(Error::NotFound("message"))?;
-            stored(record).is_complete()
+            (stored(record).is_complete(), Vec::new())
         }
         Content::Offered { identity } => {
-            load_message(tx, identity)?.is_some_and(|record| stored(record).is_complete())
+            (load_message(tx, identity)?.is_some_and(|record| stored(record).is_complete()), Vec::new())
         }
     };
     let needed = |effect: &&Effect| {
         matches!(effect, Effect::Mailbox { .. } | Effect::Queue { .. } | Effect::Forward { .. })
     };
-    if !complete && effects.iter().any(needed) { Err(Error::Incomplete) } else { Ok(()) }
+    if !complete && effects.iter().any(needed) { Err(Error::Incomplete) } else { Ok(seals) }
 }
 
 /// Carries out what is to happen for one recipient; those to be queued are gathered by lane.

@@ -1,14 +1,14 @@
 //! Messages, their parts and who holds them.
 
-use message::{Digest, Identity, Manifest};
+use message::{Claims, Digest, Identity, Manifest, Role, Seal};
 
 use crate::engine::View;
 use crate::files::Files;
-use crate::limits::INLINE_OCTETS_MAX;
+use crate::limits::{INLINE_OCTETS_MAX, SEALS_KEPT_MAX, SEALS_KEPT_OCTETS_MAX};
 use crate::part::Source;
 use crate::record::{MessageRecord, Record};
 use crate::transaction::{Transaction, read_chunked};
-use crate::{Error, NewMessage, PartReader, StagedPart, StoredMessage, key};
+use crate::{Error, NewMessage, PartReader, SealMark, StagedPart, StoredMessage, key};
 
 /// The record of a message.
 pub(crate) fn load_message(view: &dyn View, identity: Identity) -> Result<Option<MessageRecord>, Error> {
@@ -36,7 +36,8 @@ pub(crate) fn stored(record: MessageRecord) -> StoredMessage {
         .filter(|(number, part, _)| part.octets > 0 && !record.here.contains(&(*number as u32)))
         .map(|(number, _, _)| number)
         .collect();
-    StoredMessage { manifest: record.manifest, headers: record.headers, seals: record.seals, missing }
+    let seals = record.seals.iter().take(message::limits::SEALS_MAX).cloned().collect();
+    StoredMessage { manifest: record.manifest, headers: record.headers, seals, missing, kept: record.seals }
 }
 
 /// Opens a leaf.
@@ -68,10 +69,13 @@ pub(crate) fn open_part(
     }
 }
 
-/// Writes what is new of a message and returns whether it is complete now.
+/// Writes what is new of a message and returns whether it is complete now, and which of the kept seals are those that came.
 ///
 /// keeps: STO-8, STO-9
-pub(crate) fn store_message(tx: &mut Transaction, message: NewMessage) -> Result<bool, Error> {
+pub(crate) fn store_message(
+    tx: &mut Transaction,
+    message: NewMessage,
+) -> Result<(bool, Vec<SealMark>), Error> {
     let identity = message.manifest.identity();
     let (mut record, is_new) = match load_message(tx, identity)? {
         Some(record) => (record, false),
@@ -81,22 +85,50 @@ pub(crate) fn store_message(tx: &mut Transaction, message: NewMessage) -> Result
         }
     };
     record.headers = record.headers.or(message.headers);
-    for seal in message.seals {
-        if !record.seals.iter().any(|kept| kept.octets() == seal.octets()) {
-            record.seals.push(seal);
-        }
-    }
-    if record.seals.len() > message::limits::SEALS_MAX {
+    if message.seals.len() > message::limits::SEALS_MAX {
         return Err(Error::Bound { what: "seals", bound: message::limits::SEALS_MAX as u64 });
     }
-    for (number, part) in message.parts {
+    let marks = keep_seals(&mut record.seals, message.seals);
+    // What is the same as another leaf refers to it, and so comes after it.
+    let mut parts = message.parts;
+    parts.sort_by_key(|(_, part)| matches!(part.source, Source::Known));
+    for (number, part) in parts {
         store_part(tx, identity, &mut record, number, part)?;
     }
     match is_new {
         true => tx.put_new_chunked(&key::message(identity), &record.encode()).map(drop)?,
         false => tx.put_chunked(&key::message(identity), &record.encode())?,
     }
-    Ok(stored(record).is_complete())
+    Ok((stored(record).is_complete(), marks))
+}
+
+/// Adds seals to those that are kept. A gateway that has said the same before, at another time, has said it; past the bounds
+/// the oldest make room, and never those that come now.
+fn keep_seals(kept: &mut Vec<Seal>, seals: Vec<Seal>) -> Vec<SealMark> {
+    let mut marks = Vec::with_capacity(seals.len());
+    for seal in seals {
+        match kept.iter().find(|kept| kept.octets() == seal.octets() || says_the_same(kept, &seal)) {
+            Some(kept) => marks.push(SealMark::of(kept)),
+            None => {
+                marks.push(SealMark::of(&seal));
+                kept.push(seal);
+            }
+        }
+    }
+    let octets = |kept: &[Seal]| kept.iter().map(|seal| seal.octets().len()).sum::<usize>();
+    while kept.len() > SEALS_KEPT_MAX || octets(kept) > SEALS_KEPT_OCTETS_MAX {
+        let Some(oldest) = kept.iter().position(|seal| !marks.contains(&SealMark::of(seal))) else { break };
+        kept.remove(oldest);
+    }
+    marks
+}
+
+fn says_the_same(kept: &Seal, seal: &Seal) -> bool {
+    let (before, now) = (kept.claims(), seal.claims());
+    now.role == Role::Gateway
+        && before.expires_at.is_none()
+        && kept.key_name() == seal.key_name()
+        && Claims { issued_at: now.issued_at, ..before.clone() } == *now
 }
 
 /// Writes one leaf, or the reference to its file.

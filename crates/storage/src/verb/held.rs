@@ -212,7 +212,7 @@ fn add_content(tx: &mut Transaction, envelope: &EnvelopeRecord, message: NewMess
     if message.manifest.identity() != envelope.identity {
         return Err(Error::Invalid("the content is that of another message"));
     }
-    store_message(tx, message).map(|_| ())
+    store_message(tx, message).map(drop)
 }
 
 /// Writes down what is asked of the sender at the next poll.

@@ -7,7 +7,7 @@ use message::limits::KEY_CHAIN_MAX;
 
 use super::check::{Inspection, each};
 use super::{check_name, list, load};
-use crate::engine::{Engine, View};
+use crate::engine::{Engine, Pair, View};
 use crate::key::{Key, table};
 use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, PINS_MAX};
 use crate::record::Record;
@@ -120,10 +120,31 @@ fn put_pin(tx: &mut Transaction, record: &PinRecord) -> Result<(), Error> {
     if tx.value(&place)?.is_none() {
         let pins = list(tx, &pins_key(&record.account), None, PINS_MAX)?;
         if pins.len() >= PINS_MAX {
-            return Ok(());
+            // Strangers can fill the list, and nobody is forgotten for a stranger. For a correspondent one of them is.
+            let stranger = match is_correspondent(tx, &record.account, &record.address)? {
+                true => first_stranger(tx, &record.account, &pins)?,
+                false => None,
+            };
+            let Some(stranger) = stranger else { return Ok(()) };
+            tx.remove(stranger);
         }
     }
     tx.put(place, record.encode())
+}
+
+/// The first pin of somebody who is no correspondent.
+fn first_stranger(tx: &Transaction, account: &str, pins: &[Pair]) -> Result<Option<Vec<u8>>, Error> {
+    for (key, value) in pins {
+        let Ok(pin) = PinRecord::decode(value, key) else { continue };
+        if !is_correspondent(tx, account, &pin.address)? {
+            return Ok(Some(key.clone()));
+        }
+    }
+    Ok(None)
+}
+
+fn is_correspondent(tx: &Transaction, account: &str, address: &Address) -> Result<bool, Error> {
+    Ok(tx.value(&key::correspondent(account, &address.to_string()))?.is_some())
 }
 
 /// Forgets all that is pinned for an account.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::engine::Engine;
 use crate::files::lock;
-use crate::limits::LIST_MAX;
+use crate::limits::{INLINE_OCTETS_MAX, LIST_MAX};
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
     EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary,
@@ -25,6 +25,10 @@ use crate::{
 impl<E: Engine> Store for Keeper<E> {
     fn stage(&self, owner: &str, extent: Extent, now_ms: u64) -> Result<PartWriter, Error> {
         self.shared.stage(owner, extent, now_ms)
+    }
+
+    fn is_begun(&self, owner: &str, extent: Extent) -> bool {
+        extent.octets > INLINE_OCTETS_MAX && self.shared.files.is_begun(owner, extent.digest)
     }
 
     fn known(&self, owner: &str, extent: Extent) -> Result<Option<StagedPart>, Error> {
