@@ -42,3 +42,5 @@ mod selections;
 mod submission;
 #[cfg(test)]
 mod timing;
+#[cfg(test)]
+mod way_back;
