@@ -38,6 +38,8 @@ pub const SCRAM_SALT_OCTETS_MAX: usize = 32;
 pub const TEXT_OCTETS_MAX: usize = 512;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.
 pub const SEAL_NOTES_MAX: usize = message::limits::SEALS_MAX;
+/// Octets of what was answered to an attempt: a page of explanation, as the SMTP client keeps it.
+pub const ATTEMPT_TEXT_OCTETS_MAX: usize = 4 * 1024;
 /// Attempts kept of one envelope at its beginning: how the trouble started.
 pub const ATTEMPTS_FIRST: u32 = 8;
 /// Attempts kept of one envelope at its end: how things are now.

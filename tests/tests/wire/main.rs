@@ -37,6 +37,10 @@ mod readers;
 #[cfg(test)]
 mod relaying;
 #[cfg(test)]
+mod replies;
+#[cfg(test)]
+mod scram;
+#[cfg(test)]
 mod selections;
 #[cfg(test)]
 mod submission;

@@ -322,6 +322,7 @@ impl Told {
     /// One disposition for each recipient of a report; `taken` says which where the place in it was taken.
     fn hear(&mut self, report: &Sent, places: &[usize], taken: impl Fn(usize) -> Option<Disposition>) {
         self.tried.extend(report.tried.iter().map(|one| TryRecord {
+            recipient: one.recipient.and_then(|at| places.get(at).copied()),
             host: one.host.clone(),
             step: one.step.word().to_owned(),
             code: Some(one.code),
@@ -331,7 +332,7 @@ impl Told {
             let disposition = match outcome {
                 Outcome::Taken { host, text, .. } => {
                     let (host, step, text) = (host.clone(), "relayed".to_owned(), text.clone());
-                    self.tried.push(TryRecord { host, step, code: None, text });
+                    self.tried.push(TryRecord { host, step, code: None, text, recipient: Some(*place) });
                     taken(at).unwrap_or(NOT_NOW)
                 }
                 Outcome::Refused { code, text } => Disposition::Refused {
