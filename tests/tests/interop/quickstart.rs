@@ -44,8 +44,8 @@ fn swaks_reaches_bob_at_the_address_that_the_quickstart_prints() {
         command("sh", &["-c", &format!("{swaks} --header 'Subject: by swaks' --body moin")], b"");
     assert!(good, "{said}");
 
-    let list = ready["commands"].as_array().unwrap().iter().filter_map(Value::as_str);
-    let list = list.clone().find(|one| one.ends_with("mail list")).unwrap();
+    let mut printed = ready["commands"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let list = printed.find(|one| one.ends_with("mail list")).unwrap();
     let profile = list.split(' ').nth(2).unwrap().to_owned();
     let bob = |arguments: &[&str]| {
         let (good, said) = command(&waxwing, &[&["--profile", &profile], arguments].concat(), b"");
