@@ -42,6 +42,7 @@ pub struct Site {
     records: String,
     legacy: bool,
     resolver: Option<SocketAddr>,
+    anchors: Vec<String>,
 }
 
 impl Site {
@@ -62,7 +63,14 @@ impl Site {
             records: String::new(),
             legacy: false,
             resolver: None,
+            anchors: Vec::new(),
         }
+    }
+
+    /// This node validates what the DNS says, from this key on.
+    pub fn validates(mut self, anchor: &str) -> Site {
+        self.anchors.push(anchor.to_owned());
+        self
     }
 
     /// In the DNS of this node, another node takes the mail of that domain.
@@ -396,6 +404,10 @@ fn stand_in(places: &BTreeMap<&'static str, Place>, viewer: &str, domain: &str) 
 
 fn configuration(places: &BTreeMap<&'static str, Place>, domain: &str, dns: SocketAddr) -> String {
     let Place { site, address, .. } = &places[domain];
+    let validate = match site.anchors.is_empty() {
+        true => "validate = false".to_owned(),
+        false => format!("trust-anchors = {:?}", site.anchors),
+    };
     let peers: String = places
         .keys()
         .filter(|other| **other != domain && !site.unpinned.contains(other))
@@ -404,7 +416,7 @@ fn configuration(places: &BTreeMap<&'static str, Place>, domain: &str, dns: Sock
     format!(
         "[[domains]]\nname = {domain:?}\nselector = {SELECTOR:?}\nkey = \"domain.key\"\n\
          [console]\n{}[listen]\naddress = \"{address}\"\n[tls]\nroots = \"none.pem\"\n\
-         [dns]\nserver = \"{dns}\"\nvalidate = false\n[peers]\n{peers}\
+         [dns]\nserver = \"{dns}\"\n{validate}\n[peers]\n{peers}\
          [queue]\n{}[limits]\n{}\n{}",
         site.console, site.queue, site.limits, site.more
     )

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use control::{
-    AccountView, Answer, Failure, FailureKind, FindingView, HeldPlace, HeldState, HeldView, LaneView,
-    Operator, RecipientView, Request, Response,
+    AccountView, Answer, Failure, FailureKind, FindingView, ForwardOrder, ForwardView, GrantView, HeldPlace,
+    HeldState, HeldView, LaneView, Operator, RecipientView, Request, Response,
 };
 use waxwing_cli as cli;
 
@@ -69,8 +69,48 @@ impl Operator for Made {
             Request::HeldList { account, after, limit } => Response::HeldList {
                 held: held(after.map_or(0, |after| after.envelope), account.is_some(), limit),
             },
+            Request::Forward { order } => forwarded(order),
             _ => Response::Done,
         }))
+    }
+}
+
+/// One alias, and one forwarder whose domain would do something to a terminal.
+fn forwarded(order: ForwardOrder) -> Response {
+    match order {
+        ForwardOrder::Add { target, .. } if target.ends_with("@nowhere.test") => {
+            Response::Failure(Failure::new(FailureKind::Invalid, "the alias leads to itself"))
+        }
+        ForwardOrder::Add { .. } | ForwardOrder::List { .. } => Response::Forwards {
+            forwards: vec![ForwardView {
+                alias: "ann@old.test".to_owned(),
+                target: "ann@new.test".to_owned(),
+                state: "rewriting".to_owned(),
+                since_ms: 1_795_392_000_000,
+                conceal: false,
+                keep_sender: true,
+                authorization: None,
+                ask_again_at_ms: None,
+                note: "not asked: \u{1b}[2J".to_owned(),
+                complaints: 2,
+                page: "https://old.test/page".to_owned(),
+            }],
+        },
+        ForwardOrder::Grants { .. } => Response::Grants {
+            grants: vec![GrantView {
+                number: 7,
+                recipient: "ann@new.test".to_owned(),
+                forwarder: "old.test\u{1b}[2J".to_owned(),
+                state: "granted".to_owned(),
+                since_ms: 1_795_392_000_000,
+                automatic: false,
+                by: "ann".to_owned(),
+                alias: Some("ann@old.test".to_owned()),
+                page: Some("https://old.test/page".to_owned()),
+                complain: true,
+            }],
+        },
+        _ => Response::Done,
     }
 }
 
@@ -175,6 +215,79 @@ async fn operators_are_answered() {
 
     let error = says(&socket, "queue show 9").await.unwrap_err();
     assert_eq!((error.exit_code(), error.hint().as_deref()), (1, Some("look at the list")));
+}
+
+/// What is said of forwarding becomes one order each, and what comes back is shown for people and for programs.
+#[tokio::test]
+async fn forwarding_is_ordered_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let made = Arc::new(Made::default());
+    tokio::spawn(control::serve(control::bind(&socket).unwrap(), made.clone()));
+    let add = |conceal, rewrite, granted, keep_sender| ForwardOrder::Add {
+        alias: "ann@old.test".to_owned(),
+        target: "ann@new.test".to_owned(),
+        conceal,
+        rewrite,
+        granted,
+        keep_sender,
+    };
+    let decide = |granted| ForwardOrder::Decide {
+        account: None,
+        recipient: "ann@new.test".to_owned(),
+        forwarder: "old.test".to_owned(),
+        granted,
+    };
+    let forget = ForwardOrder::Forget {
+        account: None,
+        recipient: "ann@new.test".to_owned(),
+        forwarder: "old.test".to_owned(),
+    };
+    let check = async |line: &str, order: ForwardOrder, shown: &[&str]| {
+        let (text, good) = says(&socket, line).await.unwrap();
+        assert_eq!(made.asked.lock().unwrap().pop(), Some(Request::Forward { order }), "{line}");
+        assert!(good && !text.contains('\u{1b}'), "{line}: {text:?}");
+        shown.iter().for_each(|part| assert!(text.contains(part), "{line}: {part}: {text}"));
+    };
+    let one = [
+        "rewriting ann@old.test -> ann@new.test since",
+        "under the sender that it came with",
+        "2 reports of abuse",
+    ];
+    let both = "forward add ann@old.test ann@new.test";
+    check(both, add(false, false, false, false), &one).await;
+    check(&format!("{both} --conceal --rewrite"), add(true, true, false, false), &one).await;
+    check(&format!("{both} --keep-sender --granted"), add(false, false, true, true), &one).await;
+    let list = || ForwardOrder::List { after: None, limit: control::limits::LIST_MAX as u32 };
+    check("forward list", list(), &["https://old.test/page", "not asked"]).await;
+    let grants = |account: Option<&str>| ForwardOrder::Grants {
+        account: account.map(str::to_owned),
+        after: None,
+        limit: control::limits::LIST_MAX as u32,
+    };
+    let shown = ["granted old.test", "-> ann@new.test from ann@old.test since", "by ann"];
+    check("forward grants", grants(None), &shown).await;
+    check("forward grants --account ann", grants(Some("ann")), &shown).await;
+    check("forward grant ann@new.test old.test", decide(true), &["done"]).await;
+    check("forward revoke ann@new.test old.test", decide(false), &["done"]).await;
+    check("forward revoke ann@new.test old.test --forget", forget, &["done"]).await;
+    // For programs each is an object of a line, with all that is known.
+    for (line, name) in [("forward list --json", "alias"), ("forward grants --json", "forwarder")] {
+        let (text, _) = says(&socket, line).await.unwrap();
+        let json: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert!(json[name].is_string() && json["since_ms"] == 1_795_392_000_000_u64, "{text}");
+    }
+    let error = says(&socket, "forward add ann@old.test ann@nowhere.test").await.unwrap_err();
+    assert_eq!((error.exit_code(), error.to_string()), (2, "the alias leads to itself".to_owned()));
+    for wrong in [
+        "forward add ann@old.test",
+        "forward add ann@old.test ann@new.test --conceal --keep-sender",
+        "forward revoke ann@new.test",
+        "forward",
+    ] {
+        let words = ["waxwing"].into_iter().chain(wrong.split(' '));
+        assert!(cli::Invocation::try_parse_from(words).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -74,6 +74,7 @@ pub fn router(
         .route("/mail/{number}/html", get(user::mail_html))
         .route("/mail/{number}/part/{part}", get(user::mail_part))
         .route("/mail/{number}/seen", post(user::mail_seen))
+        .route("/mail/{number}/report", post(user::mail_report))
         .route("/sent", get(user::sent_list))
         .route("/sent/{envelope}", get(user::sent_show))
         .route("/correspondents", get(user::correspondents))

@@ -596,6 +596,29 @@ async fn what_does_not_come_from_a_page_of_ours_does_nothing() {
     assert_eq!(seen.status, StatusCode::FORBIDDEN);
 }
 
+/// A user reports what is in the own mailbox, by a form of ours and in no other way.
+///
+/// proves: FWD-40
+#[tokio::test]
+async fn a_letter_is_reported_by_its_reader() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let csrf = scene.csrf(&cookie).await;
+    let own = Some("http://127.0.0.1:7680");
+    let reported = |scene: &Scene| -> Vec<Request> {
+        let asked = scene.played.asked.lock().unwrap();
+        asked.iter().filter(|request| matches!(request, Request::MailReport { .. })).cloned().collect()
+    };
+    for (origin, form) in [(own, "report=1".to_owned()), (Some("http://evil.test"), format!("csrf={csrf}"))] {
+        let seen = scene.post("/mail/7/report", &cookie, origin, &form).await;
+        assert_eq!(seen.status, StatusCode::FORBIDDEN, "{form}");
+    }
+    assert_eq!(reported(&scene), []);
+    let seen = scene.post("/mail/7/report", &cookie, own, &format!("csrf={csrf}&account=bob")).await;
+    assert_eq!(seen.status, StatusCode::SEE_OTHER);
+    assert_eq!(reported(&scene), [Request::MailReport { account: "ann".to_owned(), number: 7 }]);
+}
+
 /// DNS rebinding: a name of somebody else's that leads here.
 #[tokio::test]
 async fn other_names_than_ours_are_not_answered() {

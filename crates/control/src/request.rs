@@ -283,6 +283,13 @@ pub enum Request {
         /// Whether it was read.
         seen: bool,
     },
+    /// A message of a mailbox is reported as abuse; answered by [`crate::Response::Done`].
+    MailReport {
+        /// The account.
+        account: String,
+        /// Its number in the mailbox.
+        number: u64,
+    },
     /// What an account has sent and what became of it, the newest first; answered by [`crate::Response::Sent`].
     Sent {
         /// The account.

@@ -139,6 +139,10 @@ pub struct Dns {
     /// Whether answers are validated by DNSSEC. `false` is for zones on this machine only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validate: Option<bool>,
+    /// Keys from which validation starts beside those of the root, for zones of one's own: DNSKEY records as a zone file has
+    /// them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trust_anchors: Vec<String>,
 }
 
 /// One permission to relay.

@@ -217,7 +217,7 @@ fn configuration(
         data: "data".into(),
         listen: Listen { address },
         tls: Tls::default(),
-        dns: Dns { server: Some(dns), validate: Some(false) },
+        dns: Dns { server: Some(dns), validate: Some(false), trust_anchors: Vec::new() },
         peers: [(other.domain.to_owned(), HEXLOWER.encode(&other.pin))].into(),
         relays: Vec::new(),
         policy: PolicyConfig::default(),

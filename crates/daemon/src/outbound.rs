@@ -364,5 +364,6 @@ fn note(tried: &mut Vec<TryRecord>, host: &str, step: &str, trouble: &Trouble) {
 }
 
 fn record(tried: &mut Vec<TryRecord>, host: &str, step: &str, code: Option<Code>, text: &str) {
-    tried.push(TryRecord { host: host.to_owned(), step: step.to_owned(), code, text: text.to_owned() });
+    let (host, step, text) = (host.to_owned(), step.to_owned(), text.to_owned());
+    tried.push(TryRecord { host, step, code, text, recipient: None });
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::gateway::properties::Arrangements;
 use control::{Operator, Request, Response};
-use dns::{HickoryResolver, Resolver};
+use dns::{HickoryResolver, Resolver, TrustAnchor};
 use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
@@ -298,12 +298,34 @@ fn outbound_address(config: &Config) -> std::net::SocketAddr {
 }
 
 pub(crate) fn resolver(config: &Config) -> Result<Arc<dyn Resolver>, Error> {
-    Ok(match config.dns.server {
-        Some(server) => {
-            Arc::new(HickoryResolver::with_nameserver(server, config.dns.validate.unwrap_or(true))?)
-        }
-        None => Arc::new(HickoryResolver::system(config.dns.validate.unwrap_or(true))?),
-    })
+    let validate = config.dns.validate.unwrap_or(true);
+    let mut resolver = match config.dns.server {
+        Some(server) => HickoryResolver::with_nameserver(server, validate)?,
+        None => HickoryResolver::system(validate)?,
+    };
+    for line in config.dns.trust_anchors.iter().filter(|_| validate) {
+        let anchor = trust_anchor(line).ok_or_else(|| {
+            Error::Other(format!(
+                "[dns] trust-anchors: {line:?} is not like \"a.test. IN DNSKEY 257 3 15 AbC=\""
+            ))
+        })?;
+        resolver = resolver.with_trust_anchor(&anchor)?;
+    }
+    Ok(Arc::new(resolver))
+}
+
+/// A DNSKEY record with the flag of a zone's key, protocol 3, as RFC 4034 section 2.2 writes it; comments behind it do not count.
+fn trust_anchor(line: &str) -> Option<TrustAnchor> {
+    let line = line.split(';').next()?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| word.eq_ignore_ascii_case("DNSKEY"))?;
+    let (zone, fields) = (words.first().filter(|_| at > 0)?, words.get(at + 1..)?);
+    let [flags, "3", algorithm, key @ ..] = fields else { return None };
+    let is_zone_key = flags.parse::<u16>().is_ok_and(|flags| flags & 0x0100 != 0);
+    let public_key =
+        data_encoding::BASE64.decode(key.concat().as_bytes()).ok().filter(|key| !key.is_empty())?;
+    let (zone, algorithm) = (zone.trim_end_matches('.').to_owned(), algorithm.parse().ok()?);
+    is_zone_key.then_some(TrustAnchor { zone, algorithm, public_key })
 }
 
 /// Who answers questions to the DNS for a program beside the node: this server, or those of the system.
@@ -351,5 +373,32 @@ pub(crate) async fn follow_mail(node: Node, maildir: Maildir) {
         if arrived.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of RFC 8080 section 6.1, as its zone file has it.
+    #[test]
+    fn a_trust_anchor_is_a_line_of_a_zone_file() {
+        let key = "l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";
+        let octets = data_encoding::BASE64.decode(key.as_bytes()).unwrap();
+        let good = format!("example.com. 3600 IN DNSKEY 257 3 15 ( {key} ) ; key id = 3613");
+        let check = |line: &str, good: bool| {
+            let found = trust_anchor(&line.replace(['(', ')'], ""));
+            let expected =
+                TrustAnchor { zone: "example.com".to_owned(), algorithm: 15, public_key: octets.clone() };
+            assert_eq!(found, good.then_some(expected), "{line}");
+        };
+        check(&good, true);
+        check(&format!("example.com. IN DNSKEY 257 3 15 {}\t{}", &key[..20], &key[20..]), true);
+        check(&good.replace("257", "512"), false);
+        check(&good.replace(" 3 15", " 2 15"), false);
+        check(&good.replace("DNSKEY", "DS"), false);
+        check(&good.replace("l02", "%02"), false);
+        check(&format!("DNSKEY 257 3 15 {key}"), false);
+        check("", false);
     }
 }

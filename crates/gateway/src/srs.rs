@@ -3,10 +3,12 @@
 //!
 //! The form is that of the Perl module with its "guarded" scheme, so that mail can go back and forth between forwarders of
 //! both kinds: HMAC-SHA1, cut to some characters of base64, over lower case. Its strength is that of a stamp against
-//! backscatter, no more; [`crate::notice::Tags`] are the ones for mail of our own.
+//! backscatter, no more; [`crate::notice::Tags`] are the ones for mail of our own. When which of both is used stands in
+//! `spec/22-forwarding.md`.
 
 use aws_lc_rs::hmac;
 use data_encoding::BASE64;
+use message::address::{Address, Domain};
 use subtle::ConstantTimeEq;
 
 /// Characters of the hash in the usual settings.
@@ -93,6 +95,14 @@ impl Srs {
             }
         };
         Ok(format!("{local}@{alias}"))
+    }
+
+    /// The same for an address as we know them; `None` where what it becomes is none, because there is no room for it, or
+    /// where it is at that domain already. keeps: FWD-37
+    pub fn forward_address(&self, sender: &Address, alias: &Domain, now_seconds: u64) -> Option<Address> {
+        let ours = sender.domain() == alias;
+        let made = self.forward(&sender.to_string(), alias.as_str(), now_seconds).ok().filter(|_| !ours)?;
+        Address::from_wire(&made).ok()
     }
 
     /// The return path from which this one was made: for SRS0 that of the author, for SRS1 that of the first forwarder.
@@ -211,6 +221,19 @@ mod tests {
             assert_eq!(srs.reverse(&third, now).unwrap(), text("rev_srs1_again"), "{case}");
         }
         assert_eq!(cases.len(), 126);
+    }
+
+    /// proves: FWD-37
+    #[test]
+    fn what_has_no_room_is_not_rewritten() {
+        let srs = Srs::new(b"a secret").with_hash_length(8);
+        let forwarder = Domain::from_wire("f.test").unwrap();
+        let of = |text: &str| srs.forward_address(&Address::from_wire(text).unwrap(), &forwarder, 0);
+        let made = of("ann@a.test").unwrap();
+        assert_eq!(made.domain(), &forwarder);
+        assert_eq!(srs.reverse(&made.to_string(), 0), Ok("ann@a.test".to_owned()));
+        assert_eq!(of("bob@f.test"), None, "it leads to this domain as it is");
+        assert_eq!(of(&format!("{}@{}.test", "a".repeat(60), "b".repeat(60))), None);
     }
 
     /// proves: GW-70

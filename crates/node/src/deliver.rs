@@ -11,6 +11,9 @@ use crate::here::LOCAL_LANE;
 use crate::outside::Later;
 use crate::{Event, Node, backoff};
 
+/// Attempts of one turn that are kept: the others of its recipients have their dispositions.
+const TRIED_KEPT_MAX: usize = 32;
+
 /// One message for some recipients at one domain.
 pub struct Consignment {
     /// Where it goes.
@@ -40,8 +43,10 @@ pub struct TryRecord {
     pub step: String,
     /// What was answered, for programs.
     pub code: Option<Code>,
-    /// What was answered, for people.
+    /// What was answered, for people, in full.
     pub text: String,
+    /// For which recipient, by its place in the envelope of the consignment; `None` where it concerns all.
+    pub recipient: Option<usize>,
 }
 
 /// What a courier reports.
@@ -309,7 +314,7 @@ impl Node {
         let began_ms = self.now_ms();
         let report = courier.deliver(&consignment, &step).await;
         let report = self.follow_redirects(consignment, courier, &step, report).await;
-        self.journal(claim, began_ms, &report, ledger);
+        self.journal(claim, began_ms, (&report, &rest), ledger);
         ledger.passed_on.extend(report.passed_on.iter().filter_map(|place| rest.get(*place)));
         match report.result {
             Ok(dispositions) => {
@@ -360,15 +365,21 @@ impl Node {
         may
     }
 
-    /// keeps: STA-12
-    fn journal(&self, claim: &Claim, began_ms: u64, report: &Report, ledger: &mut Ledger) {
+    /// What was tried, for the recipients of these places. keeps: STA-12, GW-107
+    fn journal(
+        &self,
+        claim: &Claim,
+        began_ms: u64,
+        (report, places): (&Report, &[u32]),
+        ledger: &mut Ledger,
+    ) {
         let took_ms = self.now_ms().saturating_sub(began_ms);
-        for tried in report.tried.iter().rev().take(16).rev() {
+        for tried in report.tried.iter().rev().take(TRIED_KEPT_MAX).rev() {
             ledger.attempts.push(Attempt {
                 at_ms: began_ms,
                 lane: claim.leg.lane.clone(),
                 host: tried.host.clone(),
-                recipient: None,
+                recipient: tried.recipient.and_then(|at| places.get(at).copied()),
                 step: tried.step.clone(),
                 code: tried.code,
                 text: tried.text.clone(),
@@ -391,10 +402,16 @@ impl Node {
         };
         let report = Report {
             result: Err(trouble.clone()),
-            tried: vec![TryRecord { host: host.to_owned(), step: step.to_owned(), code, text: text.clone() }],
+            tried: vec![TryRecord {
+                host: host.to_owned(),
+                step: step.to_owned(),
+                code,
+                text: text.clone(),
+                recipient: None,
+            }],
             passed_on: Vec::new(),
         };
-        self.journal(claim, self.now_ms(), &report, ledger);
+        self.journal(claim, self.now_ms(), (&report, &[]), ledger);
         ledger.failed = Some(text);
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use message::address::{Address, Domain};
-use message::{Code, Disposition};
+use message::{Code, Disposition, Identity};
 use storage::limits::{FORWARDS_PER_ALIAS_MAX, LIST_MAX};
 use storage::{
-    Claim, Effect, ForwardRecord, ForwardState, Forwarded, GrantRecord, GrantState, HeldRecord, Intended,
-    Lane, Origin,
+    Claim, Effect, ForwardRecord, ForwardState, Forwarded, GrantRecord, GrantState, Intended, Lane,
+    LegacyOrigin, Origin,
 };
 
 use crate::Node;
@@ -53,11 +53,23 @@ pub trait Complaints: Send + Sync + 'static {
     fn complain(&self, complaint: Complaint);
 }
 
+/// Under which return path a message of the old world goes on over SMTP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Leaves {
+    /// Under one of ours, by which we learn what became of it, and tell its sender ourselves.
+    #[default]
+    AsOurs,
+    /// Under the one that it came with.
+    AsItCame,
+    /// Under one of ours that leads back to the one that it came with.
+    LeadingBack,
+}
+
 /// What goes on beside a message of the old world, for one of its recipients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Onward {
-    /// Whether it goes on over SMTP under the return path that it came with; otherwise under one of ours.
-    pub keeps_sender: bool,
+    /// Its return path over SMTP.
+    pub leaves: Leaves,
     /// NOTIFY, as it was said to the RCPT of this recipient (RFC 3461 section 4.1).
     pub notify: Option<u8>,
     /// ORCPT, as it was said: the type, a semicolon and the address (RFC 3461 section 4.2).
@@ -195,31 +207,53 @@ impl Node {
         }
     }
 
-    /// What goes on beside a message for one of its recipients. What nobody has sent is kept as it is; somebody's return path
-    /// only where it may be, the target has granted it, and nobody is to be kept from knowing where it goes.
-    ///
-    /// keeps: FWD-9, FWD-24
+    /// What goes on beside a message for one of its recipients.
     pub(crate) fn onward(&self, claim: &Claim, place: u32) -> Onward {
         let Origin::Legacy(legacy) = &claim.envelope.origin else { return Onward::default() };
         let Some(one) = claim.envelope.recipients.get(place as usize) else { return Onward::default() };
-        let keeps = |forwarded: &Forwarded| {
-            let last = self.store().forward(&fold(forwarded.last_alias()), &forwarded.to);
-            let granted = matches!(
-                last,
-                Ok(Some(ForwardRecord { state: ForwardState::Granted, keep_sender: true, .. }))
-            );
-            granted && legacy.verified && legacy.passage.may_keep && !self.conceals(forwarded)
-        };
-        let keeps_sender = match (&legacy.return_path, &one.forwarded) {
-            (None, _) => true,
-            (Some(_), Some(forwarded)) => keeps(forwarded),
-            (Some(_), None) => false,
+        let leaves = match (&legacy.return_path, &one.forwarded) {
+            (None, _) => Leaves::AsItCame,
+            (Some(path), Some(forwarded)) => self.leaves(legacy, path, (&one.address, forwarded)),
+            (Some(_), None) => Leaves::AsOurs,
         };
         let wish = legacy.passage.wish(&one.address);
         Onward {
-            keeps_sender,
+            leaves,
             notify: wish.and_then(|wish| wish.notify),
             original: wish.and_then(|wish| wish.original.clone()),
+        }
+    }
+
+    /// Somebody's return path is kept only where it may be, the target has granted it, and nobody is to be kept from knowing
+    /// where it goes. One that leads back to it stands in its place where nothing can be granted: for a proved sender alone,
+    /// since what comes back is sent on there, and for one target alone, since of a list nothing is told.
+    ///
+    /// keeps: FWD-9, FWD-24, FWD-37
+    fn leaves(
+        &self,
+        legacy: &LegacyOrigin,
+        path: &Address,
+        (recipient, forwarded): (&Address, &Forwarded),
+    ) -> Leaves {
+        if !legacy.verified || self.conceals(forwarded) {
+            return Leaves::AsOurs;
+        }
+        let last = self.store().forward(&fold(forwarded.last_alias()), &forwarded.to);
+        match last {
+            Ok(Some(record)) if record.state == ForwardState::Granted => {
+                match record.keep_sender && legacy.passage.may_keep {
+                    true => Leaves::AsItCame,
+                    false => Leaves::AsOurs,
+                }
+            }
+            Ok(Some(record)) if record.state == ForwardState::Rewriting => {
+                let alone = fold(recipient) == fold(&forwarded.alias);
+                match alone && !self.settings().is_local(path.domain()) {
+                    true => Leaves::LeadingBack,
+                    false => Leaves::AsOurs,
+                }
+            }
+            _ => Leaves::AsOurs,
         }
     }
 
@@ -228,8 +262,12 @@ impl Node {
     /// # Errors
     /// A code and a text where the store cannot be read.
     pub fn has_granted(&self, recipient: &Address, peer: &Domain) -> Result<bool, Failure> {
+        Ok(self.granted_to(recipient, peer)?.is_some())
+    }
+
+    fn granted_to(&self, recipient: &Address, peer: &Domain) -> Result<Option<GrantRecord>, Failure> {
         let grant = self.store().grant(&fold(recipient), peer).map_err(trouble)?;
-        Ok(grant.is_some_and(|grant| grant.state == GrantState::Granted))
+        Ok(grant.filter(|grant| grant.state == GrantState::Granted))
     }
 
     /// Whether this recipient has granted what comes over SMTP from a forwarder: the return path is proved to be of one, or the
@@ -241,40 +279,68 @@ impl Node {
         recipient: &Address,
         author: Option<&Address>,
     ) -> Result<bool, Failure> {
-        let (Origin::Legacy(legacy), Some(author)) = (origin, author) else { return Ok(false) };
-        if let Some(path) = legacy.return_path.as_ref().filter(|_| legacy.verified)
-            && author.domain() != path.domain()
-            && self.has_granted(recipient, path.domain())?
-        {
-            return Ok(true);
-        }
-        for domain in legacy.passage.forwarder.iter().flat_map(at_and_above) {
-            let own = legacy.return_path.as_ref().is_some_and(|path| path.domain() == &domain);
-            if !own && *author.domain() != domain && self.has_granted(recipient, &domain)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(self.grant_over_smtp(origin, recipient, author)?.is_some())
     }
 
-    /// Tells the forwarder, where that was agreed, that the recipient does not want what it has brought. keeps: FWD-22
-    pub(crate) fn complain_of(&self, held: &HeldRecord) -> Result<(), Failure> {
-        let (Origin::Peer { domain }, Some(complaints)) =
-            (&held.origin, self.inner.forwarding.get().and_then(|forwarding| forwarding.complaints.as_ref()))
-        else {
-            return Ok(());
-        };
-        let grant = self.store().grant(&fold(&held.address), domain).map_err(trouble)?;
-        let agreed = |grant: &GrantRecord| {
-            grant.state == GrantState::Granted && grant.complain && grant.complaints_to.is_some()
-        };
-        let Some(grant) = grant.filter(agreed) else { return Ok(()) };
-        let message = self.held_message(held).map_err(trouble)?;
-        let header = message.and_then(|message| message.headers);
-        let header = header.map_or_else(Bytes::new, |headers| headers.message().octets().clone());
-        complaints.complain(Complaint { grant, header, arrived_at_ms: held.since_ms });
-        Ok(())
+    fn grant_over_smtp(
+        &self,
+        origin: &Origin,
+        recipient: &Address,
+        author: Option<&Address>,
+    ) -> Result<Option<GrantRecord>, Failure> {
+        let (Origin::Legacy(legacy), Some(author)) = (origin, author) else { return Ok(None) };
+        let path = legacy.return_path.as_ref();
+        let proved = path.filter(|_| legacy.verified).map(|path| path.domain().clone());
+        let hosts = legacy.passage.forwarder.iter().flat_map(at_and_above);
+        let hosts = hosts.filter(|domain| path.is_none_or(|path| path.domain() != domain));
+        for domain in proved.into_iter().chain(hosts).filter(|domain| domain != author.domain()) {
+            if let Some(grant) = self.granted_to(recipient, &domain)? {
+                return Ok(Some(grant));
+            }
+        }
+        Ok(None)
     }
+
+    /// What a forwarder is told, where that was agreed, of what its recipient does not want: the peer, or over SMTP whoever was
+    /// known there by what a grant is looked up by. keeps: FWD-22
+    pub(crate) fn complaint_about(&self, unwanted: &Unwanted<'_>) -> Result<Option<Complaint>, Failure> {
+        let message = match unwanted.is_here {
+            true => self.store().message(unwanted.identity).map_err(trouble)?,
+            false => None,
+        };
+        let headers = message.and_then(|message| message.headers);
+        let grant = match unwanted.origin {
+            Origin::Peer { domain } => self.granted_to(unwanted.recipient, domain)?,
+            origin => {
+                let author = headers.as_ref().and_then(crate::author);
+                self.grant_over_smtp(origin, unwanted.recipient, author.as_ref())?
+            }
+        };
+        let agreed = |grant: &GrantRecord| grant.complain && grant.complaints_to.is_some();
+        let header = headers.map_or_else(Bytes::new, |headers| headers.message().octets().clone());
+        let arrived_at_ms = unwanted.arrived_at_ms;
+        Ok(grant.filter(agreed).map(|grant| Complaint { grant, header, arrived_at_ms }))
+    }
+
+    /// Sends what is said of something unwanted, where there is somebody who does.
+    pub(crate) fn complain(&self, complaint: Option<Complaint>) {
+        let forwarding = self.inner.forwarding.get();
+        if let (Some(complaint), Some(complaints)) =
+            (complaint, forwarding.and_then(|forwarding| forwarding.complaints.as_ref()))
+        {
+            complaints.complain(complaint);
+        }
+    }
+}
+
+/// What a recipient does not want.
+pub(crate) struct Unwanted<'a> {
+    pub(crate) origin: &'a Origin,
+    pub(crate) recipient: &'a Address,
+    pub(crate) identity: Identity,
+    /// Whether the message is here, at least its header.
+    pub(crate) is_here: bool,
+    pub(crate) arrived_at_ms: u64,
 }
 
 impl Admission {

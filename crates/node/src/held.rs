@@ -9,6 +9,7 @@ use policy::SealEvidence;
 use storage::{Decision, EnvelopeId, HeldRecord, Ruling, SealNote, Stage, StoredMessage};
 
 use crate::accept::{Failure, trouble};
+use crate::forwarding::Unwanted;
 use crate::limits::{HELD_TEXT_SHOWN_MAX, WANTED_PARTS_MAX};
 use crate::{Deed, Event, Node, submit};
 
@@ -195,6 +196,17 @@ impl Node {
         self.remember_author(first, choice).await?;
         let mut decided = None;
         for held in &held {
+            // What is refused is here no more afterwards.
+            let complaint = match choice {
+                Choice::Block => self.complaint_about(&Unwanted {
+                    origin: &held.origin,
+                    recipient: &held.address,
+                    identity: held.identity,
+                    is_here: held.here.is_some(),
+                    arrived_at_ms: held.since_ms,
+                })?,
+                Choice::Accept { .. } | Choice::Refuse { .. } => None,
+            };
             let one = match choice {
                 Choice::Accept { .. } => self.accept_held(held).await,
                 Choice::Refuse { code } => self.refuse_held(held, code).await,
@@ -208,9 +220,7 @@ impl Node {
                         Choice::Block => Deed::Complaint,
                     };
                     self.note_deed(&held.origin, deed);
-                    if matches!(choice, Choice::Block) {
-                        self.complain_of(held)?;
-                    }
+                    self.complain(complaint);
                     decided = decided.or(Some(one));
                 }
                 // Its sender was quicker.

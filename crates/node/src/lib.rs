@@ -32,6 +32,7 @@ mod queue;
 mod rates;
 mod receiving;
 mod redirect;
+mod reports;
 mod scram;
 mod service;
 mod settings;
@@ -54,7 +55,7 @@ pub use deliver::{Answered, Consignment, Courier, Report, Trouble, TryRecord};
 pub use doorstep::{DoorstepLease, TakenAtDoorstep, may_redirect_to};
 pub use event::{Event, Observer, Quiet};
 pub use explain::Explained;
-pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding, Onward};
+pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding, Leaves, Onward};
 pub use held::{Choice, Decided, HeldContent, HeldMail};
 pub use keys::{KeyAsker, author_key};
 pub use legacy::{LegacyAnswer, LegacyOffer};
@@ -95,6 +96,8 @@ struct Inner {
     standings: standing::Standings,
     service: std::sync::OnceLock<Arc<dyn PolicyService>>,
     forwarding: std::sync::OnceLock<Forwarding>,
+    /// Held while somebody reports a message, so that it counts once.
+    reporting: tokio::sync::Mutex<()>,
     mail: tokio::sync::watch::Sender<u64>,
 }
 
@@ -128,6 +131,7 @@ impl Node {
                 standings: standing::Standings::default(),
                 service: std::sync::OnceLock::new(),
                 forwarding: std::sync::OnceLock::new(),
+                reporting: tokio::sync::Mutex::default(),
                 mail: tokio::sync::watch::channel(0).0,
             }),
         }

@@ -140,3 +140,6 @@ pub const AUTHOR_SEALS_MAX: usize = 4;
 pub const STATEMENT_AHEAD_SECONDS: u64 = 24 * 3600;
 /// Statements of one address that are taken in 24 hours: a mistake, its repair, and two more.
 pub const STATEMENTS_PER_DAY: usize = 4;
+/// Messages that one account may report as abuse in a day: more than anybody reads, and few enough that nobody's word outweighs
+/// that of all others.
+pub const REPORTS_PER_DAY: usize = 50;

@@ -138,8 +138,13 @@ fn host(redirect: &Redirect) -> String {
 }
 
 fn failure(redirect: &Redirect, code: Code, text: &str) -> Report {
-    let tried =
-        TryRecord { host: host(redirect), step: STEP.to_owned(), code: Some(code), text: text.to_owned() };
+    let tried = TryRecord {
+        host: host(redirect),
+        step: STEP.to_owned(),
+        code: Some(code),
+        text: text.to_owned(),
+        recipient: None,
+    };
     Report {
         result: Err(Trouble::Temporary(code, text.to_owned())),
         tried: vec![tried],

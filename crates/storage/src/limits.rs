@@ -42,6 +42,8 @@ pub const SEALS_KEPT_MAX: usize = 4 * message::limits::SEALS_MAX;
 pub const SEALS_KEPT_OCTETS_MAX: usize = message::limits::SEALS_MAX * message::limits::SEAL_OCTETS_MAX;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.
 pub const SEAL_NOTES_MAX: usize = message::limits::SEALS_MAX;
+/// Octets of what was answered to an attempt: a page of explanation, as the SMTP client keeps it.
+pub const ATTEMPT_TEXT_OCTETS_MAX: usize = 4 * 1024;
 /// Attempts kept of one envelope at its beginning: how the trouble started.
 pub const ATTEMPTS_FIRST: u32 = 8;
 /// Attempts kept of one envelope at its end: how things are now.

@@ -59,6 +59,7 @@ impl Courier for SimulatedCourier {
                 step: "offer".to_owned(),
                 code: None,
                 text,
+                recipient: None,
             };
             Report { result, tried: vec![tried], passed_on: Vec::new() }
         })

@@ -5,8 +5,8 @@ use waxwing_tests::World;
 use crate::postfix::{NORTH, north, only_mail, runtime};
 use crate::street::{Names, command};
 
-/// Starts nsd and unbound. A user submits with swaks over STARTTLS and AUTH, by both mechanisms, and with smtplib over TLS
-/// from the start; without TLS nobody can log in; without login nobody gets out.
+/// Starts nsd and unbound. A user submits with swaks over STARTTLS and AUTH PLAIN, and with smtplib over TLS from the start
+/// (by SCRAM logs in a client of our own, in `tests/wire/scram.rs`: neither of these speaks it); without TLS nobody can log in; without login nobody gets out.
 #[test]
 #[ignore = "scripts/interop runs it"]
 fn users_submit_with_swaks_and_smtplib() {

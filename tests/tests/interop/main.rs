@@ -10,9 +10,11 @@
 
 mod checks;
 mod clients;
+mod dane;
 mod dovecot;
 mod exim;
 mod kills;
 mod mail;
 mod postfix;
+mod quickstart;
 mod street;

@@ -25,15 +25,24 @@ pub(crate) struct Names {
 impl Names {
     /// Serves these zones, and sends on questions about others: a domain and its server.
     pub(crate) fn start(zones: &[(&str, &str)], others: &[(&str, SocketAddr)]) -> Names {
+        Names::with_signed(&[], zones, others)
+    }
+
+    /// The same with zones that are signed, and that unbound validates from their keys on.
+    pub(crate) fn with_signed(
+        signed: &[&Signed],
+        zones: &[(&str, &str)],
+        others: &[(&str, SocketAddr)],
+    ) -> Names {
         let at = folder("waxwing-nsd-").unwrap();
         let mut config = "server:\n ip-address: 127.0.0.54@5300\n username: nsd\n pidfile: \"\"\n \
              zonesdir: \"/run\"\n database: \"\"\n xfrdfile: /run/xfrd\nremote-control:\n control-enable: no\n"
             .to_owned();
         let mut start = String::new();
-        for (name, records) in zones {
-            let text = format!(
-                "$ORIGIN {name}.\n$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.54\n{records}\n"
-            );
+        let plain = zones.iter().map(|(name, records)| (*name, zone_text(name, records)));
+        let texts: Vec<(&str, String)> =
+            plain.chain(signed.iter().map(|zone| (zone.name.as_str(), zone.text.clone()))).collect();
+        for (name, text) in &texts {
             std::fs::write(at.path().join(format!("{name}.zone")), text).unwrap();
             writeln!(config, "zone:\n name: {name}\n zonefile: {}/{name}.zone", at.path().display()).unwrap();
         }
@@ -45,10 +54,13 @@ impl Names {
 
         let at = folder("waxwing-unbound-").unwrap();
         let mut config = "server:\n interface: 127.0.0.53\n do-ip6: no\n do-not-query-localhost: no\n \
-             username: \"\"\n chroot: \"\"\n pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n \
+             username: \"\"\n chroot: \"\"\n pidfile: \"\"\n use-syslog: no\n module-config: \"validator iterator\"\n \
              local-zone: \"test.\" nodefault\n local-zone: \"127.in-addr.arpa.\" nodefault\n verbosity: 1\n"
             .to_owned();
-        let own = zones.iter().map(|(name, _)| (*name, "127.0.0.54@5300".to_owned()));
+        for zone in signed {
+            writeln!(config, " trust-anchor: \"{}\"", zone.key).unwrap();
+        }
+        let own = texts.iter().map(|(name, _)| (*name, "127.0.0.54@5300".to_owned()));
         let theirs = others.iter().map(|(name, at)| (*name, format!("{}@{}", at.ip(), at.port())));
         for (name, at) in own.chain(theirs) {
             writeln!(config, "stub-zone:\n name: {name}\n stub-addr: {at}").unwrap();
@@ -59,6 +71,44 @@ impl Names {
         let resolver =
             Foreign::start(at, &[&unbound], &start, Some(RESOLVER.parse().unwrap()), None).unwrap();
         Names { _authority: authority, _resolver: resolver }
+    }
+}
+
+fn zone_text(name: &str, records: &str) -> String {
+    format!(
+        "$ORIGIN {name}.\n$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.54\n{records}\n"
+    )
+}
+
+/// A zone that ldns has signed with a fresh key of Ed25519. It is one key: a resolver that knows one of two keys as its
+/// trust anchor looks for the other in the zone above, which is not there.
+pub(crate) struct Signed {
+    name: String,
+    text: String,
+    /// The DNSKEY record from which it is validated.
+    pub(crate) key: String,
+}
+
+impl Signed {
+    pub(crate) fn zone(name: &str, records: &str) -> Signed {
+        let at = folder("waxwing-ldns-").unwrap();
+        std::fs::write(at.path().join("zone"), zone_text(name, records)).unwrap();
+        let script = format!(
+            "cd {folder} && key=$(ldns-keygen -k -a ED25519 {name}) && ldns-signzone -f signed zone $key && cp $key.key key",
+            folder = at.path().display()
+        );
+        let ldns = package("ldns");
+        let ran = Command::new("sh")
+            .args(["-c", &script])
+            .env("PATH", format!("{}:/usr/bin:/bin", ldns.join("usr/bin").display()))
+            .env("LD_LIBRARY_PATH", ldns.join("usr/lib/x86_64-linux-gnu"))
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let read = |file: &str| std::fs::read_to_string(at.path().join(file)).unwrap();
+        let (text, key) = (read("signed"), read("key"));
+        let key = key.split(';').next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        Signed { name: name.to_owned(), text, key }
     }
 }
 
@@ -104,6 +154,11 @@ impl Postfix {
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         self.foreign.log()
+    }
+
+    /// The file of its certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.foreign.folder().join("cert.pem")
     }
 }
 

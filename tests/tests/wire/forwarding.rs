@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use control::{ForwardOrder, ForwardView, GrantView, Request, Response};
 use message::address::Address;
@@ -279,6 +280,29 @@ async fn mail_of_the_old_world_is_forwarded_under_a_grant() {
     assert_eq!(code, Code::new(5, 1, 6));
 }
 
+/// A letter of the old world for Bob comes to south: which it is, and what is answered.
+async fn take_for_bob(
+    south: &node::Node,
+    subject: &str,
+    (from, return_path, verified): (&str, &str, bool),
+) -> (message::Identity, Disposition) {
+    let eml = format!("From: {from}\r\nMessage-ID: <{subject}@x.test>\r\nSubject: {subject}\r\n\r\nhi\r\n");
+    let message = translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message;
+    let offer = node::LegacyOffer {
+        client: IpAddr::from([192, 0, 2, 1]),
+        return_path: Some(Address::parse(return_path).unwrap()),
+        verified,
+        author: None,
+        checks: Vec::new(),
+        received: String::new(),
+        authentication_results: String::new(),
+        recipients: vec![Address::parse(BOB).unwrap()],
+        passage: storage::Passage::default(),
+    };
+    let answer = south.take_legacy(offer, &message).await.unwrap().remove(0).disposition;
+    (message.manifest().identity(), answer)
+}
+
 /// Over SMTP a forwarder is known by the return path that it has proved, and by nothing that stands in the message.
 ///
 /// proves: FWD-18
@@ -288,22 +312,7 @@ async fn a_grant_counts_over_smtp_too() {
     let _bob = world.user(BOB).await;
     let south = world.node("south.test");
     let take = async |subject: &str, from: &str, return_path: &str, verified: bool| {
-        let eml =
-            format!("From: {from}\r\nMessage-ID: <{subject}@x.test>\r\nSubject: {subject}\r\n\r\nhi\r\n");
-        let message =
-            translate::import(eml.as_bytes(), &translate::ImportOptions::default()).unwrap().message;
-        let offer = node::LegacyOffer {
-            client: IpAddr::from([192, 0, 2, 1]),
-            return_path: Some(Address::parse(return_path).unwrap()),
-            verified,
-            author: None,
-            checks: Vec::new(),
-            received: String::new(),
-            authentication_results: String::new(),
-            recipients: vec![Address::parse(BOB).unwrap()],
-            passage: storage::Passage::default(),
-        };
-        south.take_legacy(offer, &message).await.unwrap().remove(0).disposition
+        take_for_bob(south, subject, (from, return_path, verified)).await.1
     };
     let held = |disposition: Disposition| matches!(disposition, Disposition::Pending { .. });
     let (carl, tagged) = ("carl@legacy.test", "tag@old.test");
@@ -314,4 +323,71 @@ async fn a_grant_counts_over_smtp_too() {
     assert!(held(take("forged", carl, tagged, false).await));
     assert!(held(take("other", carl, "tag@older.test", true).await));
     assert!(held(take("own", "eve@old.test", tagged, true).await));
+}
+
+/// What was delivered is reported by its reader, natively and over SMTP, and what was held over SMTP is blocked: each time the
+/// forwarder is told, once, and nobody else.
+///
+/// proves: FWD-22, FWD-40, REP-8
+#[tokio::test]
+async fn what_is_reported_from_the_mailbox_is_told_to_the_forwarder() {
+    let world = world("", "grant = \"everybody\"\ncomplain = true").await;
+    let (mut alice, mut bob) = (world.user(ALICE).await, world.user(BOB).await);
+    let south = world.node("south.test");
+    let (carl, tagged) = ("carl@legacy.test", "tag@old.test");
+    let (held, answer) = take_for_bob(south, "held", (carl, tagged, true)).await;
+    assert!(matches!(answer, Disposition::Pending { .. }), "{answer:?}");
+    forward(&world, add(BOB, false)).await;
+    let sent = alice.send(&letter(ALICE, "Gold for you"), &[ANN]).await;
+    assert_eq!(world.events("north.test").settled(sent, ANN).await, Disposition::Accepted);
+    let (_, answer) = take_for_bob(south, "more-gold", (carl, tagged, true)).await;
+    assert_eq!(answer, Disposition::Accepted);
+    bob.send(&letter(BOB, "To myself"), &[BOB]).await;
+
+    let mut node = control::Client::connect(&world.data("south.test").join("control.sock")).await.unwrap();
+    let told = async |count: u64| {
+        let list = || ForwardOrder::List { after: None, limit: 10 };
+        let waiting = async {
+            while forward(&world, list()).await.complaints != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let heard = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert!(heard.is_ok(), "{count}: {:?}", forward(&world, list()).await);
+    };
+    let report = |number| Request::MailReport { account: "bob".to_owned(), number };
+    let numbers: Vec<u64> =
+        south.store().mailbox("bob", None, 9).unwrap().iter().map(|entry| entry.uid.0).collect();
+    assert_eq!(numbers.len(), 3);
+    assert_eq!(node.call(&report(numbers[0])).await.unwrap(), Response::Done);
+    told(1).await;
+    let remembered =
+        south.remembered(&message::address::Domain::parse("old.test").unwrap()).unwrap().unwrap();
+    assert_eq!(remembered.complaints, 1_000, "one, in thousandths");
+    assert_eq!(node.call(&report(numbers[1])).await.unwrap(), Response::Done);
+    told(2).await;
+    let block = Request::HeldDecide {
+        identity: held.to_string(),
+        recipient: None,
+        decision: control::HeldDecision::Block,
+    };
+    assert!(matches!(node.call(&block).await.unwrap(), Response::HeldDecided { .. }));
+    told(3).await;
+    // Twice is once; what is not there, somebody else's and one's own is nothing.
+    for (account, number) in [("bob", numbers[0]), ("bob", 99), ("eve", numbers[1]), ("bob", numbers[2])] {
+        let request = Request::MailReport { account: account.to_owned(), number };
+        let answer = node.call(&request).await.unwrap();
+        assert!(matches!(answer, Response::Failure(_)), "{account} {number}: {answer:?}");
+    }
+    // A day has an end of them.
+    for number in 0..50 {
+        take_for_bob(south, &format!("spam-{number}"), ("dora@legacy.test", tagged, true)).await;
+    }
+    let more: Vec<u64> =
+        south.store().mailbox("bob", None, 99).unwrap().iter().skip(3).map(|entry| entry.uid.0).collect();
+    let mut taken = 0;
+    for number in &more {
+        taken += usize::from(node.call(&report(*number)).await.unwrap() == Response::Done);
+    }
+    assert_eq!((more.len(), taken), (50, 48), "two were reported before");
 }

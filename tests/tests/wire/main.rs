@@ -37,8 +37,14 @@ mod readers;
 #[cfg(test)]
 mod relaying;
 #[cfg(test)]
+mod replies;
+#[cfg(test)]
+mod scram;
+#[cfg(test)]
 mod selections;
 #[cfg(test)]
 mod submission;
 #[cfg(test)]
 mod timing;
+#[cfg(test)]
+mod way_back;

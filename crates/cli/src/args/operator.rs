@@ -107,6 +107,17 @@ pub enum AccountCommand {
         #[command(flatten)]
         node: NodeConfig,
     },
+    /// Report a message in the mailbox of an account as abuse
+    ///
+    /// It counts as a complaint about who has brought it; a forwarder that wants to hear of it is told. Users can do it
+    /// themselves in the console.
+    #[command(after_help = "Example:\n  waxwing account report ann 17")]
+    Report {
+        /// The name of the account
+        name: String,
+        /// The number of the message in its mailbox
+        number: u64,
+    },
     /// List the enrolled devices of an account
     #[command(after_help = "Example:\n  waxwing account devices ann")]
     Devices {
@@ -172,6 +183,8 @@ impl AccountCommand {
             | AccountCommand::Address(
                 AccountAddressCommand::Add { node, .. } | AccountAddressCommand::Remove { node, .. },
             ) => node,
+            // Only a node that runs can tell anybody of it.
+            AccountCommand::Report { .. } => return None,
         };
         node.config.as_deref()
     }

@@ -199,6 +199,7 @@ fn account(command: &AccountCommand) -> Result<Request, Error> {
             Request::AccountPassword { name, password }
         }
         AccountCommand::Notices { name, off, .. } => Request::AccountNotices { name, on: !off },
+        AccountCommand::Report { name, number } => Request::MailReport { account: name, number },
         AccountCommand::Devices { name, .. } => Request::AccountDevices { name },
         AccountCommand::RemoveDevice { name, device, .. } => {
             Request::AccountDeviceRemove { name, device: digits(&device)? }
@@ -334,6 +335,7 @@ mod tests {
         let name = || "ann".to_owned();
         check("waxwing account notices ann", Ok(Request::AccountNotices { name: name(), on: true }));
         check("waxwing account notices ann --off", Ok(Request::AccountNotices { name: name(), on: false }));
+        check("waxwing account report ann 17", Ok(Request::MailReport { account: name(), number: 17 }));
         check("waxwing account devices ann", Ok(Request::AccountDevices { name: name() }));
         check(
             "waxwing account remove-device ann 0123ab",

@@ -284,6 +284,17 @@ pub(crate) async fn seen(
     Ok(Redirect::to("/mail"))
 }
 
+/// A message is reported as abuse.
+pub(crate) async fn report(
+    State(app): State<Shared>,
+    Path(number): Path<u64>,
+    Posted(session, _): Posted,
+) -> Result<Redirect, Error> {
+    let account = session.account.ok_or(Error::NoMailbox)?;
+    app.ask(Request::MailReport { account, number }).await?;
+    Ok(Redirect::to("/mail"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

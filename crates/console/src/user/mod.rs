@@ -23,7 +23,8 @@ pub(crate) use correspondents::{list as correspondents, put as correspondent_put
 pub(crate) use forwarding::{decide as forwarding_decide, kind as forwarding_kind, list as forwarding};
 pub(crate) use held::{decide as held_decide, list as held_list, show as held_show};
 pub(crate) use mail::{
-    html as mail_html, list as mail_list, part as mail_part, seen as mail_seen, show as mail_show,
+    html as mail_html, list as mail_list, part as mail_part, report as mail_report, seen as mail_seen,
+    show as mail_show,
 };
 pub(crate) use sent::{list as sent_list, show as sent_show};
 

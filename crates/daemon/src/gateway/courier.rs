@@ -4,16 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use gateway::ReturnPath;
 use gateway::cookies::{self, Tester};
 use gateway::dkim_sign::DkimSigner;
 use gateway::out::{Outcome, Report as Sent, Sender, Shipment};
 use message::address::Address;
 use message::{Code, Cookie, Disposition, Message};
-use node::{Answered, Consignment, Report, Trouble, TryRecord};
+use node::{Answered, Consignment, Leaves, Report, Trouble, TryRecord};
 use storage::LegacyOrigin;
 use tokio::sync::Semaphore;
 
 use super::awaited::Awaited;
+use super::way_back::WayBack;
 use crate::clock;
 
 /// Octets of messages in legacy form that are in memory at a time.
@@ -23,6 +25,7 @@ const MEMORY_OCTETS_MAX: u32 = 256 * 1024 * 1024;
 pub(crate) struct LegacyCourier {
     pub(crate) sender: Arc<Sender>,
     pub(crate) awaited: Arc<Awaited>,
+    pub(crate) way_back: Arc<WayBack>,
     pub(crate) host: String,
     pub(crate) signer: DkimSigner,
     pub(crate) room: Semaphore,
@@ -102,20 +105,43 @@ impl LegacyCourier {
             // Names that only UTF-8 can say: the other side may be able to.
             Err(_) => self.legacy_form(consignment, &message, full).await?,
         };
-        let (kept, ours): (Vec<usize>, Vec<usize>) =
-            (0..consignment.envelope.recipients.len()).partition(|place| self.keeps(consignment, *place));
+        let mut ways = [Vec::new(), Vec::new(), Vec::new()];
+        let back = self.path_back(consignment);
+        for place in 0..consignment.envelope.recipients.len() {
+            let way = match leaves(consignment, place) {
+                Leaves::AsItCame => 1,
+                Leaves::LeadingBack if back.is_some() => 2,
+                Leaves::LeadingBack | Leaves::AsOurs => 0,
+            };
+            ways[way].push(place);
+        }
+        let [ours, kept, leading_back] = ways;
         if !ours.is_empty() {
             self.send_as_ours(consignment, &ours, octets.clone(), step, told).await?;
         }
         if !kept.is_empty() {
-            self.send_as_it_came(consignment, &kept, octets, step, told).await;
+            let path = consignment.legacy.as_ref().and_then(|legacy| legacy.return_path.clone());
+            self.send_on(consignment, (&kept, path), octets.clone(), step, told).await;
+        }
+        if !leading_back.is_empty() {
+            self.send_on(consignment, (&leading_back, back), octets, step, told).await;
         }
         Ok(())
     }
 
-    /// Whether a recipient's copy goes on under the return path that it came with. keeps: FWD-9, FWD-24
-    fn keeps(&self, consignment: &Consignment, place: usize) -> bool {
-        consignment.legacy.is_some() && consignment.onward.get(place).is_some_and(|one| one.keeps_sender)
+    /// The return path of ours that leads back to the one that it came with, where somebody's copy leaves under it. Where
+    /// there is no room for it, or no key, the copy leaves as ours. keeps: FWD-37
+    fn path_back(&self, consignment: &Consignment) -> Option<Address> {
+        let count = consignment.envelope.recipients.len();
+        (0..count).find(|place| leaves(consignment, *place) == Leaves::LeadingBack)?;
+        let path = consignment.legacy.as_ref()?.return_path.as_ref()?;
+        match self.way_back.rewritten(path) {
+            Ok(rewritten) => rewritten,
+            Err(error) => {
+                tracing::warn!(%error, "a return path cannot be rewritten now");
+                None
+            }
+        }
     }
 
     /// Under a return path of ours, by which is known what became of it. keeps: GW-90
@@ -155,12 +181,12 @@ impl LegacyCourier {
         Ok(())
     }
 
-    /// Under the return path that it came with, and with what it came with: what becomes of it, whoever takes it tells its
-    /// sender, and not us. keeps: CKS-9, FWD-24, GW-66
-    async fn send_as_it_came(
+    /// Under the return path that it came with, or one that leads there, and with what it came with: what becomes of it,
+    /// whoever takes it tells its sender, and not us. keeps: CKS-9, FWD-24, FWD-37, GW-66
+    async fn send_on(
         &self,
         consignment: &Consignment,
-        places: &[usize],
+        (places, return_path): (&[usize], ReturnPath),
         octets: Bytes,
         step: Tell<'_>,
         told: &mut Told,
@@ -173,13 +199,13 @@ impl LegacyCourier {
             Some(gateway::Recipient { address, notify: one.notify, original: one.original.clone() })
         };
         let cookie = passage.cookie.as_ref().map(|cookie| (cookie.id.clone(), cookie.host.clone()));
-        let parameter = cookies::passed_on(cookie.as_ref(), &legacy.return_path, &legacy.return_path);
+        let parameter = cookies::passed_on(cookie.as_ref(), &legacy.return_path, &return_path);
         if parameter.is_some() {
             self.take_along(legacy, step).await;
         }
         let shipment = Shipment {
             domain: consignment.domain.clone(),
-            return_path: legacy.return_path.clone(),
+            return_path,
             recipients: places.iter().filter_map(onward).collect(),
             octets,
             needs_smtputf8: false,
@@ -188,7 +214,8 @@ impl LegacyCourier {
             parameters: parameter.into_iter().collect(),
             forwarded: true,
         };
-        step("offer", &format!("by SMTP to {}, {} recipients, as it came", shipment.domain, places.len()));
+        let path = shipment.return_path.as_ref().map(Address::to_string).unwrap_or_default();
+        step("offer", &format!("by SMTP to {}, {} recipients, for <{path}>", shipment.domain, places.len()));
         let report = self.sender.send(&shipment, step).await;
         for (place, outcome) in places.iter().zip(&report.recipients) {
             if matches!(outcome, Outcome::Taken { notices: true, .. }) {
@@ -268,6 +295,12 @@ impl LegacyCourier {
     }
 }
 
+/// Under which return path a recipient's copy leaves. keeps: FWD-9, FWD-24
+fn leaves(consignment: &Consignment, place: usize) -> Leaves {
+    let onward = consignment.onward.get(place).filter(|_| consignment.legacy.is_some());
+    onward.map_or(Leaves::AsOurs, |one| one.leaves)
+}
+
 /// Whether our keys may answer for the author. Over SMTP anybody can write the name of one of our users: that counts where the
 /// author's domain is proved; what came natively has its seal.
 ///
@@ -289,6 +322,7 @@ impl Told {
     /// One disposition for each recipient of a report; `taken` says which where the place in it was taken.
     fn hear(&mut self, report: &Sent, places: &[usize], taken: impl Fn(usize) -> Option<Disposition>) {
         self.tried.extend(report.tried.iter().map(|one| TryRecord {
+            recipient: one.recipient.and_then(|at| places.get(at).copied()),
             host: one.host.clone(),
             step: one.step.word().to_owned(),
             code: Some(one.code),
@@ -298,7 +332,7 @@ impl Told {
             let disposition = match outcome {
                 Outcome::Taken { host, text, .. } => {
                     let (host, step, text) = (host.clone(), "relayed".to_owned(), text.clone());
-                    self.tried.push(TryRecord { host, step, code: None, text });
+                    self.tried.push(TryRecord { host, step, code: None, text, recipient: Some(*place) });
                     taken(at).unwrap_or(NOT_NOW)
                 }
                 Outcome::Refused { code, text } => Disposition::Refused {

@@ -45,6 +45,7 @@ impl Courier for Crossing {
                             step: "resolve".to_owned(),
                             code: Some(*code),
                             text: text.clone(),
+                            recipient: None,
                         }],
                         Trouble::Throttled => Vec::new(),
                     };

@@ -14,6 +14,7 @@ use node::{LegacyOffer, Node};
 use storage::{Passage, PassedCookie, Wish};
 
 use super::awaited::Awaited;
+use super::way_back::WayBack;
 use crate::inbound::network_of;
 
 /// Who takes what comes in over SMTP.
@@ -21,6 +22,8 @@ pub(crate) struct LegacyDoor {
     pub(crate) node: Node,
     /// What was sent under our own return paths; none where nothing goes out.
     pub(crate) awaited: Option<Arc<Awaited>>,
+    /// Return paths of ours that lead back to others'; none where nothing goes out.
+    pub(crate) way_back: Option<Arc<WayBack>>,
 }
 
 impl Handler for LegacyDoor {
@@ -79,6 +82,13 @@ impl Handler for LegacyDoor {
                     Err((code, text)) => Verdict::No(reply(code, text)),
                 };
             }
+            if let Some(back) = self.way_back.as_ref().filter(|back| back.is_one(address)) {
+                return match back.leads_to(address, client.address) {
+                    Ok(Some(_)) if return_path.is_none() => Verdict::Welcome,
+                    Ok(_) => Verdict::No(no_such(address)),
+                    Err((code, text)) => Verdict::No(reply(code, text)),
+                };
+            }
             let local = self.node.settings().is_local(address.domain());
             if !local && client.account.is_some() {
                 return Verdict::Welcome;
@@ -98,10 +108,17 @@ impl Handler for LegacyDoor {
 impl LegacyDoor {
     async fn taken(&self, letter: Letter) -> Result<Vec<Disposition>, (Code, String)> {
         let letter = Arc::new(letter);
-        let notices = match &self.awaited {
+        let mut notices = match &self.awaited {
             Some(awaited) => awaited.notices(&letter).await?,
             None => vec![None; letter.recipients.len()],
         };
+        if let Some(back) = &self.way_back {
+            for (recipient, answer) in letter.recipients.iter().zip(&mut notices) {
+                if back.is_one(&recipient.address) {
+                    *answer = Some(back.bring(&recipient.address, &letter).await);
+                }
+            }
+        }
         let recipients: Vec<Address> = letter
             .recipients
             .iter()

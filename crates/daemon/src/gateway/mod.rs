@@ -11,6 +11,7 @@ mod lmtp;
 mod notices;
 mod records;
 mod settings;
+mod way_back;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) use lmtp::LmtpCourier;
 use notices::Notices;
 pub(crate) use records::MemoryRecords;
 use records::StoreRecords;
+use way_back::WayBack;
 
 /// The gateway of one node, with its ports bound.
 pub(crate) struct Gateway {
@@ -75,6 +77,7 @@ struct Materials<'a> {
 struct Out {
     sender: Arc<Sender>,
     awaited: Arc<Awaited>,
+    way_back: Arc<WayBack>,
     tester: Option<Arc<Tester>>,
 }
 
@@ -126,13 +129,16 @@ impl Materials<'_> {
             let loopback = self.config.listen.address.ip().is_loopback();
             Arc::new(Tester::new(self.resolver.clone(), sender.clone(), Arc::new(clock::now_ms), loopback))
         });
-        Ok(Out { sender, awaited, tester })
+        let file = self.config.data().join(way_back::SECRETS_FILE);
+        let way_back = Arc::new(WayBack::open(file, awaited.domain.clone(), sender.clone())?);
+        Ok(Out { sender, awaited, way_back, tester })
     }
 
     fn crossing(&self, exchange: ExchangeCourier, out: Out) -> Result<Crossing, Error> {
         let legacy = LegacyCourier {
             sender: out.sender,
             awaited: out.awaited,
+            way_back: out.way_back,
             host: self.host.clone(),
             signer: settings::signer(self.config)?,
             room: LegacyCourier::room(),
@@ -178,13 +184,14 @@ impl Materials<'_> {
             false => None,
         };
         let awaited = out.map(|out| out.awaited.clone());
+        let way_back = out.map(|out| out.way_back.clone());
         Ok(Server::new(Parts {
             settings: gateway::smtp::Settings {
                 host: self.host.clone(),
                 domain: self.node.settings().domain.clone(),
                 limits: settings::limits(self.wanted),
             },
-            handler: Arc::new(LegacyDoor { node: self.node.clone(), awaited }),
+            handler: Arc::new(LegacyDoor { node: self.node.clone(), awaited, way_back }),
             checks: self.checks(out, arrangements)?,
             cookies: self.jar.clone().map(|jar| jar as Arc<dyn Cookies>),
             rules: Arc::new(rules),

@@ -38,6 +38,10 @@ impl LocalOperator {
                 self.store().mark_seen(&account, MailUid(number), seen).await.map_err(failure)?;
                 Ok(Response::Done)
             }
+            Request::MailReport { account, number } => {
+                self.node.report(&account, MailUid(number)).await.map_err(refused)?;
+                Ok(Response::Done)
+            }
             Request::Sent { account, before, limit } => {
                 let envelopes = self
                     .store()

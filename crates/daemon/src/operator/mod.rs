@@ -224,6 +224,7 @@ impl LocalOperator {
             | Request::MailShow { .. }
             | Request::MailPart { .. }
             | Request::MailSeen { .. }
+            | Request::MailReport { .. }
             | Request::Sent { .. }
             | Request::SentShow { .. } => self.mail(request).await,
             Request::QueueAges { .. }

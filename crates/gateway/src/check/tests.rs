@@ -33,6 +33,43 @@ async fn examined(checker: &Checker, return_path: &str, octets: &[u8]) -> Checke
     checker.examine(input).await
 }
 
+/// The messages that dkimpy's tests sign, signed by us with its key, and found good with the record that it publishes for
+/// that key.
+///
+/// proves: GW-71
+#[tokio::test]
+async fn the_messages_of_dkimpy_are_signed_with_its_key() {
+    let Some(folder) = vectors("dkim") else { return };
+    // The seed of its key for Ed25519 (tests/data/ed25519test.key), in the frame of PKCS#8.
+    let seed = data_encoding::BASE64.decode(b"fL+5V9EquCZAovKik3pA6Lk9zwCzoEtjIuIqK9ZXHHA=").unwrap();
+    let frame =
+        [&data_encoding::HEXLOWER.decode(b"302e020100300506032b657004220420").unwrap()[..], &seed].concat();
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        data_encoding::BASE64.encode(&frame)
+    );
+    let record = std::fs::read_to_string(folder.join("dkimpy/ed25519test.dns")).unwrap();
+    let domain = |name: &str| message::address::Domain::parse(name).unwrap();
+    for (name, author) in [
+        ("ed25519test.msg", "example.com"),
+        ("test_extra.message", "example.com"),
+        ("test.message", "example.com"),
+        ("rfc6376.msg", "football.example.com"),
+        // Its author and its text are in another character set, without saying so.
+        ("rfc6376.w1258.msg", "football.example.com"),
+    ] {
+        let mut signer = crate::dkim_sign::DkimSigner::default();
+        signer.add(&domain(author), "test", &pem).unwrap();
+        let octets = message(&format!("dkimpy/{name}")).unwrap();
+        let signed = [signer.sign(&octets).unwrap().as_bytes(), &octets].concat();
+        let zones = FixedZones::new();
+        text(&zones, &format!("test._domainkey.{author}"), record.trim());
+        let checked = examined(&checker(zones, OnFailure::Note), "a@sender.test", &signed).await;
+        let found: Vec<Verdict> = checked.signatures.iter().map(|one| one.verdict).collect();
+        assert_eq!(found, [Verdict::Pass], "{name}: {:?}", checked.signatures);
+    }
+}
+
 /// A published file with its lines ended as they are on the wire.
 fn message(path: &str) -> Option<Vec<u8>> {
     let text = std::fs::read(vectors("dkim")?.join(path)).unwrap();
@@ -99,6 +136,14 @@ async fn the_messages_of_dkimpy_are_as_its_tests_say() {
     check("rfc6376.msg", football(), &[]).await;
     check("test.message", football(), &[]).await;
     check("test_nofrom.message", football(), &[]).await;
+    // Not signed: their tests sign these (as ours do), the last with an author in another character set.
+    for unsigned in ["ed25519test.msg", "test_extra.message", "rfc6376.w1258.msg"] {
+        check(unsigned, football(), &[]).await;
+    }
+    // Folded before every tag, as few programs do.
+    let gmail = FixedZones::new();
+    text(&gmail, "20120113._domainkey.gmail.com", GMAIL_2012);
+    check("test2.message", gmail, &[true]).await;
     let exim = FixedZones::new();
     text(&exim, "sed._domainkey.test.ex", &key("eximtest.dns"));
     check("ed25519test2.msg", exim, &[true]).await;
@@ -117,6 +162,12 @@ async fn the_messages_of_dkimpy_are_as_its_tests_say() {
     let lists = FixedZones::new();
     check("message.mbox", lists, &[false]).await;
 }
+
+/// What Google published for this selector from 2012 to 2016; the tests of dkimpy have it in their code.
+const GMAIL_2012: &str = "k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA1Kd87/UeJjenpabgbFwh+eBCsSTrqmwIYYvywlbhbqoo2Dym\
+    ndFkbjOVIPIldNs/m40KF+yzMn1skyoxcTUGCQs8g3FgD2Ap3ZB5DekAo5wMmk4wimDO+U8QzI3SD07y2+07wlNWwIt8svnxgdxGkVbbhzY8i+RQ9DpSVp\
+    PbF7ykQxtKXkv/ahW3KjViiAH+ghvvIhkx4xYSIc9oSwVmAl5OctMEeWUwg8Istjqz8BZeTWbf41fbNhte7Y+YqZOwq1Sd0DbvYAD9NOZK9vlfuac0598H\
+    Y+vtSBczUiKERHv1yRbcaQtZFh5wtiRrN04BLUTD21MycBX5jYchHjPY/wIDAQAB";
 
 const PLAIN: &str = "From: a@sender.test\r\nSubject: hello\r\n\r\nhello\r\n";
 

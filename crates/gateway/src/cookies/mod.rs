@@ -14,6 +14,7 @@ use crate::ReturnPath;
 use crate::out::Parameter;
 
 pub use jar::{Jar, JarSettings};
+pub use rates::Rates;
 pub use tester::{CookieFound, Tester};
 
 /// The keyword in the answer to EHLO.

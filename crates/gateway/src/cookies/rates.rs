@@ -8,7 +8,7 @@ use crate::limits::{COOKIE_ADDRESSES_MAX, COOKIE_WINDOW_MS};
 use crate::smtp::neighbourhood;
 
 /// What addresses did in the window that is under way.
-pub(super) struct Rates {
+pub struct Rates {
     asked_max: u32,
     denied_max: u32,
     counts: Mutex<HashMap<IpAddr, Count>>,
@@ -22,12 +22,13 @@ struct Count {
 }
 
 impl Rates {
-    pub(super) fn new(asked_max: u32, denied_max: u32) -> Rates {
+    /// So many questions, and so many that are answered no, of one address in a window.
+    pub fn new(asked_max: u32, denied_max: u32) -> Rates {
         Rates { asked_max, denied_max, counts: Mutex::default() }
     }
 
     /// Counts one question of this address; false where it was one too many, or where there is no room to count it.
-    pub(super) fn ask(&self, address: IpAddr, now_ms: u64) -> bool {
+    pub fn ask(&self, address: IpAddr, now_ms: u64) -> bool {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |count: &Count| now_ms.saturating_sub(count.since_ms) < COOKIE_WINDOW_MS;
         let place = neighbourhood(address);
@@ -46,7 +47,7 @@ impl Rates {
     }
 
     /// Counts that the last question of this address was answered no.
-    pub(super) fn denied(&self, address: IpAddr) {
+    pub fn denied(&self, address: IpAddr) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&neighbourhood(address)) {
             count.denied = count.denied.saturating_add(1);

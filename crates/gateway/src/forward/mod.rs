@@ -11,7 +11,6 @@ mod https;
 mod page;
 mod report;
 mod role;
-mod sender;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,6 +23,5 @@ pub use document::{
 pub use https::{Fetch, FetchError, Fetched, Https};
 pub use report::{Report, ReportError};
 pub use role::{Clock, Forwarding, Granting, Policy};
-pub use sender::sender;
 pub use server::{Certificate, Door, serve};
 pub use walk::{Hop, HopEnd};

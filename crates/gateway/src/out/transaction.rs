@@ -211,6 +211,9 @@ impl Transaction<'_> {
         if reply.digits == 552 {
             trouble = trouble.temporary();
         }
+        if reply.digits != 421 {
+            self.trip.tried_for(Some(place), &self.session.host, None, &trouble);
+        }
         if trouble.is_permanent() {
             self.trip.settle(place, trouble.outcome());
             return;
@@ -346,6 +349,7 @@ impl Transaction<'_> {
             Trouble::answered(Step::Data, reply)
         };
         if trouble.is_permanent() {
+            self.trip.tried_for(only(taken), &self.session.host, None, &trouble);
             for &place in taken {
                 self.trip.settle(place, trouble.outcome());
             }
@@ -366,6 +370,9 @@ impl Transaction<'_> {
             Ok(reply) => {
                 let trouble = Trouble::answered(Step::Data, &reply);
                 let outcome = trouble.outcome();
+                if reply.digits != 421 {
+                    self.trip.tried_for(only(taken), &self.session.host, None, &trouble);
+                }
                 (outcome, (reply.digits == 421).then_some(Halt { trouble, usable: false }))
             }
             Err(broken) => {
@@ -379,6 +386,11 @@ impl Transaction<'_> {
         }
         halt.map_or(Ok(()), Err)
     }
+}
+
+/// The one whom an answer concerns, where it is one.
+fn only(places: &[usize]) -> Option<usize> {
+    if let [place] = places { Some(*place) } else { None }
 }
 
 fn gone(step: Step, broken: &Broken) -> Halt {

@@ -61,6 +61,8 @@ pub struct Try {
     pub host: String,
     /// Its address, where one was known.
     pub address: Option<IpAddr>,
+    /// For which recipient, by its place; `None` where it concerns all who were open.
+    pub recipient: Option<usize>,
     /// At which step.
     pub step: Step,
     /// Why, for programs.
@@ -204,10 +206,22 @@ impl Trip {
     }
 
     pub(super) fn tried(&mut self, host: &str, address: Option<IpAddr>, trouble: &Trouble) {
+        self.tried_for(None, host, address, trouble);
+    }
+
+    /// What a host has answered about one recipient, or about all who were open. keeps: GW-107
+    pub(super) fn tried_for(
+        &mut self,
+        recipient: Option<usize>,
+        host: &str,
+        address: Option<IpAddr>,
+        trouble: &Trouble,
+    ) {
         if self.tried.len() < TRIED_MAX {
             self.tried.push(Try {
                 host: host.to_owned(),
                 address,
+                recipient,
                 step: trouble.step,
                 code: trouble.code,
                 text: trouble.text.clone(),

@@ -6,7 +6,7 @@ use super::content::let_go;
 use super::peer::count_pending;
 use super::{cut, list, load};
 use crate::engine::View;
-use crate::limits::{ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, LIST_MAX};
+use crate::limits::{ATTEMPT_TEXT_OCTETS_MAX, ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, LIST_MAX};
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{Transaction, read_chunked};
 use crate::{Attempt, CookieAnswer, EnvelopeId, EnvelopeRecord, Error, Stage, key};
@@ -178,9 +178,11 @@ pub(crate) fn add_attempts(
     attempts: Vec<Attempt>,
 ) -> Result<(), Error> {
     for mut attempt in attempts {
-        for text in [&mut attempt.host, &mut attempt.step, &mut attempt.text, &mut attempt.outcome] {
+        for text in [&mut attempt.host, &mut attempt.step, &mut attempt.outcome] {
             cut(text);
         }
+        let kept = attempt.text.floor_char_boundary(ATTEMPT_TEXT_OCTETS_MAX);
+        attempt.text.truncate(kept);
         let place = envelope.attempts;
         tx.put(key::attempt(envelope.id, place), attempt.encode())?;
         if let Some(dropped) = place.checked_sub(ATTEMPTS_LAST)
