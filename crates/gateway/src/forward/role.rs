@@ -237,7 +237,7 @@ impl Forwarding {
     /// # Errors
     /// Where the records fail, or too much is asked just now.
     ///
-    /// keeps: FWD-12, FWD-13, FWD-14, FWD-16
+    /// keeps: FWD-12, FWD-13, FWD-14, FWD-16, FWD-27
     pub async fn answer(&self, ask: &Ask) -> Result<Standing, BookError> {
         let read = (
             Domain::parse(&ask.forwarder).ok(),
@@ -245,20 +245,22 @@ impl Forwarding {
             secret(&ask.ask).filter(|_| ask.version == VERSION),
         );
         let (Some(forwarder), Some(recipient), Some(secret)) = read else { return Ok(refused()) };
-        if self.serves(&forwarder) || !self.serves(recipient.domain()) || !self.book.takes(&recipient)? {
+        if self.serves(&forwarder) || !self.serves(recipient.domain()) {
             return Ok(refused());
         }
-        if let Some(known) = self.book.grant(&recipient, &forwarder)? {
-            // Whoever asks with another secret may not be the one who was granted: it shows that anew.
-            if known.state == State::Deleted || known.ask == Some(secret) {
-                return Ok(standing(&known));
-            }
+        let takes = self.book.takes(&recipient)?;
+        // Whoever asks with another secret may not be the one who was granted or refused: it shows that anew.
+        let known = self.book.grant(&recipient, &forwarder)?.filter(|known| known.ask == Some(secret));
+        if let Some(known) = known.filter(|_| takes) {
+            return Ok(standing(&known));
         }
         self.may_look()?;
         let _place =
             self.places.try_acquire().map_err(|_| BookError("too many questions at once".to_owned()))?;
         match self.look_at(&forwarder, &recipient, &secret).await {
-            Ok(grant) => self.decide(grant).await,
+            Ok(grant) if takes => self.decide(grant).await,
+            // For whom nothing is taken here, that is a secret as it is over SMTP: the question waits as any other.
+            Ok(_) => Ok(waiting()),
             Err(reason) => {
                 tracing::info!(%forwarder, %recipient, %reason, "a forwarder has not shown who it is");
                 Ok(Standing { again_after: AGAIN_SECONDS, ..waiting() })
@@ -316,7 +318,7 @@ impl Forwarding {
 
     /// Third step: in full, or by hand. What somebody has decided meanwhile stands.
     async fn decide(&self, found: Grant) -> Result<Standing, BookError> {
-        let (recipient, forwarder) = (&found.recipient, &found.forwarder);
+        let (recipient, forwarder) = (&found.recipient.clone(), &found.forwarder.clone());
         let known = self.book.grant(recipient, forwarder)?;
         let rule = if self.policy.trusted.contains(forwarder) {
             Some("trusted")
@@ -344,7 +346,14 @@ impl Forwarding {
                 ..found
             },
         };
-        grant.number = self.book.put_grant(grant.clone()).await?;
+        match self.book.put_grant(grant.clone()).await {
+            Ok(number) => grant.number = number,
+            // What waits and is not kept is asked about again; another answer would tell that there is such an address.
+            Err(error) if grant.state == State::Waiting => {
+                tracing::info!(%error, %recipient, %forwarder, "a question is not kept");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(standing(&grant))
     }
 

@@ -325,27 +325,68 @@ async fn nobody_gets_a_grant_in_the_name_of_another() {
     check(ask("g.test", "new@t.test", secret_text(&[7; 32])), Waiting).await;
     check(ask("nowhere.test", "new@t.test", secret_text(&[1; 32])), Waiting).await;
     check(ask("t.test", "new@t.test", secret_text(&[1; 32])), Refused).await;
-    check(ask("g.test", "nobody@t.test", secret_text(&[7; 32])), Refused).await;
+    check(ask("g.test", "nobody@t.test", secret_text(&[7; 32])), Waiting).await;
+    check(ask("g.test", "new@other.test", secret_text(&[7; 32])), Refused).await;
     check(ask("g.test", "new@t.test", "x".to_owned()), Refused).await;
     check(Ask { version: 2, ..ask("g.test", "new@t.test", secret_text(&[7; 32])) }, Refused).await;
     assert!(grants.grants.lock().unwrap().is_empty(), "nothing is kept of those who have shown nothing");
 }
 
-/// proves: FWD-14
+/// A forwarder that shows who it is, and one that does not, learn the same of an address that is there and of one that is
+/// not; and both questions count.
+///
+/// proves: FWD-14, FWD-27
 #[tokio::test]
-async fn questions_are_bounded() {
-    let mut world = World::of(&["t.test"]).await;
-    let (target, _) = world.serve("t.test", everybody(), shelf(Vec::new(), &["new@t.test"]));
-    let ask = Ask {
+async fn a_question_does_not_tell_which_addresses_there_are() {
+    let mut world = World::of(&["f.test", "t.test"]).await;
+    let ways = vec![way("old@f.test", "new@t.test", 1), way("ghost@f.test", "nobody@t.test", 2)];
+    world.serve("f.test", Policy::default(), shelf(ways, &[]));
+    let by_hand = Policy { granting: Granting::Nobody, ..Policy::default() };
+    let (target, grants) = world.serve("t.test", by_hand, shelf(Vec::new(), &["new@t.test"]));
+    let ask = |forwarder: &str, recipient: &str, secret: u8| Ask {
         version: 1,
-        forwarder: "nowhere.test".to_owned(),
-        recipient: "new@t.test".to_owned(),
-        ask: secret_text(&[1; 32]),
+        forwarder: forwarder.to_owned(),
+        recipient: recipient.to_owned(),
+        ask: secret_text(&[secret; 32]),
     };
-    for _ in 0..ASKS_PER_MINUTE_MAX {
-        assert!(target.answer(&ask).await.is_ok());
+    let mut asked = 0;
+    for (forwarder, there, not_there) in [("f.test", 1, 2), ("f.test", 8, 9), ("nowhere.test", 8, 9)] {
+        let known = target.answer(&ask(forwarder, "new@t.test", there)).await.unwrap();
+        let unknown = target.answer(&ask(forwarder, "nobody@t.test", not_there)).await.unwrap();
+        assert_eq!((known.state, &known), (StandingState::Waiting, &unknown), "{forwarder} {there}");
+        asked += 2;
     }
-    assert!(target.answer(&ask).await.is_err());
+    let kept = grants.grants.lock().unwrap().clone();
+    assert_eq!(kept.len(), 1, "nothing is kept of an address that is nobody's: {kept:?}");
+    for _ in asked..ASKS_PER_MINUTE_MAX {
+        assert!(target.answer(&ask("nowhere.test", "nobody@t.test", 9)).await.is_ok());
+    }
+    for recipient in ["new@t.test", "nobody@t.test"] {
+        assert!(target.answer(&ask("nowhere.test", recipient, 9)).await.is_err(), "{recipient}");
+    }
+}
+
+/// Whoever was refused hears it where it shows who it is; that is no answer for whoever only says its name.
+///
+/// proves: FWD-13, FWD-27
+#[tokio::test]
+async fn a_refusal_is_told_to_who_was_refused() {
+    let mut world = World::of(&["f.test", "t.test"]).await;
+    world.serve("f.test", Policy::default(), shelf(vec![way("old@f.test", "new@t.test", 1)], &[]));
+    let by_hand = Policy { granting: Granting::Nobody, ..Policy::default() };
+    let (target, grants) = world.serve("t.test", by_hand, shelf(Vec::new(), &["new@t.test"]));
+    let ask = |secret: u8| Ask {
+        version: 1,
+        forwarder: "f.test".to_owned(),
+        recipient: "new@t.test".to_owned(),
+        ask: secret_text(&[secret; 32]),
+    };
+    assert_eq!(target.answer(&ask(1)).await.unwrap().state, StandingState::Waiting);
+    grants.grants.lock().unwrap()[0].state = State::Deleted;
+    assert_eq!(target.answer(&ask(1)).await.unwrap().state, StandingState::Refused);
+    grants.grants.lock().unwrap()[0].ask = None;
+    assert_eq!(target.answer(&ask(9)).await.unwrap().state, StandingState::Waiting);
+    assert_eq!(target.answer(&ask(1)).await.unwrap().state, StandingState::Refused);
 }
 
 /// Whoever answers is asked for nothing but the domain, at an address that may be asked.
