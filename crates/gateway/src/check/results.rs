@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Checked, Verdict};
+use crate::Letter;
 use crate::limits::AUTHENTICATION_RESULTS_OCTETS_MAX;
 
 /// Octets of one value that somebody else wrote: an address has at most 320.
@@ -53,6 +54,30 @@ pub(super) fn value(host: &str, checked: &Checked) -> String {
         add("x-csa", client.word(), "", &[("smtp.helo", &checked.helo)]);
     }
     text
+}
+
+/// Puts what MAV says beside what the checks have found: in front of the claims, and at the end of the field's value. A rule
+/// that allows anything says nothing; the word of an earlier hop is there only where its writer is believed.
+///
+/// keeps: MAV-10
+pub(crate) fn note_mav(host: &str, letter: &mut Letter) {
+    let own = letter.mav.as_ref().filter(|mav| mav.names_path).map(|mav| mav.keyword);
+    let path = letter.return_path.as_ref().map(ToString::to_string).unwrap_or_default();
+    let found = [("mav", own, path.as_str()), ("mav-earlier", letter.earlier_mav, "")];
+    let findings = &mut letter.findings;
+    for (method, keyword, path) in found {
+        let Some(keyword) = keyword else { continue };
+        if findings.authentication_results.is_empty() {
+            findings.authentication_results = format!("{} 1", quoted(host));
+        }
+        let property =
+            if path.is_empty() { String::new() } else { format!(" smtp.mailfrom={}", quoted(path)) };
+        let one = format!(";\r\n\tx-{method}=pass reason={}{property}", always_quoted(keyword));
+        if findings.authentication_results.len() + one.len() <= AUTHENTICATION_RESULTS_OCTETS_MAX {
+            findings.authentication_results.push_str(&one);
+        }
+        findings.claims.insert(0, (method.to_owned(), keyword.to_owned()));
+    }
 }
 
 /// The places of the Authentication-Results fields in a header that claim to be of this host, counted from 0 over all

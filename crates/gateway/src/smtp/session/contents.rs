@@ -168,7 +168,9 @@ impl Session {
             now_ms: self.now_ms,
         };
         let received = received::field(&self.client, &hop);
-        let known = self.client.account.is_some() || transaction.mav.is_some();
+        // keeps: MAV-9
+        let named = transaction.mav.as_ref().is_some_and(|mav| mav.names_path);
+        let known = self.client.account.is_some() || named;
         let individual = transaction.mail.individual;
         let order = transaction.order;
         let letter = Letter {

@@ -363,7 +363,40 @@ fn with_rules(service: Service) -> Talk {
     Talk::with(service, |parts: &mut Parts| parts.rules = Arc::new(rules)).made_ready()
 }
 
-/// proves: MAV-5, MAV-6
+/// A relay that may say anything has proved nothing by it, and what the checks find counts as without a rule.
+///
+/// proves: MAV-9
+#[test]
+fn who_may_use_any_return_path_has_proved_none() {
+    let far = || May::Domain(message::address::Domain::parse("far.test").unwrap());
+    let send = |may: Vec<May>, path: &str, verified: bool| {
+        let network = Who::Network(Network::parse("192.0.2.0/24").unwrap());
+        let rule = Rule { name: "relay".to_owned(), who: vec![network], may };
+        let rules = Rules { rules: vec![rule], agreed: Vec::new() };
+        let found = Findings { return_path_verified: verified, ..Findings::default() };
+        let mut talk = Talk::with(Service::Transfer, |parts: &mut Parts| {
+            parts.rules = Arc::new(rules);
+            parts.checks = Arc::new(Found(found));
+        })
+        .made_ready();
+        talk.send(format!("MAIL FROM:<{path}>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n"));
+        talk.send("x\r\n.\r\n");
+        talk.taken().remove(0)
+    };
+    for may in [vec![May::Anything], vec![far(), May::Anything], vec![May::Anything, far()]] {
+        let letter = send(may.clone(), "victim@other.test", false);
+        assert_eq!(letter.authenticity, Authenticity::Unverified, "{may:?}");
+        assert!(letter.received.contains(" with ESMTP id "), "{}", letter.received);
+        assert!(letter.findings.claims.is_empty() && letter.findings.authentication_results.is_empty());
+        assert_eq!(send(may, "victim@other.test", true).authenticity, Authenticity::Verified);
+    }
+    assert_eq!(
+        send(vec![May::Anything, far()], "eve@far.test", false).authenticity,
+        Authenticity::Authenticated
+    );
+}
+
+/// proves: MAV-5, MAV-6, MAV-10
 #[test]
 fn a_return_path_that_is_not_the_clients_is_refused_in_the_session() {
     let mut talk = with_rules(Service::Transfer);
@@ -377,6 +410,9 @@ fn a_return_path_that_is_not_the_clients_is_refused_in_the_session() {
     assert!(letter.received.contains(" with ESMTPM id "), "{}", letter.received);
     assert_eq!(letter.mav.unwrap().rule, "far");
     assert_eq!(letter.authenticity, Authenticity::Authenticated);
+    assert_eq!(letter.findings.claims, [("mav".to_owned(), "ESMTPM".to_owned())]);
+    let expected = "mx.in.test 1;\r\n\tx-mav=pass reason=\"ESMTPM\" smtp.mailfrom=eve@far.test";
+    assert_eq!(letter.findings.authentication_results, expected);
     let mut talk = with_rules(Service::Submission);
     talk.send("MAIL FROM:<eve@far.test>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n");
     talk.send("x\r\n.\r\n");
@@ -394,7 +430,7 @@ impl HostNames for OneHost {
     }
 }
 
-/// proves: MAV-3, MAV-7
+/// proves: MAV-3, MAV-7, MAV-10
 #[test]
 fn the_name_of_a_host_is_looked_up_and_the_word_of_a_peer_under_agreement_counts() {
     let rule = Rule {
@@ -412,7 +448,18 @@ fn the_name_of_a_host_is_looked_up_and_the_word_of_a_peer_under_agreement_counts
         talk.session.already(Encrypted { certificate_digest, ..super::talk::encrypted() });
         talk.send(format!("EHLO mx.far.test\r\nMAIL FROM:<{path}>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n"));
         talk.send("Received: from a by b with ESMTPAM id c; d\r\n\r\n.\r\n");
-        talk.taken().pop().map(|letter| (letter.mav.map(|mav| mav.keyword), letter.earlier_mav))
+        talk.taken().pop().map(|letter| {
+            let claims: Vec<(&str, &str)> = letter
+                .findings
+                .claims
+                .iter()
+                .map(|(method, word)| (method.as_str(), word.as_str()))
+                .collect();
+            assert!(claims.contains(&("mav-earlier", "ESMTPAM")), "{claims:?}");
+            let results = &letter.findings.authentication_results;
+            assert!(results.ends_with(";\r\n\tx-mav-earlier=pass reason=\"ESMTPAM\""), "{results}");
+            (letter.mav.map(|mav| mav.keyword), letter.earlier_mav)
+        })
     };
     assert_eq!(send(Some(Arc::new(OneHost)), "eve@far.test"), Some((Some("ESMTPSM"), Some("ESMTPAM"))));
     assert_eq!(send(Some(Arc::new(OneHost)), "amy@far.test"), None);
