@@ -13,22 +13,22 @@ use waxwing_tests::{Site, World, letter};
 
 /// How the far server is: what it announces, and what it says to a line; what it says nothing to gets 250.
 #[derive(Clone, Copy)]
-struct Far {
+pub(crate) struct Far {
     announces: &'static str,
     says: fn(&str) -> Option<&'static str>,
 }
 
 const DSN: Far = Far { announces: "250-DSN\r\n250-COOKIES\r\n", says: |_| None };
-const PLAIN: Far = Far { announces: "", says: |_| None };
+pub(crate) const PLAIN: Far = Far { announces: "", says: |_| None };
 
 /// What was said to the far server in each transaction, and the message.
-struct Transaction {
-    mail: String,
-    rcpt: String,
-    message: String,
+pub(crate) struct Transaction {
+    pub(crate) mail: String,
+    pub(crate) rcpt: String,
+    pub(crate) message: String,
 }
 
-fn serve(listener: TcpListener, far: Far) -> Receiver<Transaction> {
+pub(crate) fn serve(listener: TcpListener, far: Far) -> Receiver<Transaction> {
     let (tell, told) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

@@ -27,6 +27,8 @@ mod offers;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod owed_notices;
+#[cfg(test)]
 mod own_notices;
 #[cfg(test)]
 mod policy;
