@@ -39,6 +39,7 @@ pub(crate) use lmtp::LmtpCourier;
 use notices::Notices;
 pub(crate) use records::MemoryRecords;
 use records::StoreRecords;
+pub(crate) use settings::checkers;
 
 /// The gateway of one node, with its ports bound.
 pub(crate) struct Gateway {

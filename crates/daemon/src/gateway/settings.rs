@@ -35,6 +35,12 @@ pub(super) fn host(config: &Config) -> Result<String, Error> {
         .map_err(|error| Error::Other(format!("[gateway] host = {host:?} is no name of a host: {error}")))
 }
 
+/// The names under which somebody may take results of checks for this node's: its gateway's, and its domains'.
+pub(crate) fn checkers(config: &Config) -> Result<Vec<String>, Error> {
+    let domains = config.domains.iter().map(|domain| domain.name.clone());
+    Ok(std::iter::once(host(config)?).chain(domains).collect())
+}
+
 /// What tells our return paths from others': only this node can make them, and they stay the same over restarts.
 pub(super) fn tags(config: &Config) -> Result<Tags, Error> {
     let first = config.domains.first().ok_or_else(|| Error::Other("there is no domain".to_owned()))?;

@@ -84,11 +84,7 @@ pub(crate) fn note_mav(host: &str, letter: &mut Letter) {
 /// fields. keeps: CHK-10
 pub(super) fn forged(host: &str, octets: &[u8]) -> Vec<usize> {
     let fields = header_fields(octets).into_iter().enumerate();
-    let claiming = fields.filter(|(_, field)| {
-        let Some((name, value)) = field.split_once(':') else { return false };
-        let named = name.trim().eq_ignore_ascii_case("Authentication-Results");
-        named && claimed(value).is_some_and(|claimed| same_host(&claimed, host))
-    });
+    let claiming = fields.filter(|(_, field)| translate::claims_results_of(field, host));
     claiming.map(|(place, _)| place).collect()
 }
 
@@ -107,36 +103,6 @@ pub(crate) fn header_fields(octets: &[u8]) -> Vec<String> {
         }
     }
     fields
-}
-
-/// The identifier at the beginning of a value, behind any comments, without quotes.
-fn claimed(value: &str) -> Option<String> {
-    let mut letters = value.chars().peekable();
-    let mut depth = 0_u32;
-    let mut found = String::new();
-    let mut in_quotes = false;
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' if depth > 0 || in_quotes => {
-                let next = letters.next();
-                found.extend(next.filter(|_| in_quotes));
-            }
-            '(' if !in_quotes && found.is_empty() => depth += 1,
-            ')' if depth > 0 => depth -= 1,
-            _ if depth > 0 => {}
-            '"' if in_quotes => break,
-            '"' if found.is_empty() => in_quotes = true,
-            _ if in_quotes => found.push(letter),
-            letter if letter.is_whitespace() && found.is_empty() => {}
-            letter if letter.is_whitespace() || letter == ';' || letter == '(' => break,
-            _ => found.push(letter),
-        }
-    }
-    (!found.is_empty()).then_some(found)
-}
-
-fn same_host(claimed: &str, host: &str) -> bool {
-    claimed.trim_end_matches('.').eq_ignore_ascii_case(host.trim_end_matches('.'))
 }
 
 /// A value as it is, where it can hold nothing else; else in quotes.
