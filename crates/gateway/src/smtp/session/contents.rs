@@ -204,7 +204,7 @@ impl Session {
             Ok(dispositions) => dispositions,
             Err(reply) => return self.say(reply.digits, reply.code, &reply.text),
         };
-        let (each, all) = replies(order, &dispositions);
+        let (each, all) = replies(order, &dispositions, individual);
         if individual {
             self.out.extend_from_slice(b"353 a reply for each recipient follows\r\n");
             for reply in &each {

@@ -188,8 +188,8 @@ fn dispositions_become_replies() {
     let gone = || Disposition::refused(Code::NO_SUCH_ADDRESS, "gone");
     let full = || Disposition::refused(Code::MAILBOX_FULL, "full");
     let later = || Disposition::Deferred { code: Code::SYSTEM_FULL, after_seconds: 60 };
-    let check = |dispositions: &[Disposition], each: &[&str], all: &str| {
-        for individual in [false, true] {
+    let check = |dispositions: &[Disposition], each: &[&str], all: &str, all_by_prdr: &str| {
+        for (individual, all) in [(false, all), (true, all_by_prdr)] {
             let mut talk = Talk::ready(Service::Transfer);
             let parameter = if individual { " PRDR" } else { "" };
             talk.send(format!("MAIL FROM:<eve@far.test>{parameter}\r\n"));
@@ -209,17 +209,21 @@ fn dispositions_become_replies() {
             assert_eq!(said.lines().map(|line| &line[..9]).collect::<Vec<_>>(), wanted, "{said}");
         }
     };
+    let same = |dispositions: &[Disposition], each: &[&str], all: &str| check(dispositions, each, all, all);
     let ok = || Disposition::Accepted;
-    check(&[ok()], &["250 2.1.5"], "250 2.0.0");
-    check(&[ok(), ok()], &["250 2.1.5", "250 2.1.5"], "250 2.0.0");
-    check(&[gone()], &["550 5.1.1"], "550 5.1.1");
-    check(&[full()], &["450 4.2.2"], "450 4.2.2");
-    check(&[pending()], &["450 4.7.1"], "450 4.7.1");
-    check(&[later()], &["451 4.3.1"], "451 4.3.1");
-    check(&[ok(), gone()], &["250 2.1.5", "550 5.1.1"], "250 2.0.0");
-    check(&[gone(), pending(), ok()], &["550 5.1.1", "450 4.7.1", "250 2.1.5"], "250 2.0.0");
-    check(&[gone(), later()], &["550 5.1.1", "451 4.3.1"], "451 4.3.1");
-    check(&[gone(), gone()], &["550 5.1.1", "550 5.1.1"], "550 5.1.1");
+    same(&[ok()], &["250 2.1.5"], "250 2.0.0");
+    same(&[ok(), ok()], &["250 2.1.5", "250 2.1.5"], "250 2.0.0");
+    same(&[gone()], &["550 5.1.1"], "550 5.1.1");
+    same(&[full()], &["450 4.2.2"], "450 4.2.2");
+    same(&[pending()], &["450 4.7.1"], "450 4.7.1");
+    same(&[later()], &["451 4.3.1"], "451 4.3.1");
+    same(&[ok(), gone()], &["250 2.1.5", "550 5.1.1"], "250 2.0.0");
+    same(&[gone(), later()], &["550 5.1.1", "451 4.3.1"], "451 4.3.1");
+    same(&[gone(), gone()], &["550 5.1.1", "550 5.1.1"], "550 5.1.1");
+    // Without a reply of its own, who is not served yet is lost where the sender does not come again.
+    check(&[ok(), later()], &["250 2.1.5", "451 4.3.1"], "451 4.3.1", "250 2.0.0");
+    let three = ["550 5.1.1", "450 4.7.1", "250 2.1.5"];
+    check(&[gone(), pending(), ok()], &three, "450 4.7.1", "250 2.0.0");
 }
 
 #[test]
