@@ -8,7 +8,7 @@ use crate::limits::{COOKIE_ADDRESSES_MAX, COOKIE_WINDOW_MS};
 use crate::smtp::neighbourhood;
 
 /// What addresses did in the window that is under way.
-pub(super) struct Rates {
+pub(crate) struct Rates {
     asked_max: u32,
     denied_max: u32,
     counts: Mutex<HashMap<IpAddr, Count>>,
@@ -22,12 +22,12 @@ struct Count {
 }
 
 impl Rates {
-    pub(super) fn new(asked_max: u32, denied_max: u32) -> Rates {
+    pub(crate) fn new(asked_max: u32, denied_max: u32) -> Rates {
         Rates { asked_max, denied_max, counts: Mutex::default() }
     }
 
     /// Counts one question of this address; false where it was one too many, or where there is no room to count it.
-    pub(super) fn ask(&self, address: IpAddr, now_ms: u64) -> bool {
+    pub(crate) fn ask(&self, address: IpAddr, now_ms: u64) -> bool {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |count: &Count| now_ms.saturating_sub(count.since_ms) < COOKIE_WINDOW_MS;
         let place = neighbourhood(address);
@@ -46,7 +46,7 @@ impl Rates {
     }
 
     /// Counts that the last question of this address was answered no.
-    pub(super) fn denied(&self, address: IpAddr) {
+    pub(crate) fn denied(&self, address: IpAddr) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&neighbourhood(address)) {
             count.denied = count.denied.saturating_add(1);

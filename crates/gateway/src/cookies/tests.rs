@@ -196,6 +196,7 @@ impl Scene {
         let mut sending =
             out::Settings::new(host.clone(), roots, Arc::clone(&environment.now_ms), Arc::new(|_| 0));
         sending.port = self.port;
+        sending.private_networks = vec![crate::mav::Network::parse("127.0.0.0/8").unwrap()];
         sending.source = Some(address);
         sending.mail_parameters = capable.then(|| Arc::clone(&jar) as _);
         let resolver: Arc<dyn Resolver> = Arc::clone(&self.zones) as _;

@@ -1,6 +1,7 @@
 //! The reason of both roles: who asks, who answers, and what comes of it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use message::address::{Address, Domain};
@@ -10,7 +11,11 @@ use super::document::{
     Ask, Capabilities, Question, Standing, StandingState, VERSION, WELL_KNOWN, path_at, secret, secret_text,
 };
 use super::{Book, BookError, Fetch, FetchError, Grant, Report, State, Verdict, Way};
-use crate::limits::{ASKS_AT_ONCE_MAX, ASKS_PER_MINUTE_MAX};
+use crate::cookies::rates::Rates;
+use crate::limits::{
+    ASKS_AT_ONCE_MAX, ASKS_AT_ONCE_PER_NETWORK_MAX, ASKS_PER_MINUTE_MAX, ASKS_PER_NETWORK_MAX,
+};
+use crate::neighbours::Neighbours;
 
 /// Octets of any text that is kept of others.
 pub(super) const TEXT_OCTETS_MAX: usize = 512;
@@ -57,6 +62,9 @@ pub struct Forwarding {
     clock: Clock,
     places: Semaphore,
     minute: Mutex<(u64, u32)>,
+    /// What each network has asked, and what of it is looked into now.
+    rates: Rates,
+    neighbours: Neighbours,
 }
 
 impl Forwarding {
@@ -70,7 +78,10 @@ impl Forwarding {
         clock: Clock,
     ) -> Forwarding {
         let places = Semaphore::new(ASKS_AT_ONCE_MAX);
-        Forwarding { shown, domains, policy, book, fetch, clock, places, minute: Mutex::default() }
+        let rates = Rates::new(ASKS_PER_NETWORK_MAX, u32::MAX);
+        let neighbours = Neighbours::new(ASKS_AT_ONCE_PER_NETWORK_MAX);
+        let minute = Mutex::default();
+        Forwarding { shown, domains, policy, book, fetch, clock, places, minute, rates, neighbours }
     }
 
     /// Whether this is a domain of ours.
@@ -231,14 +242,14 @@ impl Forwarding {
         }
     }
 
-    /// As target: answers a question. What is known is said; what is new is a pre-authorization, until the forwarder has
+    /// As target: answers a question that came from this address. What is known is said; what is new is a pre-authorization, until the forwarder has
     /// shown that it is its own.
     ///
     /// # Errors
     /// Where the records fail, or too much is asked just now.
     ///
     /// keeps: FWD-12, FWD-13, FWD-14, FWD-16, FWD-27
-    pub async fn answer(&self, ask: &Ask) -> Result<Standing, BookError> {
+    pub async fn answer(&self, ask: &Ask, from: IpAddr) -> Result<Standing, BookError> {
         let read = (
             Domain::parse(&ask.forwarder).ok(),
             Address::parse(&ask.recipient).ok(),
@@ -254,7 +265,11 @@ impl Forwarding {
         if let Some(known) = known.filter(|_| takes) {
             return Ok(standing(&known));
         }
-        self.may_look()?;
+        self.may_look(from)?;
+        let _near = self
+            .neighbours
+            .take(from)
+            .ok_or_else(|| BookError("too many questions from there".to_owned()))?;
         let _place =
             self.places.try_acquire().map_err(|_| BookError("too many questions at once".to_owned()))?;
         match self.look_at(&forwarder, &recipient, &secret).await {
@@ -357,9 +372,13 @@ impl Forwarding {
         Ok(standing(&grant))
     }
 
-    /// Counts what is looked at in this minute.
-    fn may_look(&self) -> Result<(), BookError> {
-        let minute = (self.clock)() / 60_000;
+    /// Counts what is looked at for this network, and in this minute for all. keeps: FWD-14
+    fn may_look(&self, from: IpAddr) -> Result<(), BookError> {
+        let now_ms = (self.clock)();
+        if !self.rates.ask(from, now_ms) {
+            return Err(BookError("too many questions from there".to_owned()));
+        }
+        let minute = now_ms / 60_000;
         let mut counted = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         if counted.0 != minute {
             *counted = (minute, 0);
