@@ -92,10 +92,26 @@ pub(super) fn sender(
     );
     settings.port = out.port;
     settings.source = out.from_address;
+    settings.private_networks = private_networks(config, &out)?;
     settings.mail_parameters = jar.map(|jar| jar as Arc<dyn MailParameters>);
     settings.smart_host =
         out.smart_host.as_deref().map(|place| smart_host(config, place, &out)).transpose()?;
     Ok(Arc::new(Sender::new(settings, resolver.clone(), records.clone())))
+}
+
+/// Where mail may go beside public addresses: what the operator says, and loopback for a node that is there itself.
+///
+/// keeps: GW-67
+fn private_networks(config: &Config, out: &OutConfig) -> Result<Vec<Network>, Error> {
+    let named = out.private_networks.iter().map(|text| {
+        Network::parse(text).ok_or_else(|| {
+            Error::Other(format!(
+                "[gateway.out] private-networks: {text:?} is no network such as 10.1.0.0/16"
+            ))
+        })
+    });
+    let own = config.listen.address.ip().is_loopback().then_some(["127.0.0.0/8", "::1/128"]);
+    named.chain(own.into_iter().flatten().filter_map(Network::parse).map(Ok)).collect()
 }
 
 fn smart_host(config: &Config, place: &str, out: &OutConfig) -> Result<SmartHost, Error> {
