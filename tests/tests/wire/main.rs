@@ -5,6 +5,8 @@ mod aliases;
 #[cfg(test)]
 mod authentication;
 #[cfg(test)]
+mod border;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod cookies;
