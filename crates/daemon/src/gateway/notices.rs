@@ -128,7 +128,7 @@ impl Work {
 
     /// Everything is looked at again in each round, and sooner where something has waited for a place.
     fn begin_look(&mut self, looks: u32) {
-        let round = looks % LOOKS_PER_ROUND == 0;
+        let round = looks.is_multiple_of(LOOKS_PER_ROUND);
         if round || (self.left && self.ended) {
             (self.after, self.left, self.ended) = (None, false, false);
         }
