@@ -65,6 +65,32 @@ impl Smtp {
     }
 }
 
+/// Says these lines to a server, one after the other: the last line of each reply, the greeting first. What was said in the
+/// place of DATA's content is one of them, with its dot.
+///
+/// # Errors
+/// Where the connection is lost or nothing comes.
+pub fn dialogue(server: SocketAddr, lines: &[&str]) -> std::io::Result<Vec<String>> {
+    let stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    let mut said = Vec::new();
+    for line in std::iter::once(None).chain(lines.iter().map(Some)) {
+        if let Some(line) = line {
+            stream.get_mut().write_all(format!("{line}\r\n").as_bytes())?;
+        }
+        let mut reply = String::new();
+        while reply.is_empty() || reply.as_bytes().get(3) == Some(&b'-') {
+            reply.clear();
+            if stream.read_line(&mut reply)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        said.push(reply.trim_end().to_owned());
+    }
+    Ok(said)
+}
+
 enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),

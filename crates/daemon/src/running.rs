@@ -128,7 +128,8 @@ impl Running {
         let upkeep = node.clone();
         tasks.spawn(async move { upkeep.upkeep().await });
         if config.mailbox.maildir {
-            let maildir = Maildir::new(&config.data().join("maildir"), domain.as_str());
+            let maildir = Maildir::new(&config.data().join("maildir"), domain.as_str())
+                .with_checkers(gateway::checkers(config)?);
             tasks.spawn(follow_mail(node.clone(), maildir));
         }
         if let Some(courier) = lmtp {

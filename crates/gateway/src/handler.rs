@@ -74,7 +74,7 @@ impl Recipient {
 /// How well the sender of a message is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authenticity {
-    /// It has logged in, or is known by a rule of MAV as who may use this return path.
+    /// It has logged in, or is known by a rule of MAV that names this return path.
     Authenticated,
     /// Its return path is proved: SPF passes for its domain, or DKIM does with the same organisation.
     Verified,
@@ -82,13 +82,15 @@ pub enum Authenticity {
     Unverified,
 }
 
-/// What a rule of MAV has found: the keyword of the protocol in the Received field, such as `ESMTPSAM`.
+/// What a rule of MAV has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mav {
-    /// The keyword.
+    /// The keyword of the protocol in the Received field, such as `ESMTPSAM`, where [`Mav::names_path`] is so.
     pub keyword: &'static str,
     /// The rule by which the client may use this return path.
     pub rule: String,
+    /// Whether the rule names the return path, by its address or its domain. One that allows anything proves nothing.
+    pub names_path: bool,
 }
 
 /// What the checks of the old world have found about one message.

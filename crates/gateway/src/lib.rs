@@ -14,6 +14,7 @@ mod handler;
 mod https;
 pub mod limits;
 pub mod mav;
+mod neighbours;
 pub mod notice;
 pub mod out;
 pub mod properties;

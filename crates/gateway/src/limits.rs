@@ -132,6 +132,15 @@ pub const ASKS_AT_ONCE_MAX: usize = 8;
 /// Questions of forwarders that are looked into in a minute: anybody can send them.
 pub const ASKS_PER_MINUTE_MAX: u32 = 60;
 
+/// The same of one network, an IPv4 address or 64 bits of IPv6: a forwarder has few servers, and asks one after the other.
+pub const FORWARD_CONNECTIONS_PER_NETWORK_MAX: usize = 16;
+
+/// Questions from one network that are looked into at once: half, so that others have a place.
+pub const ASKS_AT_ONCE_PER_NETWORK_MAX: usize = 4;
+
+/// Questions from one network that are looked into in ten minutes: a fifth of what is looked into in all.
+pub const ASKS_PER_NETWORK_MAX: u32 = 120;
+
 /// Time for walking a chain: somebody looks at a page meanwhile.
 pub const FORWARD_WALK_TIME_MAX: Duration = Duration::from_secs(30);
 

@@ -3,6 +3,7 @@
 //! The name of a file is derived from the entry in the mailbox, and how far an account has come is kept in a file that
 //! is replaced atomically: a crash leaves no half message and no duplicate.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ use crate::limits::MAILDIR_OCTETS_MAX;
 pub struct Maildir {
     root: PathBuf,
     host: String,
+    /// As whom checks of this node are written down: nobody else may be believed under these names.
+    checkers: Vec<String>,
 }
 
 /// The file that says how far an account has come.
@@ -25,7 +28,18 @@ const PROGRESS: &str = ".waxwing-progress";
 impl Maildir {
     /// Maildirs below this folder, one for each account; `host` stands in the names of files.
     pub fn new(root: &Path, host: &str) -> Maildir {
-        Maildir { root: root.to_owned(), host: host.replace(['/', ':'], "_") }
+        Maildir {
+            root: root.to_owned(),
+            host: host.replace(['/', ':'], "_"),
+            checkers: vec![host.to_owned()],
+        }
+    }
+
+    /// With more names under which results of checks of this node are believed, such as its gateway's.
+    #[must_use]
+    pub fn with_checkers(mut self, names: Vec<String>) -> Maildir {
+        self.checkers.extend(names);
+        self
     }
 
     /// Writes what has come into the mailbox since the last time; returns how many messages. Blocking.
@@ -72,7 +86,9 @@ impl Maildir {
             return Ok(false);
         }
         let stored = store.message(entry.identity).map_err(std::io::Error::other)?;
-        let Some(octets) = stored.and_then(|stored| legacy_form(store, &stored)) else { return Ok(false) };
+        let Some(octets) = stored.and_then(|stored| legacy_form(store, &stored, &self.checkers)) else {
+            return Ok(false);
+        };
         let temporary = folder.join("tmp").join(&base);
         let mut file = File::create(&temporary)?;
         if let Origin::Legacy(origin) = &entry.origin {
@@ -86,14 +102,23 @@ impl Maildir {
     }
 }
 
-/// The message as a mail program reads it; `None` where it is too large or has no such form, and stays native only. Blocks.
-pub fn legacy_form(store: &dyn Store, stored: &StoredMessage) -> Option<Vec<u8>> {
+/// The message as a mail program reads it; `None` where it is too large or has no such form, and stays native only. Results of
+/// checks that claim to be of one of these hosts, and are of the message and so of its author, are left out. Blocks.
+///
+/// keeps: CHK-11
+pub fn legacy_form(store: &dyn Store, stored: &StoredMessage, checkers: &[String]) -> Option<Vec<u8>> {
     if stored.manifest.message_octets() > MAILDIR_OCTETS_MAX {
         return None;
     }
     let message = whole(store, stored)?;
     match translate::export(&message, &translate::ExportOptions::default()) {
-        Ok(octets) => Some(octets),
+        Ok(octets) => {
+            let checkers: Vec<&str> = checkers.iter().map(String::as_str).collect();
+            match translate::without_results_of(&octets, &checkers) {
+                Cow::Borrowed(_) => Some(octets),
+                Cow::Owned(cleaned) => Some(cleaned),
+            }
+        }
         Err(refusal) => {
             tracing::info!(%refusal, identity = %stored.manifest.identity(), "no RFC 5322 form; kept as native mail");
             None

@@ -18,6 +18,7 @@ mod name;
 mod outcome;
 mod parameter;
 mod phrase;
+mod results;
 mod transfer;
 mod word;
 
@@ -26,6 +27,7 @@ pub use field::LEGACY_FIELD;
 pub use import::{ImportOptions, Imported, import};
 pub use name::file_name;
 pub use outcome::{Note, NoteKind, Reason, Refusal};
+pub use results::{claims_results_of, without_results_of};
 
 /// The type of a leaf that is a whole `multipart/signed` in its legacy form: its `Content-` fields, an empty line and
 /// its body, octet for octet as the signature covers them.

@@ -88,21 +88,30 @@ async fn what_is_taken_is_there_once_with_what_was_found() {
     assert_eq!(notices(&scene), [], "who is refused in the session is told there");
 }
 
-/// proves: STA-20
+/// proves: STA-20, CHK-11
 #[tokio::test(start_paused = true)]
 async fn what_stands_beside_it_stands_before_it_in_a_maildir() {
     let scene = Scene::new(|_| {}).await;
-    take(&scene, offer(true, &[BOB]), &letter("alice@old.test", "Good morning")).await;
+    let forged = ["mx.here.test; spf=pass", "HERE.test; dkim=pass", "mx.old.test; spf=pass"];
+    let mut fields = vec![("From", "alice@old.test"), ("Message-Id", "<1@old.test>")];
+    fields.extend(forged.map(|value| ("Authentication-Results", value)));
+    let message = letter_with(&fields, &[("text/plain", b"Good morning")]);
+    take(&scene, offer(true, &[BOB]), &message).await;
     let folder = tempfile::tempdir().unwrap();
-    let maildir = node::Maildir::new(folder.path(), "here.test");
+    let maildir = node::Maildir::new(folder.path(), "here.test").with_checkers(vec!["mx.here.test".into()]);
     assert_eq!(maildir.follow(scene.store.as_ref(), "bob").unwrap(), 1);
     let files: Vec<_> = std::fs::read_dir(maildir.folder("bob").join("new")).unwrap().flatten().collect();
     let text = std::fs::read_to_string(files[0].path()).unwrap();
-    let (trace, message) = text.split_at(text.find("From: ").unwrap());
+    let (trace, exported) = text.split_at(text.find("From: ").unwrap());
     let expected = "Return-Path: <bounces@old.test>\r\nAuthentication-Results: here.test; spf=pass\r\n\
                     Received: from old.test by here.test\r\n";
     assert_eq!(trace, expected);
-    assert!(message.contains("\r\n\r\nGood morning"), "{message}");
+    assert!(exported.contains("\r\n\r\nGood morning"), "{exported}");
+    // What its author wrote in our name is not for filters; what another has found is.
+    assert!(!exported.contains("here.test;") && exported.contains("mx.old.test; spf=pass"), "{exported}");
+    let stored = scene.store.message(message.identity()).unwrap().unwrap();
+    let kept = String::from_utf8_lossy(stored.headers.as_ref().unwrap().message().octets()).into_owned();
+    assert!(forged.iter().all(|value| kept.contains(value)), "the native message is as it came: {kept}");
 }
 
 /// proves: SEC-8

@@ -19,7 +19,7 @@ pub(crate) struct Far {
 }
 
 pub(crate) const DSN: Far = Far { announces: "250-DSN\r\n250-COOKIES\r\n", says: |_| None };
-const PLAIN: Far = Far { announces: "", says: |_| None };
+pub(crate) const PLAIN: Far = Far { announces: "", says: |_| None };
 
 /// What was said to the far server in each transaction, and the message.
 pub(crate) struct Transaction {
@@ -28,7 +28,7 @@ pub(crate) struct Transaction {
     pub(crate) message: String,
 }
 
-fn serve(listener: TcpListener, far: Far) -> Receiver<Transaction> {
+pub(crate) fn serve(listener: TcpListener, far: Far) -> Receiver<Transaction> {
     let (tell, told) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

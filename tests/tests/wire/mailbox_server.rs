@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use control::{HandoverOrder, HandoverView, Request, Response};
+use waxwing_tests::smtp::dialogue;
 use waxwing_tests::world::{free_tcp, until};
 use waxwing_tests::{Site, User, World, letter};
 
@@ -278,4 +279,39 @@ async fn a_mailbox_server_is_handed_everything_once_whatever_comes_between() {
     alice.send(&letter("carol@north.test", "four\r\n"), &["bob@north.test"]).await;
     let (reply, four) = next();
     assert!(reply.starts_with("250") && four.contains("four"), "{four}");
+}
+
+/// Over SMTP and over the native protocol: only what was checked here stands there in this node's name.
+///
+/// proves: CHK-11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_author_says_of_its_own_checks_is_not_handed_on_in_our_name() {
+    let (listener, address) = bound();
+    let told = serve(listener, |_, _| "250 2.0.0 kept");
+    let at = free_tcp();
+    let lines = format!(
+        "[policy]\nfirst-contact = \"accept\"\n[mailbox]\nlmtp = \"{address}\"\n[gateway]\ntransfer = \"{at}\"\n\
+         [gateway.out]\nenabled = false"
+    );
+    let world = World::started(&[Site::new("north.test").lines(&lines)]).await;
+    let bob = world.user("bob@north.test").await;
+    let message = "From: eve@far.test\r\nMessage-Id: <1@far.test>\r\n\
+                   authentication-results: MX.north.test. 1;\r\n\tdmarc=pass header.from=bank.test\r\n\
+                   Authentication-Results: mx.far.test; dkim=pass header.d=far.test\r\nSubject: hello\r\n\r\nhello\r\n.";
+    let lines =
+        ["EHLO far.test", "MAIL FROM:<eve@far.test>", "RCPT TO:<bob@north.test>", "DATA", message, "QUIT"];
+    let said = tokio::task::spawn_blocking(move || dialogue(at, &lines)).await.unwrap().unwrap();
+    assert!(said[5].starts_with("250 "), "{said:?}");
+    let (_, text) = next(&told);
+    assert!(!text.contains("bank.test"), "{text}");
+    assert!(text.contains("mx.far.test; dkim=pass"), "what others have found is theirs: {text}");
+    assert_eq!(
+        text.to_ascii_lowercase().matches("authentication-results: mx.north.test").count(),
+        1,
+        "{text}"
+    );
+    let store = world.node("north.test").store();
+    let entry = store.mailbox(&bob.account, None, 2).unwrap().remove(0);
+    let kept = store.message(entry.identity).unwrap().unwrap().headers.unwrap();
+    assert!(String::from_utf8_lossy(kept.message().octets()).contains("bank.test"), "it is kept as it came");
 }

@@ -5,6 +5,8 @@ mod aliases;
 #[cfg(test)]
 mod authentication;
 #[cfg(test)]
+mod border;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod cookies;
@@ -26,6 +28,8 @@ mod mailbox_server;
 mod offers;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod owed_notices;
 #[cfg(test)]
 mod own_notices;
 #[cfg(test)]

@@ -58,7 +58,7 @@ fn mail(world: &World, user: &User) -> Vec<String> {
     let entries = store.mailbox(&user.account, None, 9).unwrap();
     let form = |identity| {
         let stored = store.message(identity).unwrap().unwrap();
-        String::from_utf8(node::legacy_form(store.as_ref(), &stored).unwrap()).unwrap()
+        String::from_utf8(node::legacy_form(store.as_ref(), &stored, &[]).unwrap()).unwrap()
     };
     entries.iter().map(|entry| form(entry.identity)).collect()
 }

@@ -101,6 +101,10 @@ pub struct OutConfig {
     /// The address from which connections are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_address: Option<std::net::IpAddr>,
+    /// Networks that are not public and that mail may go to all the same, `10.1.0.0/16`. Loopback is one by itself where the
+    /// node listens there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub private_networks: Vec<String>,
     /// Hours for which a notice of failure is awaited after another server has taken a message.
     pub notice_hours: u64,
     /// Seconds in place of them, for tests.
@@ -119,6 +123,7 @@ impl Default for OutConfig {
             smart_host_user: None,
             smart_host_password: None,
             from_address: None,
+            private_networks: Vec::new(),
             notice_hours: 24,
             notice_seconds: None,
             native_hours: 7 * 24,

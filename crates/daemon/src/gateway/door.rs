@@ -173,9 +173,10 @@ impl LegacyDoor {
             passage: passage(letter),
         };
         let answers = self.node.take_legacy(offer, &message).await?;
-        // Without PRDR there is one reply for all. Where somebody is served, who is still to decide is served too, as all
-        // of it is here: what they decide later has no notice, since the sender is not proved.
-        let one_reply = !letter.individual;
+        // Without PRDR there is one reply for all, and whoever has it already would have it again each time that the sender
+        // comes for who is still to decide, where the message has no name of its own. All of it is here, so it is taken;
+        // what is decided later has no notice, since the sender is not proved. keeps: GW-13
+        let one_reply = !letter.individual && message.headers().message().first("Message-Id").is_none();
         let served =
             answers.iter().any(|answer| answer.custody || answer.disposition == Disposition::Accepted);
         let said = answers.into_iter().map(|answer| match answer.disposition {

@@ -36,6 +36,8 @@ pub(crate) struct LmtpCourier {
     lmtp: Lmtp,
     /// For how long a message is tried after it was put off first, in milliseconds.
     longest_ms: u64,
+    /// As whom checks of this node are written down: nobody else may be believed under these names.
+    checkers: Vec<String>,
 }
 
 /// The mailboxes that are being handed on.
@@ -106,7 +108,8 @@ impl LmtpCourier {
         let lmtp = Lmtp::new(parse(config, place)?, settings::host(config)?, Times::default());
         let longest_ms =
             config.mailbox.lmtp_seconds.map_or(HANDOVER_MS_DEFAULT, |seconds| u64::from(seconds) * 1000);
-        Ok(Some(LmtpCourier { node: node.clone(), handover: handover.clone(), lmtp, longest_ms }))
+        let checkers = settings::checkers(config)?;
+        Ok(Some(LmtpCourier { node: node.clone(), handover: handover.clone(), lmtp, longest_ms, checkers }))
     }
 
     /// Hands on what arrives, for as long as the node runs. What was put aside goes a way of its own, so that a message over
@@ -281,9 +284,10 @@ impl LmtpCourier {
 
     async fn hand(&self, account: &AccountRecord, entry: &MailboxEntry) -> Result<Handed, String> {
         let (store, copy) = (self.node.store().clone(), entry.clone());
+        let checkers = self.checkers.clone();
         let written = tokio::task::spawn_blocking(move || -> Result<Option<Vec<u8>>, storage::Error> {
             let stored = store.message(copy.identity)?;
-            let octets = stored.and_then(|stored| node::legacy_form(store.as_ref(), &stored));
+            let octets = stored.and_then(|stored| node::legacy_form(store.as_ref(), &stored, &checkers));
             Ok(octets.map(|octets| [fields(&copy.origin).into_bytes(), octets].concat()))
         });
         // What has no such form stays native mail; why, is logged where it is found out.

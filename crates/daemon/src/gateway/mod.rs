@@ -40,6 +40,7 @@ pub(crate) use lmtp::LmtpCourier;
 use notices::Notices;
 pub(crate) use records::MemoryRecords;
 use records::StoreRecords;
+pub(crate) use settings::checkers;
 use way_back::WayBack;
 
 /// The gateway of one node, with its ports bound.

@@ -35,6 +35,12 @@ pub(super) fn host(config: &Config) -> Result<String, Error> {
         .map_err(|error| Error::Other(format!("[gateway] host = {host:?} is no name of a host: {error}")))
 }
 
+/// The names under which somebody may take results of checks for this node's: its gateway's, and its domains'.
+pub(crate) fn checkers(config: &Config) -> Result<Vec<String>, Error> {
+    let domains = config.domains.iter().map(|domain| domain.name.clone());
+    Ok(std::iter::once(host(config)?).chain(domains).collect())
+}
+
 /// What tells our return paths from others': only this node can make them, and they stay the same over restarts.
 pub(super) fn tags(config: &Config) -> Result<Tags, Error> {
     let first = config.domains.first().ok_or_else(|| Error::Other("there is no domain".to_owned()))?;
@@ -86,10 +92,26 @@ pub(super) fn sender(
     );
     settings.port = out.port;
     settings.source = out.from_address;
+    settings.private_networks = private_networks(config, &out)?;
     settings.mail_parameters = jar.map(|jar| jar as Arc<dyn MailParameters>);
     settings.smart_host =
         out.smart_host.as_deref().map(|place| smart_host(config, place, &out)).transpose()?;
     Ok(Arc::new(Sender::new(settings, resolver.clone(), records.clone())))
+}
+
+/// Where mail may go beside public addresses: what the operator says, and loopback for a node that is there itself.
+///
+/// keeps: GW-67
+fn private_networks(config: &Config, out: &OutConfig) -> Result<Vec<Network>, Error> {
+    let named = out.private_networks.iter().map(|text| {
+        Network::parse(text).ok_or_else(|| {
+            Error::Other(format!(
+                "[gateway.out] private-networks: {text:?} is no network such as 10.1.0.0/16"
+            ))
+        })
+    });
+    let own = config.listen.address.ip().is_loopback().then_some(["127.0.0.0/8", "::1/128"]);
+    named.chain(own.into_iter().flatten().filter_map(Network::parse).map(Ok)).collect()
 }
 
 fn smart_host(config: &Config, place: &str, out: &OutConfig) -> Result<SmartHost, Error> {

@@ -27,7 +27,7 @@ use library::Questions;
 use signed::Signed;
 use spf::Spf;
 
-pub(crate) use results::header_fields;
+pub(crate) use results::{header_fields, note_mav};
 pub use signed::{Author, Signature};
 pub use verdict::Verdict;
 

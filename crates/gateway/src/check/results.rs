@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Checked, Verdict};
+use crate::Letter;
 use crate::limits::AUTHENTICATION_RESULTS_OCTETS_MAX;
 
 /// Octets of one value that somebody else wrote: an address has at most 320.
@@ -55,15 +56,35 @@ pub(super) fn value(host: &str, checked: &Checked) -> String {
     text
 }
 
+/// Puts what MAV says beside what the checks have found: in front of the claims, and at the end of the field's value. A rule
+/// that allows anything says nothing; the word of an earlier hop is there only where its writer is believed.
+///
+/// keeps: MAV-10
+pub(crate) fn note_mav(host: &str, letter: &mut Letter) {
+    let own = letter.mav.as_ref().filter(|mav| mav.names_path).map(|mav| mav.keyword);
+    let path = letter.return_path.as_ref().map(ToString::to_string).unwrap_or_default();
+    let found = [("mav", own, path.as_str()), ("mav-earlier", letter.earlier_mav, "")];
+    let findings = &mut letter.findings;
+    for (method, keyword, path) in found {
+        let Some(keyword) = keyword else { continue };
+        if findings.authentication_results.is_empty() {
+            findings.authentication_results = format!("{} 1", quoted(host));
+        }
+        let property =
+            if path.is_empty() { String::new() } else { format!(" smtp.mailfrom={}", quoted(path)) };
+        let one = format!(";\r\n\tx-{method}=pass reason={}{property}", always_quoted(keyword));
+        if findings.authentication_results.len() + one.len() <= AUTHENTICATION_RESULTS_OCTETS_MAX {
+            findings.authentication_results.push_str(&one);
+        }
+        findings.claims.insert(0, (method.to_owned(), keyword.to_owned()));
+    }
+}
+
 /// The places of the Authentication-Results fields in a header that claim to be of this host, counted from 0 over all
 /// fields. keeps: CHK-10
 pub(super) fn forged(host: &str, octets: &[u8]) -> Vec<usize> {
     let fields = header_fields(octets).into_iter().enumerate();
-    let claiming = fields.filter(|(_, field)| {
-        let Some((name, value)) = field.split_once(':') else { return false };
-        let named = name.trim().eq_ignore_ascii_case("Authentication-Results");
-        named && claimed(value).is_some_and(|claimed| same_host(&claimed, host))
-    });
+    let claiming = fields.filter(|(_, field)| translate::claims_results_of(field, host));
     claiming.map(|(place, _)| place).collect()
 }
 
@@ -82,36 +103,6 @@ pub(crate) fn header_fields(octets: &[u8]) -> Vec<String> {
         }
     }
     fields
-}
-
-/// The identifier at the beginning of a value, behind any comments, without quotes.
-fn claimed(value: &str) -> Option<String> {
-    let mut letters = value.chars().peekable();
-    let mut depth = 0_u32;
-    let mut found = String::new();
-    let mut in_quotes = false;
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' if depth > 0 || in_quotes => {
-                let next = letters.next();
-                found.extend(next.filter(|_| in_quotes));
-            }
-            '(' if !in_quotes && found.is_empty() => depth += 1,
-            ')' if depth > 0 => depth -= 1,
-            _ if depth > 0 => {}
-            '"' if in_quotes => break,
-            '"' if found.is_empty() => in_quotes = true,
-            _ if in_quotes => found.push(letter),
-            letter if letter.is_whitespace() && found.is_empty() => {}
-            letter if letter.is_whitespace() || letter == ';' || letter == '(' => break,
-            _ => found.push(letter),
-        }
-    }
-    (!found.is_empty()).then_some(found)
-}
-
-fn same_host(claimed: &str, host: &str) -> bool {
-    claimed.trim_end_matches('.').eq_ignore_ascii_case(host.trim_end_matches('.'))
 }
 
 /// A value as it is, where it can hold nothing else; else in quotes.

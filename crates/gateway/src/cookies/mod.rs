@@ -3,7 +3,7 @@
 //! [`Jar`] is the author's side: it gives cookies out and answers tests. [`Tester`] is the side of who receives.
 
 mod jar;
-mod rates;
+pub(crate) mod rates;
 mod tester;
 #[cfg(test)]
 mod tests;

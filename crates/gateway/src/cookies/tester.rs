@@ -67,6 +67,20 @@ pub struct Tester {
     at_once: Semaphore,
 }
 
+/// A name below the domain of a sender.
+struct Speaker<'a> {
+    name: &'a str,
+    sender: &'a Address,
+    /// Whether it is a mail exchange of that domain, which only the domain itself can say.
+    is_exchange: bool,
+}
+
+impl Speaker<'_> {
+    fn no_server(&self) -> String {
+        format!("{} is no mail server of its domain", self.name)
+    }
+}
+
 impl Tester {
     /// A tester that asks over this sender, and also servers on loopback where `loopback` says so, which is for tests.
     pub fn new(
@@ -105,15 +119,24 @@ impl Tester {
         if addresses.is_empty() {
             return CookieFound::Denied(format!("there is no host {name}"));
         }
-        match self.speaks_for(&name, &addresses, sender).await {
-            Ok(true) => {}
-            Ok(false) => return CookieFound::Denied(format!("{name} is no mail server of its domain")),
+        let speaker = match self.speaker(&name, sender).await {
+            Ok(speaker) => speaker,
             Err(why) => return CookieFound::Unknown(why),
+        };
+        if !addresses.contains(&from) {
+            return self.ask(&speaker, addresses, id, from).await;
         }
-        if addresses.contains(&from) {
-            return CookieFound::Direct;
+        let refuted = match self.speaks_for(&speaker, from).await {
+            Ok(true) => return CookieFound::Direct,
+            Ok(false) => CookieFound::Denied(speaker.no_server()),
+            Err(why) => CookieFound::Unknown(why),
+        };
+        // The name may hold a server of the domain all the same, and that one knows who brings its messages.
+        let others: Vec<IpAddr> = addresses.into_iter().filter(|address| *address != from).collect();
+        if others.iter().any(|address| self.may_ask(*address)) {
+            return self.ask(&speaker, others, id, from).await;
         }
-        self.ask(&name, addresses, id, sender, from).await
+        refuted
     }
 
     /// A message that the author's server has brought to one of our addresses is to go on, perhaps from another: tells that
@@ -126,55 +149,77 @@ impl Tester {
         };
         let name = format!("{host}.{}", sender.domain().as_str());
         let asking = async {
-            match self.resolver.addresses(&name).await {
-                Ok(answer) => self.ask(&name, answer.records, id, sender, came_to.to_canonical()).await,
-                Err(error) => CookieFound::Unknown(format!("{name}: {error}")),
+            let addresses = match self.resolver.addresses(&name).await {
+                Ok(answer) => answer.records,
+                Err(error) => return CookieFound::Unknown(format!("{name}: {error}")),
+            };
+            match self.speaker(&name, sender).await {
+                Ok(speaker) => self.ask(&speaker, addresses, id, came_to.to_canonical()).await,
+                Err(why) => CookieFound::Unknown(why),
             }
         };
         tokio::time::timeout(COOKIE_TIME_MAX, asking).await.unwrap_or_else(|_| unknown("no answer in time"))
     }
 
+    /// Asks the addresses of a name that speak for the domain, one after the other. keeps: CKS-6, CKS-7
     async fn ask(
         &self,
-        name: &str,
+        speaker: &Speaker<'_>,
         addresses: Vec<IpAddr>,
         id: &str,
-        sender: &Address,
         from: IpAddr,
     ) -> CookieFound {
-        let mut last = CookieFound::Unknown(format!("{name} has no public address"));
-        let public = addresses.into_iter().filter(|address| self.may_ask(*address));
-        for address in public.take(COOKIE_HOST_ADDRESSES_MAX) {
+        let Speaker { name, sender, .. } = speaker;
+        let public: Vec<IpAddr> = addresses.into_iter().filter(|address| self.may_ask(*address)).collect();
+        if public.is_empty() {
+            return CookieFound::Unknown(format!("{name} has no public address"));
+        }
+        let mut unknown = None;
+        for address in public.into_iter().take(COOKIE_HOST_ADDRESSES_MAX) {
+            match self.speaks_for(speaker, address).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(why) => {
+                    unknown = Some(why);
+                    continue;
+                }
+            }
             let line = format!("TEST COOKIE {id} {sender} {from}");
-            last = match self.sender.ask(name, address, EXTENSION, &line).await {
+            unknown = Some(match self.sender.ask(name, address, EXTENSION, &line).await {
                 Ok(Some(digits)) if (200..300).contains(&digits) => return CookieFound::Confirmed,
                 Ok(Some(digits)) if digits >= 500 => {
                     return CookieFound::Denied(format!("{name} does not know it"));
                 }
-                Ok(Some(_)) => CookieFound::Unknown(format!("{name} cannot say it now")),
-                Ok(None) => CookieFound::Unknown(format!("{name} does not know COOKIES")),
-                Err(why) => CookieFound::Unknown(why),
-            };
+                Ok(Some(_)) => format!("{name} cannot say it now"),
+                Ok(None) => format!("{name} does not know COOKIES"),
+                Err(why) => why,
+            });
         }
-        last
+        unknown.map_or_else(|| CookieFound::Denied(speaker.no_server()), CookieFound::Unknown)
     }
 
-    /// Whether the domain says that this host sends its mail. keeps: CKS-6
-    async fn speaks_for(&self, name: &str, addresses: &[IpAddr], sender: &Address) -> Result<bool, String> {
+    /// What the domain of a sender says of a name below it.
+    async fn speaker<'a>(&self, name: &'a str, sender: &'a Address) -> Result<Speaker<'a>, String> {
         let domain = sender.domain().as_str();
         let exchanges = self.resolver.mx(domain).await.map_err(|error| format!("{domain}: {error}"))?;
         let named = |exchange: &dns::Mx| {
             exchange.exchange.as_deref().is_some_and(|exchange| exchange.eq_ignore_ascii_case(name))
         };
-        if exchanges.records.iter().any(named) {
+        Ok(Speaker { name, sender, is_exchange: exchanges.records.iter().any(named) })
+    }
+
+    /// Whether the domain says that this address sends its mail. Who has one name below a domain writes its addresses, and
+    /// can put any beside his own; so each counts for itself. keeps: CKS-6
+    async fn speaks_for(&self, speaker: &Speaker<'_>, address: IpAddr) -> Result<bool, String> {
+        let Speaker { name, sender, is_exchange } = *speaker;
+        if is_exchange {
             return Ok(true);
         }
-        let Some(&address) = addresses.first() else { return Ok(false) };
-        let sender = sender.to_string();
-        let query = Query { address, helo: name, sender: &sender, receiver: name, now_ms: (self.now_ms)() };
+        let path = sender.to_string();
+        let query = Query { address, helo: name, sender: &path, receiver: name, now_ms: (self.now_ms)() };
         match check_host(self.resolver.as_ref(), &query).await.verdict {
             Verdict::Pass => Ok(true),
-            Verdict::TempError => Err(format!("{domain}: SPF cannot be evaluated now")),
+            Verdict::TempError => Err(format!("{}: SPF cannot be evaluated now", sender.domain())),
             _ => Ok(false),
         }
     }

@@ -196,6 +196,7 @@ impl Scene {
         let mut sending =
             out::Settings::new(host.clone(), roots, Arc::clone(&environment.now_ms), Arc::new(|_| 0));
         sending.port = self.port;
+        sending.private_networks = vec![crate::mav::Network::parse("127.0.0.0/8").unwrap()];
         sending.source = Some(address);
         sending.mail_parameters = capable.then(|| Arc::clone(&jar) as _);
         let resolver: Arc<dyn Resolver> = Arc::clone(&self.zones) as _;
@@ -369,4 +370,52 @@ async fn only_mail_servers_at_public_addresses_are_asked() {
         tester.find_out(ip(4), &ann, "abc", "mx1").await;
     }
     check(ip(4), "mx1", CookieFound::Unknown("too many cookies came from there".into())).await;
+}
+
+/// Who has one name below a domain can write the address of the domain's server beside his own, in any order: his own says
+/// nothing for the domain, neither as the client nor as who is asked.
+///
+/// proves: CKS-6
+#[tokio::test]
+async fn an_address_beside_a_servers_own_speaks_for_nobody() {
+    let domains = ["north.test", "south.test", "thief.test", "helper.test"];
+    let mut scene = Scene::of(&domains).await;
+    let [north, south, thief, helper] = domains.map(|domain| scene.host(domain, true));
+    // The thief's server confirms whatever the helper brings.
+    let value = format!("1 {} - ann@north.test", helper.address).into_bytes();
+    let record = crate::Record { key: b"abc".to_vec(), value, expires_at_ms: u64::MAX };
+    thief.records.change(vec![crate::Change::Put(Kind::Cookie, record)]).await.unwrap();
+    let zone = |name: &str, record: Zone| scene.zones.add(name, record).unwrap();
+    zone("north.test", Zone::Txt(format!("v=spf1 ip4:{} -all", north.address).into_bytes()));
+    for (name, addresses) in [
+        ("first", [north.address, thief.address]),
+        ("last", [thief.address, north.address]),
+        ("alone", [thief.address, helper.address]),
+    ] {
+        addresses.into_iter().for_each(|address| zone(&format!("{name}.north.test"), Zone::Address(address)));
+    }
+    let cookie =
+        |name: &str| vec![Parameter { extension: "COOKIES".into(), text: format!("COOKIE=<abc@{name}>") }];
+    let check = async |from: &Host, name: &str, expected: &str| {
+        from.send("ann@north.test", &south, cookie(name)).await;
+        assert_eq!(south.found().as_deref(), Some(expected), "{name}");
+    };
+    let all = async {
+        for name in ["first", "last"] {
+            // The client is at an address of the name, or a server at one would confirm it. Only the domain's own is
+            // asked, and it knows nothing of either.
+            let denied = format!("x-cookie=fail reason=\"{name}.north.test does not know it\"");
+            check(&thief, name, &denied).await;
+            check(&helper, name, &denied).await;
+        }
+        let no_server = "x-cookie=fail reason=\"alone.north.test is no mail server of its domain\"";
+        check(&thief, "alone", no_server).await;
+        check(&helper, "alone", no_server).await;
+        // The domain's own server is direct also under such a name.
+        check(&north, "last", "x-cookie=pass reason=\"direct\"").await;
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+    for host in [north, south, thief, helper] {
+        host.stop.send(true).unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! The reason of both roles: who asks, who answers, and what comes of it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use message::address::{Address, Domain};
@@ -10,7 +11,11 @@ use super::document::{
     Ask, Capabilities, Question, Standing, StandingState, VERSION, WELL_KNOWN, path_at, secret, secret_text,
 };
 use super::{Book, BookError, Fetch, FetchError, Grant, Report, State, Verdict, Way};
-use crate::limits::{ASKS_AT_ONCE_MAX, ASKS_PER_MINUTE_MAX};
+use crate::cookies::rates::Rates;
+use crate::limits::{
+    ASKS_AT_ONCE_MAX, ASKS_AT_ONCE_PER_NETWORK_MAX, ASKS_PER_MINUTE_MAX, ASKS_PER_NETWORK_MAX,
+};
+use crate::neighbours::Neighbours;
 
 /// Octets of any text that is kept of others.
 pub(super) const TEXT_OCTETS_MAX: usize = 512;
@@ -57,6 +62,9 @@ pub struct Forwarding {
     clock: Clock,
     places: Semaphore,
     minute: Mutex<(u64, u32)>,
+    /// What each network has asked, and what of it is looked into now.
+    rates: Rates,
+    neighbours: Neighbours,
 }
 
 impl Forwarding {
@@ -70,7 +78,10 @@ impl Forwarding {
         clock: Clock,
     ) -> Forwarding {
         let places = Semaphore::new(ASKS_AT_ONCE_MAX);
-        Forwarding { shown, domains, policy, book, fetch, clock, places, minute: Mutex::default() }
+        let rates = Rates::new(ASKS_PER_NETWORK_MAX, u32::MAX);
+        let neighbours = Neighbours::new(ASKS_AT_ONCE_PER_NETWORK_MAX);
+        let minute = Mutex::default();
+        Forwarding { shown, domains, policy, book, fetch, clock, places, minute, rates, neighbours }
     }
 
     /// Whether this is a domain of ours.
@@ -231,34 +242,40 @@ impl Forwarding {
         }
     }
 
-    /// As target: answers a question. What is known is said; what is new is a pre-authorization, until the forwarder has
+    /// As target: answers a question that came from this address. What is known is said; what is new is a pre-authorization, until the forwarder has
     /// shown that it is its own.
     ///
     /// # Errors
     /// Where the records fail, or too much is asked just now.
     ///
-    /// keeps: FWD-12, FWD-13, FWD-14, FWD-16
-    pub async fn answer(&self, ask: &Ask) -> Result<Standing, BookError> {
+    /// keeps: FWD-12, FWD-13, FWD-14, FWD-16, FWD-27
+    pub async fn answer(&self, ask: &Ask, from: IpAddr) -> Result<Standing, BookError> {
         let read = (
             Domain::parse(&ask.forwarder).ok(),
             Address::parse(&ask.recipient).ok(),
             secret(&ask.ask).filter(|_| ask.version == VERSION),
         );
         let (Some(forwarder), Some(recipient), Some(secret)) = read else { return Ok(refused()) };
-        if self.serves(&forwarder) || !self.serves(recipient.domain()) || !self.book.takes(&recipient)? {
+        if self.serves(&forwarder) || !self.serves(recipient.domain()) {
             return Ok(refused());
         }
-        if let Some(known) = self.book.grant(&recipient, &forwarder)? {
-            // Whoever asks with another secret may not be the one who was granted: it shows that anew.
-            if known.state == State::Deleted || known.ask == Some(secret) {
-                return Ok(standing(&known));
-            }
+        let takes = self.book.takes(&recipient)?;
+        // Whoever asks with another secret may not be the one who was granted or refused: it shows that anew.
+        let known = self.book.grant(&recipient, &forwarder)?.filter(|known| known.ask == Some(secret));
+        if let Some(known) = known.filter(|_| takes) {
+            return Ok(standing(&known));
         }
-        self.may_look()?;
+        self.may_look(from)?;
+        let _near = self
+            .neighbours
+            .take(from)
+            .ok_or_else(|| BookError("too many questions from there".to_owned()))?;
         let _place =
             self.places.try_acquire().map_err(|_| BookError("too many questions at once".to_owned()))?;
         match self.look_at(&forwarder, &recipient, &secret).await {
-            Ok(grant) => self.decide(grant).await,
+            Ok(grant) if takes => self.decide(grant).await,
+            // For whom nothing is taken here, that is a secret as it is over SMTP: the question waits as any other.
+            Ok(_) => Ok(waiting()),
             Err(reason) => {
                 tracing::info!(%forwarder, %recipient, %reason, "a forwarder has not shown who it is");
                 Ok(Standing { again_after: AGAIN_SECONDS, ..waiting() })
@@ -316,7 +333,7 @@ impl Forwarding {
 
     /// Third step: in full, or by hand. What somebody has decided meanwhile stands.
     async fn decide(&self, found: Grant) -> Result<Standing, BookError> {
-        let (recipient, forwarder) = (&found.recipient, &found.forwarder);
+        let (recipient, forwarder) = (&found.recipient.clone(), &found.forwarder.clone());
         let known = self.book.grant(recipient, forwarder)?;
         let rule = if self.policy.trusted.contains(forwarder) {
             Some("trusted")
@@ -344,13 +361,24 @@ impl Forwarding {
                 ..found
             },
         };
-        grant.number = self.book.put_grant(grant.clone()).await?;
+        match self.book.put_grant(grant.clone()).await {
+            Ok(number) => grant.number = number,
+            // What waits and is not kept is asked about again; another answer would tell that there is such an address.
+            Err(error) if grant.state == State::Waiting => {
+                tracing::info!(%error, %recipient, %forwarder, "a question is not kept");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(standing(&grant))
     }
 
-    /// Counts what is looked at in this minute.
-    fn may_look(&self) -> Result<(), BookError> {
-        let minute = (self.clock)() / 60_000;
+    /// Counts what is looked at for this network, and in this minute for all. keeps: FWD-14
+    fn may_look(&self, from: IpAddr) -> Result<(), BookError> {
+        let now_ms = (self.clock)();
+        if !self.rates.ask(from, now_ms) {
+            return Err(BookError("too many questions from there".to_owned()));
+        }
+        let minute = now_ms / 60_000;
         let mut counted = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         if counted.0 != minute {
             *counted = (minute, 0);

@@ -1,8 +1,8 @@
 //! The server of both roles: HTTPS with a certificate of the domain, few paths, small bodies.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State as Shared};
 use axum::http::header::{
@@ -12,6 +12,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use message::address::Domain;
@@ -28,9 +29,10 @@ use super::document::{FromDocument, RecordDocument, VERSION, WELL_KNOWN, secret}
 use super::page;
 use super::{Ask, BookError, Change, Forwarding, Way};
 use crate::limits::{
-    FORWARD_CONNECTION_TIME_MAX, FORWARD_CONNECTIONS_MAX, FORWARD_DOCUMENT_OCTETS_MAX,
-    FORWARD_FETCH_TIME_MAX, FORWARD_REPORT_OCTETS_MAX,
+    FORWARD_CONNECTION_TIME_MAX, FORWARD_CONNECTIONS_MAX, FORWARD_CONNECTIONS_PER_NETWORK_MAX,
+    FORWARD_DOCUMENT_OCTETS_MAX, FORWARD_FETCH_TIME_MAX, FORWARD_REPORT_OCTETS_MAX,
 };
+use crate::neighbours::Neighbours;
 
 /// By what the server shows which domain it is.
 pub struct Certificate(TlsAcceptor);
@@ -68,22 +70,25 @@ pub struct Door {
 pub async fn serve(door: Door) {
     let router = router(door.forwarding);
     let places = Arc::new(Semaphore::new(FORWARD_CONNECTIONS_MAX));
+    let neighbours = Neighbours::new(FORWARD_CONNECTIONS_PER_NETWORK_MAX);
     let mut open = tokio::task::JoinSet::new();
     loop {
         while open.try_join_next().is_some() {}
         // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let stream = match door.listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match door.listener.accept().await {
+            Ok((stream, from)) => (stream, from.ip()),
             Err(error) => {
                 tracing::debug!(%error, "a connection was lost before it was there");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let (acceptor, router) = (door.certificate.0.clone(), router.clone());
+        // Who has as many as it may have is not spoken with: others wait for the place.
+        let Some(near) = neighbours.take(from) else { continue };
+        let (acceptor, router) = (door.certificate.0.clone(), router.clone().layer(Extension(Came(from))));
         open.spawn(async move {
-            let _place = place;
+            let _places = (place, near);
             let talk = talk(stream, acceptor, router);
             if tokio::time::timeout(FORWARD_CONNECTION_TIME_MAX, talk).await.is_err() {
                 tracing::debug!("a connection was closed because it took too long");
@@ -104,6 +109,10 @@ async fn talk(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
         tracing::debug!(%error, "a connection has ended badly");
     }
 }
+
+/// From where a connection comes.
+#[derive(Clone, Copy)]
+struct Came(IpAddr);
 
 type Ours = Arc<Forwarding>;
 
@@ -134,14 +143,19 @@ async fn capabilities(Shared(ours): Shared<Ours>, headers: HeaderMap) -> Respons
     }
 }
 
-async fn asked(Shared(ours): Shared<Ours>, headers: HeaderMap, body: Bytes) -> Response {
+async fn asked(
+    Shared(ours): Shared<Ours>,
+    Extension(Came(from)): Extension<Came>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     if let Err(status) = asked_of(&ours, &headers) {
         return status.into_response();
     }
     let Ok(ask) = serde_json::from_slice::<Ask>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    match ours.answer(&ask).await {
+    match ours.answer(&ask, from).await {
         Ok(standing) => json(&standing),
         Err(error) => later(&error),
     }

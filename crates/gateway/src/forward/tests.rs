@@ -1,8 +1,9 @@
 //! Forwarders and targets over HTTPS on loopback, each a server of its own with a certificate of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use dns::FixedZones;
 use message::address::{Address, Domain};
@@ -11,7 +12,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::Later;
-use crate::limits::{ASKS_PER_MINUTE_MAX, FORWARD_HOPS_MAX};
+use crate::limits::{
+    ASKS_PER_MINUTE_MAX, ASKS_PER_NETWORK_MAX, FORWARD_CONNECTIONS_PER_NETWORK_MAX, FORWARD_HOPS_MAX,
+};
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -100,6 +103,9 @@ impl Book for Shelf {
         done(number)
     }
 }
+
+/// From where questions come.
+const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 fn domain(name: &str) -> Domain {
     Domain::from_wire(name).unwrap()
@@ -316,7 +322,7 @@ async fn nobody_gets_a_grant_in_the_name_of_another() {
         ask,
     };
     let check = async |ask: Ask, expected: StandingState| {
-        let standing = target.answer(&ask).await.unwrap();
+        let standing = target.answer(&ask, NEAR).await.unwrap();
         assert_eq!((standing.state, standing.authorization), (expected, None), "{ask:?}");
     };
     use StandingState::{Refused, Waiting};
@@ -325,27 +331,133 @@ async fn nobody_gets_a_grant_in_the_name_of_another() {
     check(ask("g.test", "new@t.test", secret_text(&[7; 32])), Waiting).await;
     check(ask("nowhere.test", "new@t.test", secret_text(&[1; 32])), Waiting).await;
     check(ask("t.test", "new@t.test", secret_text(&[1; 32])), Refused).await;
-    check(ask("g.test", "nobody@t.test", secret_text(&[7; 32])), Refused).await;
+    check(ask("g.test", "nobody@t.test", secret_text(&[7; 32])), Waiting).await;
+    check(ask("g.test", "new@other.test", secret_text(&[7; 32])), Refused).await;
     check(ask("g.test", "new@t.test", "x".to_owned()), Refused).await;
     check(Ask { version: 2, ..ask("g.test", "new@t.test", secret_text(&[7; 32])) }, Refused).await;
     assert!(grants.grants.lock().unwrap().is_empty(), "nothing is kept of those who have shown nothing");
 }
 
+/// A forwarder that shows who it is, and one that does not, learn the same of an address that is there and of one that is
+/// not; and both questions count.
+///
+/// proves: FWD-14, FWD-27
+#[tokio::test]
+async fn a_question_does_not_tell_which_addresses_there_are() {
+    let mut world = World::of(&["f.test", "t.test"]).await;
+    let ways = vec![way("old@f.test", "new@t.test", 1), way("ghost@f.test", "nobody@t.test", 2)];
+    world.serve("f.test", Policy::default(), shelf(ways, &[]));
+    let by_hand = Policy { granting: Granting::Nobody, ..Policy::default() };
+    let (target, grants) = world.serve("t.test", by_hand, shelf(Vec::new(), &["new@t.test"]));
+    let ask = |forwarder: &str, recipient: &str, secret: u8| Ask {
+        version: 1,
+        forwarder: forwarder.to_owned(),
+        recipient: recipient.to_owned(),
+        ask: secret_text(&[secret; 32]),
+    };
+    let mut asked = 0;
+    for (forwarder, there, not_there) in [("f.test", 1, 2), ("f.test", 8, 9), ("nowhere.test", 8, 9)] {
+        let known = target.answer(&ask(forwarder, "new@t.test", there), NEAR).await.unwrap();
+        let unknown = target.answer(&ask(forwarder, "nobody@t.test", not_there), NEAR).await.unwrap();
+        assert_eq!((known.state, &known), (StandingState::Waiting, &unknown), "{forwarder} {there}");
+        asked += 2;
+    }
+    let kept = grants.grants.lock().unwrap().clone();
+    assert_eq!(kept.len(), 1, "nothing is kept of an address that is nobody's: {kept:?}");
+    for _ in asked..ASKS_PER_MINUTE_MAX {
+        assert!(target.answer(&ask("nowhere.test", "nobody@t.test", 9), NEAR).await.is_ok());
+    }
+    for recipient in ["new@t.test", "nobody@t.test"] {
+        assert!(target.answer(&ask("nowhere.test", recipient, 9), NEAR).await.is_err(), "{recipient}");
+    }
+}
+
+/// One network asks as often as it likes; others are answered all the same.
+///
 /// proves: FWD-14
 #[tokio::test]
-async fn questions_are_bounded() {
+async fn one_network_does_not_use_up_what_is_looked_into() {
     let mut world = World::of(&["t.test"]).await;
+    let minutes = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let clock = minutes.clone();
     let (target, _) = world.serve("t.test", everybody(), shelf(Vec::new(), &["new@t.test"]));
+    let target = Forwarding::new(
+        domain("t.test"),
+        BTreeSet::from([domain("t.test")]),
+        everybody(),
+        target.book.clone(),
+        world.https(),
+        Arc::new(move || NOW + clock.load(std::sync::atomic::Ordering::SeqCst) * 60_000),
+    );
     let ask = Ask {
         version: 1,
         forwarder: "nowhere.test".to_owned(),
         recipient: "new@t.test".to_owned(),
         ask: secret_text(&[1; 32]),
     };
-    for _ in 0..ASKS_PER_MINUTE_MAX {
-        assert!(target.answer(&ask).await.is_ok());
+    let mut answered = 0;
+    for minute in 0..4 {
+        minutes.store(minute, std::sync::atomic::Ordering::SeqCst);
+        for _ in 0..ASKS_PER_MINUTE_MAX {
+            answered += u32::from(target.answer(&ask, NEAR).await.is_ok());
+        }
     }
-    assert!(target.answer(&ask).await.is_err());
+    assert_eq!(answered, ASKS_PER_NETWORK_MAX);
+    assert!(target.answer(&ask, "192.0.2.2".parse().unwrap()).await.is_ok());
+}
+
+/// Connections of one network are bounded; those of another are taken beside them. The loopback network has many addresses.
+///
+/// proves: FWD-14
+#[tokio::test]
+async fn connections_of_one_network_are_bounded() {
+    let mut world = World::of(&["t.test"]).await;
+    let at = world.hosts[&domain("t.test")];
+    world.serve("t.test", everybody(), shelf(Vec::new(), &["new@t.test"]));
+    let connect = async |last: u8| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((std::net::Ipv4Addr::new(127, 0, 0, last), 0).into()).unwrap();
+        socket.connect(at).await.unwrap()
+    };
+    let mut open = Vec::new();
+    for _ in 0..FORWARD_CONNECTIONS_PER_NETWORK_MAX {
+        open.push(connect(1).await);
+    }
+    let closed = async |mut stream: tokio::net::TcpStream| {
+        let mut octet = [0; 1];
+        matches!(tokio::io::AsyncReadExt::read(&mut stream, &mut octet).await, Ok(0) | Err(_))
+    };
+    let one_more = tokio::time::timeout(Duration::from_secs(5), closed(connect(1).await)).await;
+    assert_eq!(one_more, Ok(true), "one more of the same network is closed at once");
+    // Where a connection is taken, its handshake is waited for.
+    let mut other = connect(2).await;
+    tokio::io::AsyncWriteExt::write_all(&mut other, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut octets = [0; 7];
+    let alert = tokio::io::AsyncReadExt::read_exact(&mut other, &mut octets).await;
+    assert!(alert.is_ok() && octets[0] == 21, "TLS says that this is no handshake: {octets:?}");
+}
+
+/// Whoever was refused hears it where it shows who it is; that is no answer for whoever only says its name.
+///
+/// proves: FWD-13, FWD-27
+#[tokio::test]
+async fn a_refusal_is_told_to_who_was_refused() {
+    let mut world = World::of(&["f.test", "t.test"]).await;
+    world.serve("f.test", Policy::default(), shelf(vec![way("old@f.test", "new@t.test", 1)], &[]));
+    let by_hand = Policy { granting: Granting::Nobody, ..Policy::default() };
+    let (target, grants) = world.serve("t.test", by_hand, shelf(Vec::new(), &["new@t.test"]));
+    let ask = |secret: u8| Ask {
+        version: 1,
+        forwarder: "f.test".to_owned(),
+        recipient: "new@t.test".to_owned(),
+        ask: secret_text(&[secret; 32]),
+    };
+    assert_eq!(target.answer(&ask(1), NEAR).await.unwrap().state, StandingState::Waiting);
+    grants.grants.lock().unwrap()[0].state = State::Deleted;
+    assert_eq!(target.answer(&ask(1), NEAR).await.unwrap().state, StandingState::Refused);
+    grants.grants.lock().unwrap()[0].ask = None;
+    assert_eq!(target.answer(&ask(9), NEAR).await.unwrap().state, StandingState::Waiting);
+    assert_eq!(target.answer(&ask(1), NEAR).await.unwrap().state, StandingState::Refused);
 }
 
 /// Whoever answers is asked for nothing but the domain, at an address that may be asked.

@@ -48,11 +48,12 @@ impl Rules {
     /// # Errors
     /// The reply 553 5.7.1, where the rule that applies does not name the return path.
     ///
-    /// keeps: MAV-1, MAV-2, MAV-5
+    /// keeps: MAV-1, MAV-2, MAV-5, MAV-9
     pub fn judge(&self, client: &Client, hosts: &[String], path: &Address) -> Result<Option<Mav>, Reply> {
         let Some(rule) = self.rules.iter().find(|rule| rule.applies(client, hosts)) else { return Ok(None) };
         if rule.allows(path) {
-            return Ok(Some(Mav { keyword: keyword(client), rule: rule.name.clone() }));
+            let (rule, names_path) = (rule.name.clone(), rule.names(path));
+            return Ok(Some(Mav { keyword: keyword(client), rule, names_path }));
         }
         let text = "this return path is not yours to use".to_owned();
         Err(Reply { digits: 553, code: Code::NOT_AUTHORIZED, text })

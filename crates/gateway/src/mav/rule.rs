@@ -109,8 +109,13 @@ impl Rule {
 
     /// keeps: MAV-4
     pub(super) fn allows(&self, path: &Address) -> bool {
+        self.may.contains(&May::Anything) || self.names(path)
+    }
+
+    /// Whether the return path is allowed by name: who allows anything has said nothing of it. keeps: MAV-9
+    pub(super) fn names(&self, path: &Address) -> bool {
         self.may.iter().any(|may| match may {
-            May::Anything => true,
+            May::Anything => false,
             May::Address(address) => {
                 address.domain() == path.domain()
                     && address.local().as_str().eq_ignore_ascii_case(path.local().as_str())

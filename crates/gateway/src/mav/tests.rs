@@ -176,6 +176,7 @@ fn the_rules_of_qmail_are_read_in_the_order_in_which_it_looks() {
     );
     assert_eq!(rules[1].may, [May::Address(address("joe@example.com"))]);
     assert_eq!(rules[2].may, [May::Anything]);
+    assert!(rules[2].allows(&address("victim@other.test")) && !rules[2].names(&address("victim@other.test")));
     assert_eq!(rules[4].may, [May::Domain(Domain::parse("example.com").unwrap())]);
     assert_eq!(rules[6].may.len(), 2);
     assert_eq!(rules[4].name, "mailfromrules 3");

@@ -99,6 +99,25 @@ pub(super) async fn addresses(
     Ok((found, answer.security))
 }
 
+/// Of the addresses of a host, as the DNS has them, those that may be called. keeps: GW-67
+///
+/// # Errors
+/// Where there are none ([`Code::NO_ROUTE`]).
+pub(super) fn public(
+    mut addresses: Vec<SocketAddr>,
+    host: &str,
+    settings: &Settings,
+) -> Result<Vec<SocketAddr>, Trouble> {
+    if !settings.fixed_addresses.contains_key(host) {
+        addresses.retain(|address| settings.may_call(address.ip()));
+    }
+    if addresses.is_empty() {
+        let text = format!("the host {host} has no public address");
+        return Err(Trouble::new(Step::Dns, Code::NO_ROUTE, text));
+    }
+    Ok(addresses)
+}
+
 fn unanswered(name: &str, error: &Error) -> Trouble {
     let code = match error.persistence() {
         Persistence::Temporary => Code::DIRECTORY_FAILURE,

@@ -120,7 +120,10 @@ impl Sender {
             if trip.is_done() || attempt.tried >= ADDRESSES_TRIED_MAX {
                 return;
             }
-            let (addresses, security) = match route::addresses(&*self.resolver, host, &self.settings).await {
+            let found = route::addresses(&*self.resolver, host, &self.settings).await;
+            let public =
+                |(addresses, security)| Ok((route::public(addresses, host, &self.settings)?, security));
+            let (addresses, security) = match found.and_then(public) {
                 Ok(found) => found,
                 Err(trouble) => {
                     attempt.failed(trip, host, None, trouble);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::RootCertStore;
 
 use super::MailParameters;
+use crate::mav::Network;
 
 /// How mail goes out.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct Settings {
     pub https_port: u16,
     /// Addresses to use for a host name or a domain, instead of what the DNS says: for tests and for routes of one's own.
     pub fixed_addresses: BTreeMap<String, Vec<SocketAddr>>,
+    /// Networks that are not public (RFC 6890) and may be called all the same, where the DNS names an address in them.
+    pub private_networks: Vec<Network>,
     /// A server that takes all mail, where mail does not go to the servers of its domain.
     pub smart_host: Option<SmartHost>,
     /// The address from which connections are made; without it the system chooses.
@@ -53,6 +56,7 @@ impl Settings {
             port: 25,
             https_port: 443,
             fixed_addresses: BTreeMap::new(),
+            private_networks: Vec::new(),
             smart_host: None,
             source: None,
             mail_parameters: None,
@@ -61,6 +65,12 @@ impl Settings {
             now_ms,
             random,
         }
+    }
+
+    /// Whether an address may be called that the DNS has named: anybody can write one of ours there. keeps: GW-67
+    pub(super) fn may_call(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        dns::is_global_unicast(address) || self.private_networks.iter().any(|network| network.holds(address))
     }
 
     pub(super) fn is_own_host(&self, name: &str) -> bool {

@@ -183,9 +183,13 @@ async fn fetch(
         Some(fixed) => fixed.clone(),
         None => {
             let answer = resolver.addresses(&host).await.map_err(|error| error.to_string())?;
-            answer.records.iter().map(|&ip| SocketAddr::new(ip, settings.https_port)).collect()
+            let public = answer.records.iter().filter(|&&address| settings.may_call(address));
+            public.map(|&address| SocketAddr::new(address, settings.https_port)).collect()
         }
     };
+    if addresses.is_empty() {
+        return Err(format!("{host} has no public address"));
+    }
     let text = https::fetch(&addresses, &host, "/.well-known/mta-sts.txt", &settings.roots).await?;
     let text = std::str::from_utf8(&text).map_err(|_| "it is not UTF-8".to_owned())?;
     Policy::parse(text, id).map_err(str::to_owned)

@@ -25,7 +25,8 @@ pub(super) fn field(client: &Client, hop: &Hop<'_>) -> String {
         IpAddr::V4(address) => format!("[{address}]"),
         IpAddr::V6(address) => format!("[IPv6:{address}]"),
     };
-    let protocol = hop.mav.map_or_else(|| keyword(client, hop.utf8), |mav| mav.keyword);
+    let protocol =
+        hop.mav.filter(|mav| mav.names_path).map_or_else(|| keyword(client, hop.utf8), |mav| mav.keyword);
     let tls = client.tls.as_ref().map(|tls| format!(" ({tls})")).unwrap_or_default();
     let recipient = match hop.recipients {
         [one] => format!("\r\n\tfor <{}>", one.address),

@@ -87,14 +87,20 @@ pub(super) fn of(disposition: &Disposition) -> Reply {
     }
 }
 
-/// One reply for several recipients: taken where one is, otherwise to be tried again where one is, otherwise refused.
+/// One reply for several recipients. Where each has heard its own (PRDR): taken where one is, otherwise to be tried again where
+/// one is, otherwise refused. Where they hear nothing but this, one that asks to try again comes first: who has it already does
+/// not get it twice.
 ///
-/// keeps: GW-13
-pub(super) fn together(replies: &[Reply]) -> Reply {
-    let best = replies.iter().min_by_key(|reply| reply.digits / 100).cloned();
-    best.unwrap_or_else(|| Reply {
-        digits: 451,
-        code: Code::SYSTEM_TROUBLE,
-        text: "not now; please try again later".to_owned(),
-    })
+/// keeps: GW-12, GW-13
+pub(super) fn together(replies: &[Reply], individual: bool) -> Reply {
+    let rank = |reply: &&Reply| match reply.digits / 100 {
+        4 if !individual => 0,
+        class => class,
+    };
+    replies.iter().min_by_key(rank).cloned().unwrap_or_else(unknown_fate)
+}
+
+/// Where nothing is known of a recipient.
+pub(super) fn unknown_fate() -> Reply {
+    Reply { digits: 451, code: Code::SYSTEM_TROUBLE, text: "not now; please try again later".to_owned() }
 }

@@ -160,6 +160,7 @@ impl Server {
             if letter.authenticity == Authenticity::Unverified && letter.findings.return_path_verified {
                 letter.authenticity = Authenticity::Verified;
             }
+            crate::check::note_mav(&self.settings.host, &mut letter);
         }
         self.parts.handler.take(letter).await
     }

@@ -6,7 +6,7 @@ use crate::{Mav, Recipient, Reply, ReturnPath};
 
 use super::command::Mail;
 use super::content::{Content, Fault, Place};
-use super::reply::{Said, of, together};
+use super::reply::{Said, of, together, unknown_fate};
 
 /// What MAIL and RCPT have said.
 #[derive(Debug)]
@@ -83,9 +83,13 @@ pub(super) fn refusal(fault: Fault) -> Said {
 /// The replies for what became of a message: for each RCPT one, and the last for all.
 ///
 /// keeps: GW-12, GW-13
-pub(super) fn replies(order: &[usize], dispositions: &[Disposition]) -> (Vec<Reply>, Reply) {
+pub(super) fn replies(
+    order: &[usize],
+    dispositions: &[Disposition],
+    individual: bool,
+) -> (Vec<Reply>, Reply) {
     let each: Vec<Reply> =
-        order.iter().map(|place| dispositions.get(*place).map_or_else(|| together(&[]), of)).collect();
-    let all = together(&each);
+        order.iter().map(|place| dispositions.get(*place).map_or_else(unknown_fate, of)).collect();
+    let all = together(&each, individual);
     (each, all)
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use dns::{Failure, FixedZones, Mx, Record};
 
 use super::*;
+use crate::mav::Network;
 use crate::out::script::serve;
 use crate::out::{Step, route};
 
@@ -37,6 +38,30 @@ async fn routed(records: &[Record], random: Vec<u32>) -> Result<Vec<String>, Str
     settings.random = Arc::new(move |_| drawn.lock().unwrap().next().unwrap_or(0));
     let route = route::route(&zones, "south.test", &settings).await;
     route.map(|route| route.hosts).map_err(|trouble| trouble.code.to_string())
+}
+
+/// Whoever has a domain can write any address into it.
+///
+/// proves: GW-67
+#[tokio::test]
+async fn an_address_that_is_not_public_is_not_called() {
+    let server = serve(&[TAKES], None).await;
+    let zones = || {
+        let zones = zones("south.test", &["mx.south.test"]);
+        zones.add("mx.south.test", Record::Address(server.address.ip())).unwrap();
+        zones
+    };
+    let mut own = settings(&[]);
+    own.port = server.address.port();
+    let report =
+        send(&sender(own.clone(), zones()), &shipment("south.test", &["bob@south.test"], "x\r\n")).await;
+    let said = all(&report);
+    assert!(said[0].contains("no public address"), "{said:?}");
+    assert!(!own.may_call("::ffff:10.0.0.1".parse().unwrap()) && own.may_call("192.0.1.1".parse().unwrap()));
+    // Where the operator has said so, it is.
+    own.private_networks = vec![Network::parse("127.0.0.0/8").unwrap()];
+    let report = send(&sender(own, zones()), &shipment("south.test", &["bob@south.test"], "x\r\n")).await;
+    assert!(all(&report)[0].starts_with("taken by mx.south.test"), "{report:?}");
 }
 
 /// proves: GW-40, GW-41, GW-42

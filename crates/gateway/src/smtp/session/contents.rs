@@ -168,7 +168,9 @@ impl Session {
             now_ms: self.now_ms,
         };
         let received = received::field(&self.client, &hop);
-        let known = self.client.account.is_some() || transaction.mav.is_some();
+        // keeps: MAV-9
+        let named = transaction.mav.as_ref().is_some_and(|mav| mav.names_path);
+        let known = self.client.account.is_some() || named;
         let individual = transaction.mail.individual;
         let order = transaction.order;
         let letter = Letter {
@@ -202,7 +204,7 @@ impl Session {
             Ok(dispositions) => dispositions,
             Err(reply) => return self.say(reply.digits, reply.code, &reply.text),
         };
-        let (each, all) = replies(order, &dispositions);
+        let (each, all) = replies(order, &dispositions, individual);
         if individual {
             self.out.extend_from_slice(b"353 a reply for each recipient follows\r\n");
             for reply in &each {

@@ -1,5 +1,6 @@
 //! Tests of the whole session, and of the server around it.
 
+mod attempts;
 mod dialogues;
 mod limits;
 mod network;

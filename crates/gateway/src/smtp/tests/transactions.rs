@@ -188,8 +188,8 @@ fn dispositions_become_replies() {
     let gone = || Disposition::refused(Code::NO_SUCH_ADDRESS, "gone");
     let full = || Disposition::refused(Code::MAILBOX_FULL, "full");
     let later = || Disposition::Deferred { code: Code::SYSTEM_FULL, after_seconds: 60 };
-    let check = |dispositions: &[Disposition], each: &[&str], all: &str| {
-        for individual in [false, true] {
+    let check = |dispositions: &[Disposition], each: &[&str], all: &str, all_by_prdr: &str| {
+        for (individual, all) in [(false, all), (true, all_by_prdr)] {
             let mut talk = Talk::ready(Service::Transfer);
             let parameter = if individual { " PRDR" } else { "" };
             talk.send(format!("MAIL FROM:<eve@far.test>{parameter}\r\n"));
@@ -209,17 +209,21 @@ fn dispositions_become_replies() {
             assert_eq!(said.lines().map(|line| &line[..9]).collect::<Vec<_>>(), wanted, "{said}");
         }
     };
+    let same = |dispositions: &[Disposition], each: &[&str], all: &str| check(dispositions, each, all, all);
     let ok = || Disposition::Accepted;
-    check(&[ok()], &["250 2.1.5"], "250 2.0.0");
-    check(&[ok(), ok()], &["250 2.1.5", "250 2.1.5"], "250 2.0.0");
-    check(&[gone()], &["550 5.1.1"], "550 5.1.1");
-    check(&[full()], &["450 4.2.2"], "450 4.2.2");
-    check(&[pending()], &["450 4.7.1"], "450 4.7.1");
-    check(&[later()], &["451 4.3.1"], "451 4.3.1");
-    check(&[ok(), gone()], &["250 2.1.5", "550 5.1.1"], "250 2.0.0");
-    check(&[gone(), pending(), ok()], &["550 5.1.1", "450 4.7.1", "250 2.1.5"], "250 2.0.0");
-    check(&[gone(), later()], &["550 5.1.1", "451 4.3.1"], "451 4.3.1");
-    check(&[gone(), gone()], &["550 5.1.1", "550 5.1.1"], "550 5.1.1");
+    same(&[ok()], &["250 2.1.5"], "250 2.0.0");
+    same(&[ok(), ok()], &["250 2.1.5", "250 2.1.5"], "250 2.0.0");
+    same(&[gone()], &["550 5.1.1"], "550 5.1.1");
+    same(&[full()], &["450 4.2.2"], "450 4.2.2");
+    same(&[pending()], &["450 4.7.1"], "450 4.7.1");
+    same(&[later()], &["451 4.3.1"], "451 4.3.1");
+    same(&[ok(), gone()], &["250 2.1.5", "550 5.1.1"], "250 2.0.0");
+    same(&[gone(), later()], &["550 5.1.1", "451 4.3.1"], "451 4.3.1");
+    same(&[gone(), gone()], &["550 5.1.1", "550 5.1.1"], "550 5.1.1");
+    // Without a reply of its own, who is not served yet is lost where the sender does not come again.
+    check(&[ok(), later()], &["250 2.1.5", "451 4.3.1"], "451 4.3.1", "250 2.0.0");
+    let three = ["550 5.1.1", "450 4.7.1", "250 2.1.5"];
+    check(&[gone(), pending(), ok()], &three, "450 4.7.1", "250 2.0.0");
 }
 
 #[test]
@@ -363,7 +367,40 @@ fn with_rules(service: Service) -> Talk {
     Talk::with(service, |parts: &mut Parts| parts.rules = Arc::new(rules)).made_ready()
 }
 
-/// proves: MAV-5, MAV-6
+/// A relay that may say anything has proved nothing by it, and what the checks find counts as without a rule.
+///
+/// proves: MAV-9
+#[test]
+fn who_may_use_any_return_path_has_proved_none() {
+    let far = || May::Domain(message::address::Domain::parse("far.test").unwrap());
+    let send = |may: Vec<May>, path: &str, verified: bool| {
+        let network = Who::Network(Network::parse("192.0.2.0/24").unwrap());
+        let rule = Rule { name: "relay".to_owned(), who: vec![network], may };
+        let rules = Rules { rules: vec![rule], agreed: Vec::new() };
+        let found = Findings { return_path_verified: verified, ..Findings::default() };
+        let mut talk = Talk::with(Service::Transfer, |parts: &mut Parts| {
+            parts.rules = Arc::new(rules);
+            parts.checks = Arc::new(Found(found));
+        })
+        .made_ready();
+        talk.send(format!("MAIL FROM:<{path}>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n"));
+        talk.send("x\r\n.\r\n");
+        talk.taken().remove(0)
+    };
+    for may in [vec![May::Anything], vec![far(), May::Anything], vec![May::Anything, far()]] {
+        let letter = send(may.clone(), "victim@other.test", false);
+        assert_eq!(letter.authenticity, Authenticity::Unverified, "{may:?}");
+        assert!(letter.received.contains(" with ESMTP id "), "{}", letter.received);
+        assert!(letter.findings.claims.is_empty() && letter.findings.authentication_results.is_empty());
+        assert_eq!(send(may, "victim@other.test", true).authenticity, Authenticity::Verified);
+    }
+    assert_eq!(
+        send(vec![May::Anything, far()], "eve@far.test", false).authenticity,
+        Authenticity::Authenticated
+    );
+}
+
+/// proves: MAV-5, MAV-6, MAV-10
 #[test]
 fn a_return_path_that_is_not_the_clients_is_refused_in_the_session() {
     let mut talk = with_rules(Service::Transfer);
@@ -377,6 +414,9 @@ fn a_return_path_that_is_not_the_clients_is_refused_in_the_session() {
     assert!(letter.received.contains(" with ESMTPM id "), "{}", letter.received);
     assert_eq!(letter.mav.unwrap().rule, "far");
     assert_eq!(letter.authenticity, Authenticity::Authenticated);
+    assert_eq!(letter.findings.claims, [("mav".to_owned(), "ESMTPM".to_owned())]);
+    let expected = "mx.in.test 1;\r\n\tx-mav=pass reason=\"ESMTPM\" smtp.mailfrom=eve@far.test";
+    assert_eq!(letter.findings.authentication_results, expected);
     let mut talk = with_rules(Service::Submission);
     talk.send("MAIL FROM:<eve@far.test>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n");
     talk.send("x\r\n.\r\n");
@@ -394,7 +434,7 @@ impl HostNames for OneHost {
     }
 }
 
-/// proves: MAV-3, MAV-7
+/// proves: MAV-3, MAV-7, MAV-10
 #[test]
 fn the_name_of_a_host_is_looked_up_and_the_word_of_a_peer_under_agreement_counts() {
     let rule = Rule {
@@ -412,7 +452,18 @@ fn the_name_of_a_host_is_looked_up_and_the_word_of_a_peer_under_agreement_counts
         talk.session.already(Encrypted { certificate_digest, ..super::talk::encrypted() });
         talk.send(format!("EHLO mx.far.test\r\nMAIL FROM:<{path}>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n"));
         talk.send("Received: from a by b with ESMTPAM id c; d\r\n\r\n.\r\n");
-        talk.taken().pop().map(|letter| (letter.mav.map(|mav| mav.keyword), letter.earlier_mav))
+        talk.taken().pop().map(|letter| {
+            let claims: Vec<(&str, &str)> = letter
+                .findings
+                .claims
+                .iter()
+                .map(|(method, word)| (method.as_str(), word.as_str()))
+                .collect();
+            assert!(claims.contains(&("mav-earlier", "ESMTPAM")), "{claims:?}");
+            let results = &letter.findings.authentication_results;
+            assert!(results.ends_with(";\r\n\tx-mav-earlier=pass reason=\"ESMTPAM\""), "{results}");
+            (letter.mav.map(|mav| mav.keyword), letter.earlier_mav)
+        })
     };
     assert_eq!(send(Some(Arc::new(OneHost)), "eve@far.test"), Some((Some("ESMTPSM"), Some("ESMTPAM"))));
     assert_eq!(send(Some(Arc::new(OneHost)), "amy@far.test"), None);
