@@ -147,7 +147,7 @@ mod tests {
         (Lines::to(Slow { may, got }, |count| format!("{count} left out\n")), allow, read)
     }
 
-    /// A reader that stands still holds nobody up, and learns how much it has missed. covers: CLI-13
+    /// A reader that stands still holds nobody up, and learns how much it has missed. proves: CLI-13
     #[test]
     fn a_reader_that_stands_still_holds_nobody_up() {
         let (lines, allow, read) = slow();
