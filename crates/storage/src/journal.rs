@@ -32,6 +32,9 @@ pub struct EnvelopeRecord {
     pub attempts: u32,
     /// For whom.
     pub recipients: Vec<RecipientRecord>,
+    /// What a user's submission says in its Subject field, cut at [`crate::limits::SUBJECT_OCTETS_MAX`]: the message goes
+    /// when it is settled, and its user still looks at what became of it.
+    pub subject: Option<String>,
 }
 
 /// One recipient of an envelope.

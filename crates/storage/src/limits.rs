@@ -36,6 +36,8 @@ pub const PASSWORD_HASH_OCTETS_MAX: usize = 512;
 pub const SCRAM_SALT_OCTETS_MAX: usize = 32;
 /// Octets of any other text in a record: hosts, steps, names, reasons. What a person reads at a glance.
 pub const TEXT_OCTETS_MAX: usize = 512;
+/// Octets of a subject beside a submission: what fits on a line of a list.
+pub const SUBJECT_OCTETS_MAX: usize = 200;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.
 pub const SEAL_NOTES_MAX: usize = message::limits::SEALS_MAX;
 /// Attempts kept of one envelope at its beginning: how the trouble started.

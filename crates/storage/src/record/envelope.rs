@@ -32,6 +32,7 @@ impl Record for EnvelopeRecord {
             (10, Some(uint(self.attempts.into()))),
             (11, Some(list(&self.recipients, recipient))),
             (12, (self.offered_as != self.identity).then(|| identity(self.offered_as))),
+            (13, self.subject.as_deref().map(text)),
         ]
     }
 
@@ -52,6 +53,7 @@ impl Record for EnvelopeRecord {
             closed_at_ms: fields.optional(9, as_uint)?,
             attempts: fields.small(10)?,
             recipients: read_list(fields.list(11)?, read_recipient)?,
+            subject: fields.optional(13, read_text)?,
         })
     }
 }
