@@ -221,6 +221,7 @@ async fn what_is_blocked_is_reported_to_the_forwarder() {
         identity: identity.to_string(),
         recipient: None,
         decision: control::HeldDecision::Block,
+        account: None,
     };
     assert!(matches!(node.call(&block).await.unwrap(), Response::HeldDecided { .. }));
     let list = || ForwardOrder::List { after: None, limit: 10 };

@@ -7,6 +7,8 @@ mod authentication;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod cookies;
 #[cfg(test)]
 mod delivery;
