@@ -159,6 +159,7 @@ mod tests {
     /// is generous for a machine that does other things, and seconds away from what it was.
     ///
     /// proves: CON-1
+    #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
     #[test]
     fn no_letter_takes_more_than_its_share() {
         let most_before = most_kibibytes();

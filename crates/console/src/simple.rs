@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
         let (text, rest) = self.rest.split_at(at);
         self.out.push_str(text);
         self.rest = rest;
-        let after = rest[1..].as_bytes();
+        let after = &rest.as_bytes()[1..];
         match (after.first(), after.get(1)) {
             (Some(b'!'), _) if rest.starts_with("<!--") => self.pass_over("-->"),
             (Some(b'!' | b'?'), _) => self.pass_over(">"),

@@ -304,6 +304,7 @@ async fn hold(node: Node, key: SecretKey, account: String, number: usize) {
 }
 
 /// As many as ten accounts may have; the first page of one of them is there before anybody notices.
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_page_of_ten_thousand_held_comes_soon() {
     const ACCOUNTS: usize = 10;
