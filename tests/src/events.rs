@@ -77,7 +77,7 @@ impl Events {
     /// The final disposition of a recipient at this node, once there is one.
     pub async fn settled(&self, identity: Identity, recipient: &str) -> Disposition {
         self.find(&format!("{recipient} settled"), |event| match event {
-            Event::Settled { identity: of, recipient: one, disposition }
+            Event::Settled { identity: of, recipient: one, disposition, .. }
             | Event::Decided { identity: of, recipient: one, disposition, .. }
                 if *of == identity && one.to_string() == recipient && disposition.is_final() =>
             {

@@ -192,6 +192,7 @@ async fn a_cookie_goes_along_a_chain_of_forwarders_and_a_later_answer_comes_back
         identity: held.identity,
         recipient: None,
         decision: HeldDecision::Refuse { code: None },
+        account: None,
     };
     ask(&world, "last.test", decide).await;
     let settled = wait_for(&world, "the answer at the author", async || {

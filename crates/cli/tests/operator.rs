@@ -298,6 +298,7 @@ fn views_keep_their_names() {
         code: None,
         text: None,
         why: None,
+        waits: None,
     };
     let json = serde_json::to_string(&one).unwrap();
     assert_eq!(json, r#"{"address":"a@a.test","disposition":"accepted","code":null,"text":null}"#);

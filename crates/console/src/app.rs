@@ -11,7 +11,9 @@ use control::{Operator, Request, Response};
 use tokio::sync::Semaphore;
 
 use crate::error::Error;
-use crate::limits::{FORM_OCTETS_MAX, STREAMS_MAX};
+use crate::harmless::harmless;
+use crate::limits::{CLEANING_MAX, FORM_OCTETS_MAX};
+use crate::live::Streams;
 use crate::session::{Links, Session, Sessions};
 use crate::{Outside, Settings, assets, guard, live, operator, user};
 
@@ -22,7 +24,9 @@ pub(crate) struct App {
     pub(crate) sessions: Sessions,
     pub(crate) asked: Arc<dyn Operator>,
     pub(crate) outside: Arc<dyn Outside>,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
+    /// Places for those who make HTML harmless.
+    cleaning: Semaphore,
 }
 
 pub(crate) type Shared = Arc<App>;
@@ -38,6 +42,29 @@ impl App {
 
     pub(crate) fn now_ms(&self) -> u64 {
         self.outside.now_ms()
+    }
+
+    /// Makes the HTML of a mail harmless, beside those who answer requests, and a few at a time. keeps: CON-1
+    pub(crate) async fn harmless(&self, html: String) -> Result<String, Error> {
+        let _place = self.cleaning.acquire().await.map_err(|_| Error::Busy)?;
+        let done = tokio::task::spawn_blocking(move || harmless(&html).document);
+        done.await.map_err(|_| Error::Answer)
+    }
+
+    /// The session of a cookie, where it is good and its account stands as it did when it was opened. keeps: CON-2
+    pub(crate) async fn session(&self, name: &str, listens: bool) -> Result<Option<Session>, Error> {
+        let Some(session) = self.sessions.find(name, self.now_ms(), listens) else { return Ok(None) };
+        let Some(account) = session.account.clone() else { return Ok(Some(session)) };
+        match self.ask(Request::AccountStanding { name: account }).await? {
+            Response::Standing { standing } if standing.is_some() && standing == session.standing => {
+                Ok(Some(session))
+            }
+            Response::Standing { .. } => {
+                self.sessions.close(name);
+                Ok(None)
+            }
+            _ => Err(Error::Answer),
+        }
     }
 
     /// The cookie's name has the port in it: browsers give cookies of one port to others of the same host.
@@ -59,7 +86,8 @@ pub fn router(
         sessions: Sessions::default(),
         asked,
         outside,
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Arc::default(),
+        cleaning: Semaphore::new(CLEANING_MAX),
     });
     let pages = Router::new()
         .route("/", get(user::home))
@@ -119,8 +147,11 @@ impl FromRequestParts<Shared> for Somebody {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Somebody, Error> {
         let listens = parts.uri.path() == "/live";
-        let session = guard::cookie(&parts.headers, &app.cookie_name())
-            .and_then(|name| app.sessions.find(name, app.now_ms(), listens));
+        let name = guard::cookie(&parts.headers, &app.cookie_name()).map(str::to_owned);
+        let session = match name {
+            Some(name) => app.session(&name, listens).await?,
+            None => None,
+        };
         session.map(Somebody).ok_or_else(|| Error::LoggedOut { page: guard::page_of(parts) })
     }
 }

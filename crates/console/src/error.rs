@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use control::{Failure, FailureKind};
 
 use crate::page::{self, Chrome};
-use crate::words::encoded;
+use crate::words::{self, encoded};
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,11 @@ impl Error {
     }
 }
 
+/// A text of ours, taken apart at the marks around what is to be typed.
+fn pieces(text: &str) -> Vec<(String, bool)> {
+    text.split('`').enumerate().map(|(place, piece)| (words::line(piece), place % 2 == 1)).collect()
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         if let Error::LoggedOut { page } = &self {
@@ -115,7 +120,7 @@ impl IntoResponse for Error {
         let page = page::ErrorPage {
             chrome: Chrome::nobody("That did not work"),
             text: self.to_string(),
-            next: self.next(),
+            next: pieces(&self.next()),
         };
         let status = self.status();
         match page::html(&page) {

@@ -1,5 +1,7 @@
 //! What every request has to pass, and what every answer carries.
 
+use std::time::Duration;
+
 use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -10,7 +12,7 @@ use subtle::ConstantTimeEq;
 use crate::Caller;
 use crate::app::{Shared, Somebody};
 use crate::error::Error;
-use crate::limits::{FIELD_OCTETS_MAX, FORM_OCTETS_MAX};
+use crate::limits::{FIELD_OCTETS_MAX, FORM_OCTETS_MAX, REQUEST_SECONDS_MAX};
 use crate::session::Session;
 
 /// What pages may do: nothing but what comes from here, and no script or style that stands in the page.
@@ -78,9 +80,13 @@ fn scheme_of(app: &Shared, host: &str) -> Option<&'static str> {
 }
 
 /// Where a login comes from. What something that does TLS before us says of it is believed under its names only.
+///
+/// keeps: CON-4
 pub(crate) fn network(app: &Shared, parts: &Parts) -> String {
     let shown = host(&parts.headers).is_some_and(|host| scheme_of(app, host) == Some("https"));
-    let named = parts.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    // Each proxy adds to the end, some as a line of their own: what stands before may be the caller's invention.
+    let named = parts.headers.get_all("x-forwarded-for").iter().next_back();
+    let named = named.and_then(|value| value.to_str().ok());
     let named = named.and_then(|value| value.rsplit(',').next()).map(str::trim).filter(|_| shown);
     let caller = parts.extensions.get::<ConnectInfo<Caller>>().map(|ConnectInfo(caller)| caller.0.ip());
     let mut network = match (named, caller) {
@@ -139,7 +145,9 @@ impl Fields {
     }
 
     async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Fields, Error> {
-        let form = axum::Form::<Vec<(String, String)>>::from_request(request, state).await;
+        let form = axum::Form::<Vec<(String, String)>>::from_request(request, state);
+        let form = tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS_MAX), form).await;
+        let form = form.map_err(|_| Error::Form("it does not come"))?;
         let axum::Form(fields) = form.map_err(|_| Error::Form("it cannot be read"))?;
         if fields.iter().any(|(_, value)| value.len() > FIELD_OCTETS_MAX.min(FORM_OCTETS_MAX)) {
             return Err(Error::Form("a field is too long"));

@@ -30,3 +30,19 @@ pub const STREAM_SECONDS: u32 = 20;
 pub const STREAM_PAUSE_MS: u64 = 1_000;
 /// Octets of HTML that are made harmless at a time; what is longer is offered as a file.
 pub const HTML_OCTETS_MAX: usize = 256 * 1024;
+/// Tags of HTML that are shown, of 256 KiB: the largest newsletters have some three thousand.
+pub const HTML_TAGS_MAX: usize = 8_000;
+/// Elements within elements: tables in tables of newsletters go to thirty.
+pub const HTML_DEPTH_MAX: usize = 64;
+/// Elements within a line that are open at a time: a parser makes each anew where a block ends around it.
+pub const HTML_STYLED_DEPTH_MAX: usize = 16;
+/// Octets of one attribute of HTML: the longest links of those who track their readers.
+pub const HTML_ATTRIBUTE_OCTETS_MAX: usize = 4_096;
+/// HTML that is made harmless at the same time: each takes a processor for some milliseconds.
+pub const CLEANING_MAX: usize = 2;
+/// Streams of news of one account, or of one session without an account: the windows of somebody with many.
+pub const STREAMS_PER_READER_MAX: usize = 12;
+/// Seconds within which the headers of a request, and a form, have to come.
+pub const REQUEST_SECONDS_MAX: u64 = 20;
+/// Seconds for which a connection may stand still, in both directions: longer than a stream of news is silent.
+pub const STILL_SECONDS_MAX: u64 = 60;

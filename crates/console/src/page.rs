@@ -84,5 +84,6 @@ pub(crate) fn html(page: &impl Template) -> Result<Html<String>, Error> {
 pub(crate) struct ErrorPage {
     pub(crate) chrome: Chrome,
     pub(crate) text: String,
-    pub(crate) next: String,
+    /// Pieces of it, and which of them are to be typed.
+    pub(crate) next: Vec<(String, bool)>,
 }

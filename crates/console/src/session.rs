@@ -15,6 +15,8 @@ pub(crate) struct Session {
     pub(crate) csrf: String,
     /// Whose mail is shown; absent for an operator who came by a link.
     pub(crate) account: Option<String>,
+    /// How the account stood when the session was opened: another password is another one.
+    pub(crate) standing: Option<String>,
     /// Whether the pages of the operator are shown.
     pub(crate) operator: bool,
 }
@@ -39,7 +41,13 @@ pub(crate) struct Sessions(Mutex<HashMap<String, Kept>>);
 impl Sessions {
     /// Logs somebody in and gives the secret for the cookie. Where there is no room the session goes that was not used
     /// for the longest time.
-    pub(crate) fn open(&self, account: Option<String>, operator: bool, outside: &dyn Outside) -> String {
+    pub(crate) fn open(
+        &self,
+        account: Option<String>,
+        standing: Option<String>,
+        operator: bool,
+        outside: &dyn Outside,
+    ) -> String {
         let (name, csrf, now_ms) = (secret(outside), secret(outside), outside.now_ms());
         let mut sessions = self.lock();
         sessions.retain(|_, kept| kept.is_good(now_ms));
@@ -50,7 +58,7 @@ impl Sessions {
         if sessions.len() >= SESSIONS_MAX {
             remove_oldest(&mut sessions, |_| true);
         }
-        let session = Session { csrf, account, operator };
+        let session = Session { csrf, account, standing, operator };
         sessions.insert(name.clone(), Kept { session, since_ms: now_ms, used_ms: now_ms });
         name
     }
@@ -139,17 +147,17 @@ mod tests {
     #[test]
     fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
         let (sessions, outside) = (Sessions::default(), Fixed::default());
-        let name = sessions.open(Some("ann".to_owned()), false, &outside);
+        let name = sessions.open(Some("ann".to_owned()), None, false, &outside);
         assert!(sessions.find(&name, SESSION_IDLE_MS - 1, true).is_some());
         assert!(sessions.find(&name, SESSION_IDLE_MS, false).is_none(), "listening is no use of it");
-        let name = sessions.open(None, true, &outside);
+        let name = sessions.open(None, None, true, &outside);
         let mut now_ms = 0;
         while now_ms < SESSION_MS_MAX {
             assert!(sessions.find(&name, now_ms, false).is_some());
             now_ms += SESSION_IDLE_MS / 2;
         }
         assert!(sessions.find(&name, now_ms, false).is_none());
-        let name = sessions.open(None, true, &outside);
+        let name = sessions.open(None, None, true, &outside);
         sessions.close(&name);
         assert!(sessions.find(&name, 0, false).is_none());
     }
@@ -157,14 +165,14 @@ mod tests {
     #[test]
     fn sessions_are_bounded() {
         let (sessions, outside) = (Sessions::default(), Fixed::default());
-        let first = sessions.open(Some("ann".to_owned()), false, &outside);
+        let first = sessions.open(Some("ann".to_owned()), None, false, &outside);
         outside.now_ms.store(1, Ordering::SeqCst);
         for _ in 0..SESSIONS_PER_ACCOUNT_MAX {
-            sessions.open(Some("ann".to_owned()), false, &outside);
+            sessions.open(Some("ann".to_owned()), None, false, &outside);
         }
         assert!(sessions.find(&first, 1, false).is_none());
         for number in 0..SESSIONS_MAX {
-            sessions.open(Some(number.to_string()), false, &outside);
+            sessions.open(Some(number.to_string()), None, false, &outside);
         }
         assert_eq!(sessions.lock().len(), SESSIONS_MAX);
     }

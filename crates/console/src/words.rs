@@ -111,6 +111,15 @@ fn is_hidden(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Where something waits to go: the domain, or this node.
+pub(crate) fn lane(name: &str) -> String {
+    match name.strip_prefix("exchange:") {
+        Some(domain) => line(domain),
+        None if name == "local" => "mailboxes of this node".to_owned(),
+        None => line(name),
+    }
+}
+
 /// The first digits of an identity, by which people name it.
 pub(crate) fn short(identity: &str) -> String {
     identity.chars().take(12).collect()
@@ -165,6 +174,8 @@ mod tests {
         check(20 << 20, "20 MiB");
         check(u64::MAX, "16384 PiB");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(lane("exchange:west.test"), "west.test");
+        assert_eq!(lane("local"), "mailboxes of this node");
         assert_eq!(encoded("a b/é"), "a%20b%2F%C3%A9");
         assert_eq!(
             author("\"Al \\\"A\\\" Ice\" <al@a.test>"),

@@ -25,12 +25,41 @@ const HOST: &str = "127.0.0.1:7680";
 #[derive(Default)]
 struct Played {
     asked: Mutex<Vec<Request>>,
+    /// How the accounts stand; changed when a password is.
+    generation: AtomicU64,
+    /// An account that was removed.
+    removed: Mutex<Option<String>>,
+    /// The HTML of each message, where it is another than usual.
+    html: Mutex<Option<String>>,
+    /// What is held, where it is another than usual.
+    held: Mutex<Option<HeldView>>,
+}
+
+impl Played {
+    fn standing(&self, name: &str) -> Option<String> {
+        let removed = self.removed.lock().unwrap().as_deref() == Some(name);
+        (!removed).then(|| format!("{name} {}", self.generation.load(Ordering::SeqCst)))
+    }
 }
 
 impl Operator for Played {
     fn handle(&self, request: Request) -> Answer<'_> {
+        if let Request::AccountStanding { name } = &request {
+            let standing = self.standing(name);
+            return Box::pin(async move { Response::Standing { standing } });
+        }
         self.asked.lock().unwrap().push(request.clone());
-        Box::pin(async move { answer(request) })
+        let mut answer = answer(request);
+        if let Response::LoggedIn { account, standing, .. } = &mut answer {
+            *standing = self.standing(account);
+        }
+        if let (Response::Mail(detail), Some(html)) = (&mut answer, &*self.html.lock().unwrap()) {
+            detail.html = Some(html.clone());
+        }
+        if let (Response::HeldList { held }, Some(one)) = (&mut answer, &*self.held.lock().unwrap()) {
+            *held = vec![one.clone()];
+        }
+        Box::pin(async move { answer })
     }
 }
 
@@ -89,6 +118,7 @@ fn envelope() -> EnvelopeView {
             code: Some("5.7.1".to_owned()),
             text: Some(EVIL.to_owned()),
             why: Some(EVIL.to_owned()),
+            waits: Some(EVIL.to_owned()),
         }],
         attempts: vec![control::AttemptView {
             at_ms: 1,
@@ -158,7 +188,8 @@ fn record() -> control::PeerRecordView {
 fn answer(request: Request) -> Response {
     match request {
         Request::Login { account, password, .. } if password.reveal() == "right" => {
-            Response::LoggedIn { account, addresses: vec!["ann@north.test".to_owned()] }
+            let addresses = vec!["ann@north.test".to_owned()];
+            Response::LoggedIn { account, addresses, standing: None }
         }
         Request::Login { .. } => Response::Failure(Failure::new(FailureKind::Invalid, EVIL)),
         Request::MailList { before, limit, .. } => {
@@ -222,7 +253,18 @@ fn answer(request: Request) -> Response {
         },
         Request::QueueList { .. } => Response::Legs { legs: vec![leg()] },
         Request::QueueShow { .. } => Response::Leg(Box::new(leg())),
-        Request::Trace { .. } => Response::Envelopes { envelopes: vec![envelope()] },
+        Request::Trace { .. } => Response::Envelopes {
+            envelopes: vec![envelope()],
+            refusals: vec![control::RefusalView {
+                at_ms: 1,
+                identity: "ab".repeat(32),
+                origin: EVIL.to_owned(),
+                recipient: EVIL.to_owned(),
+                code: EVIL.to_owned(),
+                text: EVIL.to_owned(),
+                why: EVIL.to_owned(),
+            }],
+        },
         Request::Watch { .. } => Response::Flow {
             events: vec![FlowView {
                 number: 1,
@@ -731,4 +773,146 @@ async fn what_is_too_long_or_no_form_is_refused() {
         let seen = scene.post("/login", &cookie, own, &form).await;
         assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{}", form.len());
     }
+}
+
+/// proves: CON-2
+#[tokio::test]
+async fn a_session_ends_with_the_password_and_with_the_account() {
+    let scene = Scene::new();
+    let (cookie, other) = (scene.login("ann").await, scene.login("bob").await);
+    let token = scene.links.issue(scene.outside.as_ref());
+    let entered = scene.post(&format!("/enter/{token}"), "", Some("http://127.0.0.1:7680"), "").await;
+    let by_link = entered.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!(scene.page("/mail", &cookie).await.status, StatusCode::OK);
+    *scene.played.removed.lock().unwrap() = Some("bob".to_owned());
+    for path in ["/mail", "/held", "/mail/5/part/2", "/sent"] {
+        assert_eq!(scene.page(path, &other).await.status, StatusCode::SEE_OTHER, "{path}");
+    }
+    assert_eq!(scene.page("/live", &other).await.status, StatusCode::UNAUTHORIZED);
+    // Another account of the same name is another one, also with the same password.
+    *scene.played.removed.lock().unwrap() = None;
+    assert_eq!(scene.page("/mail", &other).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(scene.page("/mail", &cookie).await.status, StatusCode::OK, "ann is not concerned");
+    scene.played.generation.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(scene.page("/queue", &cookie).await.status, StatusCode::SEE_OTHER);
+    let form = "csrf=x&identity=abab&recipient=ann%40north.test&decision=trust";
+    let seen = scene.post("/held/decide", &cookie, Some("http://127.0.0.1:7680"), form).await;
+    assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
+    let cookie = scene.login("ann").await;
+    assert_eq!(scene.page("/queue", &cookie).await.status, StatusCode::OK);
+    assert_eq!(scene.page("/queue", &by_link).await.status, StatusCode::OK, "a link has no password");
+}
+
+/// proves: CON-4
+#[tokio::test]
+async fn the_nearest_proxy_says_where_a_login_comes_from() {
+    let check = async |host: &'static str, lines: &[&str], expected: &str| {
+        let scene = Scene::new();
+        let scheme = if host == HOST { "http" } else { "https" };
+        let mut request = HttpRequest::post("/login")
+            .header(header::HOST, host)
+            .header(header::ORIGIN, format!("{scheme}://{host}"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        for line in lines {
+            request = request.header("x-forwarded-for", *line);
+        }
+        scene.send(request.body(Body::from("account=ann&password=wrong")).unwrap()).await;
+        let asked = scene.played.asked.lock().unwrap();
+        let Request::Login { network, .. } = &asked[0] else { panic!("{asked:?}") };
+        assert_eq!(network, &format!("console:{expected}"), "{host} {lines:?}");
+    };
+    check("console.north.test", &["192.0.2.1"], "192.0.2.1").await;
+    check("console.north.test", &["198.51.100.9, 192.0.2.1"], "192.0.2.1").await;
+    // Some proxies add a line of their own: the first one is the caller's.
+    check("console.north.test", &["198.51.100.9", "192.0.2.1"], "192.0.2.1").await;
+    check("console.north.test", &["198.51.100.9, 203.0.113.5", "192.0.2.7, 192.0.2.1"], "192.0.2.1").await;
+    check(HOST, &["192.0.2.1"], "here").await;
+}
+
+/// proves: CON-1
+#[tokio::test]
+async fn who_reads_is_told_where_a_letter_has_too_much_markup() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let told = "more formatting than is shown here";
+    assert!(!scene.page("/mail/5?view=html", &cookie).await.body.contains(told));
+    *scene.played.html.lock().unwrap() = Some("<br>x".repeat(20_000));
+    let page = scene.page("/mail/5?view=html", &cookie).await.body;
+    assert!(page.contains(told) && page.contains("href=\"/mail/5/part/2\""), "{page}");
+    // Some at once are cleaned one after the other, and all are answered.
+    let all = (0..8).map(|_| scene.page("/mail/5/html", &cookie));
+    for seen in futures_util::future::join_all(all).await {
+        assert_eq!(seen.status, StatusCode::OK);
+        assert!(seen.body.contains("<br>x") && seen.body.len() < 200_000);
+    }
+}
+
+/// Nothing is offered that cannot be done: who wrote it is not here.
+#[tokio::test]
+async fn nobody_is_blocked_whom_nobody_knows() {
+    let with = |held: &HeldView| {
+        let mut held = held.clone();
+        held.from = None;
+        held
+    };
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    let known = scene.page("/held", &cookie).await.body;
+    assert!(known.contains("value=\"block\"") && known.contains("value=\"trust\""));
+    *scene.played.held.lock().unwrap() = Some(with(&held("ann")));
+    let unknown = scene.page("/held", &cookie).await.body;
+    assert!(!unknown.contains("value=\"block\"") && !unknown.contains("value=\"trust\""), "{unknown}");
+    assert!(unknown.contains("value=\"accept\"") && unknown.contains("value=\"refuse\""));
+}
+
+/// Whoever only connects, or says half of something, keeps nobody out. Time is virtual: it passes where all wait.
+///
+/// proves: CON-3
+#[tokio::test(start_paused = true)]
+async fn connections_that_say_nothing_give_their_places_back() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let settings = Settings { listen: at, hosts: Vec::new(), operators: Vec::new() };
+    let (played, outside) = (Arc::new(Played::default()), Arc::new(Fixed::default()));
+    let served = tokio::spawn(waxwing_console::serve(listener, settings, Arc::default(), played, outside));
+    let mut silent = Vec::new();
+    for number in 0..waxwing_console::limits::CONNECTIONS_MAX {
+        let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+        match number % 3 {
+            0 => {}
+            1 => stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap(),
+            _ => {
+                let head = format!("POST /login HTTP/1.1\r\nHost: {at}\r\nOrigin: http://{at}\r\n");
+                let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\na";
+                stream.write_all(format!("{head}{form}").as_bytes()).await.unwrap();
+            }
+        }
+        silent.push(stream);
+    }
+    let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    let request = format!("GET /login HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    drop(silent);
+    served.abort();
+}
+
+#[tokio::test]
+async fn lists_of_forwarding_go_on() {
+    let scene = Scene::new();
+    let cookie = scene.login("ann").await;
+    scene.page("/aliases?alias=a%40north.test&target=b%40south.test", &cookie).await;
+    scene.page("/forwarding?after_recipient=ann%40north.test&after_forwarder=old.test", &cookie).await;
+    let asked = scene.played.asked.lock().unwrap();
+    let after = |request: &Request| match request {
+        Request::Forward { order: control::ForwardOrder::List { after, .. } }
+        | Request::Forward { order: control::ForwardOrder::Grants { after, .. } } => after.clone(),
+        _ => None,
+    };
+    let afters: Vec<_> = asked.iter().filter_map(after).collect();
+    let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+    assert_eq!(afters, [pair("a@north.test", "b@south.test"), pair("ann@north.test", "old.test")]);
 }

@@ -37,6 +37,6 @@ pub use response::{Failure, FailureKind, Response};
 pub use server::{Answer, Operator, bind, serve};
 pub use view::{
     AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, ListenerView,
-    PeerView, QueueView, RecipientView, StatusView, StoreView,
+    PeerView, QueueView, RecipientView, RefusalView, StatusView, StoreView,
 };
 pub use watch::{AGES_MS, AlertView, DomainView, FlowView, LaneAgesView};

@@ -128,7 +128,7 @@ pub struct PartView {
 pub struct SentView {
     /// What has become of it; with attempts only where one message was asked for.
     pub envelope: EnvelopeView,
-    /// The Subject field, as long as the message is here.
+    /// The Subject field, as far as it is kept.
     pub subject: Option<String>,
     /// When it goes out, where that is still to come.
     pub release_at_ms: Option<u64>,

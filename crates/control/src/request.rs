@@ -139,6 +139,10 @@ pub enum Request {
         identity: String,
         /// For which recipient; needed where it is held for several.
         recipient: Option<String>,
+        /// As this account, which sees what is held for it and nothing else; the message is then named by its whole
+        /// identity.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
     },
     /// Somebody has decided about a held message; answered by [`crate::Response::HeldDecided`].
     HeldDecide {
@@ -148,6 +152,9 @@ pub enum Request {
         recipient: Option<String>,
         /// What was decided.
         decision: crate::HeldDecision,
+        /// As this account, as in [`Request::HeldShow`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
     },
     /// What is remembered of peers, in the order of their names; answered by [`crate::Response::PeerRecords`].
     PeerRecords {
@@ -273,6 +280,12 @@ pub enum Request {
         part: u32,
         /// From this octet on.
         offset: u64,
+    },
+    /// How an account stands, for sessions that were opened with its password; answered by
+    /// [`crate::Response::Standing`].
+    AccountStanding {
+        /// The account.
+        name: String,
     },
     /// A message is marked as read or not; answered by [`crate::Response::Done`].
     MailSeen {

@@ -44,6 +44,9 @@ pub enum Response {
     Envelopes {
         /// The envelopes.
         envelopes: Vec<EnvelopeView>,
+        /// Offers of it that were refused, and left no envelope.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        refusals: Vec<crate::RefusalView>,
     },
     /// What is held.
     HeldList {
@@ -120,6 +123,15 @@ pub enum Response {
         account: String,
         /// Its addresses, its own first.
         addresses: Vec<String>,
+        /// How it stands, as in [`Response::Standing`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        standing: Option<String>,
+    },
+    /// How an account stands.
+    Standing {
+        /// A word that changes with its password and says nothing of it; absent where there is no such account, it is
+        /// closed, or it has no password.
+        standing: Option<String>,
     },
     /// A page of a mailbox.
     Mails {

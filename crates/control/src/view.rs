@@ -163,6 +163,25 @@ pub struct EnvelopeView {
     pub attempts: Vec<AttemptView>,
 }
 
+/// An offer that was refused for one recipient: it has left no envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalView {
+    /// When.
+    pub at_ms: u64,
+    /// The identity of the message.
+    pub identity: String,
+    /// Who offered it: an account, a peer or a client of the old world.
+    pub origin: String,
+    /// For whom.
+    pub recipient: String,
+    /// The enhanced status code (RFC 3463) that was answered.
+    pub code: String,
+    /// What was answered, for people.
+    pub text: String,
+    /// By which rule, and on what evidence: whoever offered it is not told.
+    pub why: String,
+}
+
 /// One recipient of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientView {
@@ -175,10 +194,12 @@ pub struct RecipientView {
     pub code: Option<String>,
     /// What was said of it, for people.
     pub text: Option<String>,
-    /// By which rule of this node it was decided when it came in, and on what evidence; absent for what its own users
-    /// submit.
+    /// By which rule of this node it was decided when it came in, and on what evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What a recipient that is `pending` waits for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
 }
 
 /// One attempt to deliver.

@@ -97,9 +97,9 @@ fn view(event: &Event, number: u64, at_ms: u64) -> FlowView {
         Event::Delivered { identity, recipient } => {
             ("delivered", Some(identity), Some(recipient), "in the mailbox".to_owned())
         }
-        Event::Trying { identity, domain } => ("trying", Some(identity), None, format!("to {domain}")),
+        Event::Trying { identity, domain, .. } => ("trying", Some(identity), None, format!("to {domain}")),
         Event::Step { identity, step, detail } => ("step", Some(identity), None, format!("{step}: {detail}")),
-        Event::Settled { identity, recipient, disposition } => {
+        Event::Settled { identity, recipient, disposition, .. } => {
             ("settled", Some(identity), Some(recipient), words(disposition))
         }
         Event::Retrying { identity, domain, reason, .. } => {
@@ -107,8 +107,12 @@ fn view(event: &Event, number: u64, at_ms: u64) -> FlowView {
         }
         Event::Trouble { what } => ("trouble", None, None, what.clone()),
     };
+    // Whoever has handed it in hears of it. keeps: STA-23
     let by = match event {
-        Event::Offered { by, .. } => Some(by.clone()),
+        Event::Offered { by, .. }
+        | Event::Trying { by, .. }
+        | Event::Settled { by, .. }
+        | Event::Retrying { by, .. } => Some(by.clone()),
         _ => None,
     };
     FlowView {

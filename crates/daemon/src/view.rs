@@ -2,6 +2,7 @@
 
 use control::{
     AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, RecipientView,
+    RefusalView,
 };
 use message::Disposition;
 use protocol::{CookieAnswer, MailboxEntry, SealWords, StatusAttempt, StatusRecipient, StatusRecord};
@@ -81,8 +82,50 @@ pub(crate) fn cookie_answer(answer: storage::CookieAnswer) -> CookieAnswer {
     }
 }
 
+/// A refusal for an operator.
+pub(crate) fn refusal_view(refusal: &node::Refusal) -> RefusalView {
+    RefusalView {
+        at_ms: refusal.at_ms,
+        identity: refusal.identity.to_string(),
+        origin: refusal.origin.clone(),
+        recipient: refusal.recipient.clone(),
+        code: refusal.code.to_string(),
+        text: refusal.text.clone(),
+        why: refusal.why.clone(),
+    }
+}
+
+/// What a recipient that is pending waits for, in words. keeps: STA-22
+fn waits(recipient: &storage::RecipientRecord, place: usize, attempts: &[Attempt]) -> Option<String> {
+    let Disposition::Pending { .. } = recipient.current() else { return None };
+    if recipient.held {
+        return Some("waits for the recipient's decision".to_owned());
+    }
+    if recipient.next_hop.is_some() {
+        return Some("waits at the recipient's node, for a decision there".to_owned());
+    }
+    // Where it goes on from an alias is not the sender's to know. keeps: FWD-5
+    if recipient.forwarded.is_some() {
+        return None;
+    }
+    let along = format!("exchange:{}", recipient.address.domain());
+    let of_it =
+        |one: &&Attempt| one.lane.as_str() == along && one.recipient.is_none_or(|of| of as usize == place);
+    Some(match attempts.iter().rev().find(of_it) {
+        Some(last) if last.code.is_some() => format!("not delivered yet: {}", last.text),
+        Some(_) => "not delivered yet".to_owned(),
+        None => "not tried yet".to_owned(),
+    })
+}
+
+/// The recipients of an envelope for an operator.
+fn recipient_views(envelope: &EnvelopeRecord, attempts: &[Attempt]) -> Vec<RecipientView> {
+    let all = envelope.recipients.iter().enumerate();
+    all.map(|(place, one)| recipient_view(one, place, attempts)).collect()
+}
+
 /// A recipient for an operator.
-pub(crate) fn recipient_view(recipient: &storage::RecipientRecord) -> RecipientView {
+fn recipient_view(recipient: &storage::RecipientRecord, place: usize, attempts: &[Attempt]) -> RecipientView {
     let (code, text) = match recipient.current() {
         Disposition::Refused { code, text } => (Some(code.to_string()), Some(text.clone())),
         Disposition::Deferred { code, .. } => (Some(code.to_string()), None),
@@ -94,6 +137,7 @@ pub(crate) fn recipient_view(recipient: &storage::RecipientRecord) -> RecipientV
         code,
         text,
         why: recipient.why.clone(),
+        waits: waits(recipient, place, attempts),
     }
 }
 
@@ -121,7 +165,7 @@ pub(crate) fn envelope_view(envelope: &EnvelopeRecord, attempts: &[Attempt]) -> 
         accepted_at_ms: envelope.received_at_ms,
         closed_at_ms: envelope.closed_at_ms,
         trace: envelope.trace.iter().map(|hop| format!("{} {}", hop.by, hop.at)).collect(),
-        recipients: envelope.recipients.iter().map(recipient_view).collect(),
+        recipients: recipient_views(envelope, attempts),
         attempts: attempts.iter().map(|attempt| attempt_view(attempt, envelope)).collect(),
     }
 }
@@ -154,8 +198,10 @@ pub(crate) fn leg_view(leg: &LegRecord, envelope: &EnvelopeRecord, attempts: &[A
         recipients: leg
             .recipients
             .iter()
-            .filter_map(|place| envelope.recipients.get(*place as usize))
-            .map(recipient_view)
+            .filter_map(|place| {
+                let one = envelope.recipients.get(*place as usize)?;
+                Some(recipient_view(one, *place as usize, attempts))
+            })
             .collect(),
         attempts: attempts.iter().map(|attempt| attempt_view(attempt, envelope)).collect(),
     }

@@ -193,6 +193,7 @@ impl Intake {
                 if !why.is_before() && matches!(disposition, Disposition::Refused { .. }) {
                     node.note_deed(&self.origin, Deed::Refused);
                 }
+                node.note_refusal(&self.origin, envelope.identity, recipient, &disposition, why);
                 node.tell(Event::Decided {
                     identity: envelope.identity,
                     recipient: recipient.clone(),

@@ -202,8 +202,16 @@ impl Node {
         password: String,
     ) -> Result<AccountRecord, Failure> {
         let refused = || (Code::AUTHENTICATION_FAILED, "account and password do not match".to_owned());
+        let barred = || (Code::new(4, 7, 0), "too many wrong passwords; try again later".to_owned());
         if self.is_barred(network, account) {
-            return Err((Code::new(4, 7, 0), "too many wrong passwords; try again later".to_owned()));
+            return Err(barred());
+        }
+        // The place is kept until a wrong password is counted, and whoever has waited for it is asked again: of many that
+        // come at once no more are tried than one after the other.
+        let busy = |_| (Code::SYSTEM_TROUBLE, "passwords cannot be checked now".to_owned());
+        let _place = self.inner.credentials.checks.acquire().await.map_err(busy)?;
+        if self.is_barred(network, account) {
+            return Err(barred());
         }
         let record = self.store().account(account).map_err(trouble)?.filter(|record| !record.disabled);
         let stored = record.as_ref().and_then(|record| record.password_hash.clone());
@@ -284,10 +292,9 @@ impl Node {
         }
     }
 
-    /// Checks a password against a stored hash, or against nothing with the same work.
+    /// Checks a password against a stored hash, or against nothing with the same work. Whoever asks has a place.
     async fn check(&self, password: String, stored: Option<String>) -> Result<bool, Failure> {
         let busy = || (Code::SYSTEM_TROUBLE, "passwords cannot be checked now".to_owned());
-        let _place = self.inner.credentials.checks.acquire().await.map_err(|_| busy())?;
         let stored = stored.unwrap_or_else(|| NOBODYS_HASH.to_owned());
         let checked = tokio::task::spawn_blocking(move || {
             PasswordHash::new(&stored)

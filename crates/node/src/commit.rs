@@ -352,12 +352,8 @@ impl Admission {
         Ok(all)
     }
 
-    /// By which rule and on what evidence it was decided about a recipient of somebody who is no user of this node, for the
-    /// record. keeps: POL-8
+    /// By which rule and on what evidence it was decided about a recipient, for the record. keeps: POL-8
     pub(crate) fn why(&self, place: usize) -> Option<String> {
-        if matches!(self.origin, Origin::Submission { .. }) {
-            return None;
-        }
         let why = match &self.intents[place] {
             Intent::Answered(_, why) | Intent::Held { why, .. } | Intent::Later { why, .. } => Some(why),
             _ => self.decided[place].as_ref(),

@@ -208,6 +208,7 @@ impl Admission {
             if matches!(disposition, Disposition::Refused { .. }) {
                 self.node.note_deed(&self.origin, Deed::Refused);
             }
+            self.node.note_refusal(&self.origin, identity, &recipient, &disposition, why);
             let Why { rule, evidence } = why.clone();
             self.node.tell(Event::Decided { identity, recipient, disposition, rule, evidence });
         }

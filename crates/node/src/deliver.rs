@@ -307,7 +307,8 @@ impl Node {
             },
             onward: rest.iter().map(|place| self.onward(claim, *place)).collect(),
         };
-        self.tell(Event::Trying { identity, domain: domain.clone() });
+        let by = claim.envelope.origin.holder();
+        self.tell(Event::Trying { identity, domain: domain.clone(), by });
         let step = |step: &str, detail: &str| {
             self.tell(Event::Step { identity, step: step.to_owned(), detail: detail.to_owned() });
         };
@@ -473,14 +474,16 @@ impl Node {
             else {
                 continue;
             };
-            self.tell(Event::Settled { identity, recipient: one.address.clone(), disposition });
+            let (recipient, by) = (one.address.clone(), claim.envelope.origin.holder());
+            self.tell(Event::Settled { identity, recipient, disposition, by });
         }
         match (ledger.failed, domain_of(&claim.leg.lane)) {
             (Some(reason), Some(domain)) => {
                 if ledger.unreached {
                     self.inner.queue.troubled(&claim.leg.lane);
                 }
-                self.tell(Event::Retrying { identity, domain, reason, at_ms: next_due_ms });
+                let by = claim.envelope.origin.holder();
+                self.tell(Event::Retrying { identity, domain, by, reason, at_ms: next_due_ms });
             }
             // Whoever has asked for patience is not offered to at once. keeps: EXC-18
             (None, Some(domain)) if ledger.reached && deferred_ms.is_none() => self.heard_from(&domain).await,

@@ -68,6 +68,8 @@ pub enum Event {
         identity: Identity,
         /// To which domain.
         domain: Domain,
+        /// Who handed it in: a domain or an account, as in `Offered`.
+        by: String,
     },
     /// One step of an attempt to deliver, such as what was found in the DNS.
     Step {
@@ -86,6 +88,8 @@ pub enum Event {
         recipient: Address,
         /// What became of it.
         disposition: Disposition,
+        /// Who handed it in: a domain or an account, as in `Offered`.
+        by: String,
     },
     /// An attempt has failed and will be made again.
     Retrying {
@@ -93,6 +97,8 @@ pub enum Event {
         identity: Identity,
         /// To which domain.
         domain: Domain,
+        /// Who handed it in: a domain or an account, as in `Offered`.
+        by: String,
         /// Why.
         reason: String,
         /// When, in Unix milliseconds.

@@ -2,7 +2,7 @@
 
 use message::address::Address;
 use message::{Code, Headers, Identity, Manifest, Seal, Selection};
-use policy::Explanation;
+use policy::{Explanation, Step, Tried};
 use storage::Origin;
 
 use crate::Node;
@@ -74,6 +74,7 @@ impl Node {
         self.explain_content(Some((manifest, headers, seals)), octets, recipient, origin).await
     }
 
+    /// keeps: POL-14
     async fn explain_content(
         &self,
         content: Option<(&Manifest, &Headers, &[Seal])>,
@@ -97,7 +98,22 @@ impl Node {
         let facts =
             Facts { origin: &origin, octets, standing, rate: self.rate_now(&origin), supplied, shown };
         let evidence = self.evidence(&facts, recipient, None)?;
-        let explanation = self.settings().rules.explain(&evidence);
+        let mut explanation = self.settings().rules.explain(&evidence);
+        // The service is asked as it would be for an offer: without it the explanation could be wrong.
+        if let Some(said) = self.ask_service(&evidence, &explanation.decision).await {
+            let (tried, words) = match (&said, self.policy_service_silent_since()) {
+                (Some(said), _) => (Tried::Matched, said.evidence.clone()),
+                (None, Some((_, reason))) => (Tried::No, format!("it does not answer: {reason}")),
+                (None, None) => (Tried::No, "it leaves it to the rules".to_owned()),
+            };
+            let asked = ("asked, where the rules leave it open".to_owned(), Some(true), words);
+            explanation.steps.push(Step {
+                rule: "policy-service".to_owned(),
+                tried,
+                conditions: vec![asked],
+            });
+            explanation.decision = said.unwrap_or(explanation.decision);
+        }
         Ok(Explained { origin, explanation })
     }
 }

@@ -358,7 +358,8 @@ impl Node {
             self.tell(Event::Delivered { identity, recipient: recipient.clone() });
             self.inner.mail.send_modify(|count| *count += 1);
         }
-        self.tell(Event::Settled { identity, recipient, disposition: disposition.clone() });
+        let by = held.origin.holder();
+        self.tell(Event::Settled { identity, recipient, disposition: disposition.clone(), by });
         Ok(disposition)
     }
 

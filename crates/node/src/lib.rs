@@ -32,6 +32,7 @@ mod queue;
 mod rates;
 mod receiving;
 mod redirect;
+mod refusals;
 mod reports;
 mod scram;
 mod service;
@@ -64,6 +65,7 @@ pub use memory::Deed;
 pub use outside::{Clock, Later};
 pub use queue::Dispatcher;
 pub use rates::{Over, Rates, Use};
+pub use refusals::Refusal;
 pub use service::PolicyService;
 pub use settings::{DomainKey, Settings};
 pub use standing::{Accreditors, Asked, Counts, Findings};
@@ -94,6 +96,7 @@ struct Inner {
     memory: memory::Memory,
     buckets: rates::Buckets,
     standings: standing::Standings,
+    refusals: refusals::Refusals,
     service: std::sync::OnceLock<Arc<dyn PolicyService>>,
     forwarding: std::sync::OnceLock<Forwarding>,
     /// Held while somebody reports a message, so that it counts once.
@@ -129,6 +132,7 @@ impl Node {
                 memory: memory::Memory::default(),
                 buckets: rates::Buckets::default(),
                 standings: standing::Standings::default(),
+                refusals: refusals::Refusals::default(),
                 service: std::sync::OnceLock::new(),
                 forwarding: std::sync::OnceLock::new(),
                 reporting: tokio::sync::Mutex::default(),

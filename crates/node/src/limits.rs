@@ -29,6 +29,16 @@ pub const PASSWORD_FAILURES_KEPT: usize = 10_000;
 pub const PASSWORD_CHECKS_MAX: usize = 2;
 /// Cookies asked for in one poll.
 pub const POLL_COOKIES_MAX: usize = 1_000;
+/// Refusals that are remembered: some 6 MiB on a disk, and what a busy node refuses in days.
+pub const REFUSALS_MAX: usize = 10_000;
+/// Refusals that wait to be written: what comes within a minute where it is no flood.
+pub const REFUSALS_WAITING_MAX: usize = 2_000;
+/// Refusals that are written in one transaction: with as many that go they are the changes of one call.
+pub const REFUSALS_WRITTEN_MAX: usize = 100;
+/// Refusals of one party within an hour that are remembered: more tell no more.
+pub const REFUSALS_PER_HOUR_MAX: u32 = 200;
+/// Parties whose refusals are counted at once.
+pub const REFUSING_PARTIES_MAX: usize = 5_000;
 /// How many records one round of upkeep removes.
 pub const EXPIRE_MAX: usize = 1_000;
 /// Milliseconds between rounds of upkeep.

@@ -132,12 +132,13 @@ impl Node {
         Ok(known)
     }
 
-    /// Writes what has changed since the last time. The daemon calls it when it ends; [`Node::upkeep`] once a minute.
+    /// Writes what has changed since the last time, of peers and of refusals. The daemon calls it when it ends; [`Node::upkeep`] once a minute.
     /// keeps: REP-9
     ///
     /// # Errors
     /// Those of [`storage::Store::put_peers`]; then it is tried again the next time.
     pub async fn write_memory(&self) -> Result<(), storage::Error> {
+        self.write_refusals().await?;
         loop {
             let (some, more) = self.inner.memory.lock().to_write();
             if some.is_empty() {

@@ -94,7 +94,9 @@ impl Node {
             }
             for done in [self.sweep_memory().await, self.write_memory().await] {
                 if let Err(error) = done {
-                    self.tell(Event::Trouble { what: format!("what is remembered of peers: {error}") });
+                    self.tell(Event::Trouble {
+                        what: format!("what is remembered of peers and refusals: {error}"),
+                    });
                 }
             }
             self.inner.clock.sleep_until(self.now_ms() + UPKEEP_MS).await;

@@ -11,6 +11,11 @@ pub trait PolicyService: Send + Sync + 'static {
     /// What it says about one recipient, given the evidence and what the rules have come to; `None` where it leaves it at
     /// that. It answers within a bounded time, with what was set for its silence where the program behind it says nothing.
     fn judge<'a>(&'a self, evidence: &'a Evidence, decided: &'a Decision) -> Later<'a, Option<Decision>>;
+
+    /// Since when it has not answered, in Unix milliseconds, and why; `None` where it has answered the last question.
+    fn silent_since(&self) -> Option<(u64, String)> {
+        None
+    }
 }
 
 impl Node {
@@ -24,14 +29,25 @@ impl Node {
     /// neither refused nor put off nor wait for content. keeps: REP-15, REP-16, SEC-6
     pub(crate) async fn judge(&self, evidence: &Evidence) -> Decision {
         let decided = self.settings().rules.decide(evidence);
+        self.ask_service(evidence, &decided).await.flatten().unwrap_or(decided)
+    }
+
+    /// What the service says, `None` in it where it leaves it at that; `None` where it is not asked.
+    pub(crate) async fn ask_service(
+        &self,
+        evidence: &Evidence,
+        decided: &Decision,
+    ) -> Option<Option<Decision>> {
         let open = matches!(decided.verdict, Verdict::Accept | Verdict::Hold { .. } | Verdict::Pend { .. });
-        match self.inner.service.get() {
-            Some(service) if open && !evidence.is_submitted() => {
-                let said = service.judge(evidence, &decided).await;
-                said.filter(|said| !is_satisfied(evidence, said)).unwrap_or(decided)
-            }
-            _ => decided,
-        }
+        let service = self.inner.service.get().filter(|_| open && !evidence.is_submitted())?;
+        let said = service.judge(evidence, decided).await;
+        Some(said.filter(|said| !is_satisfied(evidence, said)))
+    }
+
+    /// Since when the policy service has not answered, in Unix milliseconds, and why; `None` where there is none, or it has
+    /// answered the last question.
+    pub fn policy_service_silent_since(&self) -> Option<(u64, String)> {
+        self.inner.service.get().and_then(|service| service.silent_since())
     }
 }
 

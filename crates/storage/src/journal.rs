@@ -34,6 +34,9 @@ pub struct EnvelopeRecord {
     pub recipients: Vec<RecipientRecord>,
     /// Which of the seals that are kept of the message came with it; none where it brought no content.
     pub seals: Vec<SealMark>,
+    /// What a user's submission says in its Subject field, cut at [`crate::limits::SUBJECT_OCTETS_MAX`]: the message goes
+    /// when it is settled, and its user still looks at what became of it.
+    pub subject: Option<String>,
 }
 
 /// By what a seal is known among those that are kept of one message: the first 8 octets of its digest.

@@ -40,6 +40,8 @@ pub const TEXT_OCTETS_MAX: usize = 512;
 pub const SEALS_KEPT_MAX: usize = 4 * message::limits::SEALS_MAX;
 /// Octets of the seals that are kept of one message: those of one delivery fit, however large; usual ones have some 130.
 pub const SEALS_KEPT_OCTETS_MAX: usize = message::limits::SEALS_MAX * message::limits::SEAL_OCTETS_MAX;
+/// Octets of a subject beside a submission: what fits on a line of a list.
+pub const SUBJECT_OCTETS_MAX: usize = 200;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.
 pub const SEAL_NOTES_MAX: usize = message::limits::SEALS_MAX;
 /// Octets of what was answered to an attempt: a page of explanation, as the SMTP client keeps it.

@@ -156,7 +156,7 @@ fn words(event: &Event) -> String {
         Event::Delivered { identity, recipient } => {
             format!("{} into the mailbox of {recipient}", identity.short())
         }
-        Event::Trying { identity, domain } => format!("{} to {domain}", identity.short()),
+        Event::Trying { identity, domain, .. } => format!("{} to {domain}", identity.short()),
         Event::Step { detail, .. } => detail.clone(),
         Event::Settled { recipient, disposition, .. } => format!("{recipient}{}", reason(disposition)),
         Event::Retrying { identity, domain, reason, .. } => {
@@ -188,17 +188,17 @@ fn details(event: &Event) -> Value {
         Event::Delivered { identity, recipient } => {
             json!({ "identity": identity.to_string(), "recipient": recipient.to_string() })
         }
-        Event::Trying { identity, domain } => {
+        Event::Trying { identity, domain, .. } => {
             json!({ "identity": identity.to_string(), "domain": domain.to_string() })
         }
         Event::Step { identity, detail, .. } => {
             json!({ "identity": identity.to_string(), "detail": detail })
         }
-        Event::Settled { identity, recipient, disposition } => {
+        Event::Settled { identity, recipient, disposition, .. } => {
             json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
                     "disposition": disposition.word(), "code": code(disposition), "settled": true })
         }
-        Event::Retrying { identity, domain, reason, at_ms } => {
+        Event::Retrying { identity, domain, reason, at_ms, .. } => {
             json!({ "identity": identity.to_string(), "domain": domain.to_string(), "reason": reason, "at_ms": at_ms })
         }
         Event::Trouble { what } => json!({ "what": what }),

@@ -130,6 +130,11 @@ impl Browser {
         self.command("Emulation.clearDeviceMetricsOverride", json!({}));
     }
 
+    /// Whether pages may run scripts from now on; what the driver itself runs on them goes on.
+    pub(crate) fn scripts(&self, run: bool) {
+        self.command("Emulation.setScriptExecutionDisabled", json!({ "value": !run }));
+    }
+
     fn command(&self, name: &str, parameters: Value) {
         self.tell("POST", "goog/cdp/execute", &json!({ "cmd": name, "params": parameters }));
     }

@@ -54,7 +54,11 @@ fn letter_about(subject: &str, text: &str) -> message::Message {
 
 async fn story() -> World {
     let north = Site::new("north.test").console(&["alice"]);
-    let south = Site::new("south.test").console(&["bob"]).rule("hold-carol", "carol@south.test", "hold text");
+    // Its policy service is not there, which its operator is told.
+    let south = Site::new("south.test")
+        .console(&["bob"])
+        .lines("[policy-service]\nat = \"unix:nowhere.sock\"\nwhen-silent = \"rules\"\n")
+        .rule("hold-carol", "carol@south.test", "hold text");
     let mut world = World::new(&[north, south, Site::new("west.test")]).await;
     world.start("north.test").await;
     world.start("south.test").await;
@@ -121,11 +125,55 @@ async fn the_console_in_a_browser() {
         decides(&browser, &world);
         reads(&browser, &world);
         operates(&browser, &world);
+        explains(&browser, &world);
     });
     // What comes while one looks appears by itself.
     tokio::task::block_in_place(|| log_in(&browser, &at(&world, "south.test"), "carol"));
     alice.send(&letter_about("It came while you looked", "Hello."), &["carol@south.test"]).await;
-    tokio::task::block_in_place(|| browser.until_text("It came while you looked"));
+    tokio::task::block_in_place(|| {
+        browser.until_text("It came while you looked");
+        log_out(&browser);
+        decides_without_scripts(&browser, &world);
+        blocks(&browser, &world);
+    });
+}
+
+/// How many letters are to be decided about.
+const TO_DECIDE: &str = "return document.querySelectorAll('.card button[value=accept]').length";
+
+/// Everything works where no script runs: in, decided, out.
+fn decides_without_scripts(browser: &Browser, world: &World) {
+    let south = at(world, "south.test");
+    browser.scripts(false);
+    log_in(browser, &south, "carol");
+    browser.until_text("Held for you");
+    assert_eq!(browser.run("return document.documentElement.className"), "", "no script has run");
+    assert_eq!(browser.run(TO_DECIDE), 2);
+    assert!(!browser.text().contains("accept and trust · "), "keys are told of only where they do something");
+    browser.pictures("held-without-scripts");
+    browser.click("button[value=accept]");
+    browser.until("it is decided", |browser| {
+        browser.open(&format!("{south}/held"));
+        browser.run(TO_DECIDE) == 1
+    });
+    log_out(browser);
+    browser.scripts(true);
+}
+
+/// Who is blocked is on the list of people, and nothing of theirs is held any more.
+fn blocks(browser: &Browser, world: &World) {
+    let south = at(world, "south.test");
+    log_in(browser, &south, "carol");
+    browser.until("one is left", |browser| browser.run(TO_DECIDE) == 1);
+    browser.click("button[value=block]");
+    browser.until("nothing is to be decided", |browser| {
+        browser.path() == "/held" && browser.run(TO_DECIDE) == 0
+    });
+    browser.open(&format!("{south}/correspondents"));
+    browser.until_text("blocked");
+    assert!(browser.text().contains("alice@north.test"));
+    browser.pictures("blocked");
+    log_out(browser);
 }
 
 fn enters(browser: &Browser, world: &World) {
@@ -209,6 +257,26 @@ fn reads(browser: &Browser, world: &World) {
     log_out(browser);
 }
 
+/// What the operator of the other side is told: what needs to be done, why a letter came in, and why another did not.
+fn explains(browser: &Browser, world: &World) {
+    let south = at(world, "south.test");
+    let entry = world.node("south.test").store().mailbox("bob", None, 1).unwrap().remove(0);
+    let identity = entry.identity.to_string();
+    log_in(browser, &south, "bob");
+    browser.open(&format!("{south}/alerts"));
+    browser.until_text("The policy service does not answer");
+    browser.pictures("alerts-filled");
+    browser.open(&format!("{south}/policy?id={identity}&to=bob%40south.test"));
+    browser.until_text("brought by");
+    browser.until_text("it does not answer");
+    browser.pictures("policy-explained");
+    browser.open(&format!("{south}/trace?id={identity}"));
+    browser.until_text("Refused, and not kept");
+    browser.until_text("no account has nobody@south.test");
+    browser.pictures("trace-refused");
+    log_out(browser);
+}
+
 fn operates(browser: &Browser, world: &World) {
     let north = at(world, "north.test");
     log_in(browser, &north, "alice");
@@ -240,6 +308,9 @@ fn operates(browser: &Browser, world: &World) {
     browser.open(&format!("{north}/forwarding"));
     browser.until_text("Forwarding");
     browser.pictures("forwarding");
+    browser.open(&format!("{north}/peers/south.test"));
+    browser.until_text("What is remembered");
+    browser.pictures("peer");
     browser.open(&format!("{north}/queue"));
     browser.click(".heat tbody th a");
     browser.until("the lane is open", |browser| browser.path() == "/queue/lane");

@@ -295,6 +295,35 @@ async fn keys_for_scram_do_not_tell_who_is_here() {
     assert_eq!(keys("ann").salt, before.salt);
 }
 
+/// Who comes with many passwords at once tries no more of them than one after the other: whoever waits for a place is asked
+/// again when there is one.
+///
+/// proves: SUB-3
+#[tokio::test(start_paused = true)]
+async fn many_guesses_at_once_are_barred_like_one_after_the_other() {
+    let scene = Scene::new(|_| {}).await;
+    let bob = Address::from_wire("bob@here.test").unwrap();
+    scene.node.put_account("bob", &[bob], Some("the right one".to_owned())).await.unwrap();
+    let mut guessing = tokio::task::JoinSet::new();
+    for guess in 0..64 {
+        let node = scene.node.clone();
+        // From as many places: the account alone is to bar them.
+        let network = format!("192.0.2.{guess}");
+        let password = if guess == 60 { "the right one".to_owned() } else { format!("guess {guess}") };
+        guessing.spawn(async move { node.authenticate(&network, "bob", password).await });
+    }
+    let answers = guessing.join_all().await;
+    let tried = |answer: &Result<_, (Code, String)>| matches!(answer, Err((code, _)) if *code == Code::AUTHENTICATION_FAILED);
+    let barred = |answer: &Result<_, (Code, String)>| matches!(answer, Err((code, _)) if code.class == 4);
+    let (tried, barred) = (
+        answers.iter().filter(|answer| tried(answer)).count(),
+        answers.iter().filter(|answer| barred(answer)).count(),
+    );
+    // With two places two may be under way when the last one counts.
+    assert!((10..=11).contains(&tried), "{tried} were tried");
+    assert_eq!(tried + barred, 64, "nobody came in, also with the right one");
+}
+
 /// proves: SUB-3
 #[tokio::test(start_paused = true)]
 async fn wrong_proofs_bar_account_and_network() {

@@ -1,5 +1,6 @@
 //! What is remembered of peers.
 
+use message::{Code, Disposition, Identity};
 use node::Deed;
 
 use super::scene::{Scene, domain};
@@ -67,4 +68,34 @@ async fn what_happens_with_mail_is_counted() {
     let held = scene.store.held(None, None, 10).unwrap().remove(0);
     scene.node.decide_held(None, held.identity, &held.address, node::Choice::REFUSE).await.unwrap();
     assert_eq!(counts(&scene), [1, 1, 1, 0]);
+}
+
+/// Refusals are written a while later, and however many there are they fill nothing.
+///
+/// proves: POL-13
+#[tokio::test(start_paused = true)]
+async fn refusals_are_remembered_within_bounds() {
+    let scene = Scene::new(|_| {}).await;
+    let kept = || scene.store.legacy_records(0, b"refused\0", None, 1_000).unwrap().len();
+    for number in 0..300 {
+        let answers = scene.offer("flood.test", &format!("Letter {number}"), &["nobody@here.test"]).await;
+        assert!(matches!(answers[0], Disposition::Refused { .. }), "{answers:?}");
+    }
+    scene.offer("north.test", "Once", &["nobody@here.test", "bob@here.test"]).await;
+    assert_eq!(kept(), 0, "nobody waits for that");
+    scene.node.write_memory().await.unwrap();
+    assert_eq!(kept(), 201);
+    let (first, last) = ([0; 32], [0xff; 32]);
+    let (first, last) = (Identity::from_bytes(first), Identity::from_bytes(last));
+    let all = scene.node.refusals(first, last, 1_000).unwrap();
+    let [one] = all.iter().filter(|one| one.origin == "north.test").collect::<Vec<_>>()[..] else {
+        panic!("{all:?}")
+    };
+    assert_eq!((one.recipient.as_str(), one.code), ("nobody@here.test", Code::NO_SUCH_ADDRESS));
+    assert_eq!(one.why, "rule no-such-address: no account has nobody@here.test");
+    // What is past its time is not told, and is swept with all else.
+    scene.pass_seconds(storage::limits::RETENTION_MS_DEFAULT / 1_000 + 1).await;
+    assert_eq!(scene.node.refusals(first, last, 1_000).unwrap(), []);
+    while scene.store.expire(scene.node.now_ms(), 1_000).await.unwrap() == 1_000 {}
+    assert_eq!(kept(), 0);
 }

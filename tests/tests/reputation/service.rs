@@ -71,3 +71,31 @@ async fn a_service_decides_after_the_rules() {
     let (_, asked) = said(None, &["bob@here.test", "nobody@here.test"]).await;
     assert_eq!(asked.len(), 1);
 }
+
+/// Who explains asks whoever would be asked, and says what it has said.
+///
+/// proves: POL-14
+#[tokio::test(start_paused = true)]
+async fn an_explanation_asks_the_service() {
+    let explained = async |verdict: Option<Verdict>| {
+        let scene = Scene::new(|_| {}).await;
+        scene.offer("north.test", "one", &["bob@here.test"]).await;
+        let entry = scene.store.mailbox("bob", None, 1).unwrap().remove(0);
+        let service = Arc::new(Says { verdict, asked: Mutex::default() });
+        scene.node.consult(service.clone());
+        let bob = message::address::Address::from_wire("bob@here.test").unwrap();
+        let explained = scene.node.explain(entry.identity, &bob, None).await.unwrap();
+        assert_eq!(service.asked.lock().unwrap().len(), 1);
+        explained.explanation
+    };
+    let refuse = Verdict::Refuse { code: Code::NOT_AUTHORIZED, text: "no".to_owned() };
+    let explanation = explained(Some(refuse.clone())).await;
+    assert_eq!((explanation.decision.verdict, explanation.decision.rule), (refuse, "mine".to_owned()));
+    let step = explanation.steps.last().unwrap();
+    assert_eq!((step.rule.as_str(), step.tried), ("policy-service", policy::Tried::Matched));
+    assert_eq!(step.conditions[0].2, "because");
+    let explanation = explained(None).await;
+    assert_eq!(explanation.decision.verdict, Verdict::Accept);
+    let step = explanation.steps.last().unwrap();
+    assert_eq!((step.rule.as_str(), step.tried), ("policy-service", policy::Tried::No));
+}

@@ -222,6 +222,7 @@ async fn what_is_blocked_is_reported_to_the_forwarder() {
         identity: identity.to_string(),
         recipient: None,
         decision: control::HeldDecision::Block,
+        account: None,
     };
     assert!(matches!(node.call(&block).await.unwrap(), Response::HeldDecided { .. }));
     let list = || ForwardOrder::List { after: None, limit: 10 };
@@ -370,6 +371,7 @@ async fn what_is_reported_from_the_mailbox_is_told_to_the_forwarder() {
         identity: held.to_string(),
         recipient: None,
         decision: control::HeldDecision::Block,
+        account: None,
     };
     assert!(matches!(node.call(&block).await.unwrap(), Response::HeldDecided { .. }));
     told(3).await;

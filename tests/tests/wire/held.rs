@@ -114,7 +114,7 @@ async fn thirty_megabytes_of_a_stranger_cost_little_until_they_are_accepted() {
     assert!(carol.session.fetch(identity, Selection::All, &mut all).await.is_err());
     // The operator sees the same, and which parts are here.
     let mut client = operator(&world, "south.test").await;
-    let show = Request::HeldShow { identity: identity.to_string(), recipient: None };
+    let show = Request::HeldShow { identity: identity.to_string(), recipient: None, account: None };
     let Response::Held(detail) = client.call(&show).await.unwrap() else { panic!("nothing is shown") };
     assert_eq!(detail.text.as_deref(), Some("Shall I send you the film?"));
     assert!(detail.sealed && !detail.text_is_cut, "{detail:?}");
@@ -450,6 +450,7 @@ async fn an_operator_may_decide_too() {
         identity: message.identity().to_string(),
         recipient: Some(CAROL.to_owned()),
         decision,
+        account: None,
     };
     let wrong = HeldDecision::Refuse { code: Some("4.7.1".to_owned()) };
     assert!(matches!(client.call(&decide(wrong)).await.unwrap(), Response::Failure(_)));

@@ -9,6 +9,8 @@ mod border;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod cookies;
 #[cfg(test)]
 mod delivery;

@@ -63,7 +63,7 @@ async fn an_operator_orders_the_queue() {
     let none = ask(&mut client, Request::QueueRetry { legs: number }).await;
     assert!(matches!(none, Response::Changed { count: 0 }), "{none:?}");
 
-    let Response::Envelopes { envelopes } =
+    let Response::Envelopes { envelopes, .. } =
         ask(&mut client, Request::Trace { identity: identity.to_string() }).await
     else {
         panic!("no trace")
@@ -112,7 +112,7 @@ async fn a_message_is_named_by_its_first_digits() {
     let other = submit_later(&mut alice, "Another").await.to_string();
     let mut client = operator(&world).await;
     let prefix = identity[..6].to_uppercase();
-    let Response::Envelopes { envelopes } = ask(&mut client, Request::Trace { identity: prefix }).await
+    let Response::Envelopes { envelopes, .. } = ask(&mut client, Request::Trace { identity: prefix }).await
     else {
         panic!("no trace")
     };

@@ -38,7 +38,9 @@ async fn decided(world: &World, identity: Identity, recipient: &str) -> (Disposi
 async fn traced(world: &World, identity: Identity) -> Vec<String> {
     let mut client = Client::connect(&world.data(SOUTH).join("control.sock")).await.unwrap();
     let trace = Request::Trace { identity: identity.to_string() };
-    let Response::Envelopes { envelopes } = client.call(&trace).await.unwrap() else { panic!("no trace") };
+    let Response::Envelopes { envelopes, .. } = client.call(&trace).await.unwrap() else {
+        panic!("no trace")
+    };
     let recipients = envelopes.into_iter().flat_map(|envelope| envelope.recipients);
     recipients.filter_map(|recipient| recipient.why).collect()
 }

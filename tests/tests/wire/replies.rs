@@ -36,7 +36,7 @@ async fn the_whole_reply_is_kept_for_the_recipient_that_it_settles() {
     let socket = street.world.data("one.test").join("control.sock");
     let mut client = control::Client::connect(&socket).await.unwrap();
     let traced = client.call(&Request::Trace { identity: sent.to_string() }).await.unwrap();
-    let Response::Envelopes { envelopes } = traced else { panic!("{traced:?}") };
+    let Response::Envelopes { envelopes, .. } = traced else { panic!("{traced:?}") };
     let attempts = &envelopes[0].attempts;
     let of = |address: &str, step: &str| {
         let mut found =

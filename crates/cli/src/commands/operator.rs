@@ -165,7 +165,7 @@ fn peer(command: &PeerCommand) -> Request {
 fn held(command: &HeldCommand) -> Result<Request, Error> {
     let decide = |name: &HeldName, decision| {
         let recipient = name.to.as_ref().map(ToString::to_string);
-        Ok(Request::HeldDecide { identity: digits(&name.identity)?, recipient, decision })
+        Ok(Request::HeldDecide { identity: digits(&name.identity)?, recipient, decision, account: None })
     };
     match command {
         HeldCommand::List(arguments) => {
@@ -174,6 +174,7 @@ fn held(command: &HeldCommand) -> Result<Request, Error> {
         HeldCommand::Show(name) => Ok(Request::HeldShow {
             identity: digits(&name.identity)?,
             recipient: name.to.as_ref().map(ToString::to_string),
+            account: None,
         }),
         HeldCommand::Accept { name, trust } => decide(name, HeldDecision::Accept { trust: *trust }),
         HeldCommand::Refuse { name, code } => decide(name, HeldDecision::Refuse { code: code.clone() }),
@@ -355,13 +356,13 @@ mod tests {
         let (identity, recipient) = name();
         check(
             "waxwing held show 0123AB --to bob@b.test --operator",
-            Ok(Request::HeldShow { identity, recipient }),
+            Ok(Request::HeldShow { identity, recipient, account: None }),
         );
         let (identity, recipient) = name();
         let decision = HeldDecision::Accept { trust: true };
         check(
             "waxwing held --operator accept 0123ab --to bob@b.test --trust",
-            Ok(Request::HeldDecide { identity, recipient, decision }),
+            Ok(Request::HeldDecide { identity, recipient, decision, account: None }),
         );
         check("waxwing held block 012 --operator", Err(2));
         let handover = |order| Ok(Request::Handover { order });

@@ -6,7 +6,7 @@ use message::{Disposition, Identity};
 use protocol::{StatusQuery, StatusRecord};
 use serde::Serialize;
 
-use super::view::{StatusObject, is_bad, is_final, recipient_line};
+use super::view::{StatusObject, is_bad, is_final, recipient_line, waits};
 use super::{End, open_session};
 use crate::client::Session;
 use crate::limits::{IDENTITY_DIGITS_MIN, STATUS_SEARCH_MAX, WAIT_POLL_MS_FIRST, WAIT_POLL_MS_MAX};
@@ -68,7 +68,7 @@ fn print_short(record: &StatusRecord, output: &mut Output) -> Result<(), Error> 
     for one in &record.recipients {
         output.line(&format!("  {}", recipient_line(&one.address, &one.disposition)))?;
     }
-    Ok(())
+    waits(record).map_or(Ok(()), |waits| output.line(&format!("    {waits}")))
 }
 
 /// Shows records in full.
@@ -86,6 +86,9 @@ fn show(records: &[StatusRecord], output: &mut Output) -> Result<End, Error> {
         }
         for one in &record.recipients {
             output.line(&format!("  {}", recipient_line(&one.address, &one.disposition)))?;
+        }
+        if let Some(waits) = waits(record) {
+            output.line(&format!("    {waits}"))?;
         }
         for attempt in &record.attempts {
             let code = attempt.code.map(|code| format!(" ({code})")).unwrap_or_default();

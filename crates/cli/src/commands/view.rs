@@ -3,7 +3,7 @@
 use anstyle::Style;
 use message::address::Address;
 use message::{Disposition, Headers, Manifest, Part, Seal};
-use protocol::{SealWords, StatusRecord};
+use protocol::{SealWords, StatusRecipient, StatusRecord};
 use serde::Serialize;
 use translate::file_name;
 
@@ -87,6 +87,21 @@ impl StatusObject {
             attempts: attempts.collect(),
         }
     }
+}
+
+/// What is waited for, where something is pending and all recipients are at one domain: an attempt does not say for whom it
+/// was made.
+pub(super) fn waits(record: &StatusRecord) -> Option<String> {
+    let pending = |one: &StatusRecipient| matches!(one.disposition, Disposition::Pending { .. });
+    let first = record.recipients.iter().find(|one| pending(one))?;
+    if record.recipients.iter().any(|one| one.address.domain() != first.address.domain()) {
+        return None;
+    }
+    let last = record.attempts.last()?;
+    Some(match last.code {
+        Some(code) => format!("not delivered yet: {} ({code})", clean(&last.text)),
+        None => "the recipient's node has it, and waits for a decision there".to_owned(),
+    })
 }
 
 /// Whether nothing more will change.
@@ -245,4 +260,55 @@ pub(super) fn seal_words(seals: &[SealWords]) -> String {
         format!("{} {} {}", clean(&seal.role), clean(&seal.issuer), paint(style, word))
     });
     words.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use message::{Code, Cookie, Identity};
+    use protocol::StatusAttempt;
+
+    use super::*;
+
+    /// proves: STA-22
+    #[test]
+    fn what_waits_is_said_in_words() {
+        let pending = || Disposition::Pending {
+            cookie: Cookie::from_bytes([0; 32]),
+            min_seconds: 1,
+            max_seconds: 2,
+            until: 3,
+        };
+        let check =
+            |to: &[(&str, Disposition)], last: Option<(Option<Code>, &str)>, expected: Option<&str>| {
+                let recipient = |(address, disposition): &(&str, Disposition)| StatusRecipient {
+                    address: Address::from_wire(address).unwrap(),
+                    disposition: disposition.clone(),
+                };
+                let attempt = |(code, text): (Option<Code>, &str)| StatusAttempt {
+                    at_ms: 1,
+                    host: "mx.south.test".to_owned(),
+                    step: "offer".to_owned(),
+                    code,
+                    text: text.to_owned(),
+                };
+                let record = StatusRecord {
+                    number: 1,
+                    identity: Identity::from_bytes([1; 32]),
+                    at_ms: 1,
+                    release_at_ms: 0,
+                    recipients: to.iter().map(recipient).collect(),
+                    attempts: last.into_iter().map(attempt).collect(),
+                };
+                assert_eq!(waits(&record).as_deref(), expected);
+            };
+        let bob = || ("bob@south.test", pending());
+        let refused = Some((Some(Code::new(4, 4, 1)), "connection\u{202e} refused"));
+        let not_yet = "not delivered yet: connection\u{fffd} refused (4.4.1)";
+        check(&[bob()], refused, Some(not_yet));
+        let decision = "the recipient's node has it, and waits for a decision there";
+        check(&[bob()], Some((None, "answered")), Some(decision));
+        check(&[bob()], None, None);
+        check(&[("bob@south.test", Disposition::Accepted)], Some((None, "answered")), None);
+        check(&[bob(), ("wanda@west.test", Disposition::Accepted)], refused, None);
+    }
 }

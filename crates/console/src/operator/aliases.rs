@@ -1,9 +1,10 @@
 //! The aliases of a node: what leads where, and how it stands.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::{Html, Redirect};
 use control::{ForwardOrder, ForwardView, Request};
+use serde::Deserialize;
 
 use crate::app::{Operating, Shared};
 use crate::error::Error;
@@ -18,6 +19,16 @@ use crate::words::{self, Moment};
 struct AliasesPage {
     chrome: Chrome,
     forwards: Vec<Row>,
+    paged: bool,
+    /// The query of the page after this one.
+    next: Option<String>,
+}
+
+/// The alias and target after which the list goes on.
+#[derive(Deserialize)]
+pub(crate) struct After {
+    alias: Option<String>,
+    target: Option<String>,
 }
 
 struct Row {
@@ -49,12 +60,21 @@ impl Row {
 pub(crate) async fn aliases(
     State(app): State<Shared>,
     Operating(session): Operating,
+    Query(After { alias, target }): Query<After>,
 ) -> Result<Html<String>, Error> {
-    let order = ForwardOrder::List { after: None, limit: PAGE_ENTRIES };
+    let after = alias.zip(target);
+    let paged = after.is_some();
+    let order = ForwardOrder::List { after, limit: PAGE_ENTRIES };
     let control::Response::Forwards { forwards } = app.ask(Request::Forward { order }).await? else {
         return Err(Error::Answer);
     };
+    let full = forwards.len() >= PAGE_ENTRIES as usize;
+    let query = |one: &ForwardView| {
+        format!("alias={}&target={}", words::encoded(&one.alias), words::encoded(&one.target))
+    };
     page::html(&AliasesPage {
+        paged,
+        next: forwards.last().filter(|_| full).map(query),
         chrome: Chrome::new("Aliases", "aliases", &session),
         forwards: forwards.iter().map(|one| Row::new(one, app.now_ms())).collect(),
     })

@@ -1,9 +1,11 @@
 //! What happens as it happens, and the way of one message.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Html;
-use control::{EnvelopeView, FlowView, Request};
+use control::{EnvelopeView, FlowView, RefusalView, Request};
 use serde::Deserialize;
 
 use crate::app::{Operating, Shared};
@@ -32,8 +34,11 @@ struct Event {
 }
 
 impl Event {
-    fn new(event: &FlowView, now_ms: u64) -> Event {
+    /// `own` says whether a user of this node has handed the message in.
+    fn new(event: &FlowView, own: bool, now_ms: u64) -> Event {
         let kind = match event.kind.as_str() {
+            // It goes into the queue, as it should.
+            "decided" if own && event.text.starts_with("pending") => "none",
             "delivered" => "good",
             "trouble" => "bad",
             "retrying" => "watch",
@@ -62,7 +67,29 @@ struct TracePage {
     id: String,
     wrong: Option<String>,
     envelopes: Vec<Envelope>,
+    refusals: Vec<Refusal>,
     events: Vec<Event>,
+}
+
+/// An offer that was refused.
+struct Refusal {
+    at: Moment,
+    origin: String,
+    recipient: String,
+    said: String,
+    why: String,
+}
+
+impl Refusal {
+    fn new(refusal: &RefusalView, now_ms: u64) -> Refusal {
+        Refusal {
+            at: Moment::new(refusal.at_ms, now_ms),
+            origin: words::line(&refusal.origin),
+            recipient: words::line(&refusal.recipient),
+            said: format!("{} ({})", words::line(&refusal.text), words::line(&refusal.code)),
+            why: words::line(&refusal.why),
+        }
+    }
 }
 
 struct Envelope {
@@ -71,7 +98,7 @@ struct Envelope {
     size: String,
     accepted: Moment,
     closed: Option<Moment>,
-    hops: Vec<(String, String)>,
+    hops: Vec<(String, Option<Moment>)>,
     people: Vec<Person>,
     attempts: Vec<Attempt>,
 }
@@ -80,8 +107,8 @@ impl Envelope {
     fn new(envelope: &EnvelopeView, now_ms: u64) -> Envelope {
         let hop = |hop: &String| {
             let (by, at) = hop.rsplit_once(' ').unwrap_or((hop, ""));
-            let at = at.parse::<u64>().map(|seconds| words::absolute(seconds.saturating_mul(1_000)));
-            (words::line(by), at.unwrap_or_default())
+            let at = at.parse::<u64>().ok().map(|seconds| Moment::new(seconds.saturating_mul(1_000), now_ms));
+            (words::line(by), at)
         };
         Envelope {
             number: envelope.number,
@@ -103,13 +130,23 @@ async fn remembered(app: &Shared) -> Result<Vec<FlowView>, Error> {
     }
 }
 
+/// Those that are asked for, as they are shown.
+fn shown(events: &[FlowView], which: impl Fn(&FlowView) -> bool, now_ms: u64) -> Vec<Event> {
+    let by_user = |by: &String| by.starts_with("account:");
+    let handed_in = events.iter().filter(|event| event.by.as_ref().is_some_and(by_user));
+    let own: BTreeSet<&str> = handed_in.filter_map(|event| event.identity.as_deref()).collect();
+    let is_own = |event: &FlowView| event.identity.as_deref().is_some_and(|identity| own.contains(identity));
+    let which = events.iter().filter(|event| which(event));
+    which.map(|event| Event::new(event, is_own(event), now_ms)).collect()
+}
+
 /// What has happened of late, the latest first.
 pub(crate) async fn flow(
     State(app): State<Shared>,
     Operating(session): Operating,
 ) -> Result<Html<String>, Error> {
     let events = remembered(&app).await?;
-    let events = events.iter().rev().take(FLOW_ROWS).map(|event| Event::new(event, app.now_ms())).collect();
+    let events = shown(&events, |_| true, app.now_ms()).into_iter().rev().take(FLOW_ROWS).collect();
     page::html(&FlowPage { chrome: Chrome::new("Flow", "flow", &session), events })
 }
 
@@ -126,18 +163,15 @@ pub(crate) async fn trace(
 ) -> Result<Html<String>, Error> {
     let id = id.map(|id| id.trim().to_ascii_lowercase()).unwrap_or_default();
     let now_ms = app.now_ms();
-    let (mut envelopes, mut wrong, mut events) = (Vec::new(), None, Vec::new());
+    let (mut envelopes, mut refusals, mut wrong, mut events) = (Vec::new(), Vec::new(), None, Vec::new());
     if !id.is_empty() {
         match app.ask(Request::Trace { identity: id.clone() }).await {
-            Ok(control::Response::Envelopes { envelopes: found }) => {
+            Ok(control::Response::Envelopes { envelopes: found, refusals: refused }) => {
                 let identity = found.first().map(|one| one.identity.clone());
-                let of_it = |event: &&FlowView| identity.is_some() && event.identity == identity;
-                events = remembered(&app)
-                    .await?
-                    .iter()
-                    .filter(of_it)
-                    .map(|event| Event::new(event, now_ms))
-                    .collect();
+                let identity = identity.or_else(|| refused.first().map(|one| one.identity.clone()));
+                refusals = refused.iter().map(|one| Refusal::new(one, now_ms)).collect();
+                let of_it = |event: &FlowView| identity.is_some() && event.identity == identity;
+                events = shown(&remembered(&app).await?, of_it, now_ms);
                 envelopes = found.iter().map(|one| Envelope::new(one, now_ms)).collect();
             }
             Ok(_) => return Err(Error::Answer),
@@ -146,5 +180,5 @@ pub(crate) async fn trace(
         }
     }
     let chrome = Chrome::new("Trace", "trace", &session);
-    page::html(&TracePage { chrome, id: words::line(&id), wrong, envelopes, events })
+    page::html(&TracePage { chrome, id: words::line(&id), wrong, envelopes, refusals, events })
 }

@@ -52,6 +52,8 @@ struct Row {
 struct LanePage {
     chrome: Chrome,
     lane: String,
+    /// As the node calls it.
+    name: String,
     path: String,
     legs: Vec<Leg>,
     paged: bool,
@@ -147,7 +149,7 @@ pub(crate) async fn queue(
         totals.iter_mut().zip(lane.ages).for_each(|(total, count)| *total += count);
     }
     let row = |lane: &control::LaneAgesView| Row {
-        lane: words::line(&lane.lane),
+        lane: words::lane(&lane.lane),
         path: words::encoded(&lane.lane),
         count: words::count(lane.count),
         held: lane.held,
@@ -192,10 +194,11 @@ pub(crate) async fn lane(
     let control::Response::Legs { legs } = app.ask(request).await? else { return Err(Error::Answer) };
     let full = legs.len() >= PAGE_ENTRIES as usize;
     let next = legs.last().map(|leg| leg.number).filter(|_| full);
-    let shown = words::line(&name);
+    let shown = words::lane(&name);
     page::html(&LanePage {
         chrome: Chrome::new(format!("Queue for {shown}"), "queue", &session),
         lane: shown,
+        name: words::line(&name),
         path: words::encoded(&name),
         legs: legs.iter().map(|leg| Leg::new(leg, app.now_ms())).collect(),
         paged: after.is_some(),
@@ -214,7 +217,7 @@ pub(crate) async fn leg(
     let now_ms = app.now_ms();
     page::html(&LegPage {
         chrome: Chrome::new(format!("Leg {number}"), "queue", &session),
-        lane: words::line(&leg.lane),
+        lane: words::lane(&leg.lane),
         path: words::encoded(&leg.lane),
         identity: leg.identity.clone(),
         short: words::short(&leg.identity),

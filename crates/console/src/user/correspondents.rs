@@ -87,7 +87,7 @@ pub(crate) async fn list(
     };
     let full = correspondents.len() >= PAGE_ENTRIES as usize;
     page::html(&ListPage {
-        chrome: Chrome::new("Correspondents", "correspondents", &session),
+        chrome: Chrome::new("People", "correspondents", &session),
         next: correspondents.last().map(|one| words::encoded(&one.who)).filter(|_| full),
         people: correspondents.iter().map(|one| Row::new(one, app.now_ms())).collect(),
         paged,

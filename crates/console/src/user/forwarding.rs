@@ -18,6 +18,8 @@ use crate::words::{self, Moment};
 struct ForwardingPage {
     chrome: Chrome,
     grants: Vec<Row>,
+    paged: bool,
+    next: Option<String>,
     chain: Vec<Hop>,
 }
 
@@ -85,20 +87,24 @@ pub(crate) fn kind(state: &str) -> &'static str {
     }
 }
 
-/// The chain that is to be walked.
+/// The chain that is to be walked, and the recipient and forwarder after which the list goes on.
 #[derive(Deserialize)]
 pub(crate) struct Walked {
     recipient: Option<String>,
     forwarder: Option<String>,
+    after_recipient: Option<String>,
+    after_forwarder: Option<String>,
 }
 
 /// Who forwards to a user, and one chain where it is asked for.
 pub(crate) async fn list(
     State(app): State<Shared>,
     User(account, session): User,
-    Query(Walked { recipient, forwarder }): Query<Walked>,
+    Query(Walked { recipient, forwarder, after_recipient, after_forwarder }): Query<Walked>,
 ) -> Result<Html<String>, Error> {
-    let order = ForwardOrder::Grants { account: Some(account.clone()), after: None, limit: PAGE_ENTRIES };
+    let after = after_recipient.zip(after_forwarder);
+    let paged = after.is_some();
+    let order = ForwardOrder::Grants { account: Some(account.clone()), after, limit: PAGE_ENTRIES };
     let control::Response::Grants { grants } = app.ask(Request::Forward { order }).await? else {
         return Err(Error::Answer);
     };
@@ -110,7 +116,14 @@ pub(crate) async fn list(
         };
         chain = hops.iter().map(Hop::new).collect();
     }
+    let full = grants.len() >= PAGE_ENTRIES as usize;
+    let query = |one: &GrantView| {
+        let (recipient, forwarder) = (words::encoded(&one.recipient), words::encoded(&one.forwarder));
+        format!("after_recipient={recipient}&after_forwarder={forwarder}")
+    };
     page::html(&ForwardingPage {
+        paged,
+        next: grants.last().filter(|_| full).map(query),
         chrome: Chrome::new("Forwarding", "forwarding", &session),
         grants: grants.iter().map(|one| Row::new(one, app.now_ms())).collect(),
         chain,

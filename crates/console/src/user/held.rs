@@ -53,6 +53,8 @@ struct Card {
     since: Moment,
     until: Moment,
     undecided: bool,
+    /// Whether it is known who has written it: only then there is somebody to trust or to block.
+    author_is_here: bool,
     state: &'static str,
 }
 
@@ -81,6 +83,7 @@ impl Card {
             since: Moment::new(held.since_ms, now_ms),
             until: Moment::new(held.until_ms, now_ms),
             undecided: held.state == HeldState::Undecided,
+            author_is_here: held.from.is_some(),
             state: match held.state {
                 HeldState::Undecided => "undecided",
                 HeldState::Fetching => "accepted; the rest is being fetched",
@@ -127,7 +130,7 @@ pub(crate) async fn show(
     let leaves = detail.parts.iter().filter(|part| part.level > 0 || detail.parts.len() == 1);
     let part = |part: &control::HeldPartView| {
         let kind = part.media_type.as_deref().unwrap_or("kind not fetched");
-        let name = part.name.as_deref().map_or_else(|| format!("Part {}", part.number), words::line);
+        let name = part.name.as_deref().map_or_else(|| unnamed(kind).to_owned(), words::line);
         (name, format!("{}, {}", words::line(kind), words::size(part.octets)), part.here)
     };
     page::html(&ShowPage {
@@ -141,9 +144,25 @@ pub(crate) async fn show(
     })
 }
 
+/// What a part is called that has no name.
+fn unnamed(kind: &str) -> &'static str {
+    match kind.split_once('/') {
+        Some(("text", "plain")) => "The text",
+        Some(("text", "html")) => "The text, formatted",
+        Some(("image", _)) => "A picture",
+        Some(("message", _)) => "Another message",
+        Some(_) => "A file without a name",
+        None => "Something of it",
+    }
+}
+
 /// A held message, if it is this account's to decide about.
 async fn own(app: &App, account: &str, identity: &str, recipient: &str) -> Result<HeldDetailView, Error> {
-    let request = Request::HeldShow { identity: identity.to_owned(), recipient: Some(recipient.to_owned()) };
+    let request = Request::HeldShow {
+        identity: identity.to_owned(),
+        recipient: Some(recipient.to_owned()),
+        account: Some(account.to_owned()),
+    };
     let control::Response::Held(detail) = app.ask(request).await? else { return Err(Error::Answer) };
     if detail.held.account.as_deref() == Some(account) { Ok(*detail) } else { Err(Error::NoSuchPage) }
 }
@@ -163,7 +182,7 @@ pub(crate) async fn decide(
         _ => return Err(Error::Form("decision")),
     };
     let held = own(&app, &account, identity, recipient).await?.held;
-    app.ask(Request::HeldDecide { identity: held.identity, recipient: Some(held.recipient), decision })
-        .await?;
+    let (identity, recipient) = (held.identity, Some(held.recipient));
+    app.ask(Request::HeldDecide { identity, recipient, decision, account: Some(account) }).await?;
     Ok(Redirect::to("/held"))
 }

@@ -16,9 +16,10 @@ use super::{Sealed, sealed};
 use crate::app::{App, Shared, User};
 use crate::error::Error;
 use crate::guard::Posted;
-use crate::harmless::{harmless, wishes};
+use crate::harmless::wishes;
 use crate::limits::PAGE_ENTRIES;
 use crate::page::{self, Chrome};
+use crate::simple::simple;
 use crate::words::{self, Moment};
 
 /// What a frame with mail in HTML may do: look like our style says, and open a link in another window.
@@ -45,7 +46,10 @@ struct ShowPage {
     as_html: bool,
     wishes: usize,
     text: String,
+    /// Whether text or HTML goes on after what the node gives of it.
     cut: bool,
+    /// Whether the HTML has more markup than is shown.
+    html_cut: bool,
     files: Vec<File>,
     fields: Vec<(String, String)>,
 }
@@ -153,6 +157,7 @@ pub(crate) async fn show(
     }
     let mail = Row::new(&detail.mail, app.now_ms());
     let as_html = detail.html.is_some() && (detail.text.is_none() || view.as_deref() == Some("html"));
+    let html_cut = detail.html.as_deref().is_some_and(|html| simple(html).cut);
     let plain = |(name, value): &(String, String)| (words::line(name), words::line(value));
     page::html(&ShowPage {
         chrome: Chrome::new(mail.subject.clone(), "mail", &session),
@@ -163,7 +168,8 @@ pub(crate) async fn show(
         wishes: detail.html.as_deref().map_or(0, wishes),
         text: words::lines(detail.text.as_deref().unwrap_or_default()),
         cut: detail.cut,
-        files: detail.parts.iter().filter(|part| !part.shown || detail.cut).map(file).collect(),
+        html_cut,
+        files: detail.parts.iter().filter(|part| !part.shown || detail.cut || html_cut).map(file).collect(),
         fields: detail.fields.iter().map(plain).collect(),
         mail,
     })
@@ -177,7 +183,8 @@ pub(crate) async fn html(
 ) -> Result<Response, Error> {
     let html = detail(&app, &account, number).await?.html.ok_or(Error::NoSuchPage)?;
     let policy = HeaderValue::from_static(FRAME_POLICY);
-    Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(harmless(&html).document)).into_response())
+    let document = app.harmless(html).await?;
+    Ok(([(header::CONTENT_SECURITY_POLICY, policy)], Html(document)).into_response())
 }
 
 async fn detail(app: &App, account: &str, number: u64) -> Result<MailDetailView, Error> {

@@ -84,9 +84,9 @@ pub(crate) async fn login(State(app): State<Shared>, request: Request) -> Result
     let password = Password::new(fields.one("password")?);
     let asked = control::Request::Login { account: account.to_owned(), password, network };
     match app.ask(asked).await {
-        Ok(control::Response::LoggedIn { account, .. }) => {
+        Ok(control::Response::LoggedIn { account, standing, .. }) => {
             let operator = app.settings.operators.contains(&account);
-            let name = app.sessions.open(Some(account), operator, app.outside.as_ref());
+            let name = app.sessions.open(Some(account), standing, operator, app.outside.as_ref());
             let to = if guard::is_our_page(to) { to } else { "/" };
             Ok(with_cookie(&app, &headers, Some(&name), Redirect::to(to)))
         }
@@ -134,7 +134,7 @@ pub(crate) async fn enter(
     if !app.links.take(&token, app.now_ms()) {
         return Err(Error::UsedLink);
     }
-    let name = app.sessions.open(None, true, app.outside.as_ref());
+    let name = app.sessions.open(None, None, true, app.outside.as_ref());
     Ok(with_cookie(&app, &headers, Some(&name), Redirect::to("/queue")))
 }
 

@@ -68,14 +68,23 @@ impl Person {
             "redirected" => ("watch", "redirected"),
             _ => ("none", "unknown"),
         };
+        // What is said of waiting is two things: a few words, and what went wrong last.
+        let waits = one.waits.as_deref().filter(|_| one.disposition == "pending").map(words::line);
+        let (said, trouble) = match &waits {
+            Some(waits) => match waits.split_once(": ") {
+                Some((said, trouble)) => (said.to_owned(), Some(trouble.to_owned())),
+                None => (waits.clone(), None),
+            },
+            None => (said.to_owned(), None),
+        };
         let text = match (&one.text, &one.code) {
             (Some(text), Some(code)) => Some(format!("{} ({code})", words::line(text))),
             (Some(text), None) => Some(words::line(text)),
             (None, Some(code)) => Some(code.clone()),
-            (None, None) => None,
+            (None, None) => trouble,
         };
         let why = one.why.as_deref().map(words::line);
-        Person { address: words::line(&one.address), kind, words: said.to_owned(), text, why }
+        Person { address: words::line(&one.address), kind, words: said, text, why }
     }
 }
 

@@ -79,6 +79,14 @@ impl LocalOperator {
             .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("there is no account {name}")))
     }
 
+    /// Refuses what is asked for an account that is not there any more, or is closed. keeps: CON-2
+    pub(super) fn living(&self, name: &str) -> Result<(), Failure> {
+        let found = self.store().account(name).map_err(failure)?.filter(|account| !account.disabled);
+        found.map(drop).ok_or_else(|| {
+            Failure::new(FailureKind::NotFound, format!("there is no account {name}, or it is closed"))
+        })
+    }
+
     async fn put_account(&self, name: &str, addresses: &[Address], password: Option<String>) -> Answered {
         self.node
             .put_account(name, addresses, password)

@@ -144,7 +144,8 @@ impl LocalOperator {
                 let mut addresses = self.account_addresses(account)?;
                 addresses.sort();
                 for recipient in addresses {
-                    let of = self.store().grants(Some(&recipient), None, bounded(limit)).map_err(failure)?;
+                    let from = place.filter(|(at, _)| **at == recipient);
+                    let of = self.store().grants(Some(&recipient), from, bounded(limit)).map_err(failure)?;
                     found.extend(of.into_iter().filter(|one| {
                         place.is_none_or(|(recipient, forwarder)| {
                             (&one.recipient, &one.forwarder) > (recipient, forwarder)

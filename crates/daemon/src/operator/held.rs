@@ -17,6 +17,9 @@ impl LocalOperator {
     pub(super) async fn held(&self, request: Request) -> Answered {
         match request {
             Request::HeldList { account, after, limit } => {
+                if let Some(account) = &account {
+                    self.living(account)?;
+                }
                 let after = after.map(|place| (EnvelopeId(place.envelope), place.recipient));
                 let held = self.node.held(account.as_deref(), after, bounded(limit)).map_err(refused)?;
                 let mut views: Vec<HeldView> = held.iter().map(held_view).collect();
@@ -29,9 +32,10 @@ impl LocalOperator {
                 }
                 Ok(Response::HeldList { held: views })
             }
-            Request::HeldShow { identity, recipient } => {
-                let (identity, recipient) = self.held_named(&identity, recipient.as_deref())?;
-                let content = self.node.held_content(None, identity, &recipient).await.map_err(refused)?;
+            Request::HeldShow { identity, recipient, account } => {
+                let account = account.as_deref();
+                let (identity, recipient) = self.held_named(account, &identity, recipient.as_deref())?;
+                let content = self.node.held_content(account, identity, &recipient).await.map_err(refused)?;
                 let mut detail = detail_view(&content);
                 if let Some(account) = &content.mail.record.account {
                     let reader = self.reader(account)?;
@@ -41,11 +45,11 @@ impl LocalOperator {
                 }
                 Ok(Response::Held(Box::new(detail)))
             }
-            Request::HeldDecide { identity, recipient, decision } => {
-                let choice = choice(decision)?;
-                let (identity, recipient) = self.held_named(&identity, recipient.as_deref())?;
+            Request::HeldDecide { identity, recipient, decision, account } => {
+                let (account, choice) = (account.as_deref(), choice(decision)?);
+                let (identity, recipient) = self.held_named(account, &identity, recipient.as_deref())?;
                 let decided =
-                    self.node.decide_held(None, identity, &recipient, choice).await.map_err(refused)?;
+                    self.node.decide_held(account, identity, &recipient, choice).await.map_err(refused)?;
                 Ok(Response::HeldDecided {
                     disposition: decided.disposition.word().to_owned(),
                     octets_missing: decided.octets_missing,
@@ -55,8 +59,21 @@ impl LocalOperator {
         }
     }
 
-    /// The message and the recipient that are meant: who is held is named where there are several.
-    fn held_named(&self, digits: &str, recipient: Option<&str>) -> Result<(Identity, Address), Failure> {
+    /// The message and the recipient that are meant: who is held is named where there are several. An account is answered
+    /// the same for what is held for others, for what is not held and for what there is not. keeps: CON-5
+    fn held_named(
+        &self,
+        account: Option<&str>,
+        digits: &str,
+        recipient: Option<&str>,
+    ) -> Result<(Identity, Address), Failure> {
+        if let Some(account) = account {
+            self.living(account)?;
+            let nothing =
+                || Failure::new(FailureKind::NotFound, "nothing of this message is held for that recipient");
+            let identity = Identity::from_hex(&digits.to_ascii_lowercase()).map_err(|_| nothing())?;
+            return Ok((identity, recipient.and_then(|one| address(one).ok()).ok_or_else(nothing)?));
+        }
         let identity = self.identity(digits)?;
         if let Some(recipient) = recipient {
             return Ok((identity, address(recipient)?));
@@ -143,15 +160,24 @@ fn detail_view(content: &HeldContent) -> HeldDetailView {
         });
     }
     let (sealed, words) = match (&content.message, content.sealed) {
-        (None, _) => (false, "only the envelope is here: nothing of it can be checked"),
-        (_, SealEvidence::Verified) => (true, "the manifest, by the seals of the sender"),
-        (_, SealEvidence::Broken) => (false, "a seal of the sender does not hold for the manifest"),
-        (_, SealEvidence::Missing) => (false, "no seal by which the sender answers for it"),
-        (_, SealEvidence::Unknown) => (false, "the key of a seal cannot be had just now"),
+        (None, _) => (false, "Only the envelope is here: nothing of the letter can be checked"),
+        (_, SealEvidence::Verified) => (true, "and its sender's seals hold for the whole of it"),
+        (_, SealEvidence::Broken) => (false, "but a seal of its sender does not hold for it"),
+        (_, SealEvidence::Missing) => (false, "but it has no seal by which its sender answers for it"),
+        (_, SealEvidence::Unknown) => {
+            (false, "but the key of a seal cannot be had just now, so nobody knows whose it is")
+        }
     };
     let checked = match &content.message {
         None => words.to_owned(),
-        Some(_) => format!("a part of the message; what is here, by the digests in the manifest; {words}"),
+        Some(message) => {
+            let what = if message.is_complete() {
+                "The whole letter is here"
+            } else {
+                "A part of the letter is here"
+            };
+            format!("{what}; it is what was announced of it, {words}")
+        }
     };
     let mut held = held_view(&content.mail);
     held.seals = content.seals.iter().map(seal_view).collect();

@@ -2,10 +2,10 @@
 
 use control::limits::{FIELD_OCTETS_MAX, FIELDS_MAX, PIECE_OCTETS_MAX, TEXT_SHOWN_OCTETS_MAX};
 use control::{Failure, FailureKind, MailDetailView, MailView, PartView, Request, Response, SentView};
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use message::address::Address;
 use message::{HeaderBlock, Headers, Identity};
-use storage::{EnvelopeId, EnvelopeRecord, MailUid, MailboxEntry, Origin, StoredMessage};
+use storage::{AccountRecord, EnvelopeId, EnvelopeRecord, MailUid, MailboxEntry, Origin, StoredMessage};
 
 use super::author::seal_view;
 use super::{Answered, LocalOperator, bounded, failure};
@@ -14,7 +14,14 @@ use crate::view::envelope_view;
 
 impl LocalOperator {
     pub(super) async fn mail(&self, request: Request) -> Answered {
+        if let Some(account) = whose(&request) {
+            self.living(account)?;
+        }
         match request {
+            Request::AccountStanding { name } => {
+                let record = self.store().account(&name).map_err(failure)?;
+                Ok(Response::Standing { standing: record.as_ref().and_then(standing) })
+            }
             Request::Login { account, password, network } => {
                 self.login(&account, password.reveal().to_owned(), &network).await
             }
@@ -71,7 +78,7 @@ impl LocalOperator {
         let name = by_address.as_deref().unwrap_or(account);
         let record = self.node.authenticate(network, name, password).await.map_err(refused)?;
         let addresses = record.addresses.iter().map(Address::to_unicode).collect();
-        Ok(Response::LoggedIn { account: record.name, addresses })
+        Ok(Response::LoggedIn { standing: standing(&record), account: record.name, addresses })
     }
 
     fn entry(&self, account: &str, number: u64) -> Result<MailboxEntry, Failure> {
@@ -146,16 +153,54 @@ impl LocalOperator {
     }
 
     fn sent(&self, envelope: &EnvelopeRecord, with_attempts: bool) -> Result<SentView, Failure> {
-        let attempts =
-            if with_attempts { self.store().attempts(envelope.id).map_err(failure)? } else { Vec::new() };
-        let stored = self.store().message(envelope.identity).map_err(failure)?;
-        let header = stored.as_ref().and_then(|stored| stored.headers.as_ref()).map(Headers::message);
+        // What waits is told by what went wrong last, also where attempts are not shown.
+        let attempts = if with_attempts || envelope.closed_at_ms.is_none() {
+            self.store().attempts(envelope.id).map_err(failure)?
+        } else {
+            Vec::new()
+        };
+        let mut view = envelope_view(envelope, &attempts);
+        if !with_attempts {
+            view.attempts.clear();
+        }
         Ok(SentView {
-            envelope: envelope_view(envelope, &attempts),
-            subject: header.and_then(|header| header.first("Subject")).map(|field| value(&field)),
+            envelope: view,
+            subject: self.subject(envelope)?,
             release_at_ms: envelope.release_at_ms.filter(|at_ms| *at_ms > now_ms()),
         })
     }
+
+    /// The subject beside a submission; of one that was handed in before subjects were kept, that of the message while it
+    /// is here.
+    fn subject(&self, envelope: &EnvelopeRecord) -> Result<Option<String>, Failure> {
+        if let Some(subject) = &envelope.subject {
+            return Ok(Some(subject.clone()));
+        }
+        let stored = self.store().message(envelope.identity).map_err(failure)?;
+        let header = stored.as_ref().and_then(|stored| stored.headers.as_ref()).map(Headers::message);
+        Ok(header.and_then(|header| header.first("Subject")).map(|field| value(&field)))
+    }
+}
+
+/// Whose mail is asked for.
+fn whose(request: &Request) -> Option<&str> {
+    match request {
+        Request::MailList { account, .. }
+        | Request::MailShow { account, .. }
+        | Request::MailPart { account, .. }
+        | Request::MailSeen { account, .. }
+        | Request::Sent { account, .. }
+        | Request::SentShow { account, .. } => Some(account),
+        _ => None,
+    }
+}
+
+/// How an account stands: the beginning of the digest of its password's hash, which has a salt of its own each time a
+/// password is set, so that an account of the same name with the same password is another one. keeps: CON-2
+fn standing(account: &AccountRecord) -> Option<String> {
+    let hash = account.password_hash.as_ref().filter(|_| !account.disabled)?;
+    let digest = message::Digest::of(format!("waxwing standing\0{}\0{hash}", account.name).as_bytes());
+    Some(HEXLOWER.encode(&digest.as_bytes()[..16]))
 }
 
 /// The octets of a part from an offset on, fewer only where it ends.

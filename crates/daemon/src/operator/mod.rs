@@ -21,7 +21,7 @@ use control::{
 };
 use message::Identity;
 use message::address::Address;
-use node::Node;
+use node::{Node, Refusal};
 use storage::Store;
 use transport::Server;
 
@@ -220,6 +220,7 @@ impl LocalOperator {
                 self.held(request).await
             }
             Request::Login { .. }
+            | Request::AccountStanding { .. }
             | Request::MailList { .. }
             | Request::MailShow { .. }
             | Request::MailPart { .. }
@@ -278,16 +279,39 @@ impl LocalOperator {
 
     /// The message whose identity begins with these digits. keeps: CTL-5
     fn identity(&self, digits: &str) -> Result<Identity, Failure> {
-        let hint = "`waxwing status` and `waxwing queue list` print the first digits";
-        let digits = digits_of(digits)?;
-        let bound = |fill: &str| {
-            let whole = format!("{digits}{}", fill.repeat(64 - digits.len()));
-            Identity::from_hex(&whole).map_err(|error| Failure::new(FailureKind::Invalid, error.to_string()))
-        };
-        let alike = control::limits::ALIKE_MAX;
-        let found = self.store().identities(bound("0")?, bound("f")?, alike).map_err(failure)?;
-        only(&digits, "message", found, ToString::to_string).map_err(|failure| failure.hint(hint))
+        let (digits, first, last) = between(digits)?;
+        let found = self.store().identities(first, last, control::limits::ALIKE_MAX).map_err(failure)?;
+        only(&digits, "message", found, ToString::to_string).map_err(|failure| failure.hint(DIGITS_HINT))
     }
+
+    /// The same where a message that was refused counts, too; and its refusals. keeps: POL-13
+    fn traced(&self, digits: &str) -> Result<(Identity, Vec<Refusal>), Failure> {
+        let (digits, first, last) = between(digits)?;
+        let mut found = self.store().identities(first, last, control::limits::ALIKE_MAX).map_err(failure)?;
+        let mut refusals =
+            self.node.refusals(first, last, control::limits::LIST_MAX).map_err(held::refused)?;
+        found.extend(refusals.iter().map(|refusal| refusal.identity));
+        found.sort_unstable();
+        found.dedup();
+        let one = only(&digits, "message", found, ToString::to_string)
+            .map_err(|failure| failure.hint(DIGITS_HINT))?;
+        refusals.retain(|refusal| refusal.identity == one);
+        refusals.sort_by_key(|refusal| refusal.at_ms);
+        Ok((one, refusals))
+    }
+}
+
+const DIGITS_HINT: &str = "`waxwing status` and `waxwing queue list` print the first digits";
+
+/// The digits, and the identities between which those are that begin with them.
+fn between(digits: &str) -> Result<(String, Identity, Identity), Failure> {
+    let digits = digits_of(digits)?;
+    let bound = |fill: &str| {
+        let whole = format!("{digits}{}", fill.repeat(64 - digits.len()));
+        Identity::from_hex(&whole).map_err(|error| Failure::new(FailureKind::Invalid, error.to_string()))
+    };
+    let (first, last) = (bound("0")?, bound("f")?);
+    Ok((digits, first, last))
 }
 
 /// The first digits of an identity or of a key, in lower case.

@@ -40,6 +40,7 @@ impl LocalOperator {
                 Ok(explanation(manifest.identity(), recipient, explained.map_err(refused)?))
             }
             Request::Correspondents { account, after, limit } => {
+                self.living(&account)?;
                 let found = self.node.correspondents(&account, after.as_deref(), bounded(limit));
                 let reader = self.reader(&account)?;
                 let view = |record: CorrespondentRecord| {
@@ -52,6 +53,7 @@ impl LocalOperator {
                 Ok(Response::Correspondents { correspondents })
             }
             Request::CorrespondentPut { account, who, regard, note } => {
+                self.living(&account)?;
                 let unknown = || {
                     Failure::new(
                         FailureKind::Invalid,

@@ -7,7 +7,7 @@ use storage::{EnvelopeRecord, Lane, LegId, LegRecord};
 
 use super::{Answered, LocalOperator, bounded, failure};
 use crate::clock::now_ms;
-use crate::view::{envelope_view, lane_view, leg_view};
+use crate::view::{envelope_view, lane_view, leg_view, refusal_view};
 
 impl LocalOperator {
     pub(super) async fn queue(&self, request: Request) -> Answered {
@@ -98,16 +98,17 @@ impl LocalOperator {
     }
 
     pub(super) fn trace(&self, digits: &str) -> Answered {
-        let identity = self.identity(digits)?;
+        let (identity, refusals) = self.traced(digits)?;
         let envelopes = self.store().envelopes_for(identity, control::limits::LIST_MAX).map_err(failure)?;
-        if envelopes.is_empty() {
+        if envelopes.is_empty() && refusals.is_empty() {
             return Err(Failure::new(FailureKind::NotFound, "nothing is known of this message here"));
         }
         let view = |envelope: &EnvelopeRecord| {
             let attempts = self.store().attempts(envelope.id).map_err(failure)?;
             Ok(envelope_view(envelope, &attempts))
         };
-        Ok(Response::Envelopes { envelopes: envelopes.iter().map(view).collect::<Result<_, Failure>>()? })
+        let envelopes = envelopes.iter().map(view).collect::<Result<_, Failure>>()?;
+        Ok(Response::Envelopes { envelopes, refusals: refusals.iter().map(refusal_view).collect() })
     }
 
     /// The legs of a message, in the order of their numbers.

@@ -153,6 +153,16 @@ impl Watching {
             let hint = "Run `waxwing store check`, and restore what is damaged from a copy.";
             tell(true, "quarantine", text, hint);
         }
+        if let Some((since_ms, reason)) = local.node.policy_service_silent_since() {
+            let minutes = now_ms().saturating_sub(since_ms) / 60_000;
+            let text = format!("The policy service does not answer, for {minutes} min now: {reason}.");
+            tell(
+                false,
+                "policy-service",
+                text,
+                "Start it, or look at [policy-service] in the configuration: until then its when-silent says what is done.",
+            );
+        }
         let found = self.found_keys(local).await;
         for ((domain, own), _) in
             local.node.settings().domains.iter().zip(found).filter(|(_, found)| *found == Some(false))

@@ -6,8 +6,8 @@
 mod call;
 mod words;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use message::{Code, Selection};
@@ -44,12 +44,21 @@ pub(crate) struct ServiceClient {
     at_once: Arc<Semaphore>,
     /// Until when it is not asked, in Unix milliseconds, because it did not answer.
     rests_until_ms: AtomicU64,
+    /// Since when it has not answered, and why not the last time.
+    silent: Mutex<Option<(u64, String)>>,
 }
 
 impl ServiceClient {
     pub(crate) fn new(place: Place, limit: Duration, silence: Silence) -> ServiceClient {
         let at_once = Arc::new(Semaphore::new(SERVICE_QUESTIONS_MAX));
-        ServiceClient { place, limit, silence, at_once, rests_until_ms: AtomicU64::new(0) }
+        ServiceClient {
+            place,
+            limit,
+            silence,
+            at_once,
+            rests_until_ms: AtomicU64::new(0),
+            silent: Mutex::default(),
+        }
     }
 
     /// `Ok(None)` where the service leaves it to the rules; an error is silence. keeps: REP-16, REP-17
@@ -76,6 +85,16 @@ impl ServiceClient {
         }
     }
 
+    /// Remembers whether it has answered. What it was not asked says nothing about it: the first reason stays.
+    fn remember(&self, reason: Option<&String>) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        match (reason, silent.is_some()) {
+            (None, _) => *silent = None,
+            (Some(reason), false) => *silent = Some((now_ms(), reason.clone())),
+            (Some(_), true) => {}
+        }
+    }
+
     fn silent(&self, reason: &str) -> Option<Decision> {
         let verdict = match self.silence {
             Silence::Rules => return None,
@@ -92,7 +111,9 @@ impl ServiceClient {
 impl PolicyService for ServiceClient {
     fn judge<'a>(&'a self, evidence: &'a Evidence, decided: &'a Decision) -> Later<'a, Option<Decision>> {
         Box::pin(async move {
-            match self.ask(evidence, decided).await {
+            let asked = self.ask(evidence, decided).await;
+            self.remember(asked.as_ref().err());
+            match asked {
                 Ok(said) => said,
                 Err(reason) => {
                     tracing::warn!(%reason, place = %self.place, "the policy service");
@@ -100,6 +121,10 @@ impl PolicyService for ServiceClient {
                 }
             }
         })
+    }
+
+    fn silent_since(&self) -> Option<(u64, String)> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

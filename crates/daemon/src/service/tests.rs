@@ -176,3 +176,23 @@ async fn a_silent_service_is_left_alone_for_a_while() {
     assert!(said.evidence.contains("a moment ago"), "{said:?}");
     serving.abort();
 }
+
+/// An operator is told since when, until it answers.
+#[tokio::test]
+async fn silence_is_remembered_until_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("policy.sock");
+    let client = client(socket.clone(), Silence::Rules);
+    assert_eq!(client.silent_since(), None, "it was not asked");
+    assert_eq!(client.judge(&evidence(), &decided()).await, None);
+    let (since_ms, reason) = client.silent_since().unwrap();
+    assert!(since_ms > 0 && !reason.is_empty());
+    // It rests, which is no other silence.
+    client.judge(&evidence(), &decided()).await;
+    assert_eq!(client.silent_since(), Some((since_ms, reason)));
+    client.rests_until_ms.store(0, Ordering::Relaxed);
+    let serving = serve(&socket, Some("HTTP/1.1 204 No Content\r\n\r\n".to_owned()));
+    assert_eq!(client.judge(&evidence(), &decided()).await, None);
+    assert_eq!(client.silent_since(), None);
+    serving.await.unwrap();
+}

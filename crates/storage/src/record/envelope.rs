@@ -34,6 +34,7 @@ impl Record for EnvelopeRecord {
             (11, Some(list(&self.recipients, recipient))),
             (12, (self.offered_as != self.identity).then(|| identity(self.offered_as))),
             (13, (!self.seals.is_empty()).then(|| list(&self.seals, |mark| bytes(&mark.0)))),
+            (14, self.subject.as_deref().map(text)),
         ]
     }
 
@@ -55,6 +56,7 @@ impl Record for EnvelopeRecord {
             attempts: fields.small(10)?,
             recipients: read_list(fields.list(11)?, read_recipient)?,
             seals: fields.optional(13, |value| read_list(value.as_array()?, read_mark))?.unwrap_or_default(),
+            subject: fields.optional(14, read_text)?,
         })
     }
 }

@@ -9,6 +9,7 @@ use super::{check_name, cut, load};
 use crate::limits::{
     ACCOUNT_NAME_OCTETS_MAX, ENVELOPE_ID_OCTETS_MAX, FORWARD_THROUGH_MAX, LEGACY_TRACE_OCTETS_MAX,
     ORIGINAL_RECIPIENT_OCTETS_MAX, OWNER_OCTETS_MAX, PASSED_COOKIE_OCTETS_MAX, SEAL_NOTES_MAX,
+    SUBJECT_OCTETS_MAX,
 };
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{QueueChange, Transaction};
@@ -17,6 +18,14 @@ use crate::{
     LegacyOrigin, MailUid, MailboxEntry, Origin, Passage, Pend, Receipt, RecipientRecord, SealMark, SealNote,
     key,
 };
+
+/// What stands beside the submission of a user when the message is gone. keeps: STA-22
+fn subject_of(origin: &Origin, content: &Content) -> Option<String> {
+    let (Origin::Submission { .. }, Content::New(message)) = (origin, content) else { return None };
+    let field = message.headers.as_ref()?.message().first("Subject")?;
+    let subject = field.value().trim().to_owned();
+    Some(subject[..subject.floor_char_boundary(SUBJECT_OCTETS_MAX)].to_owned())
+}
 
 /// Accepts a message.
 ///
@@ -32,6 +41,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
         Content::New(message) => Some(message.parts.iter().map(|(part, _)| *part as u32).collect()),
         Content::Stored(_) | Content::Offered { .. } => None,
     };
+    let subject = subject_of(&acceptance.origin, &content);
     let effects: Vec<&Effect> =
         fresh.iter().map(|one| &one.effect).chain(again.iter().map(|one| &one.effect)).collect();
     let seals = keep_content(tx, content, &effects)?;
@@ -53,6 +63,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
             attempts: 0,
             recipients: Vec::new(),
             seals,
+            subject,
         };
         open_envelope(tx, &mut envelope, &fresh, here.as_deref(), &mut lanes)?;
         opened = Some(envelope.id);

@@ -2,7 +2,7 @@
 
 use control::{
     AccountView, AttemptView, DeviceView, EnvelopeView, FindingView, LaneView, LegView, PeerView,
-    RecipientView, Response, StatusView,
+    RecipientView, RefusalView, Response, StatusView,
 };
 
 use super::super::End;
@@ -22,7 +22,14 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Legs { legs } => each(legs, leg_lines, output)?,
         Response::Leg(leg) => each(std::slice::from_ref(&**leg), leg_lines, output)?,
         Response::Lanes { lanes } => each(lanes, lane_lines, output)?,
-        Response::Envelopes { envelopes } => each(envelopes, envelope_lines, output)?,
+        Response::Envelopes { envelopes, refusals } => {
+            if !envelopes.is_empty() || refusals.is_empty() {
+                each(envelopes, envelope_lines, output)?;
+            }
+            if !refusals.is_empty() {
+                each(refusals, refusal_lines, output)?;
+            }
+        }
         Response::HeldList { held } => each(held, held_lines, output)?,
         Response::Held(detail) => each(std::slice::from_ref(&**detail), detail_lines, output)?,
         Response::PeerRecords { peers } => each(peers, super::peer::record_lines, output)?,
@@ -63,6 +70,7 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
         Response::Done => output.line(&paint(GOOD, "done"))?,
         // Only the console asks for these.
         Response::LoggedIn { .. }
+        | Response::Standing { .. }
         | Response::Mails { .. }
         | Response::Mail(_)
         | Response::Piece { .. }
@@ -226,6 +234,20 @@ fn envelope_lines(envelope: &EnvelopeView) -> Vec<String> {
     lines
 }
 
+fn refusal_lines(refusal: &RefusalView) -> Vec<String> {
+    vec![
+        format!(
+            "{}  {}  from {}  {}",
+            paint(BAD, "refused"),
+            short(&refusal.identity),
+            clean(&refusal.origin),
+            time(refusal.at_ms)
+        ),
+        format!("  {}  {} ({})", clean(&refusal.recipient), clean(&refusal.text), clean(&refusal.code)),
+        format!("    by {}", paint(FAINT, &clean(&refusal.why))),
+    ]
+}
+
 /// A hop is a domain and a time in seconds since 1970.
 fn hop_words(hop: &str) -> String {
     match hop.rsplit_once(' ').map(|(by, at)| (by, at.parse::<u64>())) {
@@ -250,6 +272,9 @@ fn recipient_line(recipient: &RecipientView) -> String {
     }
     if let Some(code) = &recipient.code {
         line.push_str(&format!(" ({})", clean(code)));
+    }
+    if let Some(waits) = &recipient.waits {
+        line.push_str(&format!("  {}", clean(waits)));
     }
     line
 }
