@@ -274,7 +274,7 @@ pub struct StoredMessage {
 }
 
 impl StoredMessage {
-    /// With the seals that came with this envelope, as far as they are kept. keeps: STO-8
+    /// With the seals that came with this envelope, as far as they are kept. keeps: STO-30
     #[must_use]
     pub fn brought_by(mut self, envelope: &EnvelopeRecord) -> StoredMessage {
         if !envelope.seals.is_empty() {

@@ -5,7 +5,7 @@ use message::{Cookie, Identity};
 use super::Open;
 use super::fixture::*;
 use super::queue::{attempt, settlement};
-use crate::limits::SCRAM_SALT_OCTETS_MAX;
+use crate::limits::{ATTEMPT_TEXT_OCTETS_MAX, SCRAM_SALT_OCTETS_MAX};
 use crate::{AccountRecord, CookieAnswer, DeviceRecord, Error, Outcome, ScramKeys, Settlement, Store};
 
 /// proves: STO-13
@@ -29,14 +29,14 @@ pub(super) fn the_journal_keeps_first_and_last(open: &Open) {
         let claims = block_on(store.claim(NOW + number, 1000, 1, &[])).unwrap();
         let outcome = vec![(0, Outcome::Again)];
         let mut failed = settlement(&claims[0], outcome, Some(NOW + number + 1));
-        failed.attempts = vec![attempt(&format!("attempt {number} {}", "é".repeat(400)))];
+        failed.attempts = vec![attempt(&format!("attempt {number} {}", "é".repeat(3_000)))];
         block_on(store.settle(failed)).unwrap();
     }
     let attempts = store.attempts(receipt.envelope).unwrap();
     let numbers: Vec<u64> =
         attempts.iter().map(|attempt| attempt.text.split(' ').nth(1).unwrap().parse().unwrap()).collect();
     assert_eq!(numbers, (0..8).chain(44..100).collect::<Vec<_>>());
-    assert!(attempts.iter().all(|attempt| attempt.text.len() <= 512));
+    assert!(attempts.iter().all(|attempt| attempt.text.len() <= ATTEMPT_TEXT_OCTETS_MAX));
     assert_eq!(store.envelope(receipt.envelope).unwrap().unwrap().attempts, 100);
     let claims = block_on(store.claim(NOW + 1000, 1000, 1, &[])).unwrap();
     let too_many =

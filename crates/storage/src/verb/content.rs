@@ -103,7 +103,7 @@ pub(crate) fn store_message(
 }
 
 /// Adds seals to those that are kept. A gateway that has said the same before, at another time, has said it; past the bounds
-/// the oldest make room, and never those that come now.
+/// the oldest make room, and never those that come now. keeps: STO-30
 fn keep_seals(kept: &mut Vec<Seal>, seals: Vec<Seal>) -> Vec<SealMark> {
     let mut marks = Vec::with_capacity(seals.len());
     for seal in seals {
