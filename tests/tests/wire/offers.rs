@@ -1,5 +1,6 @@
 //! Offers that are made again, and offers with something wrong.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -7,7 +8,9 @@ use message::address::Address;
 use message::{Code, Disposition, Message, Role, Seal};
 use node::Event;
 use protocol::{ContentHead, Eager, Failure, Frame, Item, Offer, Piece, Supply};
-use transport::{AskError, Later, Source};
+use transport::{
+    Alpn, AskError, Expectation, HostKey, KeyKind, Later, Limits, Pace, Server, Service, Socket, Source,
+};
 use waxwing_tests::peer::{offer, seal, supply};
 use waxwing_tests::{Memory, Peer, Site, World, letter, letter_with};
 
@@ -156,6 +159,57 @@ async fn a_message_of_many_parts_opens_one_file_at_a_time() {
     assert_eq!(outcome.dispositions, [Disposition::Accepted]);
     let most = source.1.load(Ordering::Relaxed);
     assert!((1..=2).contains(&most), "{most} files were open at once");
+}
+
+/// A node that answers before it has what comes unasked, and takes no more of it: the answer is read all the same.
+///
+/// proves: TRA-23
+#[tokio::test]
+async fn an_answer_that_does_not_wait_for_the_content_is_read() {
+    let settings = protocol::Settings { eager_octets: 65_536, part_octets_max: 1 << 20, recipients_max: 100 };
+    let octets = protocol::encode(&Frame::Settings(settings));
+    let key = HostKey::generate(KeyKind::EcdsaP256, &["node.test"]).unwrap();
+    // The client cannot have written all before it is stopped.
+    let limits = Limits { stream_window: 2_000, ..Limits::default() };
+    let services = vec![Service { alpn: Alpn::Exchange, settings: octets }];
+    let socket = || Socket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let server = Server::bind(socket(), &key.clone().into(), services, &limits).unwrap();
+    let address = server.local_address().unwrap();
+    let answering = tokio::spawn(async move {
+        let link = server.accept().await.unwrap().authenticated().await.unwrap();
+        for body in [false, true] {
+            let (mut send, mut receive) = link.accept_bi().await.unwrap();
+            let pace = Pace::start(&Limits::default());
+            // Of the second offer the body has begun when it is stopped.
+            let mut octets = 0;
+            while octets < if body { 3_000 } else { 1 } {
+                octets += pace.read(&mut receive, 1_000).await.unwrap().unwrap().len();
+            }
+            receive.stop(transport::Code::NotWanted.into()).unwrap();
+            let failure = Failure { code: Code::NOT_AUTHORIZED, text: "no".to_owned() };
+            pace.write(&mut send, protocol::encode(&Frame::Failure(failure))).await.unwrap();
+            send.finish();
+            pace.delivered(&mut send).await.unwrap();
+        }
+        link.closed().await;
+    });
+    let trust = Expectation::Pinned { digests: vec![key.key_digest()] };
+    let own = HostKey::generate(KeyKind::EcdsaP256, &["hand.test"]).unwrap();
+    let peer = Peer::connect(Some(own), address, &trust, Alpn::Exchange).await.unwrap();
+    let message = letter_with(
+        &[("From", "alice@hand.test"), ("Subject", "Unasked")],
+        &[("text/plain", "Nobody has asked for this.\r\n".repeat(1_500).as_bytes())],
+    );
+    for _ in 0..2 {
+        let answer =
+            peer.offer_as(offer(&message, &[], &[BOB]), supply(&message, &[]), &Memory::of(&message)).await;
+        assert!(
+            matches!(&answer, Err(AskError::Failed(failure)) if failure.code == Code::NOT_AUTHORIZED),
+            "{answer:?}"
+        );
+    }
+    drop(peer);
+    answering.await.unwrap();
 }
 
 /// Runs futures at the same time.

@@ -31,16 +31,18 @@ pub async fn offer(
     let (mut send, mut receive) = link.open_bi().await?;
     let mut machine = Offering::new(NO_CLOCK, offer, supply, settings);
     let mut buffered = Buffered::default();
+    // The receiver may answer while something still goes out: an answer stops the rest, and is read all the same.
+    let mut wanted = true;
     loop {
         while let Some(output) = machine.poll() {
             match output {
+                OfferingOutput::Send(_) | OfferingOutput::SendBody { .. } if !wanted => {}
                 OfferingOutput::Send(octets) => buffered.push(octets),
                 OfferingOutput::SendBody { part, from, octets } => {
-                    buffered.flush(&mut send, pace).await?;
-                    // The receiver may answer while the body still goes out: an answer stops the rest.
-                    if !send_body(&mut send, &mut receive, pace, &mut machine, source, (part, from, octets))
-                        .await?
-                    {
+                    let body = (part, from, octets);
+                    wanted = still_wanted(buffered.flush(&mut send, pace).await)?
+                        && send_body(&mut send, &mut receive, pace, &mut machine, source, body).await?;
+                    if !wanted {
                         break;
                     }
                 }
@@ -65,7 +67,7 @@ pub async fn offer(
                 }
             }
         }
-        buffered.flush(&mut send, pace).await?;
+        wanted = wanted && still_wanted(buffered.flush(&mut send, pace).await)?;
         let octets = pace.read(&mut receive, CHUNK_OCTETS).await?;
         machine
             .handle(NO_CLOCK, octets.as_deref())
@@ -109,10 +111,22 @@ async fn send_body(
                 send.reset(Code::NotWanted);
                 return Ok(false);
             }
-            written = pace.write(send, chunk) => written?,
+            written = pace.write(send, chunk) => if !still_wanted(written)? {
+                return Ok(false);
+            },
         }
     }
     Ok(true)
+}
+
+/// Whether the peer wants more of what is written. Where it does not, its answer is on its way. keeps: TRA-23
+fn still_wanted(written: Result<(), crate::Error>) -> Result<bool, crate::Error> {
+    match written {
+        Err(crate::Error::StreamAborted { number }) if number == u64::from(Code::NotWanted.number()) => {
+            Ok(false)
+        }
+        written => written.map(|()| true),
+    }
 }
 
 /// Sends one request and waits for its reply.
