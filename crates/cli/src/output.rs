@@ -1,5 +1,6 @@
 //! What is printed: lines for people, or one JSON object per line for programs.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
@@ -135,7 +136,10 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// JSON leaves the control characters above ASCII as they are; a terminal may obey them. keeps: CLI-3
-pub fn escape_json(json: &str) -> String {
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_unsafe) {
+        return Cow::Borrowed(json);
+    }
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         if is_unsafe(c) {
@@ -144,7 +148,7 @@ pub fn escape_json(json: &str) -> String {
             safe.push(c);
         }
     }
-    safe
+    Cow::Owned(safe)
 }
 
 fn choice(color: Color) -> ColorChoice {

@@ -6,14 +6,14 @@ use message::keys::{KeyRecord, SeenHead, TreeHead};
 use message::limits::KEY_CHAIN_MAX;
 
 use super::check::{Inspection, each};
-use super::{check_name, list, load};
+use super::{check_name, correspondent, list, load};
 use crate::engine::{Engine, Pair, View};
 use crate::key::{Key, table};
 use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, PINS_MAX};
 use crate::record::Record;
 use crate::transaction::Transaction;
 use crate::{
-    Error, Exported, FindingKind, HeadRecord, Keeper, KeyStore, PinRecord, StatementRecord, Wait, key,
+    Error, Exported, FindingKind, HeadRecord, Keeper, KeyStore, PinRecord, Regard, StatementRecord, Wait, key,
 };
 
 impl<E: Engine> KeyStore for Keeper<E> {
@@ -121,11 +121,10 @@ fn put_pin(tx: &mut Transaction, record: &PinRecord) -> Result<(), Error> {
         let pins = list(tx, &pins_key(&record.account), None, PINS_MAX)?;
         if pins.len() >= PINS_MAX {
             // Strangers can fill the list, and nobody is forgotten for a stranger. For a correspondent one of them is.
-            let stranger = match is_correspondent(tx, &record.account, &record.address)? {
-                true => first_stranger(tx, &record.account, &pins)?,
-                false => None,
-            };
-            let Some(stranger) = stranger else { return Ok(()) };
+            if !is_correspondent(tx, &record.account, &record.address)? {
+                return Ok(());
+            }
+            let Some(stranger) = first_stranger(tx, &record.account, &pins)? else { return Ok(()) };
             tx.remove(stranger);
         }
     }
@@ -144,7 +143,8 @@ fn first_stranger(tx: &Transaction, account: &str, pins: &[Pair]) -> Result<Opti
 }
 
 fn is_correspondent(tx: &Transaction, account: &str, address: &Address) -> Result<bool, Error> {
-    Ok(tx.value(&key::correspondent(account, &address.to_string()))?.is_some())
+    let found = correspondent::find(tx, account, &address.to_string())?;
+    Ok(found.is_some_and(|found| found.regard != Regard::Blocked))
 }
 
 /// Forgets all that is pinned for an account.
