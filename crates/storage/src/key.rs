@@ -34,6 +34,7 @@ pub(crate) mod table {
     pub(crate) const PEER: u8 = b'P';
     pub(crate) const PENDING_OF: u8 = b'p';
     pub(crate) const CORRESPONDENT: u8 = b'F';
+    pub(crate) const CORRESPONDENTS_COUNT: u8 = b'f';
     pub(crate) const LEGACY: u8 = b'G';
     pub(crate) const NOTICE: u8 = b'D';
     pub(crate) const FORWARD: u8 = b'T';
@@ -292,6 +293,11 @@ pub(crate) fn correspondent(account: &str, who: &str) -> Vec<u8> {
 /// The start of the keys of all correspondents of an account.
 pub(crate) fn correspondents(account: &str) -> Vec<u8> {
     Key::of(table::CORRESPONDENT).name(account).done()
+}
+
+/// How many correspondents an account has.
+pub(crate) fn correspondents_count(account: &str) -> Vec<u8> {
+    Key::of(table::CORRESPONDENTS_COUNT).name(account).done()
 }
 
 /// How many deliveries of a holder are pending.

@@ -56,6 +56,10 @@ pub const COOKIES_MAX: usize = 1024;
 pub const LIST_MAX: usize = 1000;
 /// Correspondents of one account: one look at all of them is cheap, and few people write to more.
 pub const CORRESPONDENTS_MAX: usize = 1000;
+/// Those of them who are trusted or blocked: the others are known because they were written to, and can be forgotten.
+pub const CORRESPONDENTS_SPOKEN_MAX: usize = 900;
+/// How many are forgotten at once where there are too many: each time all of them are read.
+pub const CORRESPONDENTS_FORGOTTEN: usize = 50;
 /// Correspondents whose keys are pinned for one account, as many as it may have on its list. Whoever could fill them could
 /// otherwise have one forgotten.
 pub const PINS_MAX: usize = 1000;

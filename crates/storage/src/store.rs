@@ -268,11 +268,11 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
     // Correspondents
 
     /// Writes what an account has to do with somebody, in place of what was. Where the account has as many as it may,
-    /// the oldest of those who are only known is forgotten.
+    /// the [`crate::limits::CORRESPONDENTS_FORGOTTEN`] oldest of those who are only known are forgotten.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such account; [`Error::Invalid`] where `who` is neither an address nor a
-    /// domain; [`Error::Bound`] where there are [`crate::limits::CORRESPONDENTS_MAX`] about whom the user has spoken.
+    /// domain; [`Error::Bound`] where [`crate::limits::CORRESPONDENTS_SPOKEN_MAX`] others are trusted or blocked.
     fn put_correspondent(&self, record: CorrespondentRecord) -> Wait<'_, ()>;
 
     /// What an account has to do with just this address or domain; `None` where nothing is written.

@@ -2,7 +2,9 @@
 
 use super::Open;
 use super::fixture::*;
-use crate::limits::{CORRESPONDENTS_MAX, TEXT_OCTETS_MAX};
+use crate::limits::{
+    CORRESPONDENTS_FORGOTTEN, CORRESPONDENTS_MAX, CORRESPONDENTS_SPOKEN_MAX, TEXT_OCTETS_MAX,
+};
 use crate::{CorrespondentRecord, Error, Exported, Regard, Store};
 
 pub(super) fn record(who: &str, regard: Regard) -> CorrespondentRecord {
@@ -65,23 +67,50 @@ pub(super) fn whoever_is_written_to_is_known(open: &Open) {
     let other = letter("two", &[octets(2, 10)]);
     accept(&*store, &other, peer(), vec![to_queue("carol@far.test", "far.test", 3)]).unwrap();
     assert_eq!(store.correspondents("ann", None, 10).unwrap().len(), 2);
-    // The oldest of those who are only known make room, and the others never.
+}
+
+/// The oldest of those who are only known make room, many at once; what the user has said never does.
+///
+/// proves: POL-11
+pub(super) fn the_oldest_who_are_only_known_make_room(open: &Open) {
+    let store = open();
+    add_account(&*store, "ann").unwrap();
     let keep = |number: usize, regard, since_ms| {
-        let who = format!("c{number}@far.test");
-        let one = CorrespondentRecord { since_ms, ..record(&who, regard) };
+        let one = CorrespondentRecord { since_ms, ..record(&format!("c{number}@far.test"), regard) };
         store.put_correspondent(one)
     };
-    // Many at once share the cost of a commit.
-    let all: Vec<_> = (2..CORRESPONDENTS_MAX).map(|number| keep(number, Regard::Trusted, NOW - 9)).collect();
-    assert!(block_on_all(all).iter().all(Result::is_ok));
-    let keep = |number, regard, since_ms| block_on(keep(number, regard, since_ms));
-    keep(1, Regard::Known, NOW + 1).unwrap();
-    assert_eq!(regard(&*store, "bob@far.test"), None);
-    keep(0, Regard::Trusted, NOW).unwrap();
-    assert_eq!(regard(&*store, "c1@far.test"), None);
-    assert!(matches!(keep(9999, Regard::Trusted, NOW), Err(Error::Bound { .. })));
-    let last = letter("three", &[octets(3, 10)]);
-    accept(&*store, &last, user(), vec![to_queue("dave@far.test", "far.test", 4)]).unwrap();
-    assert_eq!(regard(&*store, "dave@far.test"), None, "there is no room, and the mail goes all the same");
-    assert_eq!(regard(&*store, "c2@far.test"), Some(Regard::Trusted));
+    let there = || store.correspondents("ann", None, CORRESPONDENTS_MAX + 1).unwrap().len();
+    // Many at once share the cost of a commit. The numbers are in no order of age: the youngest stands first.
+    let spoken = (0..CORRESPONDENTS_SPOKEN_MAX).map(|number| keep(number, Regard::Trusted, NOW - 9999));
+    assert!(block_on_all(spoken.collect::<Vec<_>>()).iter().all(Result::is_ok));
+    let known = CORRESPONDENTS_SPOKEN_MAX..CORRESPONDENTS_MAX;
+    let known = known.map(|number| keep(number, Regard::Known, NOW - number as u64));
+    assert!(block_on_all(known.collect::<Vec<_>>()).iter().all(Result::is_ok));
+    assert_eq!(there(), CORRESPONDENTS_MAX);
+    // Who is trusted or blocked already may be so again; nobody else is any more, and who is known stays so.
+    let (last, more) = (CORRESPONDENTS_MAX - 1, CORRESPONDENTS_SPOKEN_MAX);
+    block_on(keep(0, Regard::Blocked, NOW)).unwrap();
+    assert!(matches!(block_on(keep(more, Regard::Trusted, NOW)), Err(Error::Bound { .. })));
+    assert_eq!(regard(&*store, &format!("c{more}@far.test")), Some(Regard::Known));
+    // One more is written to.
+    let message = letter("three", &[octets(3, 10)]);
+    accept(&*store, &message, user(), vec![to_queue("dave@far.test", "far.test", 4)]).unwrap();
+    assert_eq!(regard(&*store, "dave@far.test"), Some(Regard::Known));
+    assert_eq!(there(), CORRESPONDENTS_MAX - CORRESPONDENTS_FORGOTTEN + 1);
+    let oldest_left = last - CORRESPONDENTS_FORGOTTEN;
+    assert_eq!(regard(&*store, &format!("c{oldest_left}@far.test")), Some(Regard::Known));
+    assert_eq!(regard(&*store, &format!("c{}@far.test", oldest_left + 1)), None);
+    assert_eq!(regard(&*store, "c1@far.test"), Some(Regard::Trusted));
+    // The count goes down, too, and is the same when the store is opened again.
+    block_on(store.remove_correspondent("ann", "c1@far.test")).unwrap();
+    block_on(keep(more, Regard::Trusted, NOW)).unwrap();
+    drop(store);
+    let store = open();
+    let to = |number: u8| to_queue(&format!("d{number}@far.test"), "far.test", 100 + number);
+    accept(&*store, &letter("four", &[octets(4, 10)]), user(), (0..50).map(to).collect()).unwrap();
+    assert_eq!(store.correspondents("ann", None, CORRESPONDENTS_MAX).unwrap().len(), CORRESPONDENTS_MAX);
+    assert!(findings(&*store).is_empty());
+    accept(&*store, &letter("five", &[octets(5, 10)]), user(), vec![to(50)]).unwrap();
+    let left = CORRESPONDENTS_MAX - CORRESPONDENTS_FORGOTTEN + 1;
+    assert_eq!(store.correspondents("ann", None, CORRESPONDENTS_MAX).unwrap().len(), left);
 }

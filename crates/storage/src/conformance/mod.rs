@@ -64,6 +64,7 @@ const TESTS: &[(&str, Test)] = &[
     ("accounts_are_found_by_their_ways", status::accounts_are_found_by_their_ways),
     ("correspondents_are_kept", correspondent::correspondents_are_kept),
     ("whoever_is_written_to_is_known", correspondent::whoever_is_written_to_is_known),
+    ("the_oldest_who_are_only_known_make_room", correspondent::the_oldest_who_are_only_known_make_room),
     ("forwardings_are_kept", forwarding::forwardings_are_kept),
     ("grants_are_kept", forwarding::grants_are_kept),
     ("what_is_forwarded_keeps_its_recipient", forwarding::what_is_forwarded_keeps_its_recipient),

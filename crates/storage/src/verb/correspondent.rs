@@ -6,10 +6,13 @@ use super::check::{Inspection, each};
 use super::{check_name, list, load};
 use crate::engine::View;
 use crate::key::table;
-use crate::limits::{ACCOUNT_NAME_OCTETS_MAX, CORRESPONDENTS_MAX, TEXT_OCTETS_MAX};
+use crate::limits::{
+    ACCOUNT_NAME_OCTETS_MAX, CORRESPONDENTS_FORGOTTEN, CORRESPONDENTS_MAX, CORRESPONDENTS_SPOKEN_MAX,
+    LIST_MAX, TEXT_OCTETS_MAX,
+};
 use crate::record::Record;
-use crate::transaction::Transaction;
-use crate::{AccountRecord, CorrespondentRecord, Error, Regard, key};
+use crate::transaction::{Transaction, read_number};
+use crate::{AccountRecord, CorrespondentRecord, Error, FindingKind, Regard, key};
 
 /// Writes what an account has to do with somebody, in place of what was.
 pub(crate) fn put(tx: &mut Transaction, record: CorrespondentRecord) -> Result<(), Error> {
@@ -23,8 +26,19 @@ pub(crate) fn put(tx: &mut Transaction, record: CorrespondentRecord) -> Result<(
     if load::<AccountRecord>(tx, &key::account(&record.account))?.is_none() {
         return Err(Error::NotFound("account"));
     }
-    if find(tx, &record.account, &record.who)?.is_none() && !make_room(tx, &record.account)? {
-        return Err(Error::Bound { what: "correspondents", bound: CORRESPONDENTS_MAX as u64 });
+    let before = find(tx, &record.account, &record.who)?;
+    let spoken = |one: &CorrespondentRecord| one.regard != Regard::Known;
+    if spoken(&record) && !before.as_ref().is_some_and(spoken) {
+        let all = all(tx, &record.account)?;
+        if all.iter().filter(|one| spoken(one)).count() >= CORRESPONDENTS_SPOKEN_MAX {
+            return Err(Error::Bound {
+                what: "correspondents who are trusted or blocked",
+                bound: CORRESPONDENTS_SPOKEN_MAX as u64,
+            });
+        }
+    }
+    if before.is_none() {
+        count_one_more(tx, &record.account)?;
     }
     tx.put(key::correspondent(&record.account, &record.who), record.encode())
 }
@@ -39,9 +53,10 @@ pub(crate) fn note_written_to(
     now_ms: u64,
 ) -> Result<(), Error> {
     let who = address.to_string();
-    if find(tx, account, &who)?.is_some() || !make_room(tx, account)? {
+    if find(tx, account, &who)?.is_some() {
         return Ok(());
     }
+    count_one_more(tx, account)?;
     let record = CorrespondentRecord {
         account: account.to_owned(),
         who,
@@ -72,44 +87,73 @@ pub(crate) fn correspondents(
 /// Forgets what the account has to do with somebody.
 pub(crate) fn remove(tx: &mut Transaction, account: &str, who: &str) -> Result<(), Error> {
     find(tx, account, who)?.ok_or(Error::NotFound("correspondent"))?;
+    let count = count(tx, account)?;
     tx.remove(key::correspondent(account, who));
-    Ok(())
+    put_count(tx, account, count.saturating_sub(1))
 }
 
 /// Forgets all of an account.
 pub(crate) fn remove_all(tx: &mut Transaction, account: &str) -> Result<(), Error> {
-    for (key, _) in list(tx, &key::correspondents(account), None, CORRESPONDENTS_MAX)? {
-        tx.remove(key);
+    tx.remove_all(&key::correspondents(account))?;
+    put_count(tx, account, 0)
+}
+
+/// Counts somebody new. Where there are as many as there may be, the oldest of those who are only known are forgotten: so
+/// many at once that all are read for few of those who come. What the user has said is never forgotten.
+///
+/// keeps: POL-11
+fn count_one_more(tx: &mut Transaction, account: &str) -> Result<(), Error> {
+    let mut count = count(tx, account)?;
+    if count >= CORRESPONDENTS_MAX as u64 {
+        let mut known = all(tx, account)?;
+        known.retain(|one| one.regard == Regard::Known);
+        known.sort_unstable_by(|a, b| (a.since_ms, &a.who).cmp(&(b.since_ms, &b.who)));
+        for oldest in known.iter().take(CORRESPONDENTS_FORGOTTEN) {
+            tx.remove(key::correspondent(account, &oldest.who));
+            count -= 1;
+        }
+    }
+    put_count(tx, account, count + 1)
+}
+
+/// How many correspondents an account has. Where that is not noted, or not legible, they are counted.
+fn count(view: &dyn View, account: &str) -> Result<u64, Error> {
+    match read_number(view, &key::correspondents_count(account)) {
+        Ok(Some(count)) => Ok(count),
+        Ok(None) | Err(Error::Damaged { .. }) => {
+            Ok(list(view, &key::correspondents(account), None, CORRESPONDENTS_MAX)?.len() as u64)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn put_count(tx: &mut Transaction, account: &str, count: u64) -> Result<(), Error> {
+    let key = key::correspondents_count(account);
+    match count {
+        0 => tx.remove(key),
+        count => tx.put(key, count.to_be_bytes().to_vec())?,
     }
     Ok(())
 }
 
-/// Whether there is room for one more: where there is none, the oldest of those who are only known is forgotten. What
-/// the user has said is never forgotten.
-///
-/// keeps: POL-11
-fn make_room(tx: &mut Transaction, account: &str) -> Result<bool, Error> {
-    let pairs = list(tx, &key::correspondents(account), None, CORRESPONDENTS_MAX)?;
-    if pairs.len() < CORRESPONDENTS_MAX {
-        return Ok(true);
-    }
-    let known = pairs.iter().filter_map(|(key, value)| {
-        let record = CorrespondentRecord::decode(value, key).ok()?;
-        (record.regard == Regard::Known).then_some((record.since_ms, key))
-    });
-    match known.min() {
-        Some((_, oldest)) => {
-            tx.remove(oldest.clone());
-            Ok(true)
-        }
-        None => Ok(false),
-    }
+fn all(view: &dyn View, account: &str) -> Result<Vec<CorrespondentRecord>, Error> {
+    correspondents(view, account, None, CORRESPONDENTS_MAX)
 }
 
-/// Each record can be read.
+/// Each record can be read, and there are as many as are counted.
 pub(super) fn check_correspondents(inspection: &mut Inspection) -> Result<(), Error> {
     each(inspection.view, table::CORRESPONDENT, &mut |pair| {
         inspection.decode::<CorrespondentRecord>(pair);
+        Ok(())
+    })?;
+    each(inspection.view, table::CORRESPONDENTS_COUNT, &mut |(key, value)| {
+        let mut counted = key.clone();
+        counted[0] = table::CORRESPONDENT;
+        let there = list(inspection.view, &counted, None, LIST_MAX)?.len() as u64;
+        if *value != there.to_be_bytes() {
+            let detail = format!("it does not say that there are {there}");
+            inspection.say(FindingKind::Damaged, key::readable(key), &detail);
+        }
         Ok(())
     })
 }
