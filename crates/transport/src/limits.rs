@@ -4,7 +4,9 @@ use crate::endpoint::SendStream;
 use crate::error::{Code, Error};
 use bytes::{Bytes, BytesMut};
 use quinn::{IdleTimeout, RecvStream, TransportConfig, VarInt};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// Most octets of the settings that a server sends in its first flight: what a client must be ready to take
@@ -31,6 +33,11 @@ pub const ADDRESSES_MAX: usize = 16;
 /// How long one address is given before the next is tried beside it (RFC 8305, section 5).
 pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
+/// How long a stream may last whatever it moves: a first flight, a peer that thinks, an answer of two frames.
+const STREAM_GRACE: Duration = Duration::from_secs(120);
+/// Octets that buy a stream one more second: a hundred streams at this pace fill a line of 200 kbit/s.
+const OCTETS_FOR_A_SECOND: u64 = 256;
+
 /// Connection attempts that wait for the accept loop: the loop only counts, so a queue means an attack.
 const INCOMING_WAITING_MAX: usize = 1024;
 /// Octets buffered for one waiting attempt: two large first flights.
@@ -50,7 +57,8 @@ pub struct Limits {
     pub handshake_time: Duration,
     /// A stream that moves no octet for this long is given up.
     pub stall_time: Duration,
-    /// A stream that lasts longer than this is given up, although it moves.
+    /// A stream that lasts longer than this is given up, although it moves; one that moves little has two minutes, and a
+    /// second more for each 256 octets.
     pub stream_time: Duration,
     /// Streams that a peer may have open at once, each a transaction.
     pub peer_streams: u32,
@@ -153,20 +161,30 @@ impl Limits {
     }
 }
 
-/// The clock of one stream: how long it may stand still, and when it must be done.
+/// The clock of one stream: how long it may stand still, and when it must be done for what it has moved so far. Both
+/// directions go by the clones of one clock.
+///
+/// A peer that lets one octet through now and then would else keep whoever waits for it for an hour, at no cost.
 ///
 /// A read or write that misses its time aborts the stream with [`Code::Stalled`] or [`Code::TimeLimit`], so
 /// its octets are never read as anything else. keeps: TRA-16, TRA-17
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Pace {
     stall_time: Duration,
-    end: Instant,
+    stream_time: Duration,
+    start: Instant,
+    moved: Arc<AtomicU64>,
 }
 
 impl Pace {
     /// Starts the clock of a stream.
     pub fn start(limits: &Limits) -> Self {
-        Self { stall_time: limits.stall_time, end: Instant::now() + limits.stream_time }
+        Self {
+            stall_time: limits.stall_time,
+            stream_time: limits.stream_time,
+            start: Instant::now(),
+            moved: Arc::default(),
+        }
     }
 
     /// Reads the next octets, at most `octets_max` of them; `None` at the end of the stream.
@@ -176,7 +194,11 @@ impl Pace {
     /// with.
     pub async fn read(&self, stream: &mut RecvStream, octets_max: usize) -> Result<Option<Bytes>, Error> {
         match timeout(self.patience(), stream.read_chunk(octets_max, true)).await {
-            Ok(read) => Ok(read?.map(|chunk| chunk.bytes)),
+            Ok(read) => {
+                let octets = read?.map(|chunk| chunk.bytes);
+                self.count(octets.as_ref().map_or(0, Bytes::len));
+                Ok(octets)
+            }
             Err(_) => {
                 let (code, error) = self.verdict();
                 // Fails only where the stream has ended, and then there is nothing to stop.
@@ -211,8 +233,12 @@ impl Pace {
     /// with.
     pub async fn write(&self, stream: &mut SendStream, mut octets: Bytes) -> Result<(), Error> {
         while !octets.is_empty() {
+            let before = octets.len();
             match timeout(self.patience(), stream.write_some(&mut octets)).await {
-                Ok(written) => written?,
+                Ok(written) => {
+                    written?;
+                    self.count(before - octets.len());
+                }
                 Err(_) => {
                     let (code, error) = self.verdict();
                     stream.reset(code);
@@ -243,17 +269,54 @@ impl Pace {
         self.stall_time
     }
 
+    fn count(&self, octets: usize) {
+        self.moved.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    /// When the stream must be done, unless it moves more by then.
+    fn end(&self) -> Instant {
+        let bought = Duration::from_secs(self.moved.load(Ordering::Relaxed) / OCTETS_FOR_A_SECOND);
+        self.start + self.stream_time.min(STREAM_GRACE + bought)
+    }
+
     /// How long the next step may take.
     fn patience(&self) -> Duration {
-        self.stall_time.min(self.end.saturating_duration_since(Instant::now()))
+        self.stall_time.min(self.end().saturating_duration_since(Instant::now()))
     }
 
     /// Which of the two limits was missed.
     fn verdict(&self) -> (Code, Error) {
-        if Instant::now() >= self.end {
+        if Instant::now() >= self.end() {
             (Code::TimeLimit, Error::TimeLimit)
         } else {
             (Code::Stalled, Error::Stalled)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: TRA-17
+    #[tokio::test(start_paused = true)]
+    async fn what_is_moved_buys_time_up_to_the_limit() {
+        let pace = Pace::start(&Limits::default());
+        let left = |pace: &Pace| pace.end().duration_since(Instant::now()).as_secs();
+        assert_eq!(left(&pace), 120);
+        tokio::time::advance(Duration::from_secs(119)).await;
+        assert_eq!((pace.patience().as_secs(), pace.verdict().0), (1, Code::Stalled));
+        // Both directions go by one clock.
+        pace.clone().count(2559);
+        pace.count(1);
+        assert_eq!(left(&pace), 1 + 10);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!((pace.patience(), pace.verdict().0), (Duration::ZERO, Code::TimeLimit));
+        pace.count(100 << 20);
+        assert_eq!(left(&pace), 3600 - 130);
+        // A shorter limit, as of the handshake, holds whatever is moved.
+        let short = Pace::start(&Limits { stream_time: Duration::from_secs(10), ..Limits::default() });
+        short.count(100 << 20);
+        assert_eq!(left(&short), 10);
     }
 }

@@ -40,8 +40,8 @@ pub async fn offer(
                 OfferingOutput::Send(octets) => buffered.push(octets),
                 OfferingOutput::SendBody { part, from, octets } => {
                     let body = (part, from, octets);
-                    wanted = still_wanted(buffered.flush(&mut send, pace).await)?
-                        && send_body(&mut send, &mut receive, pace, &mut machine, source, body).await?;
+                    wanted = still_wanted(buffered.flush(&mut send, &pace).await)?
+                        && send_body(&mut send, &mut receive, &pace, &mut machine, source, body).await?;
                     if !wanted {
                         break;
                     }
@@ -67,7 +67,7 @@ pub async fn offer(
                 }
             }
         }
-        wanted = wanted && still_wanted(buffered.flush(&mut send, pace).await)?;
+        wanted = wanted && still_wanted(buffered.flush(&mut send, &pace).await)?;
         let octets = pace.read(&mut receive, CHUNK_OCTETS).await?;
         machine
             .handle(NO_CLOCK, octets.as_deref())
@@ -88,7 +88,7 @@ fn give_up(send: &mut SendStream, receive: &mut RecvStream, error: protocol::Err
 async fn send_body(
     send: &mut SendStream,
     receive: &mut RecvStream,
-    pace: Pace,
+    pace: &Pace,
     machine: &mut Offering,
     source: &dyn Source,
     (part, from, octets): (usize, u64, u64),
@@ -203,7 +203,7 @@ impl Buffered {
         self.0.extend_from_slice(&octets);
     }
 
-    pub(super) async fn flush(&mut self, send: &mut SendStream, pace: Pace) -> Result<(), crate::Error> {
+    pub(super) async fn flush(&mut self, send: &mut SendStream, pace: &Pace) -> Result<(), crate::Error> {
         if self.0.is_empty() {
             return Ok(());
         }

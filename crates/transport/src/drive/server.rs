@@ -152,7 +152,7 @@ impl Stream {
             match output {
                 OfferingOutput::Send(octets) => buffered.push(octets),
                 OfferingOutput::SendBody { part, from, octets } => {
-                    buffered.flush(&mut self.send, self.pace).await?;
+                    buffered.flush(&mut self.send, &self.pace).await?;
                     let (mut at, end) = (from, from + octets);
                     while at < end {
                         let most = usize::try_from(end - at).unwrap_or(CHUNK_OCTETS).min(CHUNK_OCTETS);
@@ -173,7 +173,7 @@ impl Stream {
                 OfferingOutput::Finish | OfferingOutput::Event(_) => {}
             }
         }
-        buffered.flush(&mut self.send, self.pace).await?;
+        buffered.flush(&mut self.send, &self.pace).await?;
         self.send.finish();
         self.pace.delivered(&mut self.send).await?;
         Ok(())
