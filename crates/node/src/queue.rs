@@ -164,13 +164,9 @@ impl Dispatcher {
         if room == 0 {
             return Vec::new();
         }
-        let full: Vec<Lane> = busy
-            .iter()
-            .filter(|(_, count)| **count >= WORKERS_PER_LANE_MAX)
-            .map(|(lane, _)| lane.clone())
-            .collect();
+        let full = full(busy, room);
         let now_ms = self.node.now_ms();
-        match self.node.store().claim(now_ms, LEASE_MS, room.min(WORKERS_PER_LANE_MAX), &full).await {
+        match self.node.store().claim(now_ms, LEASE_MS, at_once(room), &full).await {
             Ok(claims) => claims,
             Err(error) => {
                 self.node.tell(Event::Trouble { what: format!("claiming: {error}") });
@@ -201,6 +197,20 @@ impl Dispatcher {
     }
 }
 
+/// The lanes that get no further worker where `room` are free. The fewer are free, the fewer may one lane have: so lanes
+/// whose peers are slow leave some to the others, however many there are of both.
+///
+/// keeps: SEC-9
+fn full(busy: &HashMap<Lane, usize>, room: usize) -> Vec<Lane> {
+    let share = WORKERS_PER_LANE_MAX.min(room / 2);
+    busy.iter().filter(|(_, count)| **count >= share).map(|(lane, _)| lane.clone()).collect()
+}
+
+/// How many are claimed at once where `room` are free: a part of them, after which shares are looked at again.
+fn at_once(room: usize) -> usize {
+    (room / 4).clamp(1, WORKERS_PER_LANE_MAX)
+}
+
 fn release(busy: &mut HashMap<Lane, usize>, working: &mut usize, lane: &Lane) {
     *working = working.saturating_sub(1);
     if let Some(count) = busy.get_mut(lane) {
@@ -208,5 +218,45 @@ fn release(busy: &mut HashMap<Lane, usize>, working: &mut usize, lane: &Lane) {
         if *count == 0 {
             busy.remove(lane);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Peers that never answer come one after the other, each with more mail than there are workers, and take what they
+    /// get. Somebody else still gets what is needed to go on.
+    ///
+    /// proves: SEC-9
+    #[test]
+    fn slow_lanes_leave_some_to_the_others() {
+        let mut busy: HashMap<Lane, usize> = HashMap::new();
+        let free = |busy: &HashMap<Lane, usize>| WORKERS_MAX - busy.values().sum::<usize>();
+        let lane = |number: usize| Lane::new(&format!("{number}.slow.test")).unwrap();
+        // One lane takes all that it is given, as where nobody else has anything.
+        let take = |busy: &mut HashMap<Lane, usize>, lane: Lane| {
+            loop {
+                let room = free(busy);
+                if room == 0 || full(busy, room).contains(&lane) {
+                    return busy.get(&lane).copied().unwrap_or(0);
+                }
+                *busy.entry(lane.clone()).or_default() += at_once(room);
+            }
+        };
+        let first = take(&mut busy, lane(0));
+        assert!((WORKERS_PER_LANE_MAX..2 * WORKERS_PER_LANE_MAX).contains(&first), "{first} for one alone");
+        let got: Vec<usize> = (1..8).map(|number| take(&mut busy, lane(number))).collect();
+        assert!(got.is_sorted_by(|a, b| a >= b), "each has no more than those before: {got:?}");
+        assert!(got.iter().all(|got| *got > 0), "{got:?}");
+        assert!(free(&busy) > 1, "after eight there is still room for two more");
+        // Where the slow ones have ended nothing is left of it.
+        let mut working = WORKERS_MAX - free(&busy);
+        for number in 0..8 {
+            for _ in 0..busy[&lane(number)] {
+                release(&mut busy, &mut working, &lane(number));
+            }
+        }
+        assert_eq!((working, busy.len()), (0, 0));
     }
 }
