@@ -1,7 +1,9 @@
 //! A node that runs: everything is opened here in order, and closed in the opposite order.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::gateway::properties::Arrangements;
 use control::{Operator, Request, Response};
@@ -10,7 +12,9 @@ use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
 use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
 
 use crate::clock::{SystemClock, now_ms};
@@ -25,6 +29,9 @@ use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
 use crate::published::Published;
 use crate::{Error, console, files, gateway};
+
+/// When Maildirs that could not be written are tried again, unless mail comes sooner.
+const MAILDIR_PAUSE: Duration = Duration::from_secs(30);
 
 /// A node that runs. Dropping it ends it at once; [`Running::stop`] ends it in good order.
 pub struct Running {
@@ -348,33 +355,67 @@ pub(crate) fn roots(path: &Path) -> Result<Option<Roots>, Error> {
     Ok(Roots::from_pem(&files::read(path)?).map(Some)?)
 }
 
-/// Writes what arrives into the Maildirs, for as long as the node runs.
+/// Writes what arrives into the Maildirs, for as long as the node runs: all of them at first, then those to which something
+/// has come. One that cannot be written holds up no other.
 pub(crate) async fn follow_mail(node: Node, maildir: Maildir) {
     let mut arrived = node.mail_arrived();
+    // `None` are all.
+    let mut these: Option<BTreeSet<Arc<str>>> = None;
     loop {
         let (store, maildir) = (node.store().clone(), maildir.clone());
-        let followed = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        let followed = tokio::task::spawn_blocking(move || follow(store.as_ref(), &maildir, these));
+        let Ok(behind) = followed.await else { return };
+        let next = match &behind {
+            Some(behind) if behind.is_empty() => Ok(arrived.recv().await),
+            _ => timeout(MAILDIR_PAUSE, arrived.recv()).await,
+        };
+        these = match (next, behind) {
+            (Err(_), behind) => behind,
+            (Ok(Ok(name)), Some(mut behind)) => {
+                behind.insert(name);
+                while let Ok(name) = arrived.try_recv() {
+                    behind.insert(name);
+                }
+                Some(behind)
+            }
+            (Ok(Ok(_) | Err(RecvError::Lagged(_))), _) => None,
+            (Ok(Err(RecvError::Closed)), _) => return,
+        };
+    }
+}
+
+/// Brings these Maildirs up to the mailboxes; returns those with which it has not worked. Blocking.
+fn follow(
+    store: &dyn Store,
+    maildir: &Maildir,
+    these: Option<BTreeSet<Arc<str>>>,
+) -> Option<BTreeSet<Arc<str>>> {
+    let mut behind = BTreeSet::new();
+    let mut one = |name: Arc<str>| {
+        if let Err(error) = maildir.follow(store, &name) {
+            tracing::warn!(account = %name, %error, "a Maildir cannot be written; it is tried again");
+            behind.insert(name);
+        }
+    };
+    match these {
+        Some(these) => these.into_iter().for_each(one),
+        None => {
             let mut after: Option<String> = None;
             loop {
-                let accounts = store.accounts(after.as_deref(), 100).map_err(std::io::Error::other)?;
-                let Some(last) = accounts.last() else { return Ok(()) };
+                let accounts = match store.accounts(after.as_deref(), 100) {
+                    Ok(accounts) => accounts,
+                    Err(error) => {
+                        tracing::warn!(%error, "the Maildirs cannot be written; it is tried again");
+                        return None;
+                    }
+                };
+                let Some(last) = accounts.last() else { break };
                 after = Some(last.name.clone());
-                for account in &accounts {
-                    maildir.follow(store.as_ref(), &account.name)?;
-                }
+                accounts.iter().for_each(|account| one(account.name.as_str().into()));
             }
-        });
-        match followed.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "a Maildir cannot be written; it is tried again with the next mail")
-            }
-            Err(_) => return,
-        }
-        if arrived.changed().await.is_err() {
-            return;
         }
     }
+    Some(behind)
 }
 
 #[cfg(test)]

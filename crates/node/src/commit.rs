@@ -328,9 +328,11 @@ impl Admission {
             rule: why.rule,
             evidence: why.evidence,
         });
-        if matches!(self.intents[place], Intent::Mailbox { .. }) && !late {
+        if let Intent::Mailbox { account, .. } = &self.intents[place]
+            && !late
+        {
             self.node.tell(Event::Delivered { identity, recipient });
-            self.node.inner.mail.send_modify(|count| *count += 1);
+            self.node.tell_mail(account);
         }
     }
 

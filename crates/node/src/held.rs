@@ -345,6 +345,10 @@ impl Node {
 
     /// Carries a ruling out, and tells whom it concerns.
     async fn rule(&self, held: &HeldRecord, ruling: Ruling) -> Result<Disposition, storage::Error> {
+        let into = match &ruling {
+            Ruling::Deliver { account, .. } => Some(account.clone()),
+            _ => None,
+        };
         let decision =
             Decision { envelope: held.envelope, recipient: held.recipient, ruling, now_ms: self.now_ms() };
         let disposition = self.store().decide(decision).await?;
@@ -356,7 +360,9 @@ impl Node {
         let (identity, recipient) = (held.identity, held.address.clone());
         if disposition == Disposition::Accepted {
             self.tell(Event::Delivered { identity, recipient: recipient.clone() });
-            self.inner.mail.send_modify(|count| *count += 1);
+            if let Some(account) = into {
+                self.tell_mail(&account);
+            }
         }
         let by = held.origin.holder();
         self.tell(Event::Settled { identity, recipient, disposition: disposition.clone(), by });

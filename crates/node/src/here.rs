@@ -59,7 +59,13 @@ impl Node {
         if recipients.is_empty() {
             return Ok(outcomes);
         }
-        let delivered: Vec<_> = recipients.iter().map(|intended| intended.address.clone()).collect();
+        let delivered: Vec<_> = recipients
+            .iter()
+            .filter_map(|intended| match &intended.effect {
+                Effect::Mailbox { account, .. } => Some((intended.address.clone(), account.clone())),
+                _ => None,
+            })
+            .collect();
         let receipt = store
             .accept(Acceptance {
                 content: Content::Stored(identity),
@@ -75,10 +81,10 @@ impl Node {
             })
             .await?;
         self.pin_all(pins).await;
-        for recipient in delivered {
+        for (recipient, account) in delivered {
             self.tell(Event::Delivered { identity, recipient });
+            self.tell_mail(&account);
         }
-        self.inner.mail.send_modify(|count| *count += 1);
         outcomes.extend(places.into_iter().zip(receipt.answers.into_iter().map(Outcome::Final)));
         Ok(outcomes)
     }

@@ -47,6 +47,7 @@ mod verify;
 use std::sync::Arc;
 
 use storage::Store;
+use tokio::sync::broadcast;
 
 pub use accept::{Admission, Admitted, Intake, Next, Offered};
 pub use account::Credentials;
@@ -101,7 +102,7 @@ struct Inner {
     forwarding: std::sync::OnceLock<Forwarding>,
     /// Held while somebody reports a message, so that it counts once.
     reporting: tokio::sync::Mutex<()>,
-    mail: tokio::sync::watch::Sender<u64>,
+    mail: broadcast::Sender<Arc<str>>,
 }
 
 impl Node {
@@ -136,7 +137,7 @@ impl Node {
                 service: std::sync::OnceLock::new(),
                 forwarding: std::sync::OnceLock::new(),
                 reporting: tokio::sync::Mutex::default(),
-                mail: tokio::sync::watch::channel(0).0,
+                mail: broadcast::channel(limits::MAIL_UNHEARD_MAX).0,
             }),
         }
     }
@@ -156,9 +157,15 @@ impl Node {
         self.inner.clock.now_ms()
     }
 
-    /// Changes with each message that reaches a mailbox here.
-    pub fn mail_arrived(&self) -> tokio::sync::watch::Receiver<u64> {
+    /// The names of accounts into whose mailboxes messages come, from now on. Who lags behind is told so, and has to look at
+    /// all of them.
+    pub fn mail_arrived(&self) -> broadcast::Receiver<Arc<str>> {
         self.inner.mail.subscribe()
+    }
+
+    fn tell_mail(&self, account: &str) {
+        // Nobody may want to know.
+        let _ = self.inner.mail.send(account.into());
     }
 
     fn tell(&self, event: Event) {

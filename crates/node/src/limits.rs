@@ -4,6 +4,8 @@
 pub const WORKERS_MAX: usize = 256;
 /// Legs to one destination at once: a slow peer keeps no more than these.
 pub const WORKERS_PER_LANE_MAX: usize = 64;
+/// Arrivals in mailboxes that wait to be noticed by whoever follows these. Who is further behind looks at all mailboxes.
+pub const MAIL_UNHEARD_MAX: usize = 1024;
 /// How long a claim is ours, in milliseconds. A transfer of 1 GiB over a slow line fits; a crash voids it at once.
 pub const LEASE_MS: u64 = 3_600_000;
 /// Keys of domains remembered at once.

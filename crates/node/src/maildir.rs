@@ -4,9 +4,11 @@
 //! is replaced atomically: a crash leaves no half message and no duplicate.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use message::Message;
 use storage::{MailUid, MailboxEntry, Origin, Store, StoredMessage};
@@ -20,6 +22,8 @@ pub struct Maildir {
     host: String,
     /// As whom checks of this node are written down: nobody else may be believed under these names.
     checkers: Vec<String>,
+    /// How far accounts have come, by name, where nothing was written beyond it: after a crash or an error there may be more.
+    certain: Arc<Mutex<HashMap<String, MailUid>>>,
 }
 
 /// The file that says how far an account has come.
@@ -32,6 +36,7 @@ impl Maildir {
             root: root.to_owned(),
             host: host.replace(['/', ':'], "_"),
             checkers: vec![host.to_owned()],
+            certain: Arc::default(),
         }
     }
 
@@ -49,20 +54,30 @@ impl Maildir {
     pub fn follow(&self, store: &dyn Store, account: &str) -> std::io::Result<usize> {
         let folder = self.folder(account);
         let mut after = progress(&folder)?;
+        // All that a user has ever read is looked through only where some of it may have been written already.
+        let certain = after.is_some() && self.certain().remove(account) == after;
         let mut written = 0;
         loop {
             let entries = store.mailbox(account, after, 100).map_err(std::io::Error::other)?;
-            let Some(last) = entries.last() else { return Ok(written) };
+            let Some(last) = entries.last() else { break };
             let last = last.uid;
             for name in ["tmp", "new", "cur"] {
                 fs::create_dir_all(folder.join(name))?;
             }
             for entry in &entries {
-                written += usize::from(self.write(store, &folder, entry)?);
+                written += usize::from(self.write(store, &folder, entry, certain)?);
             }
             replace(&folder, PROGRESS, last.0.to_string().as_bytes())?;
             after = Some(last);
         }
+        if let Some(after) = after {
+            self.certain().insert(account.to_owned(), after);
+        }
+        Ok(written)
+    }
+
+    fn certain(&self) -> MutexGuard<'_, HashMap<String, MailUid>> {
+        self.certain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The Maildir of an account. The name of an account never becomes a path: what is not plain is written in hex.
@@ -77,11 +92,19 @@ impl Maildir {
     }
 
     /// Writes one message; `false` where it is there already or cannot be said in RFC 5322.
-    fn write(&self, store: &dyn Store, folder: &Path, entry: &MailboxEntry) -> std::io::Result<bool> {
+    fn write(
+        &self,
+        store: &dyn Store,
+        folder: &Path,
+        entry: &MailboxEntry,
+        certain: bool,
+    ) -> std::io::Result<bool> {
         let base = format!("{}.W{}.{}", entry.received_at_ms / 1000, entry.uid, self.host);
         let (new, read) = (folder.join("new").join(&base), folder.join("cur"));
-        let moved =
-            fs::read_dir(&read)?.flatten().any(|file| file.file_name().to_string_lossy().starts_with(&base));
+        let moved = !certain
+            && fs::read_dir(&read)?
+                .flatten()
+                .any(|file| file.file_name().to_string_lossy().starts_with(&base));
         if new.exists() || moved {
             return Ok(false);
         }

@@ -134,6 +134,40 @@ async fn check_maildir(maildir: &Path, count: usize) {
     }
 }
 
+/// One Maildir that cannot be written holds up no other, and has all of it once it can be. What its reader has moved is not
+/// written again where a crash came between a letter and the note that it is there.
+#[tokio::test]
+async fn each_maildir_goes_on_by_itself() {
+    let mut world = World::started(&[Site::new("north.test")]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let (_bob, _carol) = (world.user("bob@north.test").await, world.user("carol@north.test").await);
+    let (bobs, carols) = {
+        let root = world.data("north.test").join("maildir");
+        (root.join("bob"), root.join("carol"))
+    };
+    // Bob's comes first wherever they are gone through in order.
+    fs::create_dir_all(bobs.parent().unwrap()).unwrap();
+    fs::write(&bobs, "no folder").unwrap();
+    let both = ["bob@north.test", "carol@north.test"];
+    alice.send(&letter("alice@north.test", "To both"), &both).await;
+    until_written(&carols, 1).await;
+    fs::remove_file(&bobs).unwrap();
+    alice.send(&letter("alice@north.test", "To her"), &both[1..]).await;
+    let [his] = &until_written(&bobs, 1).await[..] else { panic!("one letter") };
+    until_written(&carols, 2).await;
+    // He reads it; the node dies before it has noted that it was written.
+    world.stop("north.test").await;
+    let read = bobs.join("cur").join(format!("{}:2,S", his.file_name().unwrap().to_string_lossy()));
+    fs::rename(his, &read).unwrap();
+    fs::remove_file(bobs.join(".waxwing-progress")).unwrap();
+    world.start("north.test").await;
+    let mut alice = world.user("alice@north.test").await;
+    alice.send(&letter("alice@north.test", "To him"), &both[..1]).await;
+    let new = until_written(&bobs, 1).await;
+    assert_eq!((new.len(), files(&bobs, "cur")), (1, vec![read]), "{new:?}");
+    assert!(fs::read_to_string(&new[0]).unwrap().contains("To him"));
+}
+
 /// Within one node nothing goes over the network: the answer is there at once.
 ///
 /// proves: SUB-11

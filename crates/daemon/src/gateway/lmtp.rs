@@ -13,6 +13,7 @@ use gateway::out::{Lmtp, LmtpPlace, Outcome, Report, Shipment, Step, Times};
 use message::{Code, Identity};
 use node::{Node, delay_ms};
 use storage::{AccountRecord, MailUid, MailboxEntry, Origin};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep};
 
@@ -133,9 +134,10 @@ impl LmtpCourier {
                 continue;
             }
             begun = tokio::select! {
-                changed = arrived.changed() => match changed {
-                    Ok(()) => self.begin_all(&mut work),
-                    Err(_) => return,
+                name = arrived.recv() => match name {
+                    Ok(name) => self.begin(&name, &mut work),
+                    Err(RecvError::Lagged(_)) => self.begin_all(&mut work),
+                    Err(RecvError::Closed) => return,
                 },
                 () = self.handover.room.notified() => self.begin_all(&mut work),
                 Some(done) = work.tasks.join_next() => {
