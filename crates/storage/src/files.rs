@@ -41,7 +41,7 @@ pub struct MemoryFiles(Arc<Rooms>);
 struct Rooms {
     staging: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
     placed: Mutex<BTreeMap<Digest, Bytes>>,
-    free_octets: Mutex<Option<u64>>,
+    room_octets: Mutex<Option<u64>>,
 }
 
 impl MemoryFiles {
@@ -50,9 +50,16 @@ impl MemoryFiles {
         MemoryFiles::default()
     }
 
-    /// Says how much room there is left, so that a full disk can be tried; `None` where there is always enough.
-    pub fn set_free_octets(&self, octets: Option<u64>) {
-        *lock(&self.0.free_octets) = octets;
+    /// Says how much room there is for files in all, so that a full disk can be tried; `None` where there is always enough.
+    pub fn set_room_octets(&self, octets: Option<u64>) {
+        *lock(&self.0.room_octets) = octets;
+    }
+
+    fn free_octets(&self) -> Option<u64> {
+        let room = (*lock(&self.0.room_octets))?;
+        let staging: usize = lock(&self.0.staging).values().map(|(_, octets)| octets.len()).sum();
+        let placed: usize = lock(&self.0.placed).values().map(Bytes::len).sum();
+        Some(room.saturating_sub((staging + placed) as u64))
     }
 }
 
@@ -325,7 +332,7 @@ impl Files {
                 let room = rustix::fs::statvfs(directory).ok()?;
                 Some(room.f_bavail.saturating_mul(room.f_frsize))
             }
-            Place::Memory(memory) => *lock(&memory.0.free_octets),
+            Place::Memory(memory) => memory.free_octets(),
         }
     }
 }

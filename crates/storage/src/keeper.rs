@@ -192,14 +192,27 @@ impl<E: Engine> Shared<E> {
         Error::Unknown(reason)
     }
 
-    /// Whether there is room for more.
+    /// Whether there is room for more. What waits for a resumption gives way: peers that leave much behind keep out nobody
+    /// else's mail.
     ///
     /// keeps: STO-19
     pub(crate) fn room(&self) -> Result<(), Error> {
-        match self.files.free_octets() {
-            Some(free) if free < self.settings.free_octets_floor => Err(Error::Full),
-            _ => Ok(()),
+        if !self.is_full() {
+            return Ok(());
         }
+        let mut waiting = self.files.staging()?;
+        waiting.sort_unstable_by_key(|entry| entry.touched_ms);
+        for entry in waiting {
+            self.files.remove_staging(&entry.name)?;
+            if !self.is_full() {
+                return Ok(());
+            }
+        }
+        Err(Error::Full)
+    }
+
+    fn is_full(&self) -> bool {
+        self.files.free_octets().is_some_and(|free| free < self.settings.free_octets_floor)
     }
 
     /// Counts a group of operations.
@@ -430,5 +443,39 @@ mod tests {
         let leg = store.legs(None, None, 1).unwrap()[0].id;
         assert_eq!(block_on(store.remove(leg, NOW)), Ok(Vec::new()));
         assert!(!store.statistics().read_only);
+    }
+
+    /// What was left behind first goes first, what is being received stays, and one that gave way begins anew.
+    ///
+    /// proves: STO-19
+    #[test]
+    fn what_waits_for_a_resumption_makes_room() {
+        const PART: usize = 100_000;
+        let files = MemoryFiles::new();
+        let floor = Settings { free_octets_floor: 1000, ..Settings::default() };
+        let store = Keeper::open_in_place(Memory::new(), &files, floor).unwrap();
+        let bodies: Vec<Vec<u8>> = (0..4).map(|number| vec![number; PART]).collect();
+        let begin = |body: &Vec<u8>, now_ms| {
+            let mut part = store.stage("ann", Extent::of(body), now_ms)?;
+            part.write(&body[..PART / 2]).map(|()| part)
+        };
+        // The last of them is not left: its sender is still there.
+        let _here = begin(&bodies[0], NOW - 9).unwrap();
+        drop(begin(&bodies[1], NOW - 5).unwrap());
+        drop(begin(&bodies[2], NOW - 7).unwrap());
+        files.set_room_octets(Some(3 * PART as u64 / 2 + 999));
+        drop(begin(&bodies[3], NOW).unwrap());
+        files.set_room_octets(None);
+        let offset =
+            |number: usize| store.stage("ann", Extent::of(&bodies[number]), NOW).map(|part| part.offset());
+        assert_eq!(offset(1), Ok(PART as u64 / 2), "the younger of the two still waits");
+        assert_eq!(offset(2), Ok(0));
+        // Where that does not help there is no room, and what is open stays even then.
+        files.set_room_octets(Some(999));
+        assert_eq!(offset(3), Err(Error::Full));
+        files.set_room_octets(None);
+        assert_eq!((offset(0), offset(1)), (Err(Error::Busy), Ok(0)));
+        files.set_room_octets(Some(999));
+        assert_eq!(queue(&store, 1, None), Err(Error::Full));
     }
 }

@@ -92,7 +92,7 @@ impl Disk {
 
     /// From now on this is wrong with it.
     pub fn set_fault(&self, fault: Fault) {
-        self.files.set_free_octets((fault == Fault::Full).then_some(0));
+        self.files.set_room_octets((fault == Fault::Full).then_some(0));
         self.state().fault = fault;
     }
 
