@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use daemon::{Config, Running};
@@ -23,8 +23,10 @@ use crate::Events;
 
 pub use testkit::site::SELECTOR;
 
-/// How long something may take of which nobody is told when it is done. It is less than an attempt to connect lasts.
-const WAIT_MAX: Duration = Duration::from_secs(8);
+/// How long something may take of which nobody is told when it is done.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a node that was stopped may have its store and its address: less than an attempt to connect lasts.
+const GONE_MAX: Duration = Duration::from_secs(8);
 
 /// What a test says of one node before it starts.
 #[derive(Debug, Clone)]
@@ -216,7 +218,9 @@ impl World {
         let starting = async {
             loop {
                 match Running::start(&config, place.events.clone()).await {
-                    Err(daemon::Error::Store(_)) => tokio::task::yield_now().await,
+                    Err(daemon::Error::Store(_) | daemon::Error::Transport(_)) => {
+                        tokio::task::yield_now().await
+                    }
                     started => break started.unwrap(),
                 }
             }
@@ -229,7 +233,7 @@ impl World {
         let running = self.take(domain);
         let store = Arc::downgrade(running.node().store());
         running.stop().await;
-        let gone = until(|| store.strong_count() == 0).await;
+        let gone = within(GONE_MAX, || store.strong_count() == 0).await;
         assert!(gone, "{domain} was stopped and still has its store");
         self.until_free(domain).await;
     }
@@ -241,7 +245,10 @@ impl World {
 
     /// Waits until nobody listens at an address: an endpoint lets go of its socket in a task of its own.
     pub async fn until_bindable(&self, address: SocketAddr) {
-        assert!(until(|| UdpSocket::bind(address).is_ok()).await, "somebody still listens at {address}");
+        assert!(
+            within(GONE_MAX, || UdpSocket::bind(address).is_ok()).await,
+            "somebody still listens at {address}"
+        );
     }
 
     fn take(&mut self, domain: &str) -> Running {
@@ -310,12 +317,16 @@ impl World {
 
 /// Waits for something of which nobody is told; whether it came about in time.
 pub async fn until(such: impl Fn() -> bool) -> bool {
+    within(WAIT_MAX, such).await
+}
+
+async fn within(time: Duration, such: impl Fn() -> bool) -> bool {
     let waiting = async {
         while !such() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(WAIT_MAX, waiting).await.is_ok()
+    tokio::time::timeout(time, waiting).await.is_ok()
 }
 
 fn lay_out(folder: &Path, site: &Site) -> Place {
@@ -355,21 +366,36 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// A port that is free now, below those from which the system takes ports for sockets that ask for any.
+/// Ports of one process of tests: more than its nodes have at a time.
+const PORTS: u16 = 300;
+
+/// A port that is free now for UDP and for TCP. It stays free until it is bound: it is below those from which the system
+/// takes ports for sockets that ask for any, and of a block that no other process of tests has meanwhile.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let own = (std::process::id() % 100) as u16 * 120;
     loop {
-        let address = loopback(20_000 + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000);
-        if UdpSocket::bind(address).is_ok() {
+        let address = loopback(20_000 + block() * PORTS + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS);
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
             return address;
         }
     }
 }
 
-/// A TCP port that is free now.
-pub fn free_tcp() -> SocketAddr {
-    std::net::TcpListener::bind(loopback(0)).unwrap().local_addr().unwrap()
+/// The block of ports of this process. The lock goes with it, however it ends.
+fn block() -> u16 {
+    static OWN: OnceLock<(u16, fs::File)> = OnceLock::new();
+    let (number, _) = OWN.get_or_init(|| {
+        let lock = |number: u16| {
+            let path = std::env::temp_dir().join(format!("waxwing-test-ports-{number}"));
+            let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).ok()?;
+            file.try_lock().is_ok().then_some((number, file))
+        };
+        let first = (std::process::id() % 40) as u16;
+        (first..first + 40)
+            .find_map(|number| lock(number % 40))
+            .expect("one of forty blocks of ports is free")
+    });
+    *number
 }
 
 /// The zones of all domains as one node sees them (RFC 1035 section 5).

@@ -27,7 +27,7 @@ async fn what_was_acknowledged_arrives_once_through_a_bad_network() -> Result<()
     let mut world = World::lay_out(|_| {}).await?;
     // The DNS tells where the relay is; the node of the south listens elsewhere.
     let announced = world.south.config()?.listen.address;
-    let elsewhere = std::net::UdpSocket::bind((announced.ip(), 0))?.local_addr()?;
+    let elsewhere = waxwing_tests::world::free_address();
     world.south.configure(|config| config.listen.address = elsewhere)?;
     let relay = DelayingRelay::start_losing(announced, elsewhere, DELAY, LOST_PERCENT).await;
     let mut load = Load::prepare(&world, seed).await?;

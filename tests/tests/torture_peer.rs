@@ -240,9 +240,9 @@ async fn a_part_that_was_left_in_the_middle_is_taken_over_by_the_next_offer() ->
         &source,
         |_| {},
     );
-    let stalled = tokio::time::timeout(Duration::from_secs(3), first);
+    let stalled = tokio::time::timeout(Duration::from_secs(10), first);
     let served = async {
-        until(Duration::from_secs(10), "half of the part is staged", async || {
+        until(Duration::from_secs(9), "half of the part is staged", async || {
             Ok((scene.world.south.staged_octets()? > 0).then_some(()))
         })
         .await?;

@@ -12,7 +12,7 @@ use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
 use tokio::sync::Semaphore;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Service, Socket};
@@ -373,10 +373,13 @@ pub(crate) async fn follow_mail(node: Node, maildir: Maildir) {
             (Err(_), behind) => behind,
             (Ok(Ok(name)), Some(mut behind)) => {
                 behind.insert(name);
-                while let Ok(name) = arrived.try_recv() {
-                    behind.insert(name);
+                loop {
+                    match arrived.try_recv() {
+                        Ok(name) => behind.insert(name),
+                        Err(TryRecvError::Lagged(_)) => break None,
+                        Err(_) => break Some(behind),
+                    };
                 }
-                Some(behind)
             }
             (Ok(Ok(_) | Err(RecvError::Lagged(_))), _) => None,
             (Ok(Err(RecvError::Closed)), _) => return,

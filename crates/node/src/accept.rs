@@ -142,6 +142,27 @@ impl Intake {
         Intake { door: Door::Node { key_digest: Some(key_digest) }, ..self }
     }
 
+    /// Tells and remembers what is answered now, as it is answered.
+    ///
+    /// keeps: POL-13
+    fn tell_answered(&self, envelope: &Envelope, intents: &[Intent]) {
+        let node = &self.node;
+        for (recipient, intent) in envelope.recipients.iter().zip(intents) {
+            let Some((disposition, why)) = intent.answered() else { continue };
+            if !why.is_before() && matches!(disposition, Disposition::Refused { .. }) {
+                node.note_deed(&self.origin, Deed::Refused);
+            }
+            node.note_refusal(&self.origin, envelope.identity, recipient, &disposition, why);
+            node.tell(Event::Decided {
+                identity: envelope.identity,
+                recipient: recipient.clone(),
+                disposition,
+                rule: why.rule.clone(),
+                evidence: why.evidence.clone(),
+            });
+        }
+    }
+
     /// Looks at an offer: what can be answered without content is answered. What costs little comes first: records of
     /// the same offer, then bounds; seals and the DNS come last. keeps: SEC-6
     ///
@@ -189,19 +210,6 @@ impl Intake {
                     intent => intent,
                 },
             };
-            if let Some((disposition, why)) = intent.answered() {
-                if !why.is_before() && matches!(disposition, Disposition::Refused { .. }) {
-                    node.note_deed(&self.origin, Deed::Refused);
-                }
-                node.note_refusal(&self.origin, envelope.identity, recipient, &disposition, why);
-                node.tell(Event::Decided {
-                    identity: envelope.identity,
-                    recipient: recipient.clone(),
-                    disposition,
-                    rule: why.rule.clone(),
-                    evidence: why.evidence.clone(),
-                });
-            }
             again.push(wanted.filter(|_| intent.needs_content()));
             intents.push(intent);
         }
@@ -211,7 +219,8 @@ impl Intake {
         }
         // What comes to a doorstep its node has counted before.
         let counted = !offered.sign_only && matches!(self.door, Door::Node { .. });
-        let over = if counted { self.within_rates(&envelope, &mut intents) } else { None };
+        let over = if counted { self.within_rates(&mut intents) } else { None };
+        self.tell_answered(&envelope, &intents);
         let answers: Vec<Disposition> = intents
             .iter()
             .filter_map(|intent| intent.answered().map(|(disposition, _)| disposition))

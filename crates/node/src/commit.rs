@@ -1,5 +1,7 @@
 //! Commit: one durable transaction for all recipients, then the answer.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use message::address::Address;
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Role, Seal, Selection};
@@ -227,6 +229,7 @@ impl Admission {
             return Ok((self.answers(), None));
         }
         let recipients = self.with_members(recipients)?;
+        let mailboxes = self.mailboxes(&recipients);
         let mut answers = self.answers();
         let mut trace = self.envelope.trace.clone();
         // keeps: EXC-20
@@ -253,6 +256,7 @@ impl Admission {
             Err(storage::Error::Full) => return Ok((deferred(Code::SYSTEM_FULL, self.intents.len()), None)),
             Err(error) => return Err(trouble(error)),
         };
+        mailboxes.iter().for_each(|account| node.tell_mail(account));
         node.pin_all(pins).await;
         node.tell(Event::Committed { identity, envelope: receipt.envelope.0 });
         for (place, answer) in wanted.iter().zip(receipt.answers) {
@@ -270,6 +274,19 @@ impl Admission {
             node.heard_from(domain).await;
         }
         Ok((answers, Some(receipt.envelope)))
+    }
+
+    /// The accounts into whose mailboxes it goes: of recipients, of members of lists, and of those who were pending until now.
+    fn mailboxes(&self, recipients: &[Intended]) -> BTreeSet<String> {
+        let now = recipients.iter().filter_map(|intended| match &intended.effect {
+            Effect::Mailbox { account, .. } => Some(account.clone()),
+            _ => None,
+        });
+        let before = self.intents.iter().filter_map(|intent| match intent {
+            Intent::Mailbox { account } => Some(account.clone()),
+            _ => None,
+        });
+        now.chain(before).collect()
     }
 
     /// What is answered so far; who is not answered yet counts as accepted.
@@ -328,11 +345,8 @@ impl Admission {
             rule: why.rule,
             evidence: why.evidence,
         });
-        if let Intent::Mailbox { account, .. } = &self.intents[place]
-            && !late
-        {
+        if matches!(self.intents[place], Intent::Mailbox { .. }) && !late {
             self.node.tell(Event::Delivered { identity, recipient });
-            self.node.tell_mail(account);
         }
     }
 

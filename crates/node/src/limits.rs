@@ -4,6 +4,8 @@
 pub const WORKERS_MAX: usize = 256;
 /// Legs to one destination at once: a slow peer keeps no more than these.
 pub const WORKERS_PER_LANE_MAX: usize = 64;
+/// The last workers that are free: for destinations with which the last delivery has not failed.
+pub const WORKERS_RESERVED: usize = 32;
 /// Arrivals in mailboxes that wait to be noticed by whoever follows these. Who is further behind looks at all mailboxes.
 pub const MAIL_UNHEARD_MAX: usize = 1024;
 /// How long a claim is ours, in milliseconds. A transfer of 1 GiB over a slow line fits; a crash voids it at once.

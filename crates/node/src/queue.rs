@@ -10,7 +10,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::deliver::domain_of;
-use crate::limits::{EXPIRE_MAX, LEASE_MS, POLL_COOKIES_MAX, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX};
+use crate::limits::{
+    EXPIRE_MAX, LEASE_MS, POLL_COOKIES_MAX, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX, WORKERS_RESERVED,
+};
 use crate::{Courier, Event, Node};
 
 /// Rings when there may be something to do, and remembers which lanes are in trouble.
@@ -164,9 +166,17 @@ impl Dispatcher {
         if room == 0 {
             return Vec::new();
         }
-        let full = full(busy, room);
         let now_ms = self.node.now_ms();
-        match self.node.store().claim(now_ms, LEASE_MS, at_once(room), &full).await {
+        // Only the last ones are not for all.
+        let troubled = match room > WORKERS_RESERVED {
+            true => HashSet::new(),
+            false => self.node.inner.queue.troubled.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        let may = |lane: &Lane, given| {
+            let has = busy.get(lane).copied().unwrap_or(0) + given;
+            may_have_another(has, room, || troubled.contains(lane))
+        };
+        match self.node.store().claim(now_ms, LEASE_MS, at_once(room), &may).await {
             Ok(claims) => claims,
             Err(error) => {
                 self.node.tell(Event::Trouble { what: format!("claiming: {error}") });
@@ -197,18 +207,20 @@ impl Dispatcher {
     }
 }
 
-/// The lanes that get no further worker where `room` are free. The fewer are free, the fewer may one lane have: so lanes
-/// whose peers are slow leave some to the others, however many there are of both.
+/// Whether a lane that has so many workers gets another where `room` are free. The fewer are free, the fewer may one lane
+/// have; and the last are for lanes that are in no trouble. So peers that are slow leave some to the others.
 ///
 /// keeps: SEC-9
-fn full(busy: &HashMap<Lane, usize>, room: usize) -> Vec<Lane> {
-    let share = WORKERS_PER_LANE_MAX.min(room / 2);
-    busy.iter().filter(|(_, count)| **count >= share).map(|(lane, _)| lane.clone()).collect()
+fn may_have_another(has: usize, room: usize, troubled: impl FnOnce() -> bool) -> bool {
+    let share = WORKERS_PER_LANE_MAX.min((room / 2).max(1));
+    has < share && (room > WORKERS_RESERVED || !troubled())
 }
 
 /// How many are claimed at once where `room` are free: a part of them, after which shares are looked at again.
 fn at_once(room: usize) -> usize {
-    (room / 4).clamp(1, WORKERS_PER_LANE_MAX)
+    let before_the_reserve = room.saturating_sub(WORKERS_RESERVED);
+    let most = if before_the_reserve > 0 { before_the_reserve } else { room };
+    (room / 4).clamp(1, most.clamp(1, WORKERS_PER_LANE_MAX))
 }
 
 fn release(busy: &mut HashMap<Lane, usize>, working: &mut usize, lane: &Lane) {
@@ -225,38 +237,58 @@ fn release(busy: &mut HashMap<Lane, usize>, working: &mut usize, lane: &Lane) {
 mod tests {
     use super::*;
 
-    /// Peers that never answer come one after the other, each with more mail than there are workers, and take what they
-    /// get. Somebody else still gets what is needed to go on.
+    /// The workers, as lanes with more mail than there are workers take what they are given.
+    #[derive(Default)]
+    struct Workers(HashMap<usize, usize>);
+
+    impl Workers {
+        fn free(&self) -> usize {
+            WORKERS_MAX - self.0.values().sum::<usize>()
+        }
+
+        /// One lane alone has something due; returns how many it has then.
+        fn take(&mut self, lane: usize, troubled: bool) -> usize {
+            loop {
+                let (room, before) = (self.free(), self.0.get(&lane).copied().unwrap_or(0));
+                let mut has = before;
+                while room > 0 && has - before < at_once(room) && may_have_another(has, room, || troubled) {
+                    has += 1;
+                }
+                if has == before {
+                    return has;
+                }
+                self.0.insert(lane, has);
+            }
+        }
+    }
+
+    /// Peers that never answer come one after the other. Each leaves something; and however many they are, once they are known
+    /// to be in trouble the last workers are not for them.
     ///
     /// proves: SEC-9
     #[test]
     fn slow_lanes_leave_some_to_the_others() {
-        let mut busy: HashMap<Lane, usize> = HashMap::new();
-        let free = |busy: &HashMap<Lane, usize>| WORKERS_MAX - busy.values().sum::<usize>();
-        let lane = |number: usize| Lane::new(&format!("{number}.slow.test")).unwrap();
-        // One lane takes all that it is given, as where nobody else has anything.
-        let take = |busy: &mut HashMap<Lane, usize>, lane: Lane| {
-            loop {
-                let room = free(busy);
-                if room == 0 || full(busy, room).contains(&lane) {
-                    return busy.get(&lane).copied().unwrap_or(0);
-                }
-                *busy.entry(lane.clone()).or_default() += at_once(room);
-            }
-        };
-        let first = take(&mut busy, lane(0));
-        assert!((WORKERS_PER_LANE_MAX..2 * WORKERS_PER_LANE_MAX).contains(&first), "{first} for one alone");
-        let got: Vec<usize> = (1..8).map(|number| take(&mut busy, lane(number))).collect();
-        assert!(got.is_sorted_by(|a, b| a >= b), "each has no more than those before: {got:?}");
-        assert!(got.iter().all(|got| *got > 0), "{got:?}");
-        assert!(free(&busy) > 1, "after eight there is still room for two more");
-        // Where the slow ones have ended nothing is left of it.
-        let mut working = WORKERS_MAX - free(&busy);
-        for number in 0..8 {
-            for _ in 0..busy[&lane(number)] {
-                release(&mut busy, &mut working, &lane(number));
-            }
+        let mut workers = Workers::default();
+        assert_eq!(workers.take(0, false), 64, "one alone has as many as one may");
+        let got: Vec<usize> = (1..8).map(|lane| workers.take(lane, false)).collect();
+        assert!(got.is_sorted_by(|a, b| a >= b) && got.iter().all(|got| *got > 0), "{got:?}");
+        let mut workers = Workers::default();
+        let got: Vec<usize> = (0..300).map(|lane| workers.take(lane, true)).collect();
+        assert_eq!(workers.free(), 32, "{got:?}");
+        // Those that are in no trouble get them, the last one too.
+        let got: Vec<usize> = (300..340).map(|lane| workers.take(lane, false)).collect();
+        assert!(got[0] > 1 && got.iter().filter(|got| **got > 0).count() > 5, "{got:?}");
+        assert_eq!(workers.free(), 0);
+    }
+
+    /// Any lane that may is given some, and none is claimed for whom nobody may.
+    #[test]
+    fn where_there_is_room_somebody_gets_it() {
+        for room in 1..=WORKERS_MAX {
+            assert!((1..=room.min(WORKERS_PER_LANE_MAX)).contains(&at_once(room)), "{room}");
+            assert!(may_have_another(0, room, || false), "{room}");
+            assert_eq!(may_have_another(0, room, || true), room > WORKERS_RESERVED, "{room}");
+            assert!(!may_have_another(WORKERS_PER_LANE_MAX, room, || false), "{room}");
         }
-        assert_eq!((working, busy.len()), (0, 0));
     }
 }

@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use message::address::Domain;
-use message::{Code, Disposition, Envelope};
+use message::{Code, Disposition};
 use storage::Origin;
 
 use crate::commit::{Intent, Why};
 use crate::limits::{DOMAIN_FACTOR, PENDING_PER_PEER, RATE_AFTER_SECONDS_MAX, RATES_MAX};
-use crate::{Event, Intake, Node};
+use crate::{Intake, Node};
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -214,7 +214,7 @@ impl Intake {
     /// what it is over. Recipients who were refused at first sight count too, and are put off like the others: who guesses
     /// addresses is to be slowed down, and not to be told.
     /// keeps: REP-12, SEC-6
-    pub(crate) fn within_rates(&self, envelope: &Envelope, intents: &mut [Intent]) -> Option<Over> {
+    pub(crate) fn within_rates(&self, intents: &mut [Intent]) -> Option<Over> {
         let node = &self.node;
         let holder = self.origin.holder();
         let party = Party::of(&self.origin, &holder);
@@ -226,16 +226,8 @@ impl Intake {
         let rates = &node.settings().rates;
         let over = node.inner.buckets.take(rates, party, count, node.now_ms()).err()?;
         if rates.put_off || matches!(party, Party::User(_)) {
-            let open = intents.iter_mut().zip(&envelope.recipients).filter(|(intent, _)| fresh(intent));
-            for (intent, recipient) in open {
+            for intent in intents.iter_mut().filter(|intent| fresh(intent)) {
                 *intent = Intent::Answered(over.answer(), Why::new(over.limit, over.words.as_str()));
-                node.tell(Event::Decided {
-                    identity: envelope.identity,
-                    recipient: recipient.clone(),
-                    disposition: over.answer(),
-                    rule: over.limit.to_owned(),
-                    evidence: over.words.clone(),
-                });
             }
         }
         Some(over)

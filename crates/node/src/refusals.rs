@@ -8,6 +8,7 @@
 //! keeps: POL-13
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use message::address::Address;
@@ -209,27 +210,20 @@ impl Node {
         Ok(found.into_values().take(limit).collect())
     }
 
-    /// Writes those that wait, some in each transaction, and takes away those for which there is no room.
+    /// Writes those that wait, some in each transaction, and takes away those for which there is no room. Each is gone past
+    /// once: what is refused again and again meanwhile is written the next time.
+    ///
+    /// keeps: POL-13
     pub(crate) async fn write_refusals(&self) -> Result<(), storage::Error> {
+        let mut from = Bound::Unbounded;
         loop {
-            let some: Vec<(Vec<u8>, Refusal)> = {
-                let table = self.inner.refusals.lock();
-                let some = table.waiting.iter().take(REFUSALS_WRITTEN_MAX);
-                some.map(|(key, refusal)| (key.clone(), refusal.clone())).collect()
-            };
-            if some.is_empty() {
-                return Ok(());
-            }
+            let some = self.inner.refusals.lock().page(from);
+            let Some((last, _)) = some.last() else { return Ok(()) };
+            from = Bound::Excluded(last.clone());
             self.look_at_kept_refusals().await?;
             let changes = self.inner.refusals.lock().changes(&some, self.now_ms());
             self.store().change_legacy_records(changes).await?;
-            let mut table = self.inner.refusals.lock();
-            for (key, refusal) in some {
-                // The same again meanwhile is written the next time.
-                if table.waiting.get(&key) == Some(&refusal) {
-                    table.waiting.remove(&key);
-                }
-            }
+            self.inner.refusals.lock().written(&some);
         }
     }
 
@@ -256,6 +250,21 @@ impl Node {
 }
 
 impl Table {
+    /// Some of those that wait.
+    fn page(&self, from: Bound<Vec<u8>>) -> Vec<(Vec<u8>, Refusal)> {
+        let some = self.waiting.range((from, Bound::Unbounded)).take(REFUSALS_WRITTEN_MAX);
+        some.map(|(key, refusal)| (key.clone(), refusal.clone())).collect()
+    }
+
+    /// These wait no more. What was refused again meanwhile does.
+    fn written(&mut self, some: &[(Vec<u8>, Refusal)]) {
+        for (key, refusal) in some {
+            if self.waiting.get(key) == Some(refusal) {
+                self.waiting.remove(key);
+            }
+        }
+    }
+
     /// What is to be written for some, and taken away for them.
     fn changes(&mut self, some: &[(Vec<u8>, Refusal)], now_ms: u64) -> Vec<LegacyChange> {
         let kept = self.kept.get_or_insert_default();
@@ -333,6 +342,29 @@ mod tests {
             table.add(refusal(number, &format!("{number}.test"), 3));
         }
         assert!(table.waiting.len() <= REFUSALS_WAITING_MAX && table.parties.len() <= REFUSING_PARTIES_MAX);
+    }
+
+    /// What is refused again while it is written is written the next time, and not at once and again.
+    ///
+    /// proves: POL-13
+    #[test]
+    fn each_is_gone_past_once() {
+        let mut table = Table::default();
+        let again = |table: &mut Table, at_ms| {
+            (0..2 * REFUSALS_WRITTEN_MAX as u64)
+                .for_each(|number| table.add(refusal(number, "north.test", at_ms)));
+        };
+        again(&mut table, 1);
+        let (mut from, mut pages) = (Bound::Unbounded, 0);
+        loop {
+            let some = table.page(from);
+            let Some((last, _)) = some.last() else { break };
+            from = Bound::Excluded(last.clone());
+            pages += 1;
+            again(&mut table, 1 + pages);
+            table.written(&some);
+        }
+        assert_eq!((pages, table.waiting.len()), (2, 2 * REFUSALS_WRITTEN_MAX));
     }
 
     /// proves: POL-13

@@ -373,12 +373,12 @@ mod tests {
                 .unwrap();
         }
         let before = engine.reads();
-        let claims = block_on(store.claim(NOW, 1000, 100, &[])).unwrap();
+        let claims = block_on(store.claim(NOW, 1000, 100, &|_, _| true)).unwrap();
         assert_eq!(claims.len(), 10);
         // A leg, its envelope, and a page of at most 16 keys to find the next head of the lane.
         assert!(engine.reads() - before <= 10 * 20, "{} reads", engine.reads() - before);
         let before = engine.reads();
-        assert_eq!(block_on(store.claim(NOW, 1000, 100, &[])), Ok(Vec::new()));
+        assert_eq!(block_on(store.claim(NOW, 1000, 100, &|_, _| true)), Ok(Vec::new()));
         assert_eq!(engine.reads(), before, "nothing is due, so nothing is read");
     }
 
@@ -409,7 +409,7 @@ mod tests {
         let mut damage = Batch::default();
         damage.put(key::leg(leg), b"\xffnothing of ours".to_vec());
         engine.apply(&damage).unwrap();
-        let claims = block_on(store.claim(NOW, 1000, 10, &[])).unwrap();
+        let claims = block_on(store.claim(NOW, 1000, 10, &|_, _| true)).unwrap();
         assert_eq!(claims.iter().map(|claim| claim.envelope.id).collect::<Vec<_>>(), [second.envelope]);
         assert_eq!(store.statistics().quarantined, 1);
         assert!(matches!(block_on(store.retry(leg, NOW)), Err(Error::Damaged { .. })));

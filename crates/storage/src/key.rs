@@ -179,7 +179,12 @@ pub(crate) fn holds(identity: Identity) -> Vec<u8> {
 
 /// An envelope that holds a message.
 pub(crate) fn hold_of_envelope(identity: Identity, envelope: EnvelopeId) -> Vec<u8> {
-    Key::of(table::HOLD).octets(identity.as_bytes()).octets(b"E").long(envelope.0).done()
+    Key(holds_of_envelopes(identity)).long(envelope.0).done()
+}
+
+/// The start of the keys of all envelopes that hold a message.
+pub(crate) fn holds_of_envelopes(identity: Identity) -> Vec<u8> {
+    Key::of(table::HOLD).octets(identity.as_bytes()).octets(b"E").done()
 }
 
 /// A mailbox entry that holds a message.

@@ -40,6 +40,8 @@ pub const TEXT_OCTETS_MAX: usize = 512;
 pub const SEALS_KEPT_MAX: usize = 4 * message::limits::SEALS_MAX;
 /// Octets of the seals that are kept of one message: those of one delivery fit, however large; usual ones have some 130.
 pub const SEALS_KEPT_OCTETS_MAX: usize = message::limits::SEALS_MAX * message::limits::SEAL_OCTETS_MAX;
+/// Open envelopes of a message that are asked which seals they need, where some have to go: some milliseconds of reading.
+pub const OPEN_ENVELOPES_LOOKED_AT: usize = 256;
 /// Octets of a subject beside a submission: what fits on a line of a list.
 pub const SUBJECT_OCTETS_MAX: usize = 200;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.

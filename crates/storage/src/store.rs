@@ -119,9 +119,15 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
     // Queue
 
     /// Takes up to `max` legs that are due, in the order of their due times and in turn over the lanes, each under a
-    /// lease of `lease_ms`. Lanes in `excluded` are left out. The work is in proportion to what is taken. Leases do
-    /// not outlive this process.
-    fn claim(&self, now_ms: u64, lease_ms: u64, max: usize, excluded: &[Lane]) -> Wait<'_, Vec<Claim>>;
+    /// lease of `lease_ms`. A lane gets another one while `may` allows it, which is told how many it has got in this call.
+    /// The work is in proportion to what is taken, and to the lanes that may not. Leases do not outlive this process.
+    fn claim(
+        &self,
+        now_ms: u64,
+        lease_ms: u64,
+        max: usize,
+        may: &dyn Fn(&Lane, usize) -> bool,
+    ) -> Wait<'_, Vec<Claim>>;
 
     /// When the next leg is due that is not under a lease, or the next lease runs out, in Unix milliseconds; at
     /// least `now_ms`.

@@ -44,7 +44,7 @@ pub(crate) async fn tell(demo: &Demo, bob: &mut User, printers: [&Printer; 2]) -
     let outgoing = Outgoing::from_message(&answer, Vec::new());
     let to = [zoe.clone()];
     let identity = bob.session.submit(&outgoing, &to, SubmissionOptions::default(), &|_| {}).await?.identity;
-    let brought = tokio::time::timeout(Duration::from_secs(10), demo.legacy.brought()).await?;
+    let brought = tokio::time::timeout(Duration::from_secs(60), demo.legacy.brought()).await?;
     let brought = brought.ok_or("the old server has ended")?;
     let good = brought.recipients == to;
     of_zoe.line(

@@ -202,8 +202,16 @@ impl Node {
         if !folder.exists() {
             return Ok(0);
         }
-        let sizes = std::fs::read_dir(folder)?.map(|file| Ok(file?.metadata()?.len()));
-        Ok(sizes.collect::<Result<Vec<u64>, std::io::Error>>()?.iter().sum())
+        let mut octets = 0;
+        for file in std::fs::read_dir(folder)? {
+            match file?.metadata() {
+                Ok(metadata) => octets += metadata.len(),
+                // It has become a part, or was removed, since the listing.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(octets)
     }
 }
 

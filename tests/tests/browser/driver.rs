@@ -148,7 +148,7 @@ impl Browser {
 
     /// Waits for something that nobody announces.
     pub(crate) fn until(&self, what: &str, such: impl Fn(&Browser) -> bool) {
-        for _ in 0..300 {
+        for _ in 0..1_200 {
             if such(self) {
                 return;
             }
@@ -174,7 +174,7 @@ impl Browser {
             self.port
         );
         stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
-        stream.set_read_timeout(Some(Duration::from_secs(60))).map_err(|error| error.to_string())?;
+        stream.set_read_timeout(Some(Duration::from_secs(120))).map_err(|error| error.to_string())?;
         let body = answer_of(BufReader::new(stream)).map_err(|error| error.to_string())?;
         let parsed: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         match parsed["value"].get("error") {

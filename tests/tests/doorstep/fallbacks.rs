@@ -136,7 +136,7 @@ async fn a_ticket_outlives_a_restart_of_the_node() {
 /// the node, and then the message is in one place.
 ///
 /// proves: DOOR-11, DOOR-12
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_message_that_both_have_taken_is_one() {
     let (world, mut alice, carol) = two_nodes().await;
     let mut porch = world.open_porch(&carol).await;

@@ -50,7 +50,7 @@ async fn some_first_flights(count: usize) -> Vec<Vec<Vec<u8>>> {
     }
     let mut datagram = [0; 2000];
     while by_connection.len() < count || by_connection.values().any(|flight| flight.len() < 2) {
-        let received = timeout(Duration::from_secs(5), trap.recv(&mut datagram)).await.unwrap().unwrap();
+        let received = timeout(Duration::from_secs(20), trap.recv(&mut datagram)).await.unwrap().unwrap();
         // RFC 9000 section 17.2: the form, the version, the length of the destination's connection id, and the id.
         let id = datagram[6..6 + usize::from(datagram[5])].to_vec();
         let flight = by_connection.entry(id).or_default();
@@ -171,7 +171,8 @@ async fn a_flood_of_handshakes_keeps_nobody_out() {
         took.as_millis()
     );
     assert!(retried >= HANDSHAKES / 2, "{retried}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Sooner than a handshake that nobody answers is given up.
+    assert!(took < Limits::default().handshake_time, "{took:?}");
     before.check_after("a flood of handshakes", 16, 48 * 1024).await;
 }
 
@@ -207,7 +208,7 @@ async fn who_takes_everything_takes_only_its_share() {
     for peer in &held[..3] {
         for _ in 0..STREAMS {
             let (mut send, receive) =
-                timeout(Duration::from_secs(5), peer.connected.open_bi()).await.unwrap().unwrap();
+                timeout(Duration::from_secs(20), peer.connected.open_bi()).await.unwrap().unwrap();
             Pace::start(&Limits::default()).write(&mut send, Bytes::from_static(&[0x41])).await.unwrap();
             streams.push((send, receive));
         }
@@ -217,7 +218,7 @@ async fn who_takes_everything_takes_only_its_share() {
     scene.others_are_served("all streams of three connections").await;
     // What is given up can be had again.
     drop(streams);
-    let again = timeout(Duration::from_secs(5), held[0].connected.open_bi()).await;
+    let again = timeout(Duration::from_secs(20), held[0].connected.open_bi()).await;
     assert!(again.is_ok_and(|opened| opened.is_ok()));
     drop(held);
     scene.others_are_served("all of it").await;
@@ -267,6 +268,6 @@ async fn who_reads_nothing_holds_one_window() {
     drop(streams);
     // Another request on the same connection, of somebody who reads: it waits for its turn, and is answered.
     let listed =
-        timeout(Duration::from_secs(5), device.ask(&Frame::Mailbox { after: 0, limit: 1 })).await.unwrap();
+        timeout(Duration::from_secs(20), device.ask(&Frame::Mailbox { after: 0, limit: 1 })).await.unwrap();
     assert!(matches!(listed, Ok(Frame::MailboxList(entries)) if entries.len() == 1));
 }

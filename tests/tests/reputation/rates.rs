@@ -34,11 +34,20 @@ async fn who_guesses_addresses_is_slowed_down() {
     let guesses: Vec<&str> = guesses.iter().map(String::as_str).collect();
     let answers = scene.offer("north.test", "guess", &guesses).await;
     assert!(answers.iter().all(|answer| matches!(answer, Disposition::Refused { .. })), "{answers:?}");
-    let answers = scene.offer("north.test", "more", BOB).await;
+    let of_all = || {
+        let [first, last] = [[0; 32], [255; 32]].map(message::Identity::from_bytes);
+        scene.node.refusals(first, last, 100).unwrap().len()
+    };
+    let refused = of_all();
+    let answers = scene.offer("north.test", "more", &["bob@here.test", "nobody@here.test"]).await;
     assert!(
-        matches!(answers[0], Disposition::Deferred { code, .. } if code == Code::new(4, 5, 3)),
+        answers.iter().all(
+            |answer| matches!(answer, Disposition::Deferred { code, .. } if *code == Code::new(4, 5, 3))
+        ),
         "{answers:?}"
     );
+    // Who is put off has not been refused, and that is what is remembered (POL-13).
+    assert_eq!((refused, of_all()), (10, 10));
 }
 
 /// proves: REP-12

@@ -14,11 +14,15 @@ use waxwing_tests::{Memory, Peer, Site, World, letter};
 async fn check_not_authenticated(world: &World, identity: Option<HostKey>, what: &str) {
     let address = world.address("south.test");
     let expectation = world.expectation("south.test");
-    let peer = Peer::connect(identity, address, &expectation, Alpn::Exchange).await.unwrap();
     let message = letter("alice@hand.test", what);
     let offer = waxwing_tests::peer::offer(&message, &[], &["bob@south.test"]);
     let supply = waxwing_tests::peer::supply(&message, &[]);
-    match peer.offer_as(offer, supply, &Memory::of(&message)).await {
+    // It may be closed before the settings have been read.
+    let answer = match Peer::connect(identity, address, &expectation, Alpn::Exchange).await {
+        Ok(peer) => peer.offer_as(offer, supply, &Memory::of(&message)).await,
+        Err(error) => Err(AskError::Transport(error)),
+    };
+    match answer {
         Err(AskError::Transport(Error::ClosedByPeer { number, .. })) => {
             assert_eq!(Closed::from_number(number), Some(Closed::NotAuthenticated), "{what}");
         }
@@ -123,16 +127,16 @@ async fn a_failed_enrolment_tells_nothing() {
         .await
         .unwrap();
     // Other tests may run in this process, where nothing gives each one of its own: not every time at that moment.
-    let mut measured = Vec::new();
+    let (mut measured, mut alike) = (Vec::new(), false);
     for round in 0..ROUNDS {
         let ratios = ratios(&world, round).await;
-        let alike = ratios.iter().all(|ratio| (0.8..1.25).contains(ratio));
+        alike = ratios.iter().all(|ratio| (0.8..1.25).contains(ratio));
         measured.push(ratios);
         if alike {
             break;
         }
     }
-    assert!(measured.len() < usize::from(ROUNDS), "unknown and closed against wrong: {measured:?}");
+    assert!(alike, "unknown and closed against wrong: {measured:?}");
     // And so that this can fail: the right password of an open account is taken.
     let peer = device(&world, Ipv4Addr::LOCALHOST).await;
     assert_eq!(enrol(&peer, "model", "right").await.0, Ok(Frame::Done));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use control::{ForwardOrder, Request, Response};
 use node::Choice;
 use waxwing_tests::smtp::dialogue;
-use waxwing_tests::world::{free_tcp, until};
+use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, World};
 
 use crate::kept_sender::{PLAIN, serve};
@@ -55,7 +55,7 @@ async fn lead(world: &World, domain: &str, alias: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_node_relays_nothing() {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let (port, at) = (listener.local_addr().unwrap().port(), free_tcp());
+    let (port, at) = (listener.local_addr().unwrap().port(), free_address());
     let heard = serve(listener, PLAIN);
     let old = |domain| Site::new(domain).of_the_old_world().records("@ MX 10 mx\nmx A 127.0.0.1");
     let lines = format!(
@@ -96,7 +96,7 @@ async fn a_whole_node_relays_nothing() {
 /// proves: FWD-7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_leads_nowhere_any_more_has_moved() {
-    let at = free_tcp();
+    let at = free_address();
     let lines = format!("[policy]\nfirst-contact = \"accept\"\n[gateway]\ntransfer = \"{at}\"\n");
     let far = Site::new("far.test").of_the_old_world().records("@ MX 10 mx\nmx A 127.0.0.1");
     let mut world = World::new(&[Site::new("in.test").lines(&lines), far]).await;
@@ -148,7 +148,7 @@ async fn an_address_that_leads_nowhere_any_more_has_moved() {
 /// proves: GW-13, STA-19
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_prdr_a_sender_comes_again_for_who_has_not_decided() {
-    let at = free_tcp();
+    let at = free_address();
     let lines = format!(
         "[policy]\nfirst-contact = \"accept\"\n[gateway]\ntransfer = \"{at}\"\n[gateway.out]\nenabled = false\n\
          [[rules]]\nname = \"bob-decides\"\nto = \"bob@in.test\"\nhold = \"all\"\n"
@@ -189,7 +189,7 @@ async fn without_prdr_a_sender_comes_again_for_who_has_not_decided() {
 /// proves: MAV-5, MAV-8, MAV-9, MAV-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rules_of_qmail_are_kept_in_the_session() {
-    let at = free_tcp();
+    let at = free_address();
     let lines = format!(
         "[policy]\nfirst-contact = \"accept\"\n[mailbox]\nmaildir = true\n[gateway]\nhost = \"mx.in.test\"\n\
          transfer = \"{at}\"\n[gateway.out]\nenabled = false\n[gateway.mav]\nmailfromrules = \"mailfromrules\"\n"

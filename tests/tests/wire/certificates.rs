@@ -9,7 +9,7 @@ use std::path::Path;
 use control::{Request, Response};
 use transport::{HostKey, KeyKind};
 use waxwing_tests::smtp::{Session, Smtp, body};
-use waxwing_tests::world::free_tcp;
+use waxwing_tests::world::free_address;
 use waxwing_tests::{Site, World};
 
 /// Writes a pair, or two halves of different ones; each file is replaced at once, as programs for certificates do.
@@ -49,7 +49,7 @@ async fn send(mut session: Session, name: &'static str) -> Session {
 /// proves: GW-15
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_certificate_is_shown_to_new_sessions_and_a_bad_one_changes_nothing() {
-    let address = free_tcp();
+    let address = free_address();
     let lines = format!(
         "[policy]\nfirst-contact = \"accept\"\n[gateway]\ntransfer = \"{address}\"\n\
          certificate = \"smtp.crt\"\nkey = \"smtp.key\"\n[gateway.out]\nenabled = false"

@@ -16,7 +16,7 @@ pub(crate) fn files(maildir: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 /// Waits until a Maildir has so many new messages. The node tells nobody when it has written one.
-async fn until_written(maildir: &Path, count: usize) -> Vec<PathBuf> {
+pub(crate) async fn until_written(maildir: &Path, count: usize) -> Vec<PathBuf> {
     until(|| files(maildir, "new").len() >= count).await;
     files(maildir, "new")
 }

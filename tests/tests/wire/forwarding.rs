@@ -11,6 +11,8 @@ use node::Event;
 use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, World, letter};
 
+use crate::delivery::until_written;
+
 const ALICE: &str = "alice@north.test";
 const ANN: &str = "ann@old.test";
 const BOB: &str = "bob@south.test";
@@ -189,6 +191,9 @@ async fn a_list_serves_each_target_for_itself() {
     for user in [&mut bob, &mut carol] {
         assert_eq!(user.session.mailbox(0, 10).await.unwrap().len(), 1, "{}", user.account);
     }
+    // Who follows the mailboxes hears of those to whom a list leads, too.
+    let maildir = world.data("old.test").join("maildir").join("carol");
+    assert_eq!(until_written(&maildir, 1).await.len(), 1);
     let message = world.node("south.test").store().message(identity).unwrap().unwrap();
     assert!(
         message.seals.iter().all(|seal| seal.claims().recipient.is_none()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use message::{Code, Disposition, Identity};
 use node::Choice;
-use waxwing_tests::world::{free_tcp, until};
+use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, User, World, letter};
 
 /// Records by which SPF passes for all that comes from this machine.
@@ -16,7 +16,7 @@ const HERE: &str =
 
 /// north.test, which has nodes, and old.test, which has a server; and where that listens.
 async fn two_worlds(window_seconds: u32, rules: &str) -> (World, SocketAddr, SocketAddr) {
-    let (north_port, old_port) = (free_tcp(), free_tcp());
+    let (north_port, old_port) = (free_address(), free_address());
     let north = Site::new("north.test").records(HERE).lines(&format!(
         "[policy]\nfirst-contact = \"accept\"\n[gateway]\ntransfer = \"{north_port}\"\n\
          [gateway.out]\nport = {}\nnotice-seconds = {window_seconds}\n",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use control::{HandoverOrder, HandoverView, Request, Response};
 use waxwing_tests::smtp::dialogue;
-use waxwing_tests::world::{free_tcp, until};
+use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, User, World, letter};
 
 /// What is said to a message, by its text and by how many have come before it.
@@ -213,7 +213,7 @@ async fn what_was_put_aside_outlives_a_restart() {
 /// proves: GW-94
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_away_has_all_mail_in_order_when_it_is_back() {
-    let address = free_tcp();
+    let address = free_address();
     let lines = format!("[mailbox]\nlmtp = \"{address}\"\nlmtp-seconds = 1");
     let world = World::started(&[Site::new("north.test").lines(&lines)]).await;
     let mut alice = world.user("alice@north.test").await;
@@ -288,7 +288,7 @@ async fn a_mailbox_server_is_handed_everything_once_whatever_comes_between() {
 async fn what_an_author_says_of_its_own_checks_is_not_handed_on_in_our_name() {
     let (listener, address) = bound();
     let told = serve(listener, |_, _| "250 2.0.0 kept");
-    let at = free_tcp();
+    let at = free_address();
     let lines = format!(
         "[policy]\nfirst-contact = \"accept\"\n[mailbox]\nlmtp = \"{address}\"\n[gateway]\ntransfer = \"{at}\"\n\
          [gateway.out]\nenabled = false"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use node::Choice;
 use waxwing_tests::smtp::dialogue;
-use waxwing_tests::world::{free_tcp, until};
+use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, World};
 
 use crate::kept_sender::{PLAIN, serve};
@@ -46,7 +46,7 @@ async fn hand_in(server: SocketAddr, from: &'static str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_holds_up_no_other_domains_notices() {
     let (silent, speaking) = two_hosts();
-    let (at, port) = (free_tcp(), silent.local_addr().unwrap().port());
+    let (at, port) = (free_address(), silent.local_addr().unwrap().port());
     let north = Site::new("north.test").lines(&format!(
         "[policy]\nfirst-contact = \"accept\"\n[[rules]]\nname = \"bob-decides\"\nto = \"bob@north.test\"\nhold = \"all\"\n\
          [gateway]\ntransfer = \"{at}\"\n[gateway.checks]\nrefuse-dmarc = false\n[gateway.out]\nport = {port}\n"

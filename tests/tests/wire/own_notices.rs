@@ -8,7 +8,7 @@ use message::Disposition;
 use node::Choice;
 use rustls::{ClientConnection, StreamOwned};
 use waxwing_tests::smtp::any_server;
-use waxwing_tests::world::{free_tcp, until};
+use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, User, World, letter};
 
 async fn notices(world: &World, on: bool) {
@@ -66,7 +66,7 @@ fn mail(world: &World, user: &User) -> Vec<String> {
 /// proves: STA-13, STA-21
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_may_have_failures_told_in_the_own_mailbox_and_nowhere_else() {
-    let at = free_tcp();
+    let at = free_address();
     let lines = format!(
         "[policy]\nfirst-contact = \"accept\"\n[gateway]\nsubmissions = \"{at}\"\n[gateway.out]\nenabled = false"
     );

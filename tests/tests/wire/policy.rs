@@ -72,14 +72,17 @@ async fn a_stranger_is_held_and_whom_one_has_written_to_is_not() {
 
 /// What is held of a user, in the order in which it came.
 async fn held(user: &mut User, count: usize) -> Vec<HeldEntry> {
-    for _ in 0..1_000 {
-        let held = user.session.held(None, 10).await.unwrap();
-        if held.len() == count {
-            return held;
+    let listed = async {
+        loop {
+            let held = user.session.held(None, 10).await.unwrap();
+            if held.len() == count {
+                return held;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
-    panic!("not {count} messages are held for {}", user.address);
+    };
+    let listed = tokio::time::timeout(std::time::Duration::from_secs(30), listed).await;
+    listed.unwrap_or_else(|_| panic!("there are never {count} messages held"))
 }
 
 /// What `waxwing held accept --trust` and `waxwing held block` ask for, as a user over QUIC.

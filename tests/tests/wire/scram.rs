@@ -9,7 +9,7 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 use data_encoding::BASE64;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use waxwing_tests::smtp::any_server;
-use waxwing_tests::world::free_tcp;
+use waxwing_tests::world::free_address;
 use waxwing_tests::{Site, World};
 
 /// A client at port 465.
@@ -109,7 +109,7 @@ fn login(client: &mut Client, name: &str, password: &str, last: Last) -> (String
 /// proves: GW-11, SUB-17
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_logs_in_without_saying_the_password() {
-    let at = free_tcp();
+    let at = free_address();
     let lines = format!(
         "[policy]\nfirst-contact = \"accept\"\n[gateway]\nsubmissions = \"{at}\"\n[gateway.out]\nenabled = false"
     );

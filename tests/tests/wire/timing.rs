@@ -12,6 +12,9 @@ use waxwing_tests::{DelayingRelay, Peer, Site, World, letter};
 /// One way. Long against what two nodes compute on a busy machine.
 const DELAY: Duration = Duration::from_millis(150);
 
+/// How often it is measured at the most: what else the machine does comes on top.
+const TURNS: u32 = 5;
+
 fn round_trips(elapsed: Duration) -> f64 {
     elapsed.div_duration_f64(2 * DELAY)
 }
@@ -27,7 +30,7 @@ async fn a_small_message_takes_two_round_trips_cold_and_one_warm() {
     let address = world.address("south.test");
     let relay = DelayingRelay::start(free_address(), address, DELAY).await;
     let key = world.domain_key("hand.test");
-    let message = |text| {
+    let message = |text: &str| {
         let message = letter("alice@hand.test", text);
         let seal = waxwing_tests::peer::seal(&message, "hand.test", &key, message::Role::Submission);
         (message, [seal])
@@ -36,18 +39,27 @@ async fn a_small_message_takes_two_round_trips_cold_and_one_warm() {
     let hand = world.peer("hand.test", "south.test").await;
     hand.offer(&letter("alice@hand.test", "The first"), &["bob@south.test"]).await.unwrap();
 
-    let ((cold, cold_seals), (warm, warm_seals)) = (message("Cold"), message("Warm"));
-    let (identity, expectation) = (world.host_key("hand.test"), world.expectation("south.test"));
-    let start = Instant::now();
-    let peer = Peer::connect(Some(identity), relay.address, &expectation, Alpn::Exchange).await.unwrap();
-    check(&peer, &cold, &cold_seals).await;
-    let cold = round_trips(start.elapsed());
-    let start = Instant::now();
-    check(&peer, &warm, &warm_seals).await;
-    let warm = round_trips(start.elapsed());
-    println!("round trips: cold {cold:.2}, warm {warm:.2}");
-    assert!((2.0..2.6).contains(&cold), "a cold message took {cold:.2} round trips");
-    assert!((1.0..1.4).contains(&warm), "a message on a live connection took {warm:.2} round trips");
+    let expectation = world.expectation("south.test");
+    let mut least = [f64::INFINITY; 2];
+    for turn in 0..TURNS {
+        let ((cold, cold_seals), (warm, warm_seals)) =
+            (message(&format!("Cold {turn}")), message(&format!("Warm {turn}")));
+        let identity = world.host_key("hand.test");
+        let start = Instant::now();
+        let peer = Peer::connect(Some(identity), relay.address, &expectation, Alpn::Exchange).await.unwrap();
+        check(&peer, &cold, &cold_seals).await;
+        let cold = round_trips(start.elapsed());
+        let start = Instant::now();
+        check(&peer, &warm, &warm_seals).await;
+        let warm = round_trips(start.elapsed());
+        println!("round trips: cold {cold:.2}, warm {warm:.2}");
+        assert!(cold >= 2.0 && warm >= 1.0, "cold {cold:.2}, warm {warm:.2}");
+        least = [least[0].min(cold), least[1].min(warm)];
+        if least[0] < 2.6 && least[1] < 1.4 {
+            return;
+        }
+    }
+    panic!("a cold message took {:.2} round trips, one on a live connection {:.2}", least[0], least[1]);
 }
 
 async fn check(peer: &Peer, message: &message::Message, seals: &[message::Seal]) {
@@ -69,8 +81,10 @@ async fn two_nodes_need_no_more() {
     world.start("south.test").await;
     let mut alice = world.user("alice@north.test").await;
     let _bob = world.user("bob@south.test").await;
-    for (text, least, most) in [("Cold", 2.0, 2.6), ("Warm", 1.0, 1.4)] {
-        let identity = alice.send(&letter("alice@north.test", text), &["bob@south.test"]).await;
+    let mut least_warm = f64::INFINITY;
+    for turn in 0..TURNS {
+        let text = format!("Letter {turn}");
+        let identity = alice.send(&letter("alice@north.test", &text), &["bob@south.test"]).await;
         let north = world.events("north.test");
         assert_eq!(north.settled(identity, "bob@south.test").await, Disposition::Accepted);
         let when = |such: &dyn Fn(&Event) -> bool| north.when(such).unwrap();
@@ -81,6 +95,16 @@ async fn two_nodes_need_no_more() {
         });
         let took = round_trips(ended - began);
         println!("round trips: {text} {took:.2}");
-        assert!((least..most).contains(&took), "{text}: {took:.2} round trips");
+        if turn == 0 {
+            // Cold only once, so with more patience: a third round trip would show.
+            assert!((2.0..2.9).contains(&took), "cold: {took:.2} round trips");
+            continue;
+        }
+        assert!(took >= 1.0, "{text}: {took:.2} round trips");
+        least_warm = least_warm.min(took);
+        if least_warm < 1.4 {
+            return;
+        }
     }
+    panic!("on a live connection {least_warm:.2} round trips");
 }

@@ -21,8 +21,10 @@ fn decided() -> Decision {
     Decision { verdict: Verdict::Accept, rule: "default".to_owned(), evidence: "nothing".to_owned() }
 }
 
-fn client(socket: PathBuf, silence: Silence) -> ServiceClient {
-    ServiceClient::new(Place::Unix(socket), Duration::from_millis(300), silence)
+/// A client with patience where an answer comes, however busy the machine is, and with little where none does.
+fn client(socket: PathBuf, silence: Silence, answered: bool) -> ServiceClient {
+    let patience = if answered { Duration::from_secs(20) } else { Duration::from_millis(300) };
+    ServiceClient::new(Place::Unix(socket), patience, silence)
 }
 
 /// A service that reads one request whole, answers these octets, and hands the request out. With `None` it never answers.
@@ -63,8 +65,9 @@ fn http(body: &str) -> Option<String> {
 async fn said(answer: Option<String>, silence: Silence) -> (Option<Decision>, bool) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("policy.sock");
+    let answered = answer.is_some();
     let serving = serve(&socket, answer);
-    let client = client(socket, silence);
+    let client = client(socket, silence, answered);
     let said = client.judge(&evidence(), &decided()).await;
     serving.abort();
     let silent = said.as_ref().is_some_and(|said| said.evidence.contains("silent"));
@@ -77,7 +80,7 @@ async fn a_question_says_what_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("policy.sock");
     let serving = serve(&socket, Some("HTTP/1.1 204 No Content\r\n\r\n".to_owned()));
-    assert_eq!(client(socket, Silence::Defer).judge(&evidence(), &decided()).await, None);
+    assert_eq!(client(socket, Silence::Defer, true).judge(&evidence(), &decided()).await, None);
     let request = serving.await.unwrap();
     assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
     let (_, body) = request.split_once("\r\n\r\n").unwrap();
@@ -167,7 +170,7 @@ async fn whatever_else_comes_is_silence() {
 async fn a_silent_service_is_left_alone_for_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("policy.sock");
-    let client = client(socket.clone(), Silence::Defer);
+    let client = client(socket.clone(), Silence::Defer, true);
     let nobody = client.judge(&evidence(), &decided()).await.unwrap();
     assert!(nobody.evidence.contains("silent"), "{nobody:?}");
     // It is there now, but mail does not wait for it again at once.
@@ -182,7 +185,7 @@ async fn a_silent_service_is_left_alone_for_a_while() {
 async fn silence_is_remembered_until_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("policy.sock");
-    let client = client(socket.clone(), Silence::Rules);
+    let client = client(socket.clone(), Silence::Rules, true);
     assert_eq!(client.silent_since(), None, "it was not asked");
     assert_eq!(client.judge(&evidence(), &decided()).await, None);
     let (since_ms, reason) = client.silent_since().unwrap();

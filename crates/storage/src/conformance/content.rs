@@ -5,7 +5,7 @@ use message::{Claims, Extent, Message, Role, Seal, SecretKey};
 
 use super::Open;
 use super::fixture::*;
-use crate::{Content, EnvelopeRecord, Error, NewMessage, Origin, SealNote};
+use crate::{Again, Content, Effect, EnvelopeId, EnvelopeRecord, Error, NewMessage, Origin, SealNote};
 
 /// proves: STO-8
 pub(super) fn a_message_comes_back_as_it_was(open: &Open) {
@@ -221,6 +221,53 @@ pub(super) fn each_delivery_has_its_own_seals(open: &Open) {
     let store = open();
     let envelope = store.envelope(gateway[39].id).unwrap().unwrap();
     assert_eq!(store.message(message.identity()).unwrap().unwrap().brought_by(&envelope).seals, Vec::new());
+}
+
+/// Who offers again, with content, what pended without has its own seals as if it had brought them at first; and what needs its
+/// seals to go on keeps them, whatever others bring and have delivered.
+///
+/// proves: STO-30
+pub(super) fn an_envelope_that_waits_keeps_its_seals(open: &Open) {
+    let message = letter("waits", &[octets(1, 100)]);
+    let store = open();
+    add_account(&*store, "ann").unwrap();
+    let origin = |from: u32| Origin::Peer { domain: Domain::parse(&format!("peer{from}.test")).unwrap() };
+    let content = |seals: Vec<Seal>| {
+        let mut content = staged(&*store, "peer.test", &message).unwrap();
+        content.seals = seals;
+        Content::New(content)
+    };
+    let junk = |from: u64| -> Vec<Seal> {
+        (0..16).map(|number| seal(&message, "junk.test", Role::Forwarder, 100 * from + number)).collect()
+    };
+    let deliver = |from: u32| {
+        let to = vec![to_mailbox(&format!("ann{from}@here.test"), "ann")];
+        block_on(store.accept(acceptance(content(junk(from.into())), origin(from), to))).unwrap();
+    };
+    let of = |envelope: EnvelopeId| {
+        let envelope = store.envelope(envelope).unwrap().unwrap();
+        store.message(message.identity()).unwrap().unwrap().brought_by(&envelope).seals
+    };
+    // Somebody else was first, with sixteen. The author's offer pends by its header alone, and comes again with everything.
+    deliver(1);
+    let held = vec![to_hold("bob@here.test", "ann", 7)];
+    let offered = Content::Offered { identity: message.identity() };
+    let author = block_on(store.accept(acceptance(offered, origin(2), held))).unwrap().envelope;
+    let own = vec![seal(&message, "author.test", Role::Submission, 1)];
+    let mut again = acceptance(content(own.clone()), origin(2), Vec::new());
+    again.again = vec![Again {
+        envelope: author,
+        recipient: 0,
+        effect: Effect::Queue { lane: lane("exchange:there.test") },
+        why: None,
+    }];
+    block_on(store.accept(again)).unwrap();
+    assert_eq!(of(author), own);
+    // Others have theirs delivered, far more than are kept.
+    (3..9).for_each(deliver);
+    assert_eq!(of(author), own);
+    assert_eq!(store.message(message.identity()).unwrap().unwrap().kept.len(), 64);
+    assert!(findings(&*store).is_empty());
 }
 
 /// Whichever of two equal leaves comes first, the other refers to it.

@@ -68,7 +68,7 @@ fn accept_the_same_part(store: &dyn Store) -> Result<(), Error> {
 }
 
 fn settle_one(store: &dyn Store) -> Result<(), Error> {
-    let claims = block_on(store.claim(NOW, 1000, 1, &[]))?;
+    let claims = block_on(store.claim(NOW, 1000, 1, &|_, _| true))?;
     let place = claims[0].leg.recipients[0];
     let accepted = vec![(place, Outcome::Final(Disposition::Accepted))];
     block_on(store.settle(settlement(&claims[0], accepted, None))).map(|_| ())

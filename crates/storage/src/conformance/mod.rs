@@ -42,6 +42,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a_part_is_known_to_its_sender_only", content::a_part_is_known_to_its_sender_only),
     ("content_goes_with_its_last_holder", content::content_goes_with_its_last_holder),
     ("each_delivery_has_its_own_seals", content::each_delivery_has_its_own_seals),
+    ("an_envelope_that_waits_keeps_its_seals", content::an_envelope_that_waits_keeps_its_seals),
     ("equal_leaves_may_come_in_any_order", content::equal_leaves_may_come_in_any_order),
     ("the_same_offer_has_one_effect", accept::the_same_offer_has_one_effect),
     ("an_acceptance_is_all_or_nothing", accept::an_acceptance_is_all_or_nothing),

@@ -12,7 +12,7 @@ use crate::{
 const LEASE: u64 = 60_000;
 
 fn claim(store: &dyn Store, now_ms: u64, max: usize) -> Vec<Claim> {
-    block_on(store.claim(now_ms, LEASE, max, &[])).unwrap()
+    block_on(store.claim(now_ms, LEASE, max, &|_, _| true)).unwrap()
 }
 
 pub(super) fn settlement(
@@ -120,9 +120,11 @@ pub(super) fn lanes_are_served_in_turn(open: &Open) {
     let claims = claim(&*store, NOW, 4);
     assert_eq!(lanes_of(&claims), ["crowded", "quiet", "third", "crowded"]);
     assert!(claims[0].leg.id < claims[3].leg.id, "the order of the due times within a lane");
-    let excluded = [lane("crowded")];
-    assert_eq!(block_on(store.claim(NOW, LEASE, 10, &excluded)).unwrap(), []);
-    assert_eq!(claim(&*store, NOW, 100).len(), 18);
+    let others = |one: &Lane, _: usize| *one != lane("crowded");
+    assert_eq!(block_on(store.claim(NOW, LEASE, 10, &others)).unwrap(), []);
+    let three = |_: &Lane, given: usize| given < 3;
+    assert_eq!(block_on(store.claim(NOW, LEASE, 10, &three)).unwrap().len(), 3);
+    assert_eq!(claim(&*store, NOW, 100).len(), 15);
     assert_eq!(claim(&*store, NOW, 100), []);
     let summaries = store.lanes(None, 10).unwrap();
     let counts: Vec<_> = summaries.iter().map(|summary| (summary.lane.as_str(), summary.legs)).collect();
@@ -272,7 +274,7 @@ pub(super) fn a_submitter_can_give_up(open: &Open) {
     let message = letter("undo", &[octets(1, 10)]);
     let to = vec![to_queue("a@far.test", "far.test", 1), to_queue("b@near.test", "near.test", 2)];
     let receipt = accept(&*store, &message, user(), to).unwrap();
-    let far: Vec<Lane> = vec![lane("near.test")];
+    let far = |one: &Lane, _: usize| *one == lane("far.test");
     let claims = block_on(store.claim(NOW, LEASE, 10, &far)).unwrap();
     let waiting = vec![(0, Outcome::Waiting(pending(9)))];
     block_on(store.settle(settlement(&claims[0], waiting, Some(NOW + 1)))).unwrap();

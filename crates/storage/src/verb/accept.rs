@@ -62,7 +62,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
             closed_at_ms: None,
             attempts: 0,
             recipients: Vec::new(),
-            seals,
+            seals: seals.clone(),
             subject,
         };
         open_envelope(tx, &mut envelope, &fresh, here.as_deref(), &mut lanes)?;
@@ -70,7 +70,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
         told = envelope.recipients.into_iter().map(|recipient| recipient.told).collect();
     }
     for one in again {
-        super::held::judge_again(tx, one, here.as_deref(), (expires_at_ms, now_ms), &mut lanes)?;
+        super::held::judge_again(tx, one, (here.as_deref(), &seals), (expires_at_ms, now_ms), &mut lanes)?;
     }
     let again = all_again.iter().map(|one| current(tx, one)).collect::<Result<_, _>>()?;
     let first = earlier.iter().flatten().map(|(envelope, _)| *envelope);

@@ -2,13 +2,14 @@
 
 use message::{Claims, Digest, Identity, Manifest, Role, Seal};
 
+use super::status::load_envelope;
 use crate::engine::View;
 use crate::files::Files;
-use crate::limits::{INLINE_OCTETS_MAX, SEALS_KEPT_MAX, SEALS_KEPT_OCTETS_MAX};
+use crate::limits::{INLINE_OCTETS_MAX, OPEN_ENVELOPES_LOOKED_AT, SEALS_KEPT_MAX, SEALS_KEPT_OCTETS_MAX};
 use crate::part::Source;
 use crate::record::{MessageRecord, Record};
 use crate::transaction::{Transaction, read_chunked};
-use crate::{Error, NewMessage, PartReader, SealMark, StagedPart, StoredMessage, key};
+use crate::{EnvelopeId, Error, NewMessage, PartReader, SealMark, StagedPart, StoredMessage, key};
 
 /// The record of a message.
 pub(crate) fn load_message(view: &dyn View, identity: Identity) -> Result<Option<MessageRecord>, Error> {
@@ -88,7 +89,7 @@ pub(crate) fn store_message(
     if message.seals.len() > message::limits::SEALS_MAX {
         return Err(Error::Bound { what: "seals", bound: message::limits::SEALS_MAX as u64 });
     }
-    let marks = keep_seals(&mut record.seals, message.seals);
+    let marks = keep_seals(tx, identity, &mut record.seals, message.seals)?;
     // What is the same as another leaf refers to it, and so comes after it.
     let mut parts = message.parts;
     parts.sort_by_key(|(_, part)| matches!(part.source, Source::Known));
@@ -102,9 +103,14 @@ pub(crate) fn store_message(
     Ok((stored(record).is_complete(), marks))
 }
 
-/// Adds seals to those that are kept. A gateway that has said the same before, at another time, has said it; past the bounds
-/// the oldest make room, and never those that come now. keeps: STO-30
-fn keep_seals(kept: &mut Vec<Seal>, seals: Vec<Seal>) -> Vec<SealMark> {
+/// Adds seals to those that are kept. A gateway that has said the same before, at another time, has said it. Past the bounds the
+/// oldest make room, of those first that no open envelope names, and never those that come now. keeps: STO-30
+fn keep_seals(
+    tx: &Transaction,
+    identity: Identity,
+    kept: &mut Vec<Seal>,
+    seals: Vec<Seal>,
+) -> Result<Vec<SealMark>, Error> {
     let mut marks = Vec::with_capacity(seals.len());
     for seal in seals {
         match kept.iter().find(|kept| kept.octets() == seal.octets() || says_the_same(kept, &seal)) {
@@ -116,11 +122,33 @@ fn keep_seals(kept: &mut Vec<Seal>, seals: Vec<Seal>) -> Vec<SealMark> {
         }
     }
     let octets = |kept: &[Seal]| kept.iter().map(|seal| seal.octets().len()).sum::<usize>();
+    let mut named = None;
     while kept.len() > SEALS_KEPT_MAX || octets(kept) > SEALS_KEPT_OCTETS_MAX {
-        let Some(oldest) = kept.iter().position(|seal| !marks.contains(&SealMark::of(seal))) else { break };
+        let named = match &mut named {
+            Some(named) => named,
+            unknown => unknown.insert(named_by_open(tx, identity)?),
+        };
+        let others = |seal: &Seal| !marks.contains(&SealMark::of(seal));
+        let free = |seal: &Seal| others(seal) && !named.contains(&SealMark::of(seal));
+        let oldest = kept.iter().position(free).or_else(|| kept.iter().position(others));
+        let Some(oldest) = oldest else { break };
         kept.remove(oldest);
     }
-    marks
+    Ok(marks)
+}
+
+/// The seals that open envelopes of a message name, as far as these are looked at: the newest.
+fn named_by_open(tx: &Transaction, identity: Identity) -> Result<Vec<SealMark>, Error> {
+    let holds = key::holds_of_envelopes(identity);
+    let mut named = Vec::new();
+    for (hold, _) in tx.range_back(&holds, &key::after_prefix(&holds), OPEN_ENVELOPES_LOOKED_AT)? {
+        let Some(envelope) = key::last_long(&hold).map(EnvelopeId) else { continue };
+        // One that cannot be read needs none.
+        if let Ok(Some(envelope)) = load_envelope(tx, envelope) {
+            named.extend(envelope.seals);
+        }
+    }
+    Ok(named)
 }
 
 fn says_the_same(kept: &Seal, seal: &Seal) -> bool {

@@ -13,7 +13,7 @@ use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::Transaction;
 use crate::{
     Again, Decision, Effect, EnvelopeId, EnvelopeRecord, Error, HeldRecord, Lane, NewMessage, Pend, Ruling,
-    Stage, Supply, key,
+    SealMark, Stage, Supply, key,
 };
 
 /// Held recipients after the given place.
@@ -114,11 +114,12 @@ pub(crate) fn wanted_again(view: &dyn View, once: &[u8], now_ms: u64) -> Result<
 pub(crate) fn judge_again(
     tx: &mut Transaction,
     again: &Again,
-    here: Option<&[u32]>,
+    (here, seals): (Option<&[u32]>, &[SealMark]),
     (expires_at_ms, now_ms): (u64, u64),
     lanes: &mut Vec<(Lane, Vec<u32>)>,
 ) -> Result<(), Error> {
     let mut envelope = envelope_of(tx, again.envelope)?;
+    bring_seals(&mut envelope, seals);
     let place = again.recipient;
     let recipient = envelope.recipients.get(place as usize).ok_or(Error::NotFound("held recipient"))?;
     let address = recipient.address.clone();
@@ -191,12 +192,13 @@ fn add_here(held: &mut Held, here: Option<&[u32]>) {
 
 /// Adds content to a message that is held.
 pub(crate) fn supply(tx: &mut Transaction, supply: Supply) -> Result<(), Error> {
-    let envelope = envelope_of(tx, supply.envelope)?;
+    let mut envelope = envelope_of(tx, supply.envelope)?;
     if envelope.closed_at_ms.is_some() {
         return Err(Error::NotFound("held recipient"));
     }
     let here: Vec<u32> = supply.message.parts.iter().map(|(part, _)| *part as u32).collect();
-    add_content(tx, &envelope, supply.message)?;
+    add_content(tx, &mut envelope, supply.message)?;
+    save_envelope(tx, &envelope)?;
     for place in 0..envelope.recipients.len() as u32 {
         let key = key::held(envelope.id, place);
         if let Some(mut held) = load::<Held>(tx, &key)? {
@@ -208,11 +210,24 @@ pub(crate) fn supply(tx: &mut Transaction, supply: Supply) -> Result<(), Error> 
     Ok(())
 }
 
-fn add_content(tx: &mut Transaction, envelope: &EnvelopeRecord, message: NewMessage) -> Result<(), Error> {
+/// What came now came with this envelope, too: its sender has brought the message again. keeps: STO-30
+fn bring_seals(envelope: &mut EnvelopeRecord, seals: &[SealMark]) {
+    if !seals.is_empty() {
+        envelope.seals = seals.to_vec();
+    }
+}
+
+fn add_content(
+    tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
+    message: NewMessage,
+) -> Result<(), Error> {
     if message.manifest.identity() != envelope.identity {
         return Err(Error::Invalid("the content is that of another message"));
     }
-    store_message(tx, message).map(drop)
+    let (_, seals) = store_message(tx, message)?;
+    bring_seals(envelope, &seals);
+    Ok(())
 }
 
 /// Writes down what is asked of the sender at the next poll.
@@ -261,12 +276,12 @@ pub(crate) fn decide(tx: &mut Transaction, decision: Decision) -> Result<Disposi
             finish(tx, &mut envelope, place, Disposition::refused(code, &text))?;
         }
         Ruling::Deliver { account, seals, message } => {
-            complete(tx, &envelope, message)?;
+            complete(tx, &mut envelope, message)?;
             put_mail(tx, &envelope, &address, &account, seals, now_ms)?;
             finish(tx, &mut envelope, place, Disposition::Accepted)?;
         }
         Ruling::Queue { lane, expires_at_ms, message } => {
-            complete(tx, &envelope, message)?;
+            complete(tx, &mut envelope, message)?;
             queue_held(tx, &mut envelope, place, &lane, expires_at_ms, now_ms)?;
         }
     }
@@ -302,7 +317,7 @@ fn queue_held(
 /// Adds what came and checks that the message is whole.
 fn complete(
     tx: &mut Transaction,
-    envelope: &EnvelopeRecord,
+    envelope: &mut EnvelopeRecord,
     message: Option<NewMessage>,
 ) -> Result<(), Error> {
     if let Some(message) = message {

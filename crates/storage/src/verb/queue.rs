@@ -1,5 +1,7 @@
 //! Reading the queue: claims, legs, lanes, and lanes that are hastened.
 
+use std::collections::HashMap;
+
 use super::settle::{LegChange, change_leg};
 use super::status::load_envelope;
 use super::{list, load};
@@ -19,14 +21,16 @@ pub(crate) fn claim(
     now_ms: u64,
     lease_ms: u64,
     max: usize,
-    excluded: &[Lane],
+    may: &dyn Fn(&Lane, usize) -> bool,
 ) -> Result<Vec<Claim>, Error> {
     let max = max.min(CLAIM_MAX);
     let mut claims = Vec::new();
     schedule.wake(now_ms);
     let mut turn = schedule.begin_turn();
+    let mut given: HashMap<Lane, usize> = HashMap::new();
     while claims.len() < max {
-        let Some((leg, due_ms, lane)) = schedule.take_next(view, &mut turn, now_ms, excluded)? else { break };
+        let may = |lane: &Lane| may(lane, given.get(lane).copied().unwrap_or(0));
+        let Some((leg, due_ms, lane)) = schedule.take_next(view, &mut turn, now_ms, &may)? else { break };
         let record = load::<LegRecord>(view, &key::leg(leg));
         if matches!(record, Ok(None)) {
             // It was removed a moment ago, and the schedule is about to be told.
@@ -39,6 +43,7 @@ pub(crate) fn claim(
         match read {
             Ok(Some((record, envelope))) => {
                 let fence = schedule.lease(leg, &lane, due_ms, now_ms.saturating_add(lease_ms));
+                *given.entry(lane).or_default() += 1;
                 claims.push(Claim { leg: record, envelope, fence });
             }
             Ok(None) | Err(Error::Damaged { .. }) => schedule.quarantine(leg),

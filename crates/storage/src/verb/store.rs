@@ -92,10 +92,16 @@ impl<E: Engine> Store for Keeper<E> {
         self.submit_growing(move |tx| held::decide(tx, decision))
     }
 
-    fn claim(&self, now_ms: u64, lease_ms: u64, max: usize, excluded: &[Lane]) -> Wait<'_, Vec<Claim>> {
+    fn claim(
+        &self,
+        now_ms: u64,
+        lease_ms: u64,
+        max: usize,
+        may: &dyn Fn(&Lane, usize) -> bool,
+    ) -> Wait<'_, Vec<Claim>> {
         let claims = self.shared.writable().and_then(|()| {
             let mut schedule = lock(&self.shared.schedule);
-            queue::claim(&self.shared.engine, &mut schedule, now_ms, lease_ms, max, excluded)
+            queue::claim(&self.shared.engine, &mut schedule, now_ms, lease_ms, max, may)
         });
         Box::pin(std::future::ready(claims))
     }

@@ -16,20 +16,28 @@ async fn a_small_transaction_takes_two_round_trips_cold_and_one_warm() {
     let relay = Relay::start(echo.address, DELAY, usize::MAX).await;
     let client = client(Some(host_key()), &Limits::default());
 
-    let start = Instant::now();
-    let connected = client.connect(relay.address, NAME, Alpn::Exchange, &pin(&echo.key)).await.unwrap();
-    assert_eq!(connected.settings().await.unwrap(), SETTINGS);
-    let settings = start.elapsed().div_duration_f64(ROUND_TRIP);
-    assert_eq!(ask(&connected, b"hello").await.unwrap(), "hello");
-    let cold = start.elapsed().div_duration_f64(ROUND_TRIP);
-    let start = Instant::now();
-    assert_eq!(ask(&connected, b"again").await.unwrap(), "again");
-    let warm = start.elapsed().div_duration_f64(ROUND_TRIP);
-
-    println!("round trips: settings {settings:.2}, cold {cold:.2}, warm {warm:.2}");
-    assert!((1.0..1.6).contains(&settings), "settings came after {settings:.2} round trips");
-    assert!((2.0..2.6).contains(&cold), "a cold transaction took {cold:.2} round trips");
-    assert!((1.0..1.3).contains(&warm), "a warm transaction took {warm:.2} round trips");
+    // The least of some turns: what else the machine does comes on top.
+    let mut least = [f64::INFINITY; 3];
+    for _ in 0..5 {
+        let start = Instant::now();
+        let connected = client.connect(relay.address, NAME, Alpn::Exchange, &pin(&echo.key)).await.unwrap();
+        assert_eq!(connected.settings().await.unwrap(), SETTINGS);
+        let settings = start.elapsed().div_duration_f64(ROUND_TRIP);
+        assert_eq!(ask(&connected, b"hello").await.unwrap(), "hello");
+        let cold = start.elapsed().div_duration_f64(ROUND_TRIP);
+        let start = Instant::now();
+        assert_eq!(ask(&connected, b"again").await.unwrap(), "again");
+        let warm = start.elapsed().div_duration_f64(ROUND_TRIP);
+        println!("round trips: settings {settings:.2}, cold {cold:.2}, warm {warm:.2}");
+        assert!(settings >= 1.0 && cold >= 2.0 && warm >= 1.0);
+        for (least, took) in least.iter_mut().zip([settings, cold, warm]) {
+            *least = least.min(took);
+        }
+        if least[0] < 1.6 && least[1] < 2.6 && least[2] < 1.3 {
+            return;
+        }
+    }
+    panic!("settings, cold and warm took {least:.2?} round trips");
 }
 
 /// The client's first flight gets through, its last handshake message does not: the server has answered and
@@ -38,7 +46,7 @@ async fn a_small_transaction_takes_two_round_trips_cold_and_one_warm() {
 /// proves: TRA-11
 #[tokio::test]
 async fn nobody_is_let_in_before_the_last_handshake_message() {
-    let limits = Limits { handshake_time: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { handshake_time: Duration::from_secs(3), ..Limits::default() };
     let mut echo = Echo::start(&limits);
     // The hybrid key share makes the first flight two datagrams long.
     let relay = Relay::start(echo.address, Duration::ZERO, 2).await;
@@ -94,7 +102,7 @@ async fn read_with(stall: u64, total: u64, drip: Option<u64>) -> (Error, u64) {
 async fn a_stream_must_move_and_must_end() {
     for (stall, total, drip, error, code) in [
         (100, 60_000, None, Error::Stalled, Code::Stalled),
-        (400, 1_000, Some(50), Error::TimeLimit, Code::TimeLimit),
+        (5_000, 1_000, Some(50), Error::TimeLimit, Code::TimeLimit),
         (60_000, 60_000, Some(1), Error::TooLarge { limit: 1000 }, Code::FrameTooLarge),
     ] {
         let seen = read_with(stall, total, drip).await;
