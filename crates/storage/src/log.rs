@@ -80,16 +80,25 @@ pub(crate) struct Found {
     pub(crate) last: u64,
     /// Up to which record the engine has everything, by what the heads say; `None` where neither says anything.
     pub(crate) settled: Option<u64>,
+    /// The files in the order in which their heads are to be written: first the one whose head cannot be read. Were the other
+    /// one cut off before it, there would be none, and so no secret.
+    pub(crate) order: [usize; 2],
 }
 
 impl Log {
-    /// Opens the log in this place, or makes it, and reads what the engine may lack. [`Heads::write`] is to be called for
-    /// both files with [`Found::last`], once the engine has all that was found and before anything is appended.
+    /// Opens the log in this place, or makes it, and reads what the engine may lack, which itself says up to which record it
+    /// `has` everything. [`Heads::write`] is to be called for
+    /// both files, in [`Found::order`], with [`Found::last`], once the engine has all that was found and before anything is
+    /// appended.
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be read or written; [`Error::Damaged`] where records are missing that were
     /// written.
-    pub(crate) fn open(place: &dyn LogPlace, octets_max: u64) -> Result<(Log, Heads, Found), Error> {
+    pub(crate) fn open(
+        place: &dyn LogPlace,
+        octets_max: u64,
+        has: u64,
+    ) -> Result<(Log, Heads, Found), Error> {
         let (mut files, mut contents) = (Vec::new(), Vec::new());
         for name in NAMES {
             let (file, octets) = place.open(name)?;
@@ -100,12 +109,14 @@ impl Log {
         }
         let heads: Vec<_> = contents.iter().map(|octets| Head::read(octets)).collect();
         let secret = Secret::of(&heads, &contents, place)?;
-        let read = |(octets, head): (&Vec<u8>, &Option<Head>)| Contents::read(octets, head.as_ref(), &secret);
+        let read =
+            |(octets, head): (&Vec<u8>, &Option<Head>)| Contents::read(octets, head.as_ref(), &secret, has);
         let found = contents.iter().zip(&heads).map(read).collect::<Result<_, _>>()?;
+        let order = if heads[0].is_some() && heads[1].is_none() { [1, 0] } else { [0, 1] };
         place.sync_names()?;
         let [first, second] = <[Appended; 2]>::try_from(files).map_err(|_| Error::Closed)?;
         let heads = Heads { files: [first.file.clone(), second.file.clone()], secret };
-        let found = joined(found)?;
+        let found = joined(found, has, order)?;
         let next = found.last + 1;
         let ahead_octets = ahead_octets(octets_max);
         let files = [first, second];
@@ -127,11 +138,6 @@ impl Log {
     /// How many records were appended to the file that is written.
     pub(crate) fn records(&self) -> u64 {
         self.records
-    }
-
-    /// Begins anew after this record, where there was no log.
-    pub(crate) fn begin_after(&mut self, last: u64) {
-        self.next = last + 1;
     }
 
     /// Goes on in the other file, all of which the engine has, as its head says. Returns which file was left, and the number
@@ -317,7 +323,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(octets: &[u8], head: Option<&Head>, secret: &Secret) -> Result<Contents, Error> {
+    fn read(octets: &[u8], head: Option<&Head>, secret: &Secret, has: u64) -> Result<Contents, Error> {
         let settled = head.map(|head| head.settled);
         let mut records: Vec<(u64, Batch)> = Vec::new();
         let mut at = BLOCK_OCTETS;
@@ -328,8 +334,9 @@ impl Contents {
             records.push((number, batch));
             at += (RECORD_HEAD_OCTETS + changes.len()).next_multiple_of(BLOCK_OCTETS);
         }
-        // What ends here is either the end, with what an earlier use of the file has left behind it, or damage.
-        let last = records.last().map_or(settled, |(last, _)| Some(*last)).unwrap_or(0);
+        // What ends here is either the end, with what an earlier use of the file has left behind it, or damage. The head alone does
+        // not tell them apart: it may have been cut off when it was written at the last opening.
+        let last = records.last().map_or(settled, |(last, _)| Some(*last)).unwrap_or(0).max(has);
         let later = (at..octets.len()).step_by(BLOCK_OCTETS).filter_map(|at| record_at(octets, at, secret));
         if later.into_iter().any(|(number, _)| number > last) {
             return Err(damaged("a record is broken, and there are records after it"));
@@ -339,9 +346,9 @@ impl Contents {
 }
 
 /// What both files say together.
-fn joined(files: Vec<Contents>) -> Result<Found, Error> {
+fn joined(files: Vec<Contents>, has: u64, order: [usize; 2]) -> Result<Found, Error> {
     let said = files.iter().filter_map(|file| file.settled).max();
-    let settled = said.unwrap_or(0);
+    let settled = said.unwrap_or(0).max(has);
     let mut records: Vec<_> = files.into_iter().flat_map(|file| file.records).collect();
     records.retain(|(number, _)| *number > settled);
     records.sort_by_key(|(number, _)| *number);
@@ -350,7 +357,7 @@ fn joined(files: Vec<Contents>) -> Result<Found, Error> {
     }
     let last = records.last().map_or(settled, |(number, _)| *number);
     let batches = records.into_iter().map(|(_, batch)| batch).collect();
-    Ok(Found { batches, last, settled: said })
+    Ok(Found { batches, last, settled: said, order })
 }
 
 fn damaged(what: &str) -> Error {
@@ -372,7 +379,12 @@ mod tests {
     }
 
     fn open(directory: &Path) -> Result<(Log, Heads, Found), Error> {
-        Log::open(&LogDirectory::make(directory)?, 2 * BLOCK_OCTETS as u64)
+        open_behind(directory, 0)
+    }
+
+    /// Opens it for an engine that has as much.
+    fn open_behind(directory: &Path, has: u64) -> Result<(Log, Heads, Found), Error> {
+        Log::open(&LogDirectory::make(directory)?, 2 * BLOCK_OCTETS as u64, has)
     }
 
     /// Opens a log that is full at once after each record, and says in both heads what was found, as its user does.
@@ -552,6 +564,54 @@ mod tests {
         // Where the engine has what was in it, nothing is lacking.
         heads.write(1, 1).unwrap();
         assert_eq!(open(place.path()).unwrap().2.batches, [batch(2, 10)]);
+    }
+
+    /// Flips an octet of a file.
+    fn spoil(directory: &Path, file: usize, at: usize) {
+        let path = directory.join(NAMES[file]);
+        let mut octets = std::fs::read(&path).unwrap();
+        octets[at] ^= 0x20;
+        std::fs::write(&path, octets).unwrap();
+    }
+
+    /// The power goes while a file is written from its beginning, and again while the head of that file is written by the
+    /// recovery: what is left in the file is no gap, since the engine has it.
+    ///
+    /// proves: STO-28
+    #[test]
+    fn what_the_engine_has_is_not_missed_where_a_head_is_cut_off() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut log, heads, _) = opened(place.path()).unwrap();
+        (1..=3).for_each(|number| log.append(&batch(number, 10)).unwrap());
+        log.turn();
+        log.append(&batch(4, 10)).unwrap();
+        heads.write(0, 3).unwrap();
+        log.turn();
+        log.append(&batch(5, 10)).unwrap();
+        // The record that was being written, and then the head.
+        spoil(place.path(), 0, BLOCK_OCTETS);
+        assert_eq!(open_behind(place.path(), 3).unwrap().2.batches, [batch(4, 10)]);
+        spoil(place.path(), 0, 50);
+        let (_, _, found) = open_behind(place.path(), 4).unwrap();
+        assert_eq!((found.batches, found.last, found.settled), (vec![], 4, Some(0)));
+        // The engine has not got as far as the records behind the broken one: it is missed.
+        assert!(matches!(open_behind(place.path(), 2), Err(Error::Damaged { .. })));
+    }
+
+    /// proves: STO-28
+    #[test]
+    fn a_head_that_cannot_be_read_is_written_first() {
+        for (broken, order) in [(None, [0, 1]), (Some(0), [0, 1]), (Some(1), [1, 0])] {
+            let place = tempfile::tempdir().unwrap();
+            opened(place.path()).unwrap().0.append(&batch(1, 10)).unwrap();
+            broken.into_iter().for_each(|file| spoil(place.path(), file, 50));
+            let (_, heads, found) = open(place.path()).unwrap();
+            assert_eq!(found.order, order, "{broken:?}");
+            // The first that is written is cut off, and it is opened nevertheless.
+            heads.write(found.order[0], found.last).unwrap();
+            spoil(place.path(), found.order[0], 50);
+            assert_eq!(open(place.path()).unwrap().2.last, 1, "{broken:?}");
+        }
     }
 
     #[test]

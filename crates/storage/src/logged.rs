@@ -117,10 +117,10 @@ impl<E: Engine> Logged<E> {
 
     /// A log whose engine has everything, and nobody yet who settles.
     fn prepare(engine: E, place: &dyn LogPlace, log_octets_max: u64) -> Result<Logged<E>, Error> {
-        let (mut log, heads, found) = Log::open(place, log_octets_max)?;
-        let (mut last, mut findings) = (found.last, Vec::new());
-        // The engine says so itself, in its last write: one that loses the end of what it had, and does not notice, is noticed here.
         let has = read_number(&engine, &key::meta(SETTLED))?.unwrap_or(0);
+        let (log, heads, found) = Log::open(place, log_octets_max, has)?;
+        let (last, mut findings) = (found.last, Vec::new());
+        // The engine says so itself, in its last write: one that loses the end of what it had, and does not notice, is noticed here.
         match found.settled {
             Some(settled) if has < settled => {
                 return Err(Error::Damaged { key: "engine: it has lost what it had last".to_owned() });
@@ -128,8 +128,6 @@ impl<E: Engine> Logged<E> {
             None if has > 0 => {
                 findings
                     .push("log: it was missing; what was acknowledged last may be missing too".to_owned());
-                last = has;
-                log.begin_after(last);
             }
             _ => {}
         }
@@ -139,7 +137,7 @@ impl<E: Engine> Logged<E> {
         if last > has {
             settle(&engine, &lacking, last, piece_octets)?;
         }
-        for file in 0..2 {
+        for file in found.order {
             heads.write(file, last)?;
         }
         let shared = Arc::new(Shared {
@@ -209,13 +207,13 @@ impl<E: Engine> Engine for Logged<E> {
         if log.is_full() {
             self.turn(&mut log)?;
         }
-        if let Err(error) = log.append(batch) {
+        if let Err(error) = log.append(batch).and_then(|()| self.shared.show(batch)) {
+            // The log may have what readers and the table lack: it must not be said to be settled.
             if !matches!(error, Error::Bound { .. }) {
                 lock(&self.shared.work).failure = Some(error.clone());
             }
             return Err(error);
         }
-        self.shared.show(batch)?;
         if let Settler::InPlace { after } = self.settler
             && log.records() >= after
         {
@@ -633,6 +631,67 @@ mod tests {
             let logged = Logged::open_with(engine, place.path(), 40_000).unwrap();
             assert_eq!(all(&logged), all(&model), "{after}");
         }
+    }
+
+    /// An engine that cannot be read for a while.
+    #[derive(Debug, Clone)]
+    struct Blind {
+        engine: Memory,
+        blind: Arc<std::sync::atomic::AtomicBool>,
+    }
+
+    impl View for Blind {
+        fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            match self.blind.load(std::sync::atomic::Ordering::SeqCst) {
+                true => Err(Error::Io("it cannot be read".to_owned())),
+                false => self.engine.value(key),
+            }
+        }
+
+        fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.engine.range(from, to, limit)
+        }
+
+        fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.engine.range_back(from, to, limit)
+        }
+    }
+
+    impl Engine for Blind {
+        fn apply(&self, batch: &Batch) -> Result<(), Error> {
+            self.engine.apply(batch)
+        }
+
+        fn check(&self) -> Result<Vec<String>, Error> {
+            self.engine.check()
+        }
+
+        fn compact(&self) -> Result<(), Error> {
+            self.engine.compact()
+        }
+    }
+
+    /// A record that is in the log and could not be shown stays there: it is not said to be in the engine when the log is closed.
+    ///
+    /// proves: STO-7, STO-26
+    #[test]
+    fn what_could_not_be_shown_is_not_settled() {
+        let place = tempfile::tempdir().unwrap();
+        let engine = Blind { engine: Memory::new(), blind: Arc::default() };
+        let logged = Logged::open(engine.clone(), place.path()).unwrap();
+        let (mut come, mut gone) = (Batch::default(), Batch::default());
+        come.put(b"leg".to_vec(), b"due".to_vec());
+        gone.remove(b"leg".to_vec());
+        gone.put(b"mail".to_vec(), b"here".to_vec());
+        logged.apply(&come).unwrap();
+        engine.blind.store(true, std::sync::atomic::Ordering::SeqCst);
+        let refused = logged.apply(&gone);
+        assert_eq!(refused, Err(Error::Io("it cannot be read".to_owned())));
+        engine.blind.store(false, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(logged.apply(&come), refused);
+        drop(logged);
+        let logged = Logged::open(engine, place.path()).unwrap();
+        assert_eq!(all(&logged), [(b"mail".to_vec(), b"here".to_vec())]);
     }
 
     /// proves: STO-28
