@@ -24,6 +24,7 @@ mod random;
 pub mod site;
 pub mod story;
 mod user;
+mod wal;
 mod watch;
 mod world;
 

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod power;
 #[cfg(test)]
 mod round_trips;

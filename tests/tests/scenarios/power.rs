@@ -26,6 +26,7 @@ fn plan(site: usize, cut: PowerCut) -> Plan {
             relays: Vec::new(),
             via: Vec::new(),
             vice: Vice::None,
+            log: None,
         })
         .collect();
     sites[0].via.push((domain(2), 1));
