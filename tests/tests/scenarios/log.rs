@@ -155,6 +155,21 @@ fn what_was_answered_is_there_whatever_the_power_leaves() {
     assert!(fate.heads - 2 * fate.opened > 1_000, "{fate:?}");
 }
 
+/// A disk that says that the log is durable loses it, and it is seen: as a gap, and as commits that are not there. Where it is only
+/// the engine's octets that it has in its cache, the log tells.
+///
+/// proves: STO-28
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let wrong = |vice| -> Vec<String> {
+        (0..40).filter_map(|seed| Scene::new(seed, vice).live_often().err()).collect()
+    };
+    let (lying, holding) = (wrong(Vice::LiesAboutFlushes), wrong(Vice::HoldsTheEngineBack));
+    let told = |wrong: &[String], what: &str| wrong.iter().filter(|one| one.contains(what)).count();
+    assert!(told(&lying, "were sure") > 0 && told(&lying, "damaged: log") > 0, "{lying:?}");
+    assert!(told(&holding, "damaged: engine: it has lost") > 20, "{holding:?}");
+}
+
 /// The power goes at each step of a log that turns its files, and at each step of what is done about it afterwards.
 ///
 /// proves: STO-26, STO-28
