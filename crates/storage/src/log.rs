@@ -117,6 +117,12 @@ impl Log {
         let [first, second] = <[Appended; 2]>::try_from(files).map_err(|_| Error::Closed)?;
         let heads = Heads { files: [first.file.clone(), second.file.clone()], secret };
         let found = joined(found, has, order)?;
+        // A process that has ended may have written what is read here and not synced it: it must not be lost again once the engine
+        // has a part of it.
+        if !found.batches.is_empty() {
+            first.file.sync_all()?;
+            second.file.sync_all()?;
+        }
         let next = found.last + 1;
         let ahead_octets = ahead_octets(octets_max);
         let files = [first, second];

@@ -89,8 +89,7 @@ impl Scene {
         Scene { random: Random::new(seed), log, disk, model: Model::default() }
     }
 
-    /// Opens the log, commits until the power goes or the disk fails, but at most so often, and has the power go. Says what was
-    /// wrong.
+    /// Opens the log, and commits until the power goes or the disk fails, but at most so often. Says what was wrong.
     fn live(&mut self, cut: Option<PowerCut>, fault: Fault, commits: u64) -> Result<(), String> {
         let life = Life::begin();
         match cut {
@@ -109,7 +108,6 @@ impl Scene {
             Err(error) => return Err(error.to_string()),
         }
         self.disk.set_fault(Fault::None);
-        self.disk.lose_cache();
         Ok(())
     }
 
@@ -133,6 +131,10 @@ impl Scene {
             let fault = faults.into_iter().find(|(now, _)| *now).map_or(Fault::None, |(_, fault)| fault);
             let commits = self.random.between(0, 60);
             self.live(Some(cut), fault, commits)?;
+            // Or only the process has ended, and what it had written is read again.
+            if self.random.chance(80) {
+                self.disk.lose_cache();
+            }
         }
         self.live(None, Fault::None, 0)
     }
@@ -183,8 +185,11 @@ fn the_power_may_go_at_any_step_and_at_any_of_the_recovery() {
             let mut scene = Scene::new(number as u64 * LEAVES + leaves, Vice::None);
             scene.log.octets_max = 3 * 4096;
             let lives = [(Some(first), 20), (Some(second), 5), (None, 5), (None, 0)];
-            let result =
-                lives.into_iter().try_for_each(|(cut, commits)| scene.live(cut, Fault::None, commits));
+            let result = lives.into_iter().try_for_each(|(cut, commits)| {
+                scene.live(cut, Fault::None, commits)?;
+                scene.disk.lose_cache();
+                Ok::<_, String>(())
+            });
             wrong.extend(result.err().map(|what| format!("{first:?}, {second:?}: {what}")));
         }
     }
