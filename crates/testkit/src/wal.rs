@@ -9,6 +9,7 @@ use crate::random::Random;
 
 /// Octets that a disk writes as a whole.
 const SECTOR_OCTETS: usize = 512;
+
 /// The files of one log.
 #[derive(Debug, Default)]
 pub(crate) struct LogFiles {
