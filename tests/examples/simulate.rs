@@ -63,6 +63,7 @@ fn many(from: u64, count: u64) -> ExitCode {
         all.delivered
     );
     println!("what became of recipients: {:?}", all.outcomes);
+    println!("what became of their logs: {:?}", all.logs);
     for (seed, broken) in &all.failed {
         println!("FAILED seed {seed}: {}: {}", broken.invariant, broken.what);
     }

@@ -9,6 +9,7 @@ use message::address::{Address, Domain};
 use message::{Envelope, Identity};
 use node::{Admitted, Next, Node, Offered};
 use storage::{Origin, Store};
+use testkit::disk::LogFate;
 use testkit::letter::letter;
 use testkit::{Doors, Ended, Plan};
 use transport::{Session, Source};
@@ -58,6 +59,8 @@ pub struct Sweep {
     pub delivered: usize,
     /// What became of recipients, by the word for it.
     pub outcomes: BTreeMap<&'static str, usize>,
+    /// What became of the logs of nodes that have one.
+    pub logs: LogFate,
     /// Milliseconds that passed in them.
     pub lasted_ms: u64,
     /// Seeds whose worlds broke an invariant, and what was broken first.
@@ -80,6 +83,7 @@ pub fn sweep(seeds: Range<u64>, threads: usize, progress: &(dyn Fn(u64) + Sync))
             sweep.acknowledged += ended.acknowledged;
             sweep.delivered += ended.delivered;
             sweep.lasted_ms += ended.lasted_ms;
+            sweep.logs.add(&ended.logs);
             sweep.count(&ended.outcomes);
             sweep.failed.extend(ended.broken.into_iter().next().map(|broken| (seed, broken)));
             progress(done.fetch_add(1, Ordering::SeqCst) + 1);
@@ -100,6 +104,7 @@ impl Sweep {
         self.acknowledged += other.acknowledged;
         self.delivered += other.delivered;
         self.lasted_ms += other.lasted_ms;
+        self.logs.add(&other.logs);
         self.count(&other.outcomes);
         self.failed.extend(other.failed);
         self

@@ -26,6 +26,7 @@ mod keys;
 mod legacy;
 pub mod limits;
 mod log;
+mod log_place;
 mod logged;
 mod mailbox;
 mod memory;
@@ -57,6 +58,7 @@ pub use journal::{
 pub use keeper::{Keeper, Settings};
 pub use keys::{HeadRecord, KeyStore, PinRecord, StatementRecord};
 pub use legacy::{LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue};
+pub use log_place::{LogFile, LogPlace};
 pub use logged::Logged;
 pub use mailbox::{MailboxEntry, SealNote};
 pub use memory::Memory;

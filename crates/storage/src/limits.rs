@@ -106,11 +106,11 @@ pub const RECORD_DEPTH_MAX: usize = 16;
 /// Octets of a file of the log from which the other file is written: some 500 small messages, so that what came and went
 /// meanwhile never reaches the engine, and nobody waits for long where the engine is slower than the log.
 pub const LOG_OCTETS: u64 = 4 * 1024 * 1024;
-/// Octets by which a file of the log grows: one slow write for some hundred fast ones.
+/// Octets by which a file of the log grows, or a quarter of it where that is less: one slow write for some hundred fast ones.
 pub const LOG_AHEAD_OCTETS: u64 = 1024 * 1024;
 /// Keys that an engine behind a log gets at once: its readers wait for some milliseconds.
 pub const SETTLE_CHANGES_MAX: usize = 2000;
-/// Octets that an engine behind a log gets at once.
+/// Octets that an engine behind a log gets at once, or a quarter of a file of the log where that is less.
 pub const SETTLE_OCTETS_MAX: usize = 1024 * 1024;
 /// Pairs that are read of the engine beyond those asked for, since changes in front of it may hide some.
 pub const RANGE_AHEAD: usize = 16;

@@ -11,13 +11,12 @@
 //!
 //! keeps: STO-26, STO-27, STO-28
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::sync::Arc;
 
 use crate::Error;
 use crate::engine::Batch;
 use crate::limits::{KEY_OCTETS_MAX, LOG_AHEAD_OCTETS, VALUE_OCTETS_MAX};
+use crate::log_place::{LogFile, LogPlace};
 
 /// Octets of a block: what a disk writes as a whole, and a page of memory.
 pub(crate) const BLOCK_OCTETS: usize = 4096;
@@ -38,11 +37,15 @@ const NAMES: [&str; 2] = ["wal-0", "wal-1"];
 /// The log, open for appending. Only one thread appends.
 #[derive(Debug)]
 pub(crate) struct Log {
-    files: [LogFile; 2],
+    files: [Appended; 2],
     active: usize,
+    /// How many records were appended to it.
+    records: u64,
     next: u64,
     /// From how many octets on a file is full.
     octets_max: u64,
+    /// By how many octets it grows.
+    ahead_octets: u64,
     secret: Secret,
     /// Where a record is put together; kept, so that it is made once.
     record: Vec<u8>,
@@ -53,8 +56,8 @@ pub(crate) struct Log {
 struct Secret([u8; 32]);
 
 #[derive(Debug)]
-struct LogFile {
-    file: File,
+struct Appended {
+    file: Arc<dyn LogFile>,
     /// Where the next record begins.
     end: u64,
     /// Octets that the file has, durably.
@@ -64,7 +67,7 @@ struct LogFile {
 /// Writes the heads of the two files, apart from who appends to them.
 #[derive(Debug)]
 pub(crate) struct Heads {
-    files: [File; 2],
+    files: [Arc<dyn LogFile>; 2],
     secret: Secret,
 }
 
@@ -77,41 +80,54 @@ pub(crate) struct Found {
     pub(crate) last: u64,
     /// Up to which record the engine has everything, by what the heads say; `None` where neither says anything.
     pub(crate) settled: Option<u64>,
+    /// The files in the order in which their heads are to be written: first the one whose head cannot be read. Were the other
+    /// one cut off before it, there would be none, and so no secret.
+    pub(crate) order: [usize; 2],
 }
 
 impl Log {
-    /// Opens the log in this directory, or makes it, and reads what the engine may lack. [`Heads::write`] is to be called for
-    /// both files with [`Found::last`], once the engine has all that was found and before anything is appended.
+    /// Opens the log in this place, or makes it, and reads what the engine may lack, which itself says up to which record it
+    /// `has` everything. [`Heads::write`] is to be called for
+    /// both files, in [`Found::order`], with [`Found::last`], once the engine has all that was found and before anything is
+    /// appended.
     ///
     /// # Errors
     /// [`Error::Io`] where a file cannot be read or written; [`Error::Damaged`] where records are missing that were
     /// written.
-    pub(crate) fn open(directory: &Path, octets_max: u64) -> Result<(Log, Heads, Found), Error> {
-        std::fs::create_dir_all(directory)?;
+    pub(crate) fn open(
+        place: &dyn LogPlace,
+        octets_max: u64,
+        has: u64,
+    ) -> Result<(Log, Heads, Found), Error> {
         let (mut files, mut contents) = (Vec::new(), Vec::new());
         for name in NAMES {
-            let path = directory.join(name);
-            let options =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
-            let file = options.open(&path)?;
-            let octets = std::fs::read(&path)?;
+            let (file, octets) = place.open(name)?;
             // The head is written by who opens it, so that it counts.
             let length = octets.len().max(BLOCK_OCTETS) as u64;
-            files.push(LogFile { file, end: BLOCK_OCTETS as u64, octets: length });
+            files.push(Appended { file, end: BLOCK_OCTETS as u64, octets: length });
             contents.push(octets);
         }
         let heads: Vec<_> = contents.iter().map(|octets| Head::read(octets)).collect();
-        let secret = Secret::of(&heads, &contents)?;
-        let read = |(octets, head): (&Vec<u8>, &Option<Head>)| Contents::read(octets, head.as_ref(), &secret);
+        let secret = Secret::of(&heads, &contents, place)?;
+        let read =
+            |(octets, head): (&Vec<u8>, &Option<Head>)| Contents::read(octets, head.as_ref(), &secret, has);
         let found = contents.iter().zip(&heads).map(read).collect::<Result<_, _>>()?;
-        for above in directory.ancestors().take(3).filter(|above| !above.as_os_str().is_empty()) {
-            File::open(above)?.sync_all()?;
+        let order = if heads[0].is_some() && heads[1].is_none() { [1, 0] } else { [0, 1] };
+        place.sync_names()?;
+        let [first, second] = <[Appended; 2]>::try_from(files).map_err(|_| Error::Closed)?;
+        let heads = Heads { files: [first.file.clone(), second.file.clone()], secret };
+        let found = joined(found, has, order)?;
+        // A process that has ended may have written what is read here and not synced it: it must not be lost again once the engine
+        // has a part of it.
+        if !found.batches.is_empty() {
+            first.file.sync_all()?;
+            second.file.sync_all()?;
         }
-        let [first, second] = <[LogFile; 2]>::try_from(files).map_err(|_| Error::Closed)?;
-        let heads = Heads { files: [first.file.try_clone()?, second.file.try_clone()?], secret };
-        let found = joined(found)?;
         let next = found.last + 1;
-        let log = Log { files: [first, second], active: 0, next, octets_max, secret, record: Vec::new() };
+        let ahead_octets = ahead_octets(octets_max);
+        let files = [first, second];
+        let log =
+            Log { files, active: 0, records: 0, next, octets_max, ahead_octets, secret, record: Vec::new() };
         Ok((log, heads, found))
     }
 
@@ -125,9 +141,9 @@ impl Log {
         self.files[self.active].end == BLOCK_OCTETS as u64
     }
 
-    /// Begins anew after this record, where there was no log.
-    pub(crate) fn begin_after(&mut self, last: u64) {
-        self.next = last + 1;
+    /// How many records were appended to the file that is written.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
     }
 
     /// Goes on in the other file, all of which the engine has, as its head says. Returns which file was left, and the number
@@ -135,6 +151,7 @@ impl Log {
     pub(crate) fn turn(&mut self) -> (usize, u64) {
         let left = self.active;
         self.active = 1 - left;
+        self.records = 0;
         self.files[self.active].end = BLOCK_OCTETS as u64;
         (left, self.next - 1)
     }
@@ -148,23 +165,29 @@ impl Log {
         encode(&mut self.record, &self.secret, self.next, batch)?;
         let padded = self.record.len().next_multiple_of(BLOCK_OCTETS);
         self.record.resize(padded, 0);
-        self.files[self.active].append(&self.record)?;
+        self.files[self.active].append(&self.record, self.ahead_octets)?;
         self.next += 1;
+        self.records += 1;
         Ok(())
     }
 }
 
-impl LogFile {
-    fn append(&mut self, record: &[u8]) -> Result<(), Error> {
+/// A smaller file grows in smaller steps.
+fn ahead_octets(octets_max: u64) -> u64 {
+    (octets_max / 4).next_multiple_of(BLOCK_OCTETS as u64).clamp(BLOCK_OCTETS as u64, LOG_AHEAD_OCTETS)
+}
+
+impl Appended {
+    fn append(&mut self, record: &[u8], ahead_octets: u64) -> Result<(), Error> {
         let end = self.end + record.len() as u64;
         if end > self.octets {
-            let octets = end.next_multiple_of(LOG_AHEAD_OCTETS);
+            let octets = end.next_multiple_of(ahead_octets);
             let zeroes = vec![0; (octets - self.octets) as usize];
-            self.file.write_all_at(&zeroes, self.octets)?;
+            self.file.write_at(&zeroes, self.octets)?;
             self.file.sync_all()?;
             self.octets = octets;
         }
-        self.file.write_all_at(record, self.end)?;
+        self.file.write_at(record, self.end)?;
         self.file.sync_data()?;
         self.end = end;
         Ok(())
@@ -183,14 +206,14 @@ impl Heads {
         head[48..56].copy_from_slice(&settled.to_be_bytes());
         let check = self.secret.check(&[&head[..56]]);
         head[56..HEAD_OCTETS].copy_from_slice(&check);
-        self.files[file].write_all_at(&head, 0)?;
-        Ok(self.files[file].sync_data()?)
+        self.files[file].write_at(&head, 0)?;
+        self.files[file].sync_data()
     }
 }
 
 impl Secret {
     /// That of the heads; a new one for a log in which nothing was written yet.
-    fn of(heads: &[Option<Head>], contents: &[Vec<u8>]) -> Result<Secret, Error> {
+    fn of(heads: &[Option<Head>], contents: &[Vec<u8>], place: &dyn LogPlace) -> Result<Secret, Error> {
         let mut said = heads.iter().flatten().map(|head| head.secret);
         match (said.next(), said.next()) {
             (Some(one), Some(other)) if one != other => Err(damaged("its two files are not of one log")),
@@ -201,17 +224,10 @@ impl Secret {
                     .iter()
                     .all(|octets| octets.iter().skip(BLOCK_OCTETS).all(|octet| *octet == 0)) =>
             {
-                Secret::new()
+                place.secret().map(Secret)
             }
             (None, _) => Err(damaged("the heads of its files cannot be read")),
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "nobody but the log is to know it, and it decides nothing")]
-    fn new() -> Result<Secret, Error> {
-        let mut octets = [0; 32];
-        getrandom::fill(&mut octets).map_err(|error| std::io::Error::other(error.to_string()))?;
-        Ok(Secret(octets))
     }
 
     /// The first 16 octets of the keyed BLAKE3 digest.
@@ -313,7 +329,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(octets: &[u8], head: Option<&Head>, secret: &Secret) -> Result<Contents, Error> {
+    fn read(octets: &[u8], head: Option<&Head>, secret: &Secret, has: u64) -> Result<Contents, Error> {
         let settled = head.map(|head| head.settled);
         let mut records: Vec<(u64, Batch)> = Vec::new();
         let mut at = BLOCK_OCTETS;
@@ -324,8 +340,9 @@ impl Contents {
             records.push((number, batch));
             at += (RECORD_HEAD_OCTETS + changes.len()).next_multiple_of(BLOCK_OCTETS);
         }
-        // What ends here is either the end, with what an earlier use of the file has left behind it, or damage.
-        let last = records.last().map_or(settled, |(last, _)| Some(*last)).unwrap_or(0);
+        // What ends here is either the end, with what an earlier use of the file has left behind it, or damage. The head alone does
+        // not tell them apart: it may have been cut off when it was written at the last opening.
+        let last = records.last().map_or(settled, |(last, _)| Some(*last)).unwrap_or(0).max(has);
         let later = (at..octets.len()).step_by(BLOCK_OCTETS).filter_map(|at| record_at(octets, at, secret));
         if later.into_iter().any(|(number, _)| number > last) {
             return Err(damaged("a record is broken, and there are records after it"));
@@ -335,9 +352,9 @@ impl Contents {
 }
 
 /// What both files say together.
-fn joined(files: Vec<Contents>) -> Result<Found, Error> {
+fn joined(files: Vec<Contents>, has: u64, order: [usize; 2]) -> Result<Found, Error> {
     let said = files.iter().filter_map(|file| file.settled).max();
-    let settled = said.unwrap_or(0);
+    let settled = said.unwrap_or(0).max(has);
     let mut records: Vec<_> = files.into_iter().flat_map(|file| file.records).collect();
     records.retain(|(number, _)| *number > settled);
     records.sort_by_key(|(number, _)| *number);
@@ -346,7 +363,7 @@ fn joined(files: Vec<Contents>) -> Result<Found, Error> {
     }
     let last = records.last().map_or(settled, |(number, _)| *number);
     let batches = records.into_iter().map(|(_, batch)| batch).collect();
-    Ok(Found { batches, last, settled: said })
+    Ok(Found { batches, last, settled: said, order })
 }
 
 fn damaged(what: &str) -> Error {
@@ -355,7 +372,10 @@ fn damaged(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::log_place::LogDirectory;
 
     fn batch(number: u64, octets: usize) -> Batch {
         let mut batch = Batch::default();
@@ -364,9 +384,18 @@ mod tests {
         batch
     }
 
+    fn open(directory: &Path) -> Result<(Log, Heads, Found), Error> {
+        open_behind(directory, 0)
+    }
+
+    /// Opens it for an engine that has as much.
+    fn open_behind(directory: &Path, has: u64) -> Result<(Log, Heads, Found), Error> {
+        Log::open(&LogDirectory::make(directory)?, 2 * BLOCK_OCTETS as u64, has)
+    }
+
     /// Opens a log that is full at once after each record, and says in both heads what was found, as its user does.
     fn opened(directory: &Path) -> Result<(Log, Heads, Found), Error> {
-        let (log, heads, found) = Log::open(directory, 2 * BLOCK_OCTETS as u64)?;
+        let (log, heads, found) = open(directory)?;
         heads.write(0, found.last)?;
         heads.write(1, found.last)?;
         Ok((log, heads, found))
@@ -472,7 +501,7 @@ mod tests {
             log.turn();
             log.turn();
             log.append(&short).unwrap();
-            let found = Log::open(place.path(), 1).unwrap().2;
+            let found = open(place.path()).unwrap().2;
             assert_eq!((found.last, found.batches), (2, vec![short]), "{number}");
         }
     }
@@ -486,7 +515,7 @@ mod tests {
             log.append(&batch(1, 10)).unwrap();
         }
         std::fs::copy(other.path().join(NAMES[1]), place.path().join(NAMES[1])).unwrap();
-        assert!(matches!(Log::open(place.path(), 1), Err(Error::Damaged { .. })));
+        assert!(matches!(open(place.path()), Err(Error::Damaged { .. })));
         // Without a head that can be read there is no telling what is a record.
         let bare = copy(other.path());
         for name in NAMES {
@@ -495,7 +524,7 @@ mod tests {
             octets[20] ^= 1;
             std::fs::write(&path, octets).unwrap();
         }
-        assert!(matches!(Log::open(bare.path(), 1), Err(Error::Damaged { .. })));
+        assert!(matches!(open(bare.path()), Err(Error::Damaged { .. })));
     }
 
     /// One octet is changed, at every place that counts: in the last record that ends the log there, since it could be one that
@@ -515,7 +544,7 @@ mod tests {
                 let mut octets = std::fs::read(&path).unwrap();
                 octets[number * BLOCK_OCTETS + at] ^= 0x20;
                 std::fs::write(&path, octets).unwrap();
-                let found = Log::open(broken.path(), 1).map(|(_, _, found)| found.last);
+                let found = open(broken.path()).map(|(_, _, found)| found.last);
                 match number {
                     0 => assert_eq!(found, Ok(3), "head, {at}"),
                     3 => assert_eq!(found, Ok(2), "last record, {at}"),
@@ -537,10 +566,58 @@ mod tests {
         log.turn();
         log.append(&batch(2, 10)).unwrap();
         std::fs::remove_file(place.path().join(NAMES[0])).unwrap();
-        assert!(matches!(Log::open(place.path(), 1), Err(Error::Damaged { .. })));
+        assert!(matches!(open(place.path()), Err(Error::Damaged { .. })));
         // Where the engine has what was in it, nothing is lacking.
         heads.write(1, 1).unwrap();
-        assert_eq!(Log::open(place.path(), 1).unwrap().2.batches, [batch(2, 10)]);
+        assert_eq!(open(place.path()).unwrap().2.batches, [batch(2, 10)]);
+    }
+
+    /// Flips an octet of a file.
+    fn spoil(directory: &Path, file: usize, at: usize) {
+        let path = directory.join(NAMES[file]);
+        let mut octets = std::fs::read(&path).unwrap();
+        octets[at] ^= 0x20;
+        std::fs::write(&path, octets).unwrap();
+    }
+
+    /// The power goes while a file is written from its beginning, and again while the head of that file is written by the
+    /// recovery: what is left in the file is no gap, since the engine has it.
+    ///
+    /// proves: STO-28
+    #[test]
+    fn what_the_engine_has_is_not_missed_where_a_head_is_cut_off() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut log, heads, _) = opened(place.path()).unwrap();
+        (1..=3).for_each(|number| log.append(&batch(number, 10)).unwrap());
+        log.turn();
+        log.append(&batch(4, 10)).unwrap();
+        heads.write(0, 3).unwrap();
+        log.turn();
+        log.append(&batch(5, 10)).unwrap();
+        // The record that was being written, and then the head.
+        spoil(place.path(), 0, BLOCK_OCTETS);
+        assert_eq!(open_behind(place.path(), 3).unwrap().2.batches, [batch(4, 10)]);
+        spoil(place.path(), 0, 50);
+        let (_, _, found) = open_behind(place.path(), 4).unwrap();
+        assert_eq!((found.batches, found.last, found.settled), (vec![], 4, Some(0)));
+        // The engine has not got as far as the records behind the broken one: it is missed.
+        assert!(matches!(open_behind(place.path(), 2), Err(Error::Damaged { .. })));
+    }
+
+    /// proves: STO-28
+    #[test]
+    fn a_head_that_cannot_be_read_is_written_first() {
+        for (broken, order) in [(None, [0, 1]), (Some(0), [0, 1]), (Some(1), [1, 0])] {
+            let place = tempfile::tempdir().unwrap();
+            opened(place.path()).unwrap().0.append(&batch(1, 10)).unwrap();
+            broken.into_iter().for_each(|file| spoil(place.path(), file, 50));
+            let (_, heads, found) = open(place.path()).unwrap();
+            assert_eq!(found.order, order, "{broken:?}");
+            // The first that is written is cut off, and it is opened nevertheless.
+            heads.write(found.order[0], found.last).unwrap();
+            spoil(place.path(), found.order[0], 50);
+            assert_eq!(open(place.path()).unwrap().2.last, 1, "{broken:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! read, and the engine gets what it lacks: records say what a key is afterwards, so it does not matter how much of it the
 //! engine has already.
 //!
+//! In a simulation there is no thread: whoever would wait for it hands the table over ([`Logged::open_in_place`]).
+//!
 //! It is no engine of its own: there is nothing in it for long. Readers see only what is durable.
 //!
 //! keeps: STO-26, STO-27, STO-29
@@ -19,6 +21,7 @@ use crate::engine::{Batch, Engine, Pair, View, guarded};
 use crate::files::lock;
 use crate::limits::{LOG_OCTETS, RANGE_AHEAD, SETTLE_CHANGES_MAX, SETTLE_OCTETS_MAX};
 use crate::log::{Heads, Log};
+use crate::log_place::{LogDirectory, LogPlace};
 use crate::transaction::read_number;
 use crate::{Error, key};
 
@@ -30,12 +33,21 @@ const SETTLED: &str = "settled";
 pub struct Logged<E: Engine> {
     shared: Arc<Shared<E>>,
     log: Mutex<Log>,
-    settler: Option<JoinHandle<()>>,
+    settler: Settler,
     /// What was found when it was opened.
     findings: Vec<String>,
 }
 
-/// What readers, the writer and the thread that settles share.
+/// Who hands a table to the engine.
+#[derive(Debug)]
+enum Settler {
+    /// A thread, which is there until the log is dropped.
+    Thread(Option<JoinHandle<()>>),
+    /// Who commits, after so many records of the other file.
+    InPlace { after: u64 },
+}
+
+/// What readers, the writer and who settles share.
 #[derive(Debug)]
 struct Shared<E> {
     engine: E,
@@ -43,6 +55,8 @@ struct Shared<E> {
     work: Mutex<Work>,
     changed: Condvar,
     heads: Heads,
+    /// Octets that the engine gets at once.
+    piece_octets: usize,
 }
 
 /// The changes that the engine does not have yet.
@@ -54,7 +68,7 @@ struct Tables {
     settling: Option<Arc<Batch>>,
 }
 
-/// What the thread that settles has to do.
+/// What is to be settled.
 #[derive(Debug, Default)]
 struct Work {
     /// A file of the log, and the number of its last record.
@@ -75,10 +89,38 @@ impl<E: Engine> Logged<E> {
     }
 
     fn open_with(engine: E, directory: &Path, log_octets_max: u64) -> Result<Logged<E>, Error> {
-        let (mut log, heads, found) = Log::open(directory, log_octets_max)?;
-        let (mut last, mut findings) = (found.last, Vec::new());
-        // The engine says so itself, in its last write: one that loses the end of what it had, and does not notice, is noticed here.
+        let mut logged = Logged::prepare(engine, &LogDirectory::make(directory)?, log_octets_max)?;
+        let own = logged.shared.clone();
+        let settler = std::thread::Builder::new()
+            .name("storage-settle".to_owned())
+            .spawn(move || while own.settle_next() {})?;
+        logged.settler = Settler::Thread(Some(settler));
+        Ok(logged)
+    }
+
+    /// Puts the log in this place in front of an engine, without a thread: who commits the record number `settle_after` of a
+    /// file hands the other one to the engine before it returns, or whoever needs it settled sooner. So everything that
+    /// it does follows from what it is asked, as a simulation needs it. A file is full from `log_octets_max` octets on.
+    ///
+    /// # Errors
+    /// As [`Logged::open`].
+    pub fn open_in_place(
+        engine: E,
+        place: &dyn LogPlace,
+        log_octets_max: u64,
+        settle_after: u64,
+    ) -> Result<Logged<E>, Error> {
+        let mut logged = Logged::prepare(engine, place, log_octets_max)?;
+        logged.settler = Settler::InPlace { after: settle_after };
+        Ok(logged)
+    }
+
+    /// A log whose engine has everything, and nobody yet who settles.
+    fn prepare(engine: E, place: &dyn LogPlace, log_octets_max: u64) -> Result<Logged<E>, Error> {
         let has = read_number(&engine, &key::meta(SETTLED))?.unwrap_or(0);
+        let (log, heads, found) = Log::open(place, log_octets_max, has)?;
+        let (last, mut findings) = (found.last, Vec::new());
+        // The engine says so itself, in its last write: one that loses the end of what it had, and does not notice, is noticed here.
         match found.settled {
             Some(settled) if has < settled => {
                 return Err(Error::Damaged { key: "engine: it has lost what it had last".to_owned() });
@@ -86,17 +128,16 @@ impl<E: Engine> Logged<E> {
             None if has > 0 => {
                 findings
                     .push("log: it was missing; what was acknowledged last may be missing too".to_owned());
-                last = has;
-                log.begin_after(last);
             }
             _ => {}
         }
         let mut lacking = Batch::default();
         found.batches.into_iter().for_each(|batch| lacking.append(batch));
+        let piece_octets = (log_octets_max / 4).min(SETTLE_OCTETS_MAX as u64) as usize;
         if last > has {
-            settle(&engine, &lacking, last)?;
+            settle(&engine, &lacking, last, piece_octets)?;
         }
-        for file in 0..2 {
+        for file in found.order {
             heads.write(file, last)?;
         }
         let shared = Arc::new(Shared {
@@ -105,18 +146,15 @@ impl<E: Engine> Logged<E> {
             work: Mutex::default(),
             changed: Condvar::new(),
             heads,
+            piece_octets,
         });
-        let own = shared.clone();
-        let settler = std::thread::Builder::new()
-            .name("storage-settle".to_owned())
-            .spawn(move || while own.settle_next() {})?;
-        Ok(Logged { shared, log: Mutex::new(log), settler: Some(settler), findings })
+        Ok(Logged { shared, log: Mutex::new(log), settler: Settler::Thread(None), findings })
     }
 
     /// Hands what is in the log to the engine, whether the file is full or not, and goes on in the other one.
     fn turn(&self, log: &mut Log) -> Result<(), Error> {
         let shared = &self.shared;
-        let mut work = shared.settled()?;
+        let mut work = self.settled()?;
         {
             let mut tables = shared.tables.write().unwrap_or_else(PoisonError::into_inner);
             tables.settling = Some(Arc::new(std::mem::take(&mut tables.recent)));
@@ -132,7 +170,15 @@ impl<E: Engine> Logged<E> {
         if !log.is_empty() {
             self.turn(&mut log)?;
         }
-        self.shared.settled().map(drop)
+        self.settled().map(drop)
+    }
+
+    /// Waits until the engine has what was handed to it, or hands it over, and holds on to the work.
+    fn settled(&self) -> Result<MutexGuard<'_, Work>, Error> {
+        if matches!(self.settler, Settler::InPlace { .. }) {
+            self.shared.settle_waiting();
+        }
+        self.shared.settled()
     }
 }
 
@@ -142,7 +188,9 @@ impl<E: Engine> Drop for Logged<E> {
         let _ = self.settle_all();
         lock(&self.shared.work).closing = true;
         self.shared.changed.notify_all();
-        if let Some(settler) = self.settler.take() {
+        if let Settler::Thread(settler) = &mut self.settler
+            && let Some(settler) = settler.take()
+        {
             // It ends with its work; what it had to say is in there.
             let _ = settler.join();
         }
@@ -159,13 +207,19 @@ impl<E: Engine> Engine for Logged<E> {
         if log.is_full() {
             self.turn(&mut log)?;
         }
-        if let Err(error) = log.append(batch) {
+        if let Err(error) = log.append(batch).and_then(|()| self.shared.show(batch)) {
+            // The log may have what readers and the table lack: it must not be said to be settled.
             if !matches!(error, Error::Bound { .. }) {
                 lock(&self.shared.work).failure = Some(error.clone());
             }
             return Err(error);
         }
-        self.shared.show(batch)
+        if let Settler::InPlace { after } = self.settler
+            && log.records() >= after
+        {
+            self.shared.settle_waiting();
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<Vec<String>, Error> {
@@ -230,12 +284,18 @@ impl<E: Engine> Shared<E> {
                 !work.closing && (work.file.is_none() || work.failure.is_some())
             })
             .unwrap_or_else(PoisonError::into_inner);
-        let Some((file, last)) = work.file.filter(|_| work.failure.is_none()) else {
-            return !work.closing;
-        };
+        let closing = work.closing;
+        drop(work);
+        self.settle_waiting() || !closing
+    }
+
+    /// Hands the table that waits to the engine. Returns whether there was one.
+    fn settle_waiting(&self) -> bool {
+        let work = lock(&self.work);
+        let Some((file, last)) = work.file.filter(|_| work.failure.is_none()) else { return false };
         drop(work);
         let table = self.tables().settling.clone().unwrap_or_default();
-        let done = guarded("engine", || settle(&self.engine, &table, last))
+        let done = guarded("engine", || settle(&self.engine, &table, last, self.piece_octets))
             .and_then(|()| self.heads.write(file, last));
         if done.is_ok() {
             self.tables.write().unwrap_or_else(PoisonError::into_inner).settling = None;
@@ -257,14 +317,14 @@ impl<E: Engine> Shared<E> {
 
 /// Hands changes to an engine in pieces, so that its readers do not wait for long. A crash may leave it with some of the
 /// pieces: then the log has them all. The last says up to which record the engine has everything.
-fn settle(engine: &impl Engine, table: &Batch, last: u64) -> Result<(), Error> {
+fn settle(engine: &impl Engine, table: &Batch, last: u64, piece_octets: usize) -> Result<(), Error> {
     let mut piece = Batch::default();
     for (key, value) in table.changes() {
         match value {
             Some(value) => piece.put(key.to_vec(), value.to_vec()),
             None => piece.remove(key.to_vec()),
         }
-        if piece.len() >= SETTLE_CHANGES_MAX || piece.octets() >= SETTLE_OCTETS_MAX {
+        if piece.len() >= SETTLE_CHANGES_MAX || piece.octets() >= piece_octets {
             engine.apply(&std::mem::take(&mut piece))?;
         }
     }
@@ -571,6 +631,67 @@ mod tests {
             let logged = Logged::open_with(engine, place.path(), 40_000).unwrap();
             assert_eq!(all(&logged), all(&model), "{after}");
         }
+    }
+
+    /// An engine that cannot be read for a while.
+    #[derive(Debug, Clone)]
+    struct Blind {
+        engine: Memory,
+        blind: Arc<std::sync::atomic::AtomicBool>,
+    }
+
+    impl View for Blind {
+        fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            match self.blind.load(std::sync::atomic::Ordering::SeqCst) {
+                true => Err(Error::Io("it cannot be read".to_owned())),
+                false => self.engine.value(key),
+            }
+        }
+
+        fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.engine.range(from, to, limit)
+        }
+
+        fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.engine.range_back(from, to, limit)
+        }
+    }
+
+    impl Engine for Blind {
+        fn apply(&self, batch: &Batch) -> Result<(), Error> {
+            self.engine.apply(batch)
+        }
+
+        fn check(&self) -> Result<Vec<String>, Error> {
+            self.engine.check()
+        }
+
+        fn compact(&self) -> Result<(), Error> {
+            self.engine.compact()
+        }
+    }
+
+    /// A record that is in the log and could not be shown stays there: it is not said to be in the engine when the log is closed.
+    ///
+    /// proves: STO-7, STO-26
+    #[test]
+    fn what_could_not_be_shown_is_not_settled() {
+        let place = tempfile::tempdir().unwrap();
+        let engine = Blind { engine: Memory::new(), blind: Arc::default() };
+        let logged = Logged::open(engine.clone(), place.path()).unwrap();
+        let (mut come, mut gone) = (Batch::default(), Batch::default());
+        come.put(b"leg".to_vec(), b"due".to_vec());
+        gone.remove(b"leg".to_vec());
+        gone.put(b"mail".to_vec(), b"here".to_vec());
+        logged.apply(&come).unwrap();
+        engine.blind.store(true, std::sync::atomic::Ordering::SeqCst);
+        let refused = logged.apply(&gone);
+        assert_eq!(refused, Err(Error::Io("it cannot be read".to_owned())));
+        engine.blind.store(false, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(logged.apply(&come), refused);
+        drop(logged);
+        let logged = Logged::open(engine, place.path()).unwrap();
+        assert_eq!(all(&logged), [(b"mail".to_vec(), b"here".to_vec())]);
     }
 
     /// proves: STO-28

@@ -4,8 +4,8 @@
 //! virtual clock, in one thread, so that the same seed comes out the same to the last octet; days of it run in
 //! milliseconds. Then everything is mended, and when nothing more is under way the [`invariants`] are checked.
 //!
-//! The nodes are those of `node` over the keeper of `storage`, what they say goes through the machines of `protocol`, and
-//! what answers them is given by the caller as [`Doors`]: the adapters of the daemon. Only QUIC and TLS are left out;
+//! The nodes are those of `node` over the keeper of `storage`, half of them with its log, on a [`disk`] whose power goes between
+//! any two durable steps. What they say goes through the machines of `protocol`, and what answers them is given by the caller as [`Doors`]: the adapters of the daemon. Only QUIC and TLS are left out;
 //! `transport` has its own tests, and [`datagrams`] carries it over simulated time.
 
 #![expect(clippy::unwrap_used, reason = "in a test, what goes wrong ends the test")]
@@ -24,6 +24,7 @@ mod random;
 pub mod site;
 pub mod story;
 mod user;
+mod wal;
 mod watch;
 mod world;
 

@@ -2,7 +2,7 @@
 
 use message::address::{Address, Domain};
 
-use crate::disk::{Fault, PowerCut, Vice};
+use crate::disk::{Fault, LogPlan, PowerCut, Vice};
 use crate::network::Weather;
 use crate::random::Random;
 
@@ -36,6 +36,8 @@ pub struct SitePlan {
     pub via: Vec<(Domain, usize)>,
     /// What is wrong with its disk from the beginning.
     pub vice: Vice,
+    /// The log in front of the engine of its store, or none.
+    pub log: Option<LogPlan>,
 }
 
 /// A message that a user writes.
@@ -165,7 +167,9 @@ impl Plan {
     pub fn of(seed: u64) -> Plan {
         let mut random = Random::new(seed ^ 0x5eed_0000_0000_0001);
         let count = random.between(2, 6) as usize;
-        let sites = sites(count, &mut random.branch());
+        let mut sites = sites(count, &mut random.branch());
+        let mut logs = Random::new(seed ^ 0x5eed_0000_0000_0002);
+        sites.iter_mut().for_each(|site| site.log = Some(log(&mut logs)).filter(|_| logs.chance(50)));
         let weather = weather(&mut random);
         let mut happenings = writings(&sites, &mut random.branch());
         happenings.extend(troubles(count, &mut random.branch()));
@@ -180,6 +184,22 @@ impl Plan {
     pub fn with_vice(mut self, vice: Vice) -> Plan {
         self.sites.iter_mut().for_each(|site| site.vice = vice);
         self
+    }
+
+    /// The same world, where every node has a log in front of its engine, or none has.
+    pub fn with_logs(mut self, logs: bool) -> Plan {
+        let mut random = Random::new(self.seed ^ 0x5eed_0000_0000_0003);
+        self.sites.iter_mut().for_each(|site| site.log = Some(log(&mut random)).filter(|_| logs));
+        self
+    }
+}
+
+/// A log so small that its files fill up and are used again and again.
+fn log(random: &mut Random) -> LogPlan {
+    LogPlan {
+        octets_max: random.between(3, 16) * 4096,
+        settle_after: random.between(1, 8),
+        seed: random.next_number(),
     }
 }
 
@@ -205,6 +225,7 @@ fn sites(count: usize, random: &mut Random) -> Vec<SitePlan> {
             relays: Vec::new(),
             via: Vec::new(),
             vice: Vice::None,
+            log: None,
         })
         .collect();
     // A chain: the first has the mail of the last carried by those between.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use message::address::Domain;
 use node::{Node, Quiet, Settings, Tickets};
 use protocol::{Frame, Protocol, Taken};
-use storage::{AccountRecord, MailUid, MailboxEntry, Origin, Store};
+use storage::{AccountRecord, MailUid, MailboxEntry, Origin};
 use tokio::task::JoinSet;
 
 use crate::clock::{Life, NodeClock, Shift};
@@ -74,7 +74,6 @@ impl Porch {
         }
         let life = Life::begin();
         let Ok(store) = self.disk.open(&life) else { return self.disk.lose_cache() };
-        let store: Arc<dyn Store> = Arc::new(store);
         if store.account(PORCH_ACCOUNT).is_ok_and(|account| account.is_none()) {
             let account = AccountRecord {
                 name: PORCH_ACCOUNT.to_owned(),

@@ -82,7 +82,7 @@ impl Site {
         Site {
             plan: plan.clone(),
             place,
-            disk: Disk::new(plan.vice),
+            disk: Disk::new(plan.vice).with_log(plan.log),
             shift: Arc::default(),
             zones: Arc::new(zones(plan, plans, keys)),
             protocol,
@@ -132,7 +132,7 @@ impl Site {
         }
         let life = Life::begin();
         let store = match self.disk.open(&life) {
-            Ok(store) => Arc::new(store),
+            Ok(store) => store,
             Err(error) => {
                 // The power may have gone just now.
                 self.disk.lose_cache();

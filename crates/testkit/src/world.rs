@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use transport::{Session, Source};
 
 use crate::clock::{Life, Timeline};
-use crate::disk::Fault;
+use crate::disk::{Fault, LogFate};
 use crate::invariants;
 use crate::network::{Network, Pipe};
 use crate::plan::{FAIR, Happening, Plan};
@@ -64,6 +64,8 @@ pub struct Ended {
     pub delivered: usize,
     /// What became of the recipients of acknowledged messages, by the word for it.
     pub outcomes: BTreeMap<&'static str, usize>,
+    /// What became of the logs in front of the engines.
+    pub logs: LogFate,
 }
 
 /// What everybody in a world shares.
@@ -119,7 +121,9 @@ async fn live(plan: &Plan, doors: Arc<dyn Doors>, keep_story: bool) -> Ended {
     let (digest, happened, story, broken) = scene.story.end();
     let (acknowledged, delivered) = scene.watch.counts();
     let outcomes = scene.watch.outcomes();
-    Ended { broken, digest, happened, story, lasted_ms, acknowledged, delivered, outcomes }
+    let mut logs = LogFate::default();
+    scene.sites.iter().for_each(|site| logs.add(&site.disk.log_fate()));
+    Ended { broken, digest, happened, story, lasted_ms, acknowledged, delivered, outcomes, logs }
 }
 
 struct World {

@@ -69,7 +69,7 @@ async fn a_doorstep_that_never_answers_has_five_minutes() {
         let life = Life::begin();
         let shift = Arc::new(Shift::default());
         let clock = Arc::new(NodeClock::new(Timeline::begin(), shift, life.clone(), Random::new(1)));
-        let store = Arc::new(Disk::new(Vice::None).open(&life).unwrap());
+        let store = Disk::new(Vice::None).open(&life).unwrap();
         let zones = Arc::new(dns::FixedZones::new());
         let settings = testkit::site::settings("here.test", &SecretKey::from_seed(&[1; 32]));
         let node = Node::new(settings, store, zones, clock.clone(), Arc::new(node::Quiet));

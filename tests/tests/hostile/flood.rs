@@ -14,7 +14,7 @@ use transport::{Alpn, Client, Expectation, HostKey, Limits, Pace, Socket};
 use waxwing_tests::{Memory, Peer, letter_with};
 
 use crate::octets::{array, bytes, fields, frame, uint};
-use crate::scene::{Held, NODE, Scene};
+use crate::scene::{Held, NODE, Peak, Scene};
 
 /// How often octets may come back before an address is proved (RFC 9000 section 8.1).
 const AMPLIFICATION_MAX: f64 = 3.0;
@@ -250,6 +250,7 @@ async fn who_reads_nothing_holds_one_window() {
     assert_eq!(device.ask(&Frame::Enrol(enrol)).await, Ok(Frame::Done));
     scene.others_are_served("nothing").await;
     let before = Held::now();
+    scene.peak = Peak::begin();
     let fetch =
         frame(&fields(&[(0, uint(21)), (1, bytes(message.identity().as_bytes())), (2, array(&[uint(0)]))]));
     let mut streams = Vec::new();
@@ -262,8 +263,11 @@ async fn who_reads_nothing_holds_one_window() {
     }
     for round in 0..10 {
         scene.others_are_served(&format!("round {round} of a slow reader")).await;
+        scene.peak.sample();
     }
     // A window on either side, both of which are in this process, and a chunk for each stream.
+    // Not 80 times 3.9 MB at any moment either.
+    scene.peak.check("80 times 3.9 MB that nobody reads", 120, 64 * 1024);
     before.check_after("80 times 3.9 MB that nobody reads", 120, 64 * 1024).await;
     drop(streams);
     // Another request on the same connection, of somebody who reads: it waits for its turn, and is answered.

@@ -92,6 +92,7 @@ pub(crate) struct Scene {
     pub(crate) good: Peer,
     pub(crate) thief: Peer,
     letters: u32,
+    pub(crate) peak: Peak,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -112,7 +113,7 @@ impl Scene {
             world.peer("good.test", NODE).await,
             world.peer("thief.test", NODE).await,
         ];
-        Scene { world, hand, good, thief, letters: 0, _alone }
+        Scene { world, hand, good, thief, letters: 0, peak: Peak::begin(), _alone }
     }
 
     /// A good peer's letter goes through, on a connection of its own.
@@ -132,6 +133,7 @@ impl Scene {
             if let Err(found) = check(link, case).await {
                 broken.push(format!("{}, {}: {found}", case.rule, case.what));
             }
+            self.peak.sample();
             expected.extend(case.delivers);
             if number % 25 == 24 {
                 self.others_are_served(&case.what).await;
@@ -232,10 +234,7 @@ pub(crate) struct Held {
 impl Held {
     /// By this process, in which the nodes of a world run.
     pub(crate) fn now() -> Held {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let resident_kib = line.trim().trim_end_matches("kB").trim().parse().unwrap();
-        Held { files: std::fs::read_dir("/proc/self/fd").unwrap().count(), resident_kib }
+        Held { files: std::fs::read_dir("/proc/self/fd").unwrap().count(), resident_kib: kib("VmRSS:") }
     }
 
     /// Waits until no more than this is held beyond what was held before.
@@ -253,4 +252,62 @@ impl Held {
             now.files as i64 - self.files as i64
         );
     }
+}
+
+/// What the kernel says of the memory of this process (proc(5)).
+fn kib(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse().unwrap()
+}
+
+/// The most that a process has held since some moment: what is given back again counts as well.
+#[derive(Debug)]
+pub(crate) struct Peak {
+    before: Held,
+    /// File descriptors, of all samples.
+    files: usize,
+}
+
+impl Peak {
+    /// Of this process, from now on.
+    pub(crate) fn begin() -> Peak {
+        // VmHWM is set to what is resident now.
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let before = Held::now();
+        Peak { before, files: before.files }
+    }
+
+    /// Counts the file descriptors of this moment. Of memory the kernel knows the peak by itself.
+    pub(crate) fn sample(&mut self) {
+        self.files = self.files.max(Held::now().files);
+    }
+
+    /// File descriptors and KiB of memory that were held at the most beyond those of the beginning.
+    fn more(&mut self) -> (usize, u64) {
+        self.sample();
+        (self.files - self.before.files, kib("VmHWM:").saturating_sub(self.before.resident_kib))
+    }
+
+    /// Checks that never more than this was held beyond what was held in the beginning.
+    pub(crate) fn check(&mut self, what: &str, files: usize, resident_kib: u64) {
+        let (more_files, more_kib) = self.more();
+        println!("{what}: {more_kib} KiB more resident at the most, {more_files} file descriptors more");
+        assert!(more_files <= files && more_kib <= resident_kib, "{what}: at the most {self:?}");
+    }
+}
+
+/// What was held and given back is seen: 64 MiB that were written to, and 40 files.
+#[tokio::test]
+async fn a_peak_is_seen_when_it_is_over() {
+    let _alone = alone().await;
+    let mut peak = Peak::begin();
+    let files: Vec<_> = (0..40).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
+    drop(std::hint::black_box(vec![1_u8; 64 << 20]));
+    peak.sample();
+    drop(files);
+    let (files, kib) = peak.more();
+    assert!(files >= 40 && kib >= 60 * 1024, "{files} files, {kib} KiB");
+    let (files, kib) = Peak::begin().more();
+    assert!(files < 10 && kib < 8 * 1024, "{files} files, {kib} KiB: a new one begins anew");
 }

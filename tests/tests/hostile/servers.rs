@@ -14,7 +14,7 @@ use transport::{Alpn, Code as Ended, Limits, Link, Pace, RecvStream, SendStream,
 use waxwing_tests::{Site, User, World, letter};
 
 use crate::octets::{array, bytes, fields, frame, uint, varint};
-use crate::scene::{Held, alone};
+use crate::scene::{Held, Peak, alone};
 use crate::server_cases::{Act, Case, Fate, accepted, answers, cases, cookie, outcome, pending, redirect};
 
 /// How long a case is watched in which something must not happen again and again.
@@ -154,11 +154,12 @@ async fn every_rule_broken_by_a_server_costs_its_own_message_a_retry() {
     let settings = encode(&Frame::Settings(Settings::default())).to_vec();
     let server = serve(&scene.world, "hand.test", settings, scripts.clone());
     scene.others_are_served().await;
-    let before = Held::now();
+    let (before, mut peak) = (Held::now(), Peak::begin());
     let began = tokio::time::Instant::now();
     let mut sent = Vec::new();
     for number in 0..scripts.len() {
         sent.push(scene.send(&format!("c{number}@hand.test")).await);
+        peak.sample();
     }
     scene.others_are_served().await;
     let mut broken = Vec::new();
@@ -171,6 +172,7 @@ async fn every_rule_broken_by_a_server_costs_its_own_message_a_retry() {
             Fate::Waits { .. } => continue,
         };
         let found = scene.world.events("south.test").settled(*identity, &to).await;
+        peak.sample();
         let seen = seen.lock().unwrap().clone();
         let offers = if case.fate == Fate::Again { 2 } else { 1 };
         let ended = match (case.ended, seen.ended) {
@@ -207,6 +209,7 @@ async fn every_rule_broken_by_a_server_costs_its_own_message_a_retry() {
     }
     println!("{} cases of hostile servers: {by_rule:?}", scripts.len());
     assert!(scripts.len() >= CASES_MIN);
+    peak.check("all cases of hostile servers", FILES_MAX, GROWN_KIB_MAX);
     before.check_after("all cases of hostile servers", FILES_MAX, GROWN_KIB_MAX).await;
     server.abort();
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_tests::letter;
 
-use crate::scene::{BOB, Case, Held, Scene};
+use crate::scene::{BOB, Case, Held, Peak, Scene};
 use crate::{content, frames, offers, requests, server_cases};
 
 /// Cases that there are at the least.
 const CASES_MIN: usize = 150;
-/// File descriptors and KiB of memory by which a node may grow over all cases: what it has read once stays in caches.
+/// File descriptors and KiB of memory by which a node may grow over all cases, and which it may hold more at any moment of
+/// them: what it has read once stays in caches, and no case takes much for a while.
 const FILES_MAX: usize = 16;
 const GROWN_KIB_MAX: u64 = 128 * 1024;
 /// KiB by which it may grow when the same frames come a second time: by then all caches are warm.
@@ -24,6 +25,7 @@ async fn every_rule_broken_by_a_client_is_answered_as_the_specification_says() {
     scene.hand.offer(&bobs, &[BOB]).await.unwrap();
     scene.others_are_served("nothing").await;
     let before = Held::now();
+    scene.peak = Peak::begin();
 
     let exchange: Vec<Case> =
         [frames::cases(&scene), content::cases(&scene), offers::cases(&scene), requests::cases()].concat();
@@ -44,6 +46,7 @@ async fn every_rule_broken_by_a_client_is_answered_as_the_specification_says() {
     }
     report(&by_rule);
     assert!(by_rule.values().sum::<usize>() - servers.len() >= CASES_MIN);
+    scene.peak.check("all cases of hostile clients", FILES_MAX, GROWN_KIB_MAX);
     before.check_after("all cases of hostile clients", FILES_MAX, GROWN_KIB_MAX).await;
     let before = Held::now();
     scene.check(&link, &frames::cases(&scene)).await;

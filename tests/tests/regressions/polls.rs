@@ -94,7 +94,7 @@ async fn check(after_seconds: u32, away: bool, to: &[&str]) {
     let life = Life::begin();
     let shift = Arc::new(Shift::default());
     let clock = Arc::new(NodeClock::new(Timeline::begin(), shift, life.clone(), Random::new(1)));
-    let store = Arc::new(Disk::new(Vice::None).open(&life).unwrap());
+    let store = Disk::new(Vice::None).open(&life).unwrap();
     let zones = Arc::new(dns::FixedZones::new());
     let settings = testkit::site::settings("here.test", &SecretKey::from_seed(&[1; 32]));
     let settings = Settings { retry_first_ms: 1_000, ..settings };

@@ -47,7 +47,7 @@ impl Scene {
     ) -> Scene {
         let (life, shift, timeline) = (Life::begin(), Arc::new(Shift::default()), Timeline::begin());
         let clock = Arc::new(NodeClock::new(timeline, shift.clone(), life.clone(), Random::new(1)));
-        let store: Arc<dyn Store> = Arc::new(Disk::new(Vice::None).open(&life).unwrap());
+        let store: Arc<dyn Store> = Disk::new(Vice::None).open(&life).unwrap();
         let mut settings = site::settings("here.test", &key());
         change(&mut settings);
         let node = Node::new(settings, store.clone(), resolver, clock, Arc::new(node::Quiet));

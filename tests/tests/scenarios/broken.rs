@@ -18,9 +18,18 @@ const SEEDS_MAX: u64 = 60;
 
 /// Runs worlds until one of these invariants is broken.
 fn must_break(doors: &Arc<dyn Doors>, vice: Vice, expected: &[&str]) {
+    must_break_in(&|seed| Plan::of(seed).with_vice(vice), doors, expected);
+}
+
+/// The same where every node has a log in front of its engine, or none has.
+fn must_break_with_logs(logs: bool, vice: Vice, expected: &[&str]) {
+    must_break_in(&|seed| Plan::of(seed).with_logs(logs).with_vice(vice), &house(), expected);
+}
+
+fn must_break_in(plan: &dyn Fn(u64) -> Plan, doors: &Arc<dyn Doors>, expected: &[&str]) {
     let mut seen = BTreeSet::new();
     for seed in 0..SEEDS_MAX {
-        let ended = testkit::run(&Plan::of(seed).with_vice(vice), doors.clone(), false);
+        let ended = testkit::run(&plan(seed), doors.clone(), false);
         seen.extend(ended.broken.iter().map(|broken| broken.invariant));
         if expected.iter().any(|invariant| seen.contains(invariant)) {
             println!("after {} worlds: {seen:?}", seed + 1);
@@ -32,12 +41,23 @@ fn must_break(doors: &Arc<dyn Doors>, vice: Vice, expected: &[&str]) {
 
 #[test]
 fn a_disk_that_loses_the_records_of_offers_is_seen() {
-    must_break(&house(), Vice::LosesOnceRecords, &[invariants::NEVER_TWICE]);
+    must_break_with_logs(false, Vice::LosesOnceRecords, &[invariants::NEVER_TWICE]);
 }
 
 #[test]
 fn a_disk_that_lies_about_flushes_is_seen() {
-    must_break(&house(), Vice::LiesAboutFlushes, &[invariants::KEPT, invariants::AUTHORS_SEE_THE_TRUTH]);
+    let expected = &[invariants::KEPT, invariants::AUTHORS_SEE_THE_TRUTH];
+    must_break_with_logs(false, Vice::LiesAboutFlushes, expected);
+    must_break_with_logs(true, Vice::LiesAboutFlushes, expected);
+}
+
+/// As if a head said that the engine has a file before it has: the log is then written over, and the store does not open
+/// where the engine has lost it.
+///
+/// proves: STO-28
+#[test]
+fn a_head_that_is_durable_before_the_engine_is_seen() {
+    must_break_with_logs(true, Vice::HoldsTheEngineBack, &[invariants::COMES_TO_REST]);
 }
 
 #[test]

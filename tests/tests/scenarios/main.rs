@@ -6,6 +6,8 @@ mod broken;
 #[cfg(test)]
 mod drip;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod power;
 #[cfg(test)]
 mod round_trips;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use message::address::{Address, Domain};
-use testkit::disk::PowerCut;
+use testkit::disk::{LogPlan, PowerCut};
 use testkit::plan::{FAIR, Happening, SitePlan, Writing};
 use testkit::{Plan, Vice};
 use waxwing_tests::simulation::HouseDoors;
@@ -16,7 +16,7 @@ fn domain(place: usize) -> Domain {
 
 /// A letter from the first of three nodes, by the second as a relay, to people at the third: to one who has it at once,
 /// to one who decides, to nobody; and to one at the first node itself. One of them has a large part to keep.
-fn plan(site: usize, cut: PowerCut) -> Plan {
+fn plan(site: usize, log: Option<LogPlan>, cut: PowerCut) -> Plan {
     let mut sites: Vec<SitePlan> = (0..3)
         .map(|place| SitePlan {
             domain: domain(place),
@@ -26,6 +26,7 @@ fn plan(site: usize, cut: PowerCut) -> Plan {
             relays: Vec::new(),
             via: Vec::new(),
             vice: Vice::None,
+            log,
         })
         .collect();
     sites[0].via.push((domain(2), 1));
@@ -55,19 +56,32 @@ fn plan(site: usize, cut: PowerCut) -> Plan {
 /// proves: STO-1, EXC-12
 #[test]
 fn the_power_may_go_at_any_durable_step() {
+    at_every_step(None, 5);
+}
+
+/// The same over a log of so few blocks that each file is written several times.
+///
+/// proves: STO-1, STO-26, STO-28
+#[test]
+fn the_power_may_go_at_any_durable_step_of_a_log() {
+    at_every_step(Some(LogPlan { octets_max: 4 * 4096, settle_after: 2, seed: 7 }), 30);
+}
+
+fn at_every_step(log: Option<LogPlan>, least: u64) {
     for site in 0..3 {
         let mut steps = 0;
-        while cut(site, PowerCut { steps, after: false }) | cut(site, PowerCut { steps, after: true }) {
+        let cut_at = |steps, after| cut(site, log, PowerCut { steps, after });
+        while cut_at(steps, false) | cut_at(steps, true) {
             steps += 1;
         }
         println!("d{site}: {steps} durable steps");
-        assert!(steps >= 5, "d{site} has only {steps} durable steps");
+        assert!(steps >= least, "d{site} has only {steps} durable steps");
     }
 }
 
 /// Whether there is such a step.
-fn cut(site: usize, cut: PowerCut) -> bool {
-    let ended = testkit::run(&plan(site, cut), Arc::new(HouseDoors), true);
+fn cut(site: usize, log: Option<LogPlan>, cut: PowerCut) -> bool {
+    let ended = testkit::run(&plan(site, log, cut), Arc::new(HouseDoors), true);
     assert_eq!(ended.broken, [], "d{site}, {cut:?}: {:#?}", ended.story);
     assert_eq!(ended.delivered, 3, "d{site}, {cut:?}: {:#?}", ended.story);
     assert_eq!(

@@ -8,7 +8,7 @@ use message::address::{Address, Domain};
 use message::{Disposition, Message, Role, SecretKey};
 use node::Node;
 use protocol::{Frame, Item, Reader, encode};
-use storage::{AccountRecord, Store};
+use storage::AccountRecord;
 use testkit::clock::{Life, NodeClock, Shift, Timeline};
 use testkit::datagrams::{Datagrams, Treatment};
 use testkit::disk::{Disk, Vice};
@@ -49,7 +49,7 @@ impl Ends {
         let zones = Arc::new(dns::FixedZones::new());
         site::publish(&zones, ALICES, &key(1));
         let life = Life::begin();
-        let store = Arc::new(Disk::new(Vice::None).open(&life).unwrap());
+        let store = Disk::new(Vice::None).open(&life).unwrap();
         let account = AccountRecord {
             name: "bob".to_owned(),
             addresses: vec![Address::from_wire(TO[0]).unwrap()],

@@ -20,6 +20,10 @@ fn what_must_hold_holds_in_two_hundred_worlds() {
     for (word, least) in [("accepted", 4_000), ("refused", 500), ("withdrawn", 100), ("expired", 20)] {
         assert!(all.outcomes.get(word).is_some_and(|count| *count >= least), "{word}: {:?}", all.outcomes);
     }
+    // The logs were turned, and the power has left some of what they had written.
+    let logs = all.logs;
+    assert!(logs.heads - 2 * logs.opened > 8_000 && logs.torn > 40, "{logs:?}");
+    assert!(logs.kept > 10 && logs.lost > 10, "{logs:?}");
 }
 
 #[test]
