@@ -83,6 +83,11 @@ impl Node {
         if gone {
             return refuse("that key was revoked, and stays so");
         }
+        let replaced = before.iter().any(|one| one.record.statement().claims().key == claims.key)
+            && last.is_some_and(|last| last.claims().key != claims.key);
+        if replaced {
+            return refuse("that key was replaced, and does not come back");
+        }
         if claims.revoked && !last.is_some_and(|last| last.claims().key == claims.key) {
             return refuse("only the last key can be revoked, by itself");
         }

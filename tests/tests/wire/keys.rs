@@ -354,7 +354,13 @@ async fn only_the_user_publishes_and_only_what_follows() {
     let found = hand_in(&mut alice.user, &statement, None).await;
     assert_eq!(refused(found, "it does not name the one before"), malformed);
     alice.last = last;
-    for number in 2..5 {
+    let first = alice.key.clone();
+    alice.renew(&world, 2, true).await;
+    let again = alice.statement(&first, now, false);
+    let succession = again.succeed(&alice.key).to_vec();
+    let found = hand_in(&mut alice.user, &again, Some(succession)).await;
+    assert_eq!(refused(found, "a key that was replaced"), malformed);
+    for number in 3..5 {
         alice.renew(&world, number, true).await;
     }
     let fifth = alice.statement(&next, now, false);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::head::TreeHead;
-use super::statement::KeyRecord;
+use super::statement::{KeyRecord, Link};
 use super::tree::{self, Hash};
 use crate::address::Address;
 use crate::limits::{KEY_SELECTORS_MAX, SEAL_CLOCK_SKEW_SECONDS, TREE_HEAD_SECONDS_MAX};
@@ -53,6 +53,29 @@ impl Chain {
     /// The records, the oldest first.
     pub fn records(&self) -> &[KeyRecord] {
         &self.0
+    }
+
+    /// How the statement at this place stands to those before it: the first follows nothing, and a key that another has
+    /// replaced does not come back.
+    ///
+    /// keeps: KEY-5
+    pub(crate) fn link(&self, place: usize) -> Link {
+        let key = |record: &KeyRecord| record.statement().claims().key;
+        match self.0.get(..=place) {
+            Some([earlier @ .., before, record]) => {
+                let comes_back =
+                    key(before) != key(record) && earlier.iter().any(|one| key(one) == key(record));
+                if comes_back { Link::Broken } else { record.link(before.statement()) }
+            }
+            _ => Link::Broken,
+        }
+    }
+
+    /// Whether one of the statements revokes this key, which only the key itself can have signed.
+    ///
+    /// keeps: KEY-19
+    pub(crate) fn revokes(&self, key: &PublicKey) -> bool {
+        self.0.iter().map(|record| record.statement().claims()).any(|one| one.revoked && one.key == *key)
     }
 }
 
