@@ -43,12 +43,18 @@ pub struct HeadRecord {
 
 /// The verbs of users' keys.
 pub trait KeyStore {
-    /// Adds a record to the log of its domain and to the statements of its address, of which there must be `before`, and
-    /// returns its place in the log.
+    /// Adds a record to the log of its domain and to the statements of its address, and returns its place in the log. In all
+    /// spellings that fold into this one there must be as many as were `stated`.
     ///
     /// # Errors
     /// [`Error::Taken`] where there are more or fewer; [`Error::Bound`] past [`message::limits::KEY_CHAIN_MAX`].
-    fn publish_key(&self, record: KeyRecord, before: usize, now_ms: u64) -> Wait<'_, u64>;
+    fn publish_key(&self, record: KeyRecord, folded: Address, stated: usize, now_ms: u64) -> Wait<'_, u64>;
+
+    /// When the statements of an address in folded form were taken, in whatever spelling, the oldest first.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn stated(&self, folded: &Address) -> Result<Vec<u64>, Error>;
 
     /// All statements of an address, the oldest first: the same look whether there are any or not.
     ///

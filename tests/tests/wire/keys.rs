@@ -309,20 +309,23 @@ async fn a_revoked_key_is_not_trusted_any_more() {
     assert_eq!(alice.write(&world, &mut bob, "And again").await.author_key, Some(AuthorKey::Broken));
 }
 
-/// proves: KEY-2, KEY-6, KEY-7
-#[tokio::test]
-async fn only_the_user_publishes_and_only_what_follows() {
-    let (world, mut alice, _bob) = world().await;
-    let mut eve = world.user("eve@north.test").await;
-    let now = world.node("north.test").now_ms() / 1000;
-    let refused = |found: Result<(), cli::Error>, what: &str| match found {
+fn refused(found: Result<(), cli::Error>, what: &str) -> Code {
+    match found {
         Err(cli::Error::Refused(failure)) => failure.code,
         // The code stands at its end.
         Err(cli::Error::NotAuthorised(text)) => {
             Code::parse(text.rsplit_once('(').unwrap().1.trim_end_matches(')')).unwrap()
         }
         other => panic!("{what}: {other:?}"),
-    };
+    }
+}
+
+/// proves: KEY-2, KEY-6, KEY-7
+#[tokio::test]
+async fn only_the_user_publishes_and_only_what_follows() {
+    let (world, mut alice, _bob) = world().await;
+    let mut eve = world.user("eve@north.test").await;
+    let now = world.node("north.test").now_ms() / 1000;
     let mine = alice.statement(&alice.key, now, false);
     assert_eq!(refused(hand_in(&mut eve, &mine, None).await, "another's address"), Code::NOT_AUTHORIZED);
     let foreign = Author::new(world.user(BOB).await, 1);
@@ -363,7 +366,31 @@ async fn only_the_user_publishes_and_only_what_follows() {
     for number in 3..5 {
         alice.renew(&world, number, true).await;
     }
-    let fifth = alice.statement(&next, now, false);
+    let fifth = alice.statement(&SecretKey::from_seed(&[9; 32]), now, false);
+    assert_eq!(refused(hand_in(&mut alice.user, &fifth, None).await, "a fifth in a day"), Code::new(4, 7, 1));
+}
+
+/// The statement is about the address as the user writes it, since others cannot know that another spelling is the same;
+/// but a log does not grow by spellings.
+///
+/// proves: KEY-7
+#[tokio::test]
+async fn all_spellings_of_an_address_count_together() {
+    let (world, mut alice, mut bob) = world().await;
+    let shouted = Address::parse("ALICE@north.test").unwrap();
+    alice.user.address = shouted.clone();
+    alice.publish(&world).await;
+    assert_eq!(alice.user.session.keys(&shouted).await.unwrap().records.len(), 1);
+    assert_eq!(alice.write(&world, &mut bob, "Not in her spelling").await.author_key, None);
+    for (number, spelling) in ["Alice@north.test", "aLice@north.test", ALICE].into_iter().enumerate() {
+        alice.user.address = Address::parse(spelling).unwrap();
+        (alice.key, alice.last) = (SecretKey::from_seed(&[number as u8 + 2; 32]), None);
+        alice.publish(&world).await;
+    }
+    assert_eq!(alice.write(&world, &mut bob, "In small letters").await.author_key, Some(AuthorKey::First));
+    alice.user.address = Address::parse("alicE@north.test").unwrap();
+    alice.last = None;
+    let fifth = alice.statement(&alice.key, world.node("north.test").now_ms() / 1000, false);
     assert_eq!(refused(hand_in(&mut alice.user, &fifth, None).await, "a fifth in a day"), Code::new(4, 7, 1));
 }
 

@@ -17,13 +17,16 @@ use crate::{
 };
 
 impl<E: Engine> KeyStore for Keeper<E> {
-    fn publish_key(&self, record: KeyRecord, before: usize, now_ms: u64) -> Wait<'_, u64> {
-        self.submit_growing(move |tx| publish(tx, record, before, now_ms))
+    fn publish_key(&self, record: KeyRecord, folded: Address, stated: usize, now_ms: u64) -> Wait<'_, u64> {
+        self.submit_growing(move |tx| publish(tx, record, &folded, stated, now_ms))
+    }
+
+    fn stated(&self, folded: &Address) -> Result<Vec<u64>, Error> {
+        stated(&self.shared.engine, folded)
     }
 
     fn key_statements(&self, address: &Address) -> Result<Vec<StatementRecord>, Error> {
-        let pairs = list(&self.shared.engine, &statements_key(address), None, KEY_CHAIN_MAX)?;
-        pairs.iter().map(|(key, value)| StatementRecord::decode(value, key)).collect()
+        statements(&self.shared.engine, address)
     }
 
     fn key_log_size(&self, domain: &Domain) -> Result<u64, Error> {
@@ -84,16 +87,25 @@ impl Nodes for Log<'_> {
 }
 
 /// keeps: KEY-7, KEY-8
-fn publish(tx: &mut Transaction, record: KeyRecord, before: usize, now_ms: u64) -> Result<u64, Error> {
+fn publish(
+    tx: &mut Transaction,
+    record: KeyRecord,
+    folded: &Address,
+    before: usize,
+    now_ms: u64,
+) -> Result<u64, Error> {
     let claims = record.statement().claims();
     let (address, domain) = (claims.address.clone(), claims.address.domain().clone());
     let place = list(tx, &statements_key(&address), None, KEY_CHAIN_MAX + 1)?.len();
-    if place >= KEY_CHAIN_MAX {
+    let mut stated = stated(tx, folded)?;
+    if place.max(stated.len()) >= KEY_CHAIN_MAX {
         return Err(Error::Bound { what: "statements of an address", bound: KEY_CHAIN_MAX as u64 });
     }
-    if place != before {
+    if stated.len() != before {
         return Err(Error::Taken("place among the statements"));
     }
+    stated.push(now_ms);
+    tx.put(stated_key(folded), stated.iter().flat_map(|at_ms| at_ms.to_be_bytes()).collect())?;
     let leaf = size(tx, &domain)?;
     let grown = tree::grow(leaf, record.leaf(), &Log { view: tx, domain: &domain })?;
     for (level, place, hash) in grown {
@@ -104,6 +116,26 @@ fn publish(tx: &mut Transaction, record: KeyRecord, before: usize, now_ms: u64) 
     let record = StatementRecord { record, leaf, at_ms: now_ms };
     tx.put(statement_key(&address, place), record.encode())?;
     Ok(leaf)
+}
+
+fn statements(view: &dyn View, address: &Address) -> Result<Vec<StatementRecord>, Error> {
+    let pairs = list(view, &statements_key(address), None, KEY_CHAIN_MAX)?;
+    pairs.iter().map(|(key, value)| StatementRecord::decode(value, key)).collect()
+}
+
+/// When statements were taken of an address, however it is spelled. Where that is not noted, those of this spelling count.
+fn stated(view: &dyn View, folded: &Address) -> Result<Vec<u64>, Error> {
+    let key = stated_key(folded);
+    match view.value(&key)? {
+        None => Ok(statements(view, folded)?.iter().map(|one| one.at_ms).collect()),
+        Some(value) => times(&value).ok_or_else(|| Error::Damaged { key: key::readable(&key) }),
+    }
+}
+
+fn times(value: &[u8]) -> Option<Vec<u64>> {
+    let (times, rest) = value.as_chunks::<8>();
+    (rest.is_empty() && times.len() <= KEY_CHAIN_MAX)
+        .then(|| times.iter().map(|time| u64::from_be_bytes(*time)).collect())
 }
 
 fn size(view: &dyn View, domain: &Domain) -> Result<u64, Error> {
@@ -176,6 +208,10 @@ fn statement_key(address: &Address, place: u32) -> Vec<u8> {
     Key::of(table::STATEMENT).name(&address.to_string()).short(place).done()
 }
 
+fn stated_key(folded: &Address) -> Vec<u8> {
+    Key::of(table::STATED).name(&folded.to_string()).done()
+}
+
 fn size_key(domain: &Domain) -> Vec<u8> {
     Key::of(table::LOG_SIZE).name(domain.as_str()).done()
 }
@@ -206,6 +242,12 @@ pub(super) fn check_keys(inspection: &mut Inspection) -> Result<(), Error> {
         if leaf != Some(found.record.leaf()) || size(view, domain)? <= found.leaf {
             let detail = "a statement is not in the log of its domain";
             inspection.say(FindingKind::Dangling, key::readable(&pair.0), detail);
+        }
+        Ok(())
+    })?;
+    each(view, table::STATED, &mut |(key, value)| {
+        if times(value).is_none() {
+            inspection.say(FindingKind::Damaged, key::readable(key), "these are not the times of statements");
         }
         Ok(())
     })?;
