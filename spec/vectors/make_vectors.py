@@ -542,6 +542,32 @@ LINKS = [
 ]
 
 
+def chain_case(name, expect, revoked, *steps):
+    """Each step: a key, whether the one before signs it, and whether it revokes. Expected of each statement, how it follows the
+    one before; and which keys are revoked in the end."""
+    records, before = [], None
+    for place, (key, signed, revokes) in enumerate(steps):
+        at = NOW + 100 * place
+        new = statement(key, stated(key, previous=before and digest(before[1]), start=at, revoked=revokes))
+        records.append(record(new, succession(before[0], new) if signed else None, at=at))
+        before = (key, new)
+    return {"rule": "KEY-5", "name": name, "expect": expect, "revoked": [public_of(key).hex() for key in revoked],
+            "records": [one.hex() for one in records]}
+
+
+ADA, LATER = ("ada", False, False), ("ada, later", True, False)
+CHAINS = [
+    chain_case("one key after another", ["broken", "rotated", "same"], [], ADA, LATER, ("ada, later", False, False)),
+    chain_case("a key that was replaced comes back", ["broken", "rotated", "broken"], [], ADA, LATER, ("ada", True, False)),
+    chain_case("it comes back and is revoked", ["broken", "rotated", "broken", "same"], ["ada"],
+               ADA, LATER, ("ada", True, False), ("ada", False, True)),
+    chain_case("it comes back after two others", ["broken", "rotated", "rotated", "broken"], [],
+               ADA, LATER, ("mallory", True, False), ("ada", True, False)),
+    chain_case("a revocation behind a break", ["broken", "broken", "broken"], ["ada"],
+               ADA, ("ada, later", False, False), ("ada", False, True)),
+]
+
+
 def answer(leaves=None, records=(1, 3), seen=SEEN, **more):
     leaves = leaves or LOG
     return {"head": tree_head(leaves, **more).hex(),
@@ -818,6 +844,7 @@ def main():
                     for rule, name, expect, octets in RECORDS],
         "links": [{"rule": rule, "name": name, "expect": expect, "before": before.hex(), "octets": octets.hex()}
                   for rule, name, expect, before, octets in LINKS],
+        "chains": CHAINS,
         "heads": [tree_head(LOG).hex()],
         "answers": ANSWERS,
     })

@@ -32,16 +32,20 @@ impl Node {
         let statement = Statement::parse(statement).map_err(|error| (error.code(), error.to_string()))?;
         let address = statement.claims().address.clone();
         let own = self.own_domain(account, &address)?;
+        let folded = fold(&address);
+        // What is stated in between is found by the store.
+        let stated = self.store().stated(&folded).map_err(trouble)?;
         let before = self.store().key_statements(&address).map_err(trouble)?;
         let last = before.last().map(|last| last.record.statement());
         if last.is_some_and(|last| last.octets() == statement.octets()) {
             return self.store().durable().await.map_err(trouble);
         }
         self.check_statement(&statement, succession, &before)?;
+        self.check_count(&stated)?;
         let now = self.now_ms();
         let record = KeyRecord::countersign(&statement, succession, &own.selector, &own.key, now / 1000)
             .map_err(|error| (error.code(), error.to_string()))?;
-        match self.store().publish_key(record, before.len(), now).await {
+        match self.store().publish_key(record, folded, stated.len(), now).await {
             Ok(_) => Ok(()),
             Err(storage::Error::Taken(_)) => Err(not_the_last()),
             Err(storage::Error::Bound { bound, .. }) => {
@@ -83,6 +87,11 @@ impl Node {
         if gone {
             return refuse("that key was revoked, and stays so");
         }
+        let replaced = before.iter().any(|one| one.record.statement().claims().key == claims.key)
+            && last.is_some_and(|last| last.claims().key != claims.key);
+        if replaced {
+            return refuse("that key was replaced, and does not come back");
+        }
         if claims.revoked && !last.is_some_and(|last| last.claims().key == claims.key) {
             return refuse("only the last key can be revoked, by itself");
         }
@@ -92,7 +101,12 @@ impl Node {
                 return refuse("the key before has not signed that");
             }
         }
-        let lately = before.len().checked_sub(STATEMENTS_PER_DAY).map(|place| before[place].at_ms);
+        Ok(())
+    }
+
+    /// All spellings of an address are one here: a log does not grow by another one of them.
+    fn check_count(&self, stated: &[u64]) -> Result<(), Failure> {
+        let lately = stated.len().checked_sub(STATEMENTS_PER_DAY).map(|place| stated[place]);
         if lately.is_some_and(|at_ms| at_ms.saturating_add(DAY_MS) > self.now_ms()) {
             let text = format!("more than {STATEMENTS_PER_DAY} statements in a day: come again tomorrow");
             return Err((Code::new(4, 7, 1), text));

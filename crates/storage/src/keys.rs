@@ -43,12 +43,18 @@ pub struct HeadRecord {
 
 /// The verbs of users' keys.
 pub trait KeyStore {
-    /// Adds a record to the log of its domain and to the statements of its address, of which there must be `before`, and
-    /// returns its place in the log.
+    /// Adds a record to the log of its domain and to the statements of its address, and returns its place in the log. In all
+    /// spellings that fold into this one there must be as many as were `stated`.
     ///
     /// # Errors
     /// [`Error::Taken`] where there are more or fewer; [`Error::Bound`] past [`message::limits::KEY_CHAIN_MAX`].
-    fn publish_key(&self, record: KeyRecord, before: usize, now_ms: u64) -> Wait<'_, u64>;
+    fn publish_key(&self, record: KeyRecord, folded: Address, stated: usize, now_ms: u64) -> Wait<'_, u64>;
+
+    /// When the statements of an address in folded form were taken, in whatever spelling, the oldest first.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn stated(&self, folded: &Address) -> Result<Vec<u64>, Error>;
 
     /// All statements of an address, the oldest first: the same look whether there are any or not.
     ///
@@ -92,7 +98,7 @@ pub trait KeyStore {
 
     /// Writes the head of another domain's log, which was held against the one that was `seen`; `false` where another one is
     /// there meanwhile, against which it was not held. What was found against a domain stays, with the head that it stands
-    /// against.
+    /// against. Where there are too many, those seen longest ago go: apart from those, the ones with a contradiction.
     fn put_head(&self, record: HeadRecord, seen: Option<SeenHead>) -> Wait<'_, bool>;
 
     /// The head of this domain's log that was seen last.

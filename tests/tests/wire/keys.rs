@@ -11,6 +11,7 @@ use message::address::Address;
 use message::keys::{AuthorKey, KeyAnswer, Statement, StatementClaims};
 use message::{Code, Disposition, Role, SecretKey};
 use protocol::{Frame, KeyPublish, KeyQuery, KeyReply, MailboxEntry, SubmissionOptions};
+use storage::HeadRecord;
 use waxwing_tests::peer::{offer, seal, supply};
 use waxwing_tests::{Memory, Site, User, World, letter};
 
@@ -265,6 +266,34 @@ async fn readers_are_told_in_words() {
     assert!(!told.contains("herself") && !told.contains("Warning"), "{told}");
 }
 
+/// The program ended, or its connection was lost, after the node had taken a statement: there is one copy of the key.
+///
+/// proves: KEY-23
+#[tokio::test]
+async fn a_key_that_was_published_is_taken_over_though_nobody_was_told() {
+    let (world, alice, _bob) = world().await;
+    let ann = Typed::new(&world, &alice.user);
+    let term = || KeyTerm { days: 730 };
+    let publish = |lost| Command::Key(KeyCommand::Publish { lost, term: term() });
+    let (own, next, kept) =
+        (ann.0.join("signing.key"), ann.0.join("signing.next.key"), ann.0.join("kept.key"));
+    assert!(ann.says(publish(false)).await.0.contains("published"));
+    for lost in [false, true] {
+        std::fs::rename(&own, &next).unwrap();
+        assert!(ann.says(publish(lost)).await.0.contains("published before"));
+        assert!(own.exists() && !next.exists());
+    }
+    std::fs::copy(&own, &kept).unwrap();
+    assert!(ann.says(Command::Key(KeyCommand::Rotate(term()))).await.0.contains("rotated"));
+    for (command, word) in [(KeyCommand::Rotate(term()), "rotated"), (KeyCommand::Revoke, "revoked")] {
+        std::fs::rename(&own, &next).unwrap();
+        std::fs::copy(&kept, &own).unwrap();
+        assert!(ann.says(Command::Key(command)).await.0.contains(word));
+        assert!(!next.exists());
+    }
+    assert!(!own.exists());
+}
+
 /// The number of the last letter, once there are so many.
 async fn last_number(bob: &mut User, count: usize) -> u64 {
     let entries = bob.session.mailbox(0, 100).await.unwrap();
@@ -309,20 +338,23 @@ async fn a_revoked_key_is_not_trusted_any_more() {
     assert_eq!(alice.write(&world, &mut bob, "And again").await.author_key, Some(AuthorKey::Broken));
 }
 
-/// proves: KEY-2, KEY-6, KEY-7
-#[tokio::test]
-async fn only_the_user_publishes_and_only_what_follows() {
-    let (world, mut alice, _bob) = world().await;
-    let mut eve = world.user("eve@north.test").await;
-    let now = world.node("north.test").now_ms() / 1000;
-    let refused = |found: Result<(), cli::Error>, what: &str| match found {
+fn refused(found: Result<(), cli::Error>, what: &str) -> Code {
+    match found {
         Err(cli::Error::Refused(failure)) => failure.code,
         // The code stands at its end.
         Err(cli::Error::NotAuthorised(text)) => {
             Code::parse(text.rsplit_once('(').unwrap().1.trim_end_matches(')')).unwrap()
         }
         other => panic!("{what}: {other:?}"),
-    };
+    }
+}
+
+/// proves: KEY-2, KEY-6, KEY-7
+#[tokio::test]
+async fn only_the_user_publishes_and_only_what_follows() {
+    let (world, mut alice, _bob) = world().await;
+    let mut eve = world.user("eve@north.test").await;
+    let now = world.node("north.test").now_ms() / 1000;
     let mine = alice.statement(&alice.key, now, false);
     assert_eq!(refused(hand_in(&mut eve, &mine, None).await, "another's address"), Code::NOT_AUTHORIZED);
     let foreign = Author::new(world.user(BOB).await, 1);
@@ -354,10 +386,40 @@ async fn only_the_user_publishes_and_only_what_follows() {
     let found = hand_in(&mut alice.user, &statement, None).await;
     assert_eq!(refused(found, "it does not name the one before"), malformed);
     alice.last = last;
-    for number in 2..5 {
+    let first = alice.key.clone();
+    alice.renew(&world, 2, true).await;
+    let again = alice.statement(&first, now, false);
+    let succession = again.succeed(&alice.key).to_vec();
+    let found = hand_in(&mut alice.user, &again, Some(succession)).await;
+    assert_eq!(refused(found, "a key that was replaced"), malformed);
+    for number in 3..5 {
         alice.renew(&world, number, true).await;
     }
-    let fifth = alice.statement(&next, now, false);
+    let fifth = alice.statement(&SecretKey::from_seed(&[9; 32]), now, false);
+    assert_eq!(refused(hand_in(&mut alice.user, &fifth, None).await, "a fifth in a day"), Code::new(4, 7, 1));
+}
+
+/// The statement is about the address as the user writes it, since others cannot know that another spelling is the same;
+/// but a log does not grow by spellings.
+///
+/// proves: KEY-7
+#[tokio::test]
+async fn all_spellings_of_an_address_count_together() {
+    let (world, mut alice, mut bob) = world().await;
+    let shouted = Address::parse("ALICE@north.test").unwrap();
+    alice.user.address = shouted.clone();
+    alice.publish(&world).await;
+    assert_eq!(alice.user.session.keys(&shouted).await.unwrap().records.len(), 1);
+    assert_eq!(alice.write(&world, &mut bob, "Not in her spelling").await.author_key, None);
+    for (number, spelling) in ["Alice@north.test", "aLice@north.test", ALICE].into_iter().enumerate() {
+        alice.user.address = Address::parse(spelling).unwrap();
+        (alice.key, alice.last) = (SecretKey::from_seed(&[number as u8 + 2; 32]), None);
+        alice.publish(&world).await;
+    }
+    assert_eq!(alice.write(&world, &mut bob, "In small letters").await.author_key, Some(AuthorKey::First));
+    alice.user.address = Address::parse("alicE@north.test").unwrap();
+    alice.last = None;
+    let fifth = alice.statement(&alice.key, world.node("north.test").now_ms() / 1000, false);
     assert_eq!(refused(hand_in(&mut alice.user, &fifth, None).await, "a fifth in a day"), Code::new(4, 7, 1));
 }
 
@@ -420,6 +482,28 @@ async fn a_domain_that_shows_another_history_is_seen() {
     other.renew(&world, 3, true).await;
     forget_what_was_asked(&mut world, &mut bob).await;
     assert_eq!(other.write(&world, &mut bob, "Still not").await.author_key, Some(AuthorKey::Split));
+}
+
+/// A log that does not change is not forgotten before those that are new.
+///
+/// proves: KEY-14
+#[tokio::test]
+async fn it_is_noted_that_a_head_was_seen_again() {
+    let (mut world, mut alice, mut bob) = world().await;
+    alice.publish(&world).await;
+    assert_eq!(alice.write(&world, &mut bob, "First").await.author_key, Some(AuthorKey::First));
+    let domain = alice.user.address.domain().clone();
+    let seen = |world: &World| world.node("south.test").store().head(&domain).unwrap().unwrap();
+    let first = seen(&world);
+    let long_ago = HeadRecord { seen_at_ms: 1, ..first.clone() };
+    let against = message::keys::SeenHead { size: first.head.size, root: first.head.root };
+    assert!(world.node("south.test").store().put_head(long_ago, Some(against)).await.unwrap());
+    forget_what_was_asked(&mut world, &mut bob).await;
+    assert_eq!(seen(&world).seen_at_ms, 1);
+    assert_eq!(alice.write(&world, &mut bob, "Second").await.author_key, Some(AuthorKey::Known));
+    let again = seen(&world);
+    assert!(again.seen_at_ms >= first.seen_at_ms);
+    assert_eq!((again.head.size, again.head.root), (first.head.size, first.head.root));
 }
 
 /// proves: KEY-20

@@ -79,18 +79,42 @@ fn what_is_written_has_the_octets_of_the_vectors() {
     assert_eq!(again, head);
 }
 
+fn link_word(link: Link) -> &'static str {
+    match link {
+        Link::Same => "same",
+        Link::Rotated => "rotated",
+        Link::Broken => "broken",
+    }
+}
+
 /// proves: KEY-3, KEY-5
 #[test]
 fn one_statement_follows_another_as_the_vectors_say() {
     for case in cases("links") {
         let before = Statement::parse(Bytes::from(octets(&case["before"]))).unwrap();
         let record = KeyRecord::parse(Bytes::from(octets(&case["octets"]))).unwrap();
-        let found = match record.link(&before) {
-            Link::Same => "same",
-            Link::Rotated => "rotated",
-            Link::Broken => "broken",
-        };
-        assert_eq!(found, word(&case, "expect"), "{}", word(&case, "name"));
+        assert_eq!(link_word(record.link(&before)), word(&case, "expect"), "{}", word(&case, "name"));
+    }
+}
+
+/// proves: KEY-5, KEY-19
+#[test]
+fn a_chain_is_read_as_the_vectors_say() {
+    for case in cases("chains") {
+        let hex = |name: &str| case[name].as_array().unwrap().iter().map(octets).collect::<Vec<_>>();
+        let records: Vec<KeyRecord> =
+            hex("records").into_iter().map(|one| KeyRecord::parse(Bytes::from(one)).unwrap()).collect();
+        let keys: Vec<PublicKey> = records.iter().map(|one| one.statement().claims().key).collect();
+        let chain = answer::Chain::of(records);
+        let found: Vec<&str> = chain.links().iter().copied().map(link_word).collect();
+        let expected: Vec<&str> =
+            case["expect"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+        assert_eq!(found, expected, "{}", word(&case, "name"));
+        let revoked = hex("revoked");
+        for key in keys {
+            let expected = revoked.iter().any(|one| one[..] == key.as_bytes()[..]);
+            assert_eq!(chain.revokes(&key), expected, "{}", word(&case, "name"));
+        }
     }
 }
 
@@ -218,6 +242,50 @@ fn a_reader_trusts_what_follows_from_what_was_seen() {
         judge(&seal, b"another manifest", pin(&one).as_ref(), by(&one), now).0
     };
     assert_eq!(forged, AuthorKey::Wrong);
+}
+
+/// Each link is a signature, and each reader follows the chain.
+///
+/// proves: KEY-17
+#[test]
+fn a_chain_is_verified_once_and_not_for_each_reader() {
+    let rotated = chain(&[(1, false, false), (2, true, false)]);
+    assert_eq!(rotated.links(), [Link::Broken, Link::Rotated]);
+    let otherwise = Chain::linked(rotated.records().to_vec(), vec![Link::Broken, Link::Broken]);
+    assert_eq!(follow(None, &rotated).keys.len(), 2);
+    assert_eq!(follow(None, &otherwise).keys.len(), 1, "what was found before counts");
+}
+
+/// A thief of the first key seals as if it were still its time.
+///
+/// proves: KEY-16, KEY-18, KEY-19
+#[test]
+fn a_key_that_was_replaced_does_not_come_back_and_escapes_no_revocation() {
+    let rotated = chain(&[(1, false, false), (2, true, false)]);
+    let back = chain(&[(1, false, false), (2, true, false), (1, true, false)]);
+    let revoked = chain(&[(1, false, false), (2, true, false), (1, true, false), (1, false, true)]);
+    let behind = chain(&[(1, false, false), (2, true, false), (3, false, false), (1, false, true)]);
+    let anew = chain(&[(1, false, false), (1, false, true), (1, false, false)]);
+    let (early, late, now) = (NOW + 10, NOW + 2_400, NOW + 10_000);
+    let found = |seal: &Seal, pin: Option<&Pin>, known| judge(seal, MANIFEST, pin, known, now).0;
+    let before = follow(None, &rotated);
+    let pin = follow(Some(&before), &back);
+    assert_eq!((&pin.keys, pin.broken_by), (&before.keys, Some(key(1).public())));
+    assert_eq!(found(&seal(1, early), Some(&pin), Known::Chain(&back)), AuthorKey::Known);
+    assert_eq!(found(&seal(1, late), Some(&pin), Known::Chain(&back)), AuthorKey::Wrong);
+    for chain in [&revoked, &behind] {
+        let (told, _, after) = judge(&seal(1, early), MANIFEST, Some(&before), Known::Chain(chain), now);
+        assert_eq!(told, AuthorKey::Revoked);
+        // It is kept in mind, also when nobody answers; and the key after it is what it was.
+        assert_eq!(found(&seal(1, early), after.as_ref(), Known::Nothing), AuthorKey::Revoked);
+        assert_eq!(found(&seal(2, NOW + 1_100), after.as_ref(), Known::Chain(chain)), AuthorKey::Known);
+        let mut both = before.clone();
+        both.keys
+            .push(PinnedKey { statement: chain.records()[2].statement().digest(), ..both.keys[0].clone() });
+        assert_eq!(found(&seal(1, early), Some(&both), Known::Chain(chain)), AuthorKey::Revoked);
+    }
+    assert_eq!(found(&seal(1, early), None, Known::Chain(&revoked)), AuthorKey::Revoked);
+    assert_eq!(found(&seal(1, late), None, Known::Chain(&anew)), AuthorKey::Revoked);
 }
 
 /// proves: KEY-17, KEY-18

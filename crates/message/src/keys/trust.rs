@@ -148,19 +148,23 @@ pub enum Known<'a> {
 }
 
 /// Follows the statements of an author from where a reader has seen them last; without a pin, from the last statement that
-/// nothing before it speaks for. Keys after a break are not taken over.
+/// nothing before it speaks for. Keys after a break are not taken over; a revocation counts wherever it stands.
 ///
-/// keeps: KEY-17, KEY-18
+/// keeps: KEY-17, KEY-18, KEY-19
 pub fn follow(pin: Option<&Pin>, chain: &Chain) -> Pin {
-    let records = chain.records();
-    let link = |place: usize| match place.checked_sub(1) {
-        Some(before) => records[place].link(records[before].statement()),
-        None => Link::Broken,
-    };
+    let mut followed = follow_links(pin, chain);
+    for one in &mut followed.keys {
+        one.revoked |= chain.revokes(&one.key);
+    }
+    followed
+}
+
+fn follow_links(pin: Option<&Pin>, chain: &Chain) -> Pin {
+    let (records, links) = (chain.records(), chain.links());
     let mut followed = pin.cloned().unwrap_or_default();
     let last = followed.keys.last().map(|last| last.statement);
     let start = match last {
-        None => (0..records.len()).rev().find(|place| link(*place) == Link::Broken),
+        None => links.iter().rposition(|link| *link == Link::Broken),
         Some(digest) => records.iter().position(|record| record.statement().digest() == digest),
     };
     let Some(start) = start else {
@@ -172,9 +176,9 @@ pub fn follow(pin: Option<&Pin>, chain: &Chain) -> Pin {
     if last.is_none() {
         followed.keys.push(pinned(records[start].statement()));
     }
-    for place in start + 1..records.len() {
-        let statement = records[place].statement();
-        match link(place) {
+    for (record, link) in records.iter().zip(links).skip(start + 1) {
+        let statement = record.statement();
+        match link {
             Link::Same => {
                 followed.keys.pop();
                 followed.keys.push(pinned(statement));

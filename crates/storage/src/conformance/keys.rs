@@ -62,7 +62,8 @@ fn root_over(leaves: &[Hash]) -> Hash {
 pub(super) fn statements_enter_the_log(open: &Open) {
     let store = open();
     let publish = |store: &dyn Store, record: &KeyRecord, before| {
-        block_on(store.publish_key(record.clone(), before, NOW))
+        let folded = record.statement().claims().address.clone();
+        block_on(store.publish_key(record.clone(), folded, before, NOW))
     };
     let first = record("ann@here.test", 1, None);
     let second = record("ann@here.test", 2, Some(first.statement().digest()));
@@ -104,6 +105,45 @@ pub(super) fn statements_enter_the_log(open: &Open) {
     }
     let more = record("ann@here.test", 5, Some(last.statement().digest()));
     assert!(matches!(publish(&*store, &more, KEY_CHAIN_MAX), Err(Error::Bound { .. })));
+}
+
+/// Spellings of one address have chains of their own, and count together.
+///
+/// proves: KEY-7
+pub(super) fn spellings_of_an_address_count_together(open: &Open) {
+    let store = open();
+    let folded = address("ann@here.test");
+    let spelt = |number: usize| {
+        let letters = "ann".chars().enumerate();
+        let local: String = letters
+            .map(|(place, letter)| match number & 1 << place {
+                0 => letter,
+                _ => letter.to_ascii_uppercase(),
+            })
+            .collect();
+        record(&format!("{local}@here.test"), 1, None)
+    };
+    let publish = |store: &dyn Store, record: &KeyRecord, before: usize| {
+        block_on(store.publish_key(record.clone(), folded.clone(), before, NOW + before as u64))
+    };
+    for number in 0..8 {
+        assert_eq!(publish(&*store, &spelt(number), number), Ok(number as u64));
+    }
+    let taken = Err(Error::Taken("place among the statements"));
+    assert_eq!(publish(&*store, &record("ann@here.test", 3, None), 1), taken);
+    drop(store);
+    let store = open();
+    assert_eq!(store.stated(&folded), Ok((NOW..NOW + 8).collect()));
+    assert_eq!(store.stated(&address("Ann@here.test")).unwrap().len(), 1, "what is not noted is counted");
+    let mut last = spelt(1);
+    for place in 8..KEY_CHAIN_MAX {
+        last = record("Ann@here.test", 2, Some(last.statement().digest()));
+        assert!(publish(&*store, &last, place).is_ok());
+    }
+    let more = record("anN@here.test", 2, Some(spelt(4).statement().digest()));
+    assert!(matches!(publish(&*store, &more, KEY_CHAIN_MAX), Err(Error::Bound { .. })));
+    assert_eq!(store.key_log_size(&domain("here.test")), Ok(KEY_CHAIN_MAX as u64));
+    assert_eq!(findings(&*store), [""; 0]);
 }
 
 fn pin(account: &str, whose: &str, number: u8) -> PinRecord {

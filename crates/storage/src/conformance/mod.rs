@@ -70,6 +70,7 @@ const TESTS: &[(&str, Test)] = &[
     ("grants_are_kept", forwarding::grants_are_kept),
     ("what_is_forwarded_keeps_its_recipient", forwarding::what_is_forwarded_keeps_its_recipient),
     ("statements_enter_the_log", keys::statements_enter_the_log),
+    ("spellings_of_an_address_count_together", keys::spellings_of_an_address_count_together),
     ("pins_are_kept", keys::pins_are_kept),
     (
         "a_correspondent_is_pinned_whoever_fills_the_list",
