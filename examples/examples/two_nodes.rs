@@ -50,7 +50,7 @@ async fn show() -> Result<(), Failure> {
     let submitted = alice.submit(&outgoing, &to, SubmissionOptions::default(), &|_| {}).await?;
 
     // Bob's node says when mail has come; nobody polls here.
-    tokio::time::timeout(TIME_MAX, arrived.changed()).await??;
+    tokio::time::timeout(TIME_MAX, arrived.recv()).await??;
     let entries = bob.mailbox(0, 10).await?;
     let entry = entries.first().ok_or("the mailbox is empty")?;
     assert_eq!(entry.identity, submitted.identity, "on both sides it is the same message");
