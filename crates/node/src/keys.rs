@@ -135,12 +135,14 @@ pub(crate) struct Authored {
     fetched: Fetched,
     /// What was made of the seals, by what was pinned. It is asked for several times for each reader, and of a letter to
     /// many it is the same for most.
-    judged: Arc<Mutex<Vec<(Option<Pin>, Arc<Judged>)>>>,
+    judged: Arc<Mutex<Vec<Arc<Judged>>>>,
 }
 
 /// What is to be said to those who have the same pinned.
 #[derive(Debug)]
 struct Judged {
+    /// What they have pinned.
+    before: Option<Pin>,
     /// Of each seal, by the place of its note.
     found: Vec<(usize, AuthorKey, Option<PublicKey>)>,
     /// What is pinned from now on; `None` where that stays as it is.
@@ -160,7 +162,7 @@ impl Authored {
     /// keeps: KEY-16, KEY-17, KEY-18, KEY-19
     fn judged(&self, pin: Option<&Pin>, now: u64) -> Arc<Judged> {
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = judged.iter().find(|(before, _)| before.as_ref() == pin) {
+        if let Some(known) = judged.iter().find(|known| known.before.as_ref() == pin) {
             return known.clone();
         }
         let (mut found, mut changed) = (Vec::new(), None);
@@ -169,8 +171,8 @@ impl Authored {
             found.push((*place, word, key));
             changed = changed.or(after);
         }
-        let new = Arc::new(Judged { found, pin: changed });
-        judged.push((pin.cloned(), new.clone()));
+        let new = Arc::new(Judged { before: pin.cloned(), found, pin: changed });
+        judged.push(new.clone());
         new
     }
 }
