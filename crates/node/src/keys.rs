@@ -127,12 +127,54 @@ impl Drop for Turn<'_> {
 #[derive(Debug, Clone)]
 pub(crate) struct Authored {
     /// The one address in From.
-    pub(crate) author: Address,
+    author: Address,
     /// Each seal with the place of its note.
     pub(crate) seals: Vec<(usize, Seal)>,
     /// What they stand over.
-    pub(crate) manifest: bytes::Bytes,
-    pub(crate) fetched: Fetched,
+    manifest: bytes::Bytes,
+    fetched: Fetched,
+    /// What was made of the seals, by what was pinned. It is asked for several times for each reader, and of a letter to
+    /// many it is the same for most.
+    judged: Arc<Mutex<Vec<Arc<Judged>>>>,
+}
+
+/// What is to be said to those who have the same pinned.
+#[derive(Debug)]
+struct Judged {
+    /// What they have pinned.
+    before: Option<Pin>,
+    /// Of each seal, by the place of its note.
+    found: Vec<(usize, AuthorKey, Option<PublicKey>)>,
+    /// What is pinned from now on; `None` where that stays as it is.
+    pin: Option<Pin>,
+}
+
+impl Authored {
+    pub(crate) fn new(
+        author: Address,
+        seals: Vec<(usize, Seal)>,
+        manifest: bytes::Bytes,
+        fetched: Fetched,
+    ) -> Authored {
+        Authored { author, seals, manifest, fetched, judged: Arc::default() }
+    }
+
+    /// keeps: KEY-16, KEY-17, KEY-18, KEY-19
+    fn judged(&self, pin: Option<&Pin>, now: u64) -> Arc<Judged> {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = judged.iter().find(|known| known.before.as_ref() == pin) {
+            return known.clone();
+        }
+        let (mut found, mut changed) = (Vec::new(), None);
+        for (place, seal) in &self.seals {
+            let (word, key, after) = judge(seal, &self.manifest, pin, self.fetched.known(), now);
+            found.push((*place, word, key));
+            changed = changed.or(after);
+        }
+        let new = Arc::new(Judged { before: pin.cloned(), found, pin: changed });
+        judged.push(new.clone());
+        new
+    }
 }
 
 /// What an account is told about the seals of a message.
@@ -288,7 +330,7 @@ impl Node {
 
     /// What this account is told about the seals of a message, by what it has seen of its author's keys. Nothing is written.
     ///
-    /// keeps: KEY-16, KEY-17, KEY-18, KEY-19
+    /// keeps: KEY-16
     pub(crate) fn tell_seals(
         &self,
         account: Option<&str>,
@@ -299,22 +341,18 @@ impl Node {
         let (Some(authored), Some(account)) = (authored, account) else { return Ok(told) };
         let before = self.store().pin(account, &authored.author).map_err(trouble)?;
         let pin = before.as_ref().map(|before| &before.pin);
-        let now = self.now_ms() / 1000;
-        let mut changed = None::<Pin>;
-        for (place, seal) in &authored.seals {
-            let known = authored.fetched.known();
-            let (found, key, after) = judge(seal, &authored.manifest, pin, known, now);
+        let judged = authored.judged(pin, self.now_ms() / 1000);
+        for (place, found, key) in &judged.found {
             if let Some(note) = told.notes.get_mut(*place) {
                 note.verified = found.is_own();
                 note.key = key.map(|key| key.id());
-                note.author_key = Some(found);
+                note.author_key = Some(*found);
             }
-            changed = changed.or(after);
         }
-        told.pin = changed.map(|pin| PinRecord {
+        told.pin = judged.pin.as_ref().map(|pin| PinRecord {
             account: account.to_owned(),
             address: authored.author.clone(),
-            pin,
+            pin: pin.clone(),
             since_ms: before.map_or(self.now_ms(), |before| before.since_ms),
         });
         Ok(told)
@@ -389,4 +427,46 @@ pub fn author_key(notes: &[SealNote]) -> Option<AuthorKey> {
         .find(|found| found.is_own())
         .or_else(|| found().find(|found| found.is_warning()))
         .or_else(|| found().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use message::keys::PinnedKey;
+    use message::{Claims, Digest, Role, SecretKey};
+
+    use super::*;
+
+    /// A letter to many is judged for each of them several times.
+    ///
+    /// proves: KEY-16
+    #[test]
+    fn seals_are_judged_once_for_all_who_have_the_same_pinned() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let claims = Claims {
+            issuer: "ada@north.test".to_owned(),
+            issued_at: 1_000,
+            expires_at: None,
+            role: Role::Author,
+            submitter: None,
+            recipient: None,
+            authorization: None,
+            checks: Vec::new(),
+        };
+        let seal = Seal::sign(b"manifest", claims, &key.public().id().0, &key);
+        let author = Address::from_wire("ada@north.test").unwrap();
+        let authored = Authored::new(author, vec![(0, seal)], b"manifest"[..].into(), Fetched::Nothing);
+        let pinned = |revoked| {
+            let statement = Digest::of(b"a statement");
+            let one = PinnedKey { key: key.public(), statement, not_before: 900, not_after: 2_000, revoked };
+            Pin { keys: vec![one], broken_by: None }
+        };
+        let found = |pin: Option<&Pin>| authored.judged(pin, 1_000);
+        let (stranger, known, revoked) =
+            (found(None), found(Some(&pinned(false))), found(Some(&pinned(true))));
+        let words = [&stranger, &known, &revoked].map(|judged| judged.found[0].1);
+        assert_eq!(words, [AuthorKey::Unchecked, AuthorKey::Known, AuthorKey::Revoked]);
+        assert!(Arc::ptr_eq(&stranger, &found(None)));
+        assert!(Arc::ptr_eq(&known, &found(Some(&pinned(false)))));
+        assert!(Arc::ptr_eq(&revoked, &found(Some(&pinned(true)))));
+    }
 }

@@ -151,12 +151,10 @@ impl Node {
             return None;
         }
         let named: Vec<&Seal> = seals.iter().map(|(_, seal)| *seal).collect();
-        Some(Authored {
-            author: author.clone(),
-            fetched: self.keys_of(author, &named).await,
-            seals: seals.into_iter().map(|(place, seal)| (place, seal.clone())).collect(),
-            manifest: bytes::Bytes::copy_from_slice(manifest.octets()),
-        })
+        let fetched = self.keys_of(author, &named).await;
+        let seals = seals.into_iter().map(|(place, seal)| (place, seal.clone())).collect();
+        let manifest = bytes::Bytes::copy_from_slice(manifest.octets());
+        Some(Authored::new(author.clone(), seals, manifest, fetched))
     }
 
     /// The key of a domain that sealed. Those of authors are looked for elsewhere, and mean something to each reader.

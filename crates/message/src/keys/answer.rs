@@ -42,41 +42,52 @@ pub struct SeenHead {
 
 /// All statements of an address, each in the log of its domain. Only [`KeyAnswer::check`] makes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Chain(Vec<KeyRecord>);
+pub struct Chain {
+    records: Vec<KeyRecord>,
+    /// How each stands to those before it. Signatures are verified for that, so it is done once, and not for each reader.
+    links: Vec<Link>,
+}
 
 impl Chain {
-    #[cfg(test)]
     pub(super) fn of(records: Vec<KeyRecord>) -> Chain {
-        Chain(records)
+        let links = (0..records.len()).map(|place| link(&records[..=place])).collect();
+        Chain { records, links }
+    }
+
+    /// With links that were found before, whatever they are.
+    #[cfg(test)]
+    pub(super) fn linked(records: Vec<KeyRecord>, links: Vec<Link>) -> Chain {
+        Chain { records, links }
     }
 
     /// The records, the oldest first.
     pub fn records(&self) -> &[KeyRecord] {
-        &self.0
+        &self.records
     }
 
-    /// How the statement at this place stands to those before it: the first follows nothing, and a key that another has
-    /// replaced does not come back.
-    ///
-    /// keeps: KEY-5
-    pub(crate) fn link(&self, place: usize) -> Link {
-        let key = |record: &KeyRecord| record.statement().claims().key;
-        match self.0.get(..=place) {
-            Some([earlier @ .., before, record]) => {
-                let comes_back =
-                    key(before) != key(record) && earlier.iter().any(|one| key(one) == key(record));
-                if comes_back { Link::Broken } else { record.link(before.statement()) }
-            }
-            _ => Link::Broken,
-        }
+    /// How each of them stands to those before it.
+    pub(crate) fn links(&self) -> &[Link] {
+        &self.links
     }
 
     /// Whether one of the statements revokes this key, which only the key itself can have signed.
     ///
     /// keeps: KEY-19
     pub(crate) fn revokes(&self, key: &PublicKey) -> bool {
-        self.0.iter().map(|record| record.statement().claims()).any(|one| one.revoked && one.key == *key)
+        let mut claims = self.records.iter().map(|record| record.statement().claims());
+        claims.any(|one| one.revoked && one.key == *key)
     }
+}
+
+/// How the last of these statements stands to those before it: the first follows nothing, and a key that another has
+/// replaced does not come back.
+///
+/// keeps: KEY-5
+fn link(records: &[KeyRecord]) -> Link {
+    let [earlier @ .., before, record] = records else { return Link::Broken };
+    let key = |record: &KeyRecord| record.statement().claims().key;
+    let comes_back = key(before) != key(record) && earlier.iter().any(|one| key(one) == key(record));
+    if comes_back { Link::Broken } else { record.link(before.statement()) }
 }
 
 /// Why an answer does not count.
@@ -157,6 +168,6 @@ impl KeyAnswer {
             }
         }
         let found = SeenHead { size: head.size, root: head.root };
-        Ok((found, Chain(self.records.into_iter().map(|one| one.record).collect())))
+        Ok((found, Chain::of(self.records.into_iter().map(|one| one.record).collect())))
     }
 }

@@ -106,7 +106,7 @@ fn a_chain_is_read_as_the_vectors_say() {
             hex("records").into_iter().map(|one| KeyRecord::parse(Bytes::from(one)).unwrap()).collect();
         let keys: Vec<PublicKey> = records.iter().map(|one| one.statement().claims().key).collect();
         let chain = answer::Chain::of(records);
-        let found: Vec<&str> = (0..keys.len()).map(|place| link_word(chain.link(place))).collect();
+        let found: Vec<&str> = chain.links().iter().copied().map(link_word).collect();
         let expected: Vec<&str> =
             case["expect"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
         assert_eq!(found, expected, "{}", word(&case, "name"));
@@ -242,6 +242,18 @@ fn a_reader_trusts_what_follows_from_what_was_seen() {
         judge(&seal, b"another manifest", pin(&one).as_ref(), by(&one), now).0
     };
     assert_eq!(forged, AuthorKey::Wrong);
+}
+
+/// Each link is a signature, and each reader follows the chain.
+///
+/// proves: KEY-17
+#[test]
+fn a_chain_is_verified_once_and_not_for_each_reader() {
+    let rotated = chain(&[(1, false, false), (2, true, false)]);
+    assert_eq!(rotated.links(), [Link::Broken, Link::Rotated]);
+    let otherwise = Chain::linked(rotated.records().to_vec(), vec![Link::Broken, Link::Broken]);
+    assert_eq!(follow(None, &rotated).keys.len(), 2);
+    assert_eq!(follow(None, &otherwise).keys.len(), 1, "what was found before counts");
 }
 
 /// A thief of the first key seals as if it were still its time.

@@ -160,11 +160,11 @@ pub fn follow(pin: Option<&Pin>, chain: &Chain) -> Pin {
 }
 
 fn follow_links(pin: Option<&Pin>, chain: &Chain) -> Pin {
-    let records = chain.records();
+    let (records, links) = (chain.records(), chain.links());
     let mut followed = pin.cloned().unwrap_or_default();
     let last = followed.keys.last().map(|last| last.statement);
     let start = match last {
-        None => (0..records.len()).rev().find(|place| chain.link(*place) == Link::Broken),
+        None => links.iter().rposition(|link| *link == Link::Broken),
         Some(digest) => records.iter().position(|record| record.statement().digest() == digest),
     };
     let Some(start) = start else {
@@ -176,9 +176,9 @@ fn follow_links(pin: Option<&Pin>, chain: &Chain) -> Pin {
     if last.is_none() {
         followed.keys.push(pinned(records[start].statement()));
     }
-    for place in start + 1..records.len() {
-        let statement = records[place].statement();
-        match chain.link(place) {
+    for (record, link) in records.iter().zip(links).skip(start + 1) {
+        let statement = record.statement();
+        match link {
             Link::Same => {
                 followed.keys.pop();
                 followed.keys.push(pinned(statement));
