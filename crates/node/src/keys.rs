@@ -12,8 +12,8 @@ use crate::accept::{Admission, Failure, trouble};
 use crate::aliases::Target;
 use crate::commit::Intent;
 use crate::limits::{
-    CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_ASKED_OF_ONE_MAX, CHAINS_MAX, KEY_ASKED_MS_MAX, KEY_QUESTIONS_MAX,
-    NO_CHAIN_MS, UNKNOWN_KEY_ASKED_AGAIN_MS,
+    CHAIN_MS, CHAINS_ASKED_MAX, CHAINS_ASKED_OF_ONE_MAX, CHAINS_MAX, HEAD_SEEN_AGAIN_MS, KEY_ASKED_MS_MAX,
+    KEY_QUESTIONS_MAX, NO_CHAIN_MS, UNKNOWN_KEY_ASKED_AGAIN_MS,
 };
 use crate::{Later, Node};
 
@@ -257,6 +257,7 @@ impl Node {
         if before.as_ref().is_some_and(|before| before.contradicted_by.is_some()) {
             return Some(Fetched::Split);
         }
+        let seen_at_ms = before.as_ref().map_or(0, |before| before.seen_at_ms);
         let seen = before.map(|before| SeenHead { size: before.head.size, root: before.head.root });
         let Some(answer) = asker.ask(address, seen.map(|seen| seen.size)).await else {
             return Some(Fetched::Nothing);
@@ -264,8 +265,13 @@ impl Node {
         let keys = self.domain_keys(domain, &answer).await;
         let (head, now) = (answer.head.clone(), self.now_ms() / 1000);
         match answer.check(address, seen.as_ref(), |selector| keys.get(selector).copied(), now) {
-            // It is the one that was seen before.
-            Ok((now_seen, chain)) if Some(now_seen) == seen => Some(Fetched::Chain(Arc::new(chain))),
+            // It is the one that was seen before. Those that were not seen for long are forgotten first.
+            Ok((now_seen, chain)) if Some(now_seen) == seen => {
+                if self.now_ms() >= seen_at_ms.saturating_add(HEAD_SEEN_AGAIN_MS) {
+                    self.see_head(head, None, seen).await;
+                }
+                Some(Fetched::Chain(Arc::new(chain)))
+            }
             Ok((_, chain)) => {
                 let kept = self.see_head(head, None, seen).await;
                 kept.then(|| Fetched::Chain(Arc::new(chain)))

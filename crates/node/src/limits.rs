@@ -140,6 +140,8 @@ pub const NO_CHAIN_MS: u64 = 60_000;
 /// Milliseconds after which it is asked again because of a key that was not stated: it may be new. Whoever names keys that are
 /// none must not have us ask without end.
 pub const UNKNOWN_KEY_ASKED_AGAIN_MS: u64 = 1_000;
+/// Milliseconds after which it is written that the head of a log was seen again, unchanged: once a day for each domain.
+pub const HEAD_SEEN_AGAIN_MS: u64 = 24 * 3600 * 1000;
 /// Authors whose keys are in memory: at some kilobytes each some 20 MiB at the most.
 pub const CHAINS_MAX: usize = 2_000;
 /// Questions for keys that are under way at once: whoever names a thousand authors must not keep all connections busy.

@@ -45,7 +45,9 @@ pub(crate) mod table {
     pub(crate) const LOG_NODE: u8 = b'Y';
     pub(crate) const LOG_SIZE: u8 = b'y';
     pub(crate) const PIN: u8 = b'I';
+    pub(crate) const PINS_COUNT: u8 = b'c';
     pub(crate) const HEAD: u8 = b'h';
+    pub(crate) const HEAD_SEEN: u8 = b'k';
     pub(crate) const META: u8 = b'Z';
 }
 

@@ -98,7 +98,7 @@ pub trait KeyStore {
 
     /// Writes the head of another domain's log, which was held against the one that was `seen`; `false` where another one is
     /// there meanwhile, against which it was not held. What was found against a domain stays, with the head that it stands
-    /// against.
+    /// against. Where there are too many, those seen longest ago go: apart from those, the ones with a contradiction.
     fn put_head(&self, record: HeadRecord, seen: Option<SeenHead>) -> Wait<'_, bool>;
 
     /// The head of this domain's log that was seen last.

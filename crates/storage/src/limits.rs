@@ -63,6 +63,11 @@ pub const CORRESPONDENTS_FORGOTTEN: usize = 50;
 /// Correspondents whose keys are pinned for one account, as many as it may have on its list. Whoever could fill them could
 /// otherwise have one forgotten.
 pub const PINS_MAX: usize = 1000;
+/// Heads of other domains' logs that are remembered: some 20 MiB. Names are free, and whoever writes can have us ask a new one
+/// with each letter.
+pub const HEADS_MAX: u64 = 50_000;
+/// Heads, beside those, against which another one was seen: they are proofs, and no other head takes their place.
+pub const HEADS_CONTRADICTED_MAX: u64 = 5_000;
 /// Targets of one alias: a list of people, not a mailing list; with other recipients they fit into an envelope.
 pub const FORWARDS_PER_ALIAS_MAX: usize = 50;
 /// Forwarders about whom one recipient has decided or is asked: far more than anybody has old addresses.

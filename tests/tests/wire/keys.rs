@@ -11,6 +11,7 @@ use message::address::Address;
 use message::keys::{AuthorKey, KeyAnswer, Statement, StatementClaims};
 use message::{Code, Disposition, Role, SecretKey};
 use protocol::{Frame, KeyPublish, KeyQuery, KeyReply, MailboxEntry, SubmissionOptions};
+use storage::HeadRecord;
 use waxwing_tests::peer::{offer, seal, supply};
 use waxwing_tests::{Memory, Site, User, World, letter};
 
@@ -453,6 +454,28 @@ async fn a_domain_that_shows_another_history_is_seen() {
     other.renew(&world, 3, true).await;
     forget_what_was_asked(&mut world, &mut bob).await;
     assert_eq!(other.write(&world, &mut bob, "Still not").await.author_key, Some(AuthorKey::Split));
+}
+
+/// A log that does not change is not forgotten before those that are new.
+///
+/// proves: KEY-14
+#[tokio::test]
+async fn it_is_noted_that_a_head_was_seen_again() {
+    let (mut world, mut alice, mut bob) = world().await;
+    alice.publish(&world).await;
+    assert_eq!(alice.write(&world, &mut bob, "First").await.author_key, Some(AuthorKey::First));
+    let domain = alice.user.address.domain().clone();
+    let seen = |world: &World| world.node("south.test").store().head(&domain).unwrap().unwrap();
+    let first = seen(&world);
+    let long_ago = HeadRecord { seen_at_ms: 1, ..first.clone() };
+    let against = message::keys::SeenHead { size: first.head.size, root: first.head.root };
+    assert!(world.node("south.test").store().put_head(long_ago, Some(against)).await.unwrap());
+    forget_what_was_asked(&mut world, &mut bob).await;
+    assert_eq!(seen(&world).seen_at_ms, 1);
+    assert_eq!(alice.write(&world, &mut bob, "Second").await.author_key, Some(AuthorKey::Known));
+    let again = seen(&world);
+    assert!(again.seen_at_ms >= first.seen_at_ms);
+    assert_eq!((again.head.size, again.head.root), (first.head.size, first.head.root));
 }
 
 /// proves: KEY-20

@@ -11,7 +11,7 @@ use crate::limits::{
     LIST_MAX, TEXT_OCTETS_MAX,
 };
 use crate::record::Record;
-use crate::transaction::{Transaction, read_number};
+use crate::transaction::Transaction;
 use crate::{AccountRecord, CorrespondentRecord, Error, FindingKind, Regard, key};
 
 /// Writes what an account has to do with somebody, in place of what was.
@@ -116,24 +116,13 @@ fn count_one_more(tx: &mut Transaction, account: &str) -> Result<(), Error> {
     put_count(tx, account, count + 1)
 }
 
-/// How many correspondents an account has. Where that is not noted, or not legible, they are counted.
+/// How many correspondents an account has.
 fn count(view: &dyn View, account: &str) -> Result<u64, Error> {
-    match read_number(view, &key::correspondents_count(account)) {
-        Ok(Some(count)) => Ok(count),
-        Ok(None) | Err(Error::Damaged { .. }) => {
-            Ok(list(view, &key::correspondents(account), None, CORRESPONDENTS_MAX)?.len() as u64)
-        }
-        Err(error) => Err(error),
-    }
+    super::count(view, &key::correspondents_count(account), &key::correspondents(account))
 }
 
 fn put_count(tx: &mut Transaction, account: &str, count: u64) -> Result<(), Error> {
-    let key = key::correspondents_count(account);
-    match count {
-        0 => tx.remove(key),
-        count => tx.put(key, count.to_be_bytes().to_vec())?,
-    }
-    Ok(())
+    super::put_count(tx, key::correspondents_count(account), count)
 }
 
 fn all(view: &dyn View, account: &str) -> Result<Vec<CorrespondentRecord>, Error> {
@@ -146,10 +135,15 @@ pub(super) fn check_correspondents(inspection: &mut Inspection) -> Result<(), Er
         inspection.decode::<CorrespondentRecord>(pair);
         Ok(())
     })?;
-    each(inspection.view, table::CORRESPONDENTS_COUNT, &mut |(key, value)| {
-        let mut counted = key.clone();
-        counted[0] = table::CORRESPONDENT;
-        let there = list(inspection.view, &counted, None, LIST_MAX)?.len() as u64;
+    check_counts(inspection, table::CORRESPONDENTS_COUNT, table::CORRESPONDENT)
+}
+
+/// There are as many keys in a table as is noted in the other one.
+pub(super) fn check_counts(inspection: &mut Inspection, noted: u8, counted: u8) -> Result<(), Error> {
+    each(inspection.view, noted, &mut |(key, value)| {
+        let mut prefix = key.clone();
+        prefix[0] = counted;
+        let there = list(inspection.view, &prefix, None, LIST_MAX)?.len() as u64;
         if *value != there.to_be_bytes() {
             let detail = format!("it does not say that there are {there}");
             inspection.say(FindingKind::Damaged, key::readable(key), &detail);

@@ -20,6 +20,7 @@ mod store;
 
 use crate::engine::{Pair, View};
 use crate::record::Record;
+use crate::transaction::{Transaction, read_number};
 use crate::{Error, key, limits};
 
 /// Reads a record; `None` where it is not there.
@@ -36,6 +37,24 @@ pub(crate) fn list(
 ) -> Result<Vec<Pair>, Error> {
     let from = after.map_or_else(|| prefix.to_vec(), |last| key::successor(&last));
     view.range(&from, &key::after_prefix(prefix), limit.min(limits::LIST_MAX))
+}
+
+/// How many keys begin so, which is noted at the other one; where that is not legible or not there, they are counted.
+pub(crate) fn count(view: &dyn View, noted: &[u8], prefix: &[u8]) -> Result<u64, Error> {
+    match read_number(view, noted) {
+        Ok(Some(count)) => Ok(count),
+        Ok(None) | Err(Error::Damaged { .. }) => Ok(list(view, prefix, None, limits::LIST_MAX)?.len() as u64),
+        Err(error) => Err(error),
+    }
+}
+
+/// Notes how many there are; nothing where there are none.
+pub(crate) fn put_count(tx: &mut Transaction, noted: Vec<u8>, count: u64) -> Result<(), Error> {
+    match count {
+        0 => tx.remove(noted),
+        count => tx.put(noted, count.to_be_bytes().to_vec())?,
+    }
+    Ok(())
 }
 
 /// Checks a name that stands in keys.
