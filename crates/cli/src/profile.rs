@@ -180,6 +180,14 @@ pub fn signing_key(folder: &Path) -> Result<Option<SecretKey>, Error> {
     read_key(&folder.join(SIGNING_FILE))
 }
 
+/// The key that was handed in last, where it has not taken the place of the one before; `None` where there is none.
+///
+/// # Errors
+/// As [`device_key`].
+pub(crate) fn next_signing_key(folder: &Path) -> Result<Option<SecretKey>, Error> {
+    read_key(&folder.join(NEXT_SIGNING_FILE))
+}
+
 /// Keeps a key that the node does not know yet.
 pub(crate) fn keep_next_signing_key(folder: &Path, key: &SecretKey) -> Result<(), Error> {
     write_key(&folder.join(NEXT_SIGNING_FILE), key)

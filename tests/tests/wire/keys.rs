@@ -266,6 +266,34 @@ async fn readers_are_told_in_words() {
     assert!(!told.contains("herself") && !told.contains("Warning"), "{told}");
 }
 
+/// The program ended, or its connection was lost, after the node had taken a statement: there is one copy of the key.
+///
+/// proves: KEY-23
+#[tokio::test]
+async fn a_key_that_was_published_is_taken_over_though_nobody_was_told() {
+    let (world, alice, _bob) = world().await;
+    let ann = Typed::new(&world, &alice.user);
+    let term = || KeyTerm { days: 730 };
+    let publish = |lost| Command::Key(KeyCommand::Publish { lost, term: term() });
+    let (own, next, kept) =
+        (ann.0.join("signing.key"), ann.0.join("signing.next.key"), ann.0.join("kept.key"));
+    assert!(ann.says(publish(false)).await.0.contains("published"));
+    for lost in [false, true] {
+        std::fs::rename(&own, &next).unwrap();
+        assert!(ann.says(publish(lost)).await.0.contains("published before"));
+        assert!(own.exists() && !next.exists());
+    }
+    std::fs::copy(&own, &kept).unwrap();
+    assert!(ann.says(Command::Key(KeyCommand::Rotate(term()))).await.0.contains("rotated"));
+    for (command, word) in [(KeyCommand::Rotate(term()), "rotated"), (KeyCommand::Revoke, "revoked")] {
+        std::fs::rename(&own, &next).unwrap();
+        std::fs::copy(&kept, &own).unwrap();
+        assert!(ann.says(Command::Key(command)).await.0.contains(word));
+        assert!(!next.exists());
+    }
+    assert!(!own.exists());
+}
+
 /// The number of the last letter, once there are so many.
 async fn last_number(bob: &mut User, count: usize) -> u64 {
     let entries = bob.session.mailbox(0, 100).await.unwrap();

@@ -73,7 +73,7 @@ impl Own<'_> {
     async fn publish(&mut self, lost: bool, term: &KeyTerm, output: &mut Output) -> Result<End, Error> {
         let answer = self.session.keys(&self.profile.address).await?;
         let last = last(&answer).map(KeyRecord::statement);
-        let here = profile::signing_key(self.folder)?;
+        let here = self.signing_key(last)?;
         let is_here =
             |statement: &Statement| here.as_ref().is_some_and(|key| key.public() == statement.claims().key);
         match last {
@@ -124,12 +124,25 @@ impl Own<'_> {
     /// The key that was published last, where it is in this profile.
     fn present<'s>(&self, answer: &'s KeyAnswer) -> Result<(SecretKey, &'s Statement), Error> {
         let last = last(answer).map(KeyRecord::statement).filter(|last| !last.claims().revoked);
-        let key = profile::signing_key(self.folder)?;
+        let key = self.signing_key(last)?;
         match (key, last) {
             (Some(key), Some(last)) if key.public() == last.claims().key => Ok((key, last)),
             (_, None) => Err(Error::usage("no key of yours is published; `waxwing key publish` does that")),
             _ => Err(Error::usage("the key that is published is not in this profile: do it where that is")),
         }
+    }
+
+    /// The key by which the user seals. Where the one that was published last has not taken its place, because the answer
+    /// was lost or the program ended before that, it does so first: there is no other copy of it.
+    ///
+    /// keeps: KEY-23
+    fn signing_key(&self, last: Option<&Statement>) -> Result<Option<SecretKey>, Error> {
+        let published = last.map(Statement::claims).filter(|claims| !claims.revoked);
+        let next = profile::next_signing_key(self.folder)?;
+        if next.is_some_and(|next| published.is_some_and(|claims| claims.key == next.public())) {
+            profile::take_next_signing_key(self.folder)?;
+        }
+        profile::signing_key(self.folder)
     }
 
     /// A new key and the statement about it.
