@@ -1,10 +1,10 @@
 //! What the console asks of a node: for whom it is answered, what it is told of what was sent and refused, and how soon.
 
-use control::{Client, FailureKind, Password, Request, Response};
+use control::{Client, FailureKind, ForwardOrder, HeldDecision, Password, Request, Response};
 use message::address::Address;
 use message::{Disposition, Identity, Message, Role, SecretKey};
 use node::{Event, Node};
-use storage::{Acceptance, Content, Effect, Intended, NewMessage, Origin, Pend, Stage};
+use storage::{Acceptance, AccountRecord, Content, Effect, Intended, NewMessage, Origin, Pend, Stage};
 use waxwing_tests::{Site, World, letter, letter_with};
 
 const ALICE: &str = "alice@north.test";
@@ -36,6 +36,71 @@ async fn standing(client: &mut Client, name: &str) -> Option<String> {
     }
 }
 
+/// All that can be asked for an account, of one that is closed or not there.
+async fn told_nothing(client: &mut Client) {
+    assert_eq!(standing(client, "bob").await, None);
+    let account = || "bob".to_owned();
+    let (recipient, forwarder) = (|| BOB.to_owned(), || "west.test".to_owned());
+    let decide = |granted| ForwardOrder::Decide {
+        account: Some(account()),
+        recipient: recipient(),
+        forwarder: forwarder(),
+        granted,
+    };
+    let identity = "ab".repeat(32);
+    for request in [
+        Request::MailList { account: account(), before: None, limit: 1 },
+        Request::MailShow { account: account(), number: 1 },
+        Request::MailPart { account: account(), number: 1, part: 0, offset: 0 },
+        Request::MailSeen { account: account(), number: 1, seen: true },
+        Request::MailReport { account: account(), number: 1 },
+        Request::Sent { account: account(), before: None, limit: 1 },
+        Request::SentShow { account: account(), envelope: 1 },
+        Request::HeldList { account: Some(account()), after: None, limit: 1 },
+        Request::HeldShow {
+            identity: identity.clone(),
+            recipient: Some(recipient()),
+            account: Some(account()),
+        },
+        Request::HeldDecide {
+            identity,
+            recipient: Some(recipient()),
+            decision: HeldDecision::Accept { trust: false },
+            account: Some(account()),
+        },
+        Request::Correspondents { account: account(), after: None, limit: 1 },
+        Request::CorrespondentPut {
+            account: account(),
+            who: ALICE.to_owned(),
+            regard: "trusted".to_owned(),
+            note: String::new(),
+        },
+        Request::CorrespondentRemove { account: account(), who: ALICE.to_owned() },
+        Request::Forward { order: ForwardOrder::Grants { account: Some(account()), after: None, limit: 1 } },
+        Request::Forward { order: decide(true) },
+        Request::Forward { order: decide(false) },
+        Request::Forward {
+            order: ForwardOrder::Forget {
+                account: Some(account()),
+                recipient: recipient(),
+                forwarder: forwarder(),
+            },
+        },
+        Request::Forward {
+            order: ForwardOrder::Walk {
+                account: Some(account()),
+                recipient: recipient(),
+                forwarder: forwarder(),
+            },
+        },
+        Request::Watch { account: Some(account()), after: None, seconds: 0 },
+    ] {
+        let answer = ask(client, request.clone()).await;
+        let refused = matches!(&answer, Response::Failure(one) if one.kind == FailureKind::NotFound && one.text.ends_with("or it is closed"));
+        assert!(refused, "{request:?}: {answer:?}");
+    }
+}
+
 /// What was opened with a password can tell when it is not that of the account any more.
 ///
 /// proves: CON-2
@@ -62,24 +127,13 @@ async fn an_account_that_is_gone_is_told_nothing() {
     ask(&mut client, Request::AccountNotices { name: "bob".to_owned(), on: true }).await;
     assert_eq!(standing(&mut client, "bob").await, second);
 
+    let store = world.node("south.test").store().clone();
+    let open = store.account("bob").unwrap().unwrap();
+    store.put_account(AccountRecord { disabled: true, ..open }).await.unwrap();
+    told_nothing(&mut client).await;
     ask(&mut client, Request::AccountRemove { name: "bob".to_owned() }).await;
-    assert_eq!(standing(&mut client, "bob").await, None);
+    told_nothing(&mut client).await;
     let account = || "bob".to_owned();
-    for request in [
-        Request::MailList { account: account(), before: None, limit: 1 },
-        Request::MailShow { account: account(), number: 1 },
-        Request::MailPart { account: account(), number: 1, part: 0, offset: 0 },
-        Request::MailSeen { account: account(), number: 1, seen: true },
-        Request::Sent { account: account(), before: None, limit: 1 },
-        Request::SentShow { account: account(), envelope: 1 },
-        Request::HeldList { account: Some(account()), after: None, limit: 1 },
-        Request::Correspondents { account: account(), after: None, limit: 1 },
-        Request::Watch { account: Some(account()), after: None, seconds: 0 },
-    ] {
-        let answer = ask(&mut client, request.clone()).await;
-        let refused = matches!(&answer, Response::Failure(one) if one.kind == FailureKind::NotFound);
-        assert!(refused, "{request:?}: {answer:?}");
-    }
     let add = Request::AccountAdd {
         name: account(),
         addresses: vec![BOB.to_owned()],

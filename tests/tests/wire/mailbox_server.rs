@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use control::{HandoverOrder, HandoverView, Request, Response};
@@ -13,20 +13,26 @@ use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, User, World, letter};
 
 /// What is said to a message, by its text and by how many have come before it.
-type Answer = fn(&str, usize) -> &'static str;
+type Answer = dyn Fn(&str, usize) -> &'static str + Send + Sync;
 
 /// What is said by a server that falls silent.
 const SILENT: &str = "";
 
 /// A mailbox server that listens there. What it was given, and what it has answered, comes out of the channel.
-fn serve(listener: TcpListener, answer: Answer) -> Receiver<(String, String)> {
+fn serve(
+    listener: TcpListener,
+    answer: impl Fn(&str, usize) -> &'static str + Send + Sync + 'static,
+) -> Receiver<(String, String)> {
     let (tell, told) = channel();
     std::thread::spawn(move || {
-        let count = Arc::new(AtomicUsize::new(0));
+        let (answer, count) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
         for stream in listener.incoming() {
-            let (stream, count, tell) = (stream.unwrap(), count.clone(), tell.clone());
+            let (stream, answer, count, tell) =
+                (stream.unwrap(), answer.clone(), count.clone(), tell.clone());
             // A client that has gone away in the middle is no trouble of the server's.
-            std::thread::spawn(move || drop(converse(BufReader::new(stream), answer, &count, &tell)));
+            std::thread::spawn(move || {
+                drop(converse(BufReader::new(stream), answer.as_ref(), &count, &tell))
+            });
         }
     });
     told
@@ -34,7 +40,7 @@ fn serve(listener: TcpListener, answer: Answer) -> Receiver<(String, String)> {
 
 fn converse(
     mut lines: BufReader<TcpStream>,
-    answer: Answer,
+    answer: &Answer,
     count: &AtomicUsize,
     tell: &Sender<(String, String)>,
 ) -> std::io::Result<()> {
@@ -47,6 +53,13 @@ fn converse(
         }
         transcript.push_str(&line);
         reply = "250 2.0.0 well";
+        // Two recipients over whom it ends the session, with a word and without.
+        if line.starts_with("RCPT TO:<leave@") {
+            return lines.get_mut().write_all(b"421 4.3.2 not now\r\n");
+        }
+        if line.starts_with("RCPT TO:<lose@") {
+            return Ok(());
+        }
         if line.starts_with("DATA") {
             lines.get_mut().write_all(b"354 go on\r\n")?;
             while !transcript.ends_with("\r\n.\r\n") {
@@ -188,6 +201,56 @@ async fn a_server_that_falls_silent_over_one_message_is_given_the_others() {
     }
 }
 
+/// The same where it falls silent over one that it has put off before.
+///
+/// proves: GW-95
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_over_a_message_that_comes_again_is_given_the_others() {
+    let (listener, address) = bound();
+    let told = serve(listener, |text, count| match text.contains("hush") {
+        true if count > 0 => SILENT,
+        false if count > 2 => "250 2.0.0 kept",
+        _ => "451 4.3.0 later",
+    });
+    let north = Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{address}\""));
+    let world = World::started(&[north]).await;
+    let mut alice = world.user("alice@north.test").await;
+    world.user("bob@north.test").await;
+    world.user("carol@north.test").await;
+    write(&mut alice, "hush").await;
+    assert!(next(&told).0.starts_with("451"));
+    assert_eq!(next(&told).0, SILENT);
+    alice.send(&letter("alice@north.test", "slow\r\n"), &["carol@north.test"]).await;
+    assert!(next(&told).0.starts_with("451"));
+    let (reply, text) = next(&told);
+    assert!(reply.starts_with("250") && text.contains("slow"), "{reply} {text}");
+}
+
+/// Over some recipients the server ends the session: that is about their mail, and everybody else's goes on.
+///
+/// proves: GW-94, GW-95, GW-96
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recipient_over_whom_the_server_takes_leave_holds_up_nobody() {
+    let (listener, address) = bound();
+    let told = serve(listener, |_, _| "250 2.0.0 kept");
+    let lines = format!("[mailbox]\nlmtp = \"{address}\"\nlmtp-seconds = 1");
+    let world = World::started(&[Site::new("north.test").lines(&lines)]).await;
+    let mut alice = world.user("alice@north.test").await;
+    let troubled = ["leave@north.test", "lose@north.test"];
+    for name in troubled {
+        world.user(name).await;
+    }
+    world.user("carol@north.test").await;
+    alice.send(&letter("alice@north.test", "one\r\n"), &troubled).await;
+    let ended = |all: &[HandoverView]| all.iter().filter(|one| one.state == "given-up").count() == 2;
+    let all = listed_so(&world, ended).await;
+    assert!(all.iter().all(|one| one.tries >= 2), "{all:?}");
+    let said = alerts(&world).await;
+    assert!(said.iter().all(|text| !text.contains("away")), "{said:?}");
+    alice.send(&letter("alice@north.test", "two\r\n"), &["carol@north.test"]).await;
+    assert!(next(&told).1.contains("two"));
+}
+
 /// proves: GW-95
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_put_aside_outlives_a_restart() {
@@ -279,6 +342,41 @@ async fn a_mailbox_server_is_handed_everything_once_whatever_comes_between() {
     alice.send(&letter("carol@north.test", "four\r\n"), &["bob@north.test"]).await;
     let (reply, four) = next();
     assert!(reply.starts_with("250") && four.contains("four"), "{four}");
+}
+
+/// The operator wants a message tried again while the server is about to take it.
+///
+/// proves: GW-94
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_has_taken_is_not_handed_over_again_where_the_operator_wants_it_meanwhile() {
+    let (listener, address) = bound();
+    let (asks, asked) = channel();
+    let (answers, go) = channel::<()>();
+    let go = Mutex::new(go);
+    let told = serve(listener, move |_, count| {
+        if count == 0 {
+            return "451 4.3.0 later";
+        }
+        if count == 1 {
+            asks.send(()).unwrap();
+            go.lock().unwrap().recv().unwrap();
+        }
+        "250 2.0.0 kept"
+    });
+    let north = Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{address}\""));
+    let world = World::started(&[north]).await;
+    let mut alice = world.user("alice@north.test").await;
+    world.user("bob@north.test").await;
+    write(&mut alice, "one").await;
+    assert!(next(&told).0.starts_with("451"));
+    asked.recv_timeout(Duration::from_secs(20)).expect("it comes again");
+    let [one] = listed(&world).await.try_into().unwrap();
+    let HandoverView { account, number, .. } = one;
+    assert_eq!(order(&world, HandoverOrder::Retry { account, number }).await, Response::Done);
+    answers.send(()).unwrap();
+    assert!(next(&told).0.starts_with("250"));
+    listed_so(&world, <[HandoverView]>::is_empty).await;
+    assert!(told.try_recv().is_err(), "the server has it already");
 }
 
 /// Over SMTP and over the native protocol: only what was checked here stands there in this node's name.

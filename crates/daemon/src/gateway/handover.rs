@@ -3,7 +3,8 @@
 //!
 //! keeps: GW-95, GW-96
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gateway::{Change, Kind, Record, Records};
 use message::{Code, Digest};
@@ -26,12 +27,14 @@ const ENDED: u8 = 1;
 
 /// What was put aside, and where it is kept.
 pub(crate) struct Handover {
-    records: StoreRecords,
+    records: Arc<dyn Records>,
     /// Held from reading a record to writing it: the operator and the courier change the same ones.
     changing: tokio::sync::Mutex<()>,
+    /// When something of a mailbox is due, in Unix milliseconds, or sooner. It holds no truth: the records do.
+    times: Mutex<BTreeMap<String, u64>>,
     /// Since when the server itself is not there, in Unix milliseconds, and what was said.
     away: Mutex<Option<(u64, String)>>,
-    /// Rung when something may be due that was not before.
+    /// Rung when something is due sooner than was known.
     pub(super) due: Notify,
     /// Rung when something waits no more, so that there may be room for the rest of its mailbox.
     pub(super) room: Notify,
@@ -142,15 +145,25 @@ fn key(state: State, account: &str, number: u64) -> Vec<u8> {
     [&[first][..], &mailbox_key(account), &number.to_be_bytes()].concat()
 }
 
+/// The beginning of the keys of what waits in a mailbox.
+fn waiting_of(account: &str) -> Vec<u8> {
+    [&[WAITING][..], &mailbox_key(account)].concat()
+}
+
 fn read(record: &Record) -> Option<Aside> {
     serde_json::from_slice(&record.value).ok()
 }
 
 impl Handover {
     pub(crate) fn new(store: Arc<dyn Store>) -> Handover {
+        Handover::over(Arc::new(StoreRecords(store)))
+    }
+
+    fn over(records: Arc<dyn Records>) -> Handover {
         Handover {
-            records: StoreRecords(store),
+            records,
             changing: tokio::sync::Mutex::default(),
+            times: Mutex::default(),
             away: Mutex::default(),
             due: Notify::new(),
             room: Notify::new(),
@@ -169,20 +182,23 @@ impl Handover {
         let _changing = self.changing.lock().await;
         let (key, value) = (mailbox_key(account).to_vec(), number.to_be_bytes().to_vec());
         let mut changes = vec![Change::Put(Kind::Handed, Record { key, value, expires_at_ms: u64::MAX })];
-        if let Some(aside) = aside {
-            changes.extend(self.make_room(&aside)?);
-            changes.push(put(&aside)?);
+        if let Some(aside) = &aside {
+            changes.extend(self.make_room(aside)?);
+            changes.push(put(aside)?);
         }
         self.records.change(changes).await.map_err(words)?;
-        self.due.notify_one();
+        if let Some(aside) = aside.filter(|aside| aside.state == State::Waiting) {
+            self.note_due(account, aside.next_ms);
+        }
         Ok(())
     }
 
-    /// How it stands with one that was waiting: none where it is settled. What the operator has changed meanwhile stands.
+    /// How it stands with one that was waiting: none where it is settled, and then it waits no more. Otherwise what the
+    /// operator has changed meanwhile stands. keeps: GW-94
     pub(super) async fn settle(&self, before: &Aside, after: Option<Aside>) -> Result<(), String> {
         let _changing = self.changing.lock().await;
-        let found = self.records.record(Kind::Aside, &before.key(), clock::now_ms()).map_err(words)?;
-        if found.and_then(|record| read(&record)).as_ref() != Some(before) {
+        let found = self.as_it_stands(before)?;
+        if found.as_ref() != Some(before) && (after.is_some() || found.is_none()) {
             return Ok(());
         }
         let mut changes = vec![Change::Remove(Kind::Aside, before.key())];
@@ -210,11 +226,18 @@ impl Handover {
         self.records.records(Kind::Aside, prefix, after, limit, clock::now_ms()).map_err(words)
     }
 
-    /// What waits, in all mailboxes.
-    pub(super) fn waiting(&self) -> Result<Vec<Aside>, String> {
+    /// One that waits, as it stands now.
+    pub(super) fn as_it_stands(&self, listed: &Aside) -> Result<Option<Aside>, String> {
+        let found = self.records.record(Kind::Aside, &listed.key(), clock::now_ms()).map_err(words)?;
+        Ok(found.and_then(|record| read(&record)))
+    }
+
+    /// What waits, of one mailbox or of all.
+    pub(super) fn waiting(&self, account: Option<&str>) -> Result<Vec<Aside>, String> {
+        let prefix = account.map_or_else(|| vec![WAITING], waiting_of);
         let (mut all, mut after) = (Vec::new(), None::<Vec<u8>>);
         loop {
-            let page = self.page(&[WAITING], after.as_deref(), HANDOVER_PAGE)?;
+            let page = self.page(&prefix, after.as_deref(), HANDOVER_PAGE)?;
             all.extend(page.iter().filter_map(read));
             match page.last() {
                 Some(last) if page.len() == HANDOVER_PAGE => after = Some(last.key.clone()),
@@ -225,25 +248,54 @@ impl Handover {
 
     /// Whether so much of a mailbox waits that the rest has to.
     pub(super) fn is_full(&self, account: &str) -> Result<bool, String> {
-        let prefix = [&[WAITING][..], &mailbox_key(account)].concat();
-        Ok(self.page(&prefix, None, HANDOVER_WAITING_MAX)?.len() >= HANDOVER_WAITING_MAX)
+        Ok(self.page(&waiting_of(account), None, HANDOVER_WAITING_MAX)?.len() >= HANDOVER_WAITING_MAX)
     }
 
     /// Others of the mailbox are due now: its server has taken one that it had put off.
     pub(super) async fn hasten(&self, account: &str) -> Result<(), String> {
         let _changing = self.changing.lock().await;
-        let prefix = [&[WAITING][..], &mailbox_key(account)].concat();
         let now_ms = clock::now_ms();
-        let page = self.page(&prefix, None, HANDOVER_WAITING_MAX)?;
-        let due = page.iter().filter_map(read).map(|mut aside| {
-            aside.next_ms = now_ms.min(aside.next_ms);
-            put(&aside)
-        });
+        let later = self.waiting(Some(account))?.into_iter().filter(|aside| aside.next_ms > now_ms);
+        let due = later.take(HANDOVER_WAITING_MAX).map(|aside| put(&Aside { next_ms: now_ms, ..aside }));
         let changes = due.collect::<Result<Vec<Change>, String>>()?;
         match changes.is_empty() {
             true => Ok(()),
             false => self.records.change(changes).await.map_err(words),
         }
+    }
+
+    fn times(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something of a mailbox is due then.
+    pub(super) fn note_due(&self, account: &str, next_ms: u64) {
+        let mut times = self.times();
+        if times.get(account).is_none_or(|known_ms| next_ms < *known_ms) {
+            times.insert(account.to_owned(), next_ms);
+            self.due.notify_one();
+        }
+    }
+
+    /// Reads when something is due, in one mailbox or in all.
+    pub(super) fn note_waiting(&self, account: Option<&str>) -> Result<(), String> {
+        let waiting = self.waiting(account)?;
+        waiting.iter().for_each(|aside| self.note_due(&aside.account, aside.next_ms));
+        Ok(())
+    }
+
+    /// The mailbox in which something is due for the longest time, but for those; it is noted no more.
+    pub(super) fn take_due(&self, busy: &BTreeSet<String>, now_ms: u64) -> Option<String> {
+        let mut times = self.times();
+        let due = times.iter().filter(|(name, next_ms)| **next_ms <= now_ms && !busy.contains(*name));
+        let name = due.min_by_key(|(_, next_ms)| **next_ms).map(|(name, _)| name.clone())?;
+        times.remove(&name);
+        Some(name)
+    }
+
+    /// When something is due, but in those mailboxes, in Unix milliseconds.
+    pub(super) fn next_due_ms(&self, busy: &BTreeSet<String>) -> Option<u64> {
+        self.times().iter().filter(|(name, _)| !busy.contains(*name)).map(|(_, next_ms)| *next_ms).min()
     }
 
     /// Notes whether the server is there.
@@ -286,7 +338,7 @@ impl Handover {
             Aside { state: State::Waiting, since_ms: now_ms, next_ms: now_ms, tries: 0, ..before.clone() };
         let changes = vec![Change::Remove(Kind::Aside, before.key()), put(&after)?];
         self.records.change(changes).await.map_err(words)?;
-        self.due.notify_one();
+        self.note_due(account, now_ms);
         Ok(true)
     }
 
@@ -315,7 +367,130 @@ fn words(error: impl std::fmt::Display) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use gateway::{Later, RecordsError};
+
+    use super::super::records::MemoryRecords;
     use super::*;
+
+    const CODE: Code = Code::new(4, 2, 2);
+
+    /// Counts what is written.
+    #[derive(Default)]
+    struct Counting(MemoryRecords, AtomicUsize);
+
+    impl Records for Counting {
+        fn record(&self, kind: Kind, key: &[u8], now_ms: u64) -> Result<Option<Record>, RecordsError> {
+            self.0.record(kind, key, now_ms)
+        }
+
+        fn records(
+            &self,
+            kind: Kind,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+            now_ms: u64,
+        ) -> Result<Vec<Record>, RecordsError> {
+            self.0.records(kind, prefix, after, limit, now_ms)
+        }
+
+        fn change(&self, changes: Vec<Change>) -> Later<'_, Result<(), RecordsError>> {
+            self.1.fetch_add(changes.len(), Ordering::Relaxed);
+            self.0.change(changes)
+        }
+    }
+
+    /// One of a mailbox that was put off, and is tried again some time from now.
+    fn put_off(account: &str, number: u64) -> Aside {
+        let now_ms = clock::now_ms();
+        let first = Aside { tries: 9, ..Aside::first(account, number, "ab".repeat(32), now_ms) };
+        first.put_off(CODE, "452 full", now_ms, 3_600_000)
+    }
+
+    async fn is_rung(handover: &Handover) -> bool {
+        tokio::select! {
+            biased;
+            () = handover.due.notified() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    /// proves: GW-94
+    #[tokio::test]
+    async fn what_was_taken_waits_no_more_though_it_was_changed_meanwhile() {
+        let handover = Handover::over(Arc::new(MemoryRecords::default()));
+        let handed = put_off("ann", 7);
+        handover.go_on("ann", 7, Some(handed.clone())).await.unwrap();
+        handover.hasten("ann").await.unwrap();
+        assert_ne!(handover.as_it_stands(&handed).unwrap(), Some(handed.clone()));
+        handover.settle(&handed, None).await.unwrap();
+        assert_eq!(handover.waiting(None).unwrap(), Vec::new());
+        // Where it was not taken, what the operator wants stands; and what the operator does not want stays away.
+        handover.go_on("ann", 8, Some(put_off("ann", 8))).await.unwrap();
+        let [handed] = handover.waiting(None).unwrap().try_into().unwrap();
+        assert!(handover.retry("ann", 8).await.unwrap());
+        let later = handed.clone().put_off(CODE, "452 full", clock::now_ms(), 3_600_000);
+        handover.settle(&handed, Some(later.clone())).await.unwrap();
+        assert_eq!(handover.as_it_stands(&handed).unwrap().unwrap().tries, 0);
+        assert!(handover.forget("ann", 8).await.unwrap());
+        for after in [Some(later), None] {
+            handover.settle(&handed, after).await.unwrap();
+            assert_eq!(handover.waiting(None).unwrap(), Vec::new());
+        }
+    }
+
+    /// What is handed over costs nobody a look at what waits.
+    ///
+    /// proves: GW-95
+    #[tokio::test]
+    async fn the_courier_is_rung_for_what_was_put_off_alone() {
+        let handover = Handover::over(Arc::new(MemoryRecords::default()));
+        let none = BTreeSet::new();
+        handover.go_on("ann", 6, None).await.unwrap();
+        let refused = Aside::first("ann", 7, "ab".repeat(32), 1_000).refused(CODE, "550 no", clock::now_ms());
+        handover.go_on("ann", 7, Some(refused)).await.unwrap();
+        assert!(!is_rung(&handover).await && handover.next_due_ms(&none).is_none());
+        let (first, second) = (put_off("ann", 8), put_off("bob", 9));
+        for aside in [&first, &second] {
+            handover.go_on(&aside.account, aside.number, Some(aside.clone())).await.unwrap();
+        }
+        assert!(is_rung(&handover).await);
+        let sooner_ms = first.next_ms.min(second.next_ms);
+        assert_eq!(handover.next_due_ms(&none), Some(sooner_ms));
+        assert_eq!(handover.take_due(&none, sooner_ms - 1), None);
+        // Who waits for the longest time is first, but for who is being served.
+        handover.note_due("bob", sooner_ms - 1);
+        assert!(is_rung(&handover).await);
+        let busy = BTreeSet::from(["bob".to_owned()]);
+        assert_eq!(handover.next_due_ms(&busy), Some(first.next_ms));
+        assert_eq!(handover.take_due(&busy, first.next_ms).as_deref(), Some("ann"));
+        assert_eq!(handover.take_due(&none, first.next_ms).as_deref(), Some("bob"));
+        assert_eq!(handover.take_due(&none, u64::MAX), None);
+        // After a restart it is read.
+        handover.note_waiting(None).unwrap();
+        assert_eq!(handover.next_due_ms(&none), Some(sooner_ms));
+    }
+
+    /// proves: GW-95
+    #[tokio::test]
+    async fn where_one_is_taken_the_others_of_its_mailbox_are_due_and_written_once() {
+        let records = Arc::new(Counting::default());
+        let handover = Handover::over(records.clone());
+        for aside in [put_off("ann", 7), put_off("ann", 8), put_off("bob", 9)] {
+            handover.go_on(&aside.account.clone(), aside.number, Some(aside)).await.unwrap();
+        }
+        let written = || records.1.swap(0, Ordering::Relaxed);
+        written();
+        handover.hasten("ann").await.unwrap();
+        assert_eq!(written(), 2);
+        let now_ms = clock::now_ms();
+        assert!(handover.waiting(Some("ann")).unwrap().iter().all(|aside| aside.next_ms <= now_ms));
+        assert!(handover.waiting(Some("bob")).unwrap().iter().all(|aside| aside.next_ms > now_ms));
+        handover.hasten("ann").await.unwrap();
+        assert_eq!(written(), 0);
+    }
 
     /// proves: GW-95
     #[test]

@@ -7,15 +7,17 @@
 //! keeps: GW-94
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway::out::{Lmtp, LmtpPlace, Outcome, Report, Shipment, Step, Times};
+use gateway::out::{Lmtp, LmtpPlace, Outcome, Report, Shipment, Times};
 use message::{Code, Identity};
 use node::{Node, delay_ms};
 use storage::{AccountRecord, MailUid, MailboxEntry, Origin};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Sleep, sleep};
 
 use super::handover::{Aside, Handover, RETRY_MS, State};
 use super::settings;
@@ -25,7 +27,8 @@ use crate::{Error, clock};
 
 /// Accounts or entries that are read at a time.
 const PAGE: usize = 100;
-/// Mailboxes that are handed on at a time: sessions with a server of this site.
+/// Mailboxes that are handed on at a time, and as many in which something is tried again: sessions with a server of this
+/// site.
 const MAILBOXES_AT_ONCE: usize = 8;
 /// The pause where the store itself cannot be read or written.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
@@ -41,13 +44,17 @@ pub(crate) struct LmtpCourier {
     checkers: Vec<String>,
 }
 
-/// The mailboxes that are being handed on.
+/// The mailboxes that are being handed on, or in which something is tried again.
 #[derive(Default)]
 struct Work {
     tasks: JoinSet<(String, Result<(), Trouble>)>,
     busy: BTreeSet<String>,
     /// Whether one has found no place.
     more: bool,
+    /// How often the server was not there.
+    away: u32,
+    /// Runs while nothing is begun.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 /// What became of one message.
@@ -58,7 +65,7 @@ enum Handed {
     PutOff(Code, String),
     /// The server will never take it.
     Refused(Code, String),
-    /// The server is not there: nothing was said about the message.
+    /// The server is not there: it was not told of the message.
     Away(String),
 }
 
@@ -70,23 +77,50 @@ enum Trouble {
     Store(String),
 }
 
-impl Trouble {
-    /// Waits before the next attempt. Where it is the server that is troubled everything waits, and nothing counts as tried.
-    async fn pause(self, away: &mut u32, handover: &Handover) {
-        match self {
+impl Work {
+    fn is_free(&self) -> bool {
+        self.pause.is_none() && self.busy.len() < MAILBOXES_AT_ONCE
+    }
+
+    /// A mailbox is done with for now.
+    fn end(&mut self, name: &str, result: Result<(), Trouble>, handover: &Handover) {
+        self.busy.remove(name);
+        match result {
+            Ok(()) => self.away = 0,
+            Err(trouble) => self.rest(trouble, handover),
+        }
+    }
+
+    /// Where the server is not there everything waits, and nothing counts as tried. Others that find the same meanwhile say
+    /// nothing new. keeps: GW-94
+    fn rest(&mut self, trouble: Trouble, handover: &Handover) {
+        if self.pause.is_some() {
+            return;
+        }
+        let pause = match trouble {
             Trouble::Away(text) => {
                 tracing::warn!(%text, "the mailbox server is not there; mail for it waits");
                 handover.note_away(Some(&text));
-                let delay = delay_ms(*away, RETRY_MS.0, RETRY_MS.1, clock::now_ms());
-                *away = away.saturating_add(1);
-                sleep(Duration::from_millis(delay)).await;
+                let delay = delay_ms(self.away, RETRY_MS.0, RETRY_MS.1, clock::now_ms());
+                self.away = self.away.saturating_add(1);
+                Duration::from_millis(delay)
             }
             Trouble::Store(error) => {
                 tracing::warn!(%error, "mail cannot be handed to the mailbox server now");
-                sleep(TROUBLE_PAUSE).await;
+                TROUBLE_PAUSE
             }
-        }
+        };
+        self.pause = Some(Box::pin(sleep(pause)));
     }
+}
+
+/// The end of a pause, once for each.
+async fn over(pause: &mut Option<Pin<Box<Sleep>>>) {
+    match pause {
+        Some(running) => running.as_mut().await,
+        None => std::future::pending().await,
+    }
+    *pause = None;
 }
 
 impl From<String> for Trouble {
@@ -125,13 +159,10 @@ impl LmtpCourier {
     async fn follow(self: Arc<Self>) {
         let mut arrived = self.node.mail_arrived();
         let mut work = Work::default();
-        let mut away = 0;
         let mut begun = self.begin_all(&mut work);
         loop {
             if let Err(text) = begun {
-                Trouble::Store(text).pause(&mut away, &self.handover).await;
-                begun = self.begin_all(&mut work);
-                continue;
+                work.rest(Trouble::Store(text), &self.handover);
             }
             begun = tokio::select! {
                 name = arrived.recv() => match name {
@@ -140,19 +171,18 @@ impl LmtpCourier {
                     Err(RecvError::Closed) => return,
                 },
                 () = self.handover.room.notified() => self.begin_all(&mut work),
-                Some(done) = work.tasks.join_next() => {
+                () = over(&mut work.pause) => self.begin_all(&mut work),
+                Some(done) = work.tasks.join_next() => match done {
+                    Ok((name, result)) => {
+                        work.end(&name, result, &self.handover);
+                        // Something may have come for it at the last moment, or another has waited for the place.
+                        match std::mem::take(&mut work.more) {
+                            true => self.begin_all(&mut work),
+                            false => self.begin(&name, &mut work),
+                        }
+                    }
                     // A task that has panicked leaves its mailbox alone until the node starts again.
-                    let Ok((name, result)) = done else { continue };
-                    work.busy.remove(&name);
-                    match result {
-                        Ok(()) => away = 0,
-                        Err(trouble) => trouble.pause(&mut away, &self.handover).await,
-                    }
-                    // Something may have come for it at the last moment, or another has waited for the place.
-                    match std::mem::take(&mut work.more) {
-                        true => self.begin_all(&mut work),
-                        false => self.begin(&name, &mut work),
-                    }
+                    Err(_) => Ok(()),
                 }
             };
         }
@@ -160,7 +190,7 @@ impl LmtpCourier {
 
     fn begin_all(self: &Arc<Self>, work: &mut Work) -> Result<(), String> {
         let mut after: Option<String> = None;
-        loop {
+        while work.pause.is_none() {
             let accounts = self.node.store().accounts(after.as_deref(), PAGE).map_err(words)?;
             let Some(last) = accounts.last() else { return Ok(()) };
             after = Some(last.name.clone());
@@ -168,11 +198,13 @@ impl LmtpCourier {
                 self.begin(&account.name, work)?;
             }
         }
+        Ok(())
     }
 
-    /// Begins with a mailbox that has something to hand on, unless that is being done, or too much of it waits already.
+    /// Begins with a mailbox that has something to hand on, unless that is being done, or too much of it waits already. After a
+    /// pause all are looked at.
     fn begin(self: &Arc<Self>, name: &str, work: &mut Work) -> Result<(), String> {
-        if work.busy.contains(name) {
+        if work.pause.is_some() || work.busy.contains(name) {
             return Ok(());
         }
         let after = self.handover.progress(name)?.map(MailUid);
@@ -180,7 +212,7 @@ impl LmtpCourier {
         if !something || self.handover.is_full(name)? {
             return Ok(());
         }
-        if work.busy.len() >= MAILBOXES_AT_ONCE {
+        if !work.is_free() {
             work.more = true;
             return Ok(());
         }
@@ -194,46 +226,74 @@ impl LmtpCourier {
         Ok(())
     }
 
-    /// What was put aside, whenever something of it is due.
-    async fn come_again(&self) {
-        let mut away = 0;
+    /// What was put aside, whenever something of a mailbox is due, some of them at a time: where the server falls silent over a
+    /// message of one, the others are tried again all the same. keeps: GW-95
+    async fn come_again(self: Arc<Self>) {
+        let mut work = Work::default();
+        while let Err(text) = self.all_waiting().await {
+            work.rest(Trouble::Store(text), &self.handover);
+            over(&mut work.pause).await;
+        }
         loop {
-            let wait = match self.asides().await {
-                Ok(next_ms) => {
-                    next_ms.map(|next_ms| Duration::from_millis(next_ms.saturating_sub(clock::now_ms())))
-                }
-                Err(trouble) => {
-                    trouble.pause(&mut away, &self.handover).await;
-                    continue;
-                }
-            };
-            away = 0;
+            self.begin_due(&mut work);
+            let next_ms = self.handover.next_due_ms(&work.busy).filter(|_| work.is_free());
+            let wait = next_ms.map(|next_ms| Duration::from_millis(next_ms.saturating_sub(clock::now_ms())));
             tokio::select! {
                 () = self.handover.due.notified() => {}
                 () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+                () = over(&mut work.pause) => {}
+                Some(done) = work.tasks.join_next() => {
+                    // A task that has panicked leaves its mailbox alone until the node starts again.
+                    let Ok((name, result)) = done else { continue };
+                    if result.is_err() {
+                        self.handover.note_due(&name, clock::now_ms());
+                    }
+                    work.end(&name, result, &self.handover);
+                }
             }
         }
     }
 
-    /// Gives when something is due again, in Unix milliseconds.
-    async fn asides(&self) -> Result<Option<u64>, Trouble> {
-        for aside in self.handover.waiting()? {
-            if aside.next_ms <= clock::now_ms() {
-                self.again(&aside).await?;
-            }
-        }
-        Ok(self.handover.waiting()?.iter().map(|aside| aside.next_ms).min())
+    /// Reads when something is due, in all mailboxes.
+    async fn all_waiting(&self) -> Result<(), String> {
+        let handover = self.handover.clone();
+        tokio::task::spawn_blocking(move || handover.note_waiting(None)).await.map_err(words)?
     }
 
-    /// One that was put aside, once more. keeps: GW-95, GW-96
-    async fn again(&self, aside: &Aside) -> Result<(), Trouble> {
+    fn begin_due(self: &Arc<Self>, work: &mut Work) {
+        while work.is_free() {
+            let Some(name) = self.handover.take_due(&work.busy, clock::now_ms()) else { return };
+            work.busy.insert(name.clone());
+            let courier = self.clone();
+            work.tasks.spawn(async move {
+                let result = courier.asides(&name).await;
+                (name, result)
+            });
+        }
+    }
+
+    /// What of one mailbox was put aside and is due.
+    async fn asides(&self, account: &str) -> Result<(), Trouble> {
+        for aside in self.handover.waiting(Some(account))? {
+            self.again(&aside).await?;
+        }
+        Ok(self.handover.note_waiting(Some(account))?)
+    }
+
+    /// One that was put aside, once more, as it stands by now: where others were taken or the operator wants it, that has
+    /// changed. keeps: GW-94, GW-95, GW-96
+    async fn again(&self, listed: &Aside) -> Result<(), Trouble> {
+        let Some(aside) = self.handover.as_it_stands(listed)? else { return Ok(()) };
+        if aside.next_ms > clock::now_ms() {
+            return Ok(());
+        }
         let account = self.node.store().account(&aside.account).map_err(words)?;
         let before = aside.number.checked_sub(1).map(MailUid);
         let entries = self.node.store().mailbox(&aside.account, before, 1).map_err(words)?;
         let entry = entries.into_iter().find(|entry| entry.uid.0 == aside.number);
         // An account or an entry that is gone wants nothing any more.
         let (Some(account), Some(entry)) = (account, entry) else {
-            return Ok(self.handover.settle(aside, None).await?);
+            return Ok(self.handover.settle(&aside, None).await?);
         };
         let after = match self.hand(&account, &entry).await? {
             Handed::Settled => None,
@@ -245,7 +305,7 @@ impl LmtpCourier {
         };
         let taken = after.is_none();
         after.iter().for_each(tell);
-        self.handover.settle(aside, after).await?;
+        self.handover.settle(&aside, after).await?;
         if taken {
             self.handover.hasten(&aside.account).await?;
         }
@@ -310,7 +370,12 @@ impl LmtpCourier {
             parameters: Vec::new(),
             forwarded: false,
         };
-        let handed = handed(&self.lmtp.send(&shipment, &|_, _| {}).await);
+        let told = AtomicBool::new(false);
+        let step = |step: &str, _: &str| {
+            told.fetch_or(step == "mail", Ordering::Relaxed);
+        };
+        let report = self.lmtp.send(&shipment, &step).await;
+        let handed = handed(&report, told.load(Ordering::Relaxed));
         if !matches!(handed, Handed::Away(_)) {
             self.handover.note_away(None);
         }
@@ -318,24 +383,14 @@ impl LmtpCourier {
     }
 }
 
-/// What a report says of the one recipient. Until the server has answered to MAIL, and where it is lost or takes leave (421),
-/// nothing was said about the message.
-fn handed(report: &Report) -> Handed {
+/// What a report says of the one recipient, where the server was told of the message, and where not: a session that ends
+/// after that, by whatever cause, is about this message, or nothing would tell it from one that the server cannot bear.
+/// keeps: GW-94, GW-95
+fn handed(report: &Report, told: bool) -> Handed {
     match report.recipients.first() {
         Some(Outcome::Taken { .. }) => Handed::Settled,
-        Some(Outcome::Deferred { code, text }) => {
-            let about_it = report.tried.last().is_none_or(|tried| match tried.step {
-                Step::Data => true,
-                Step::Mail | Step::Recipient => {
-                    code.subject != Code::NO_ANSWER.subject && !text.starts_with("421")
-                }
-                _ => false,
-            });
-            match about_it {
-                true => Handed::PutOff(*code, text.clone()),
-                false => Handed::Away(text.clone()),
-            }
-        }
+        Some(Outcome::Deferred { code, text }) if told => Handed::PutOff(*code, text.clone()),
+        Some(Outcome::Deferred { text, .. }) => Handed::Away(text.clone()),
         Some(Outcome::Refused { code, text }) => Handed::Refused(*code, text.clone()),
         Some(Outcome::Unfit { host, .. }) => {
             Handed::Refused(Code::new(5, 6, 7), format!("{host} takes no such message"))

@@ -4,6 +4,7 @@
 //! keeps: GW-93, GW-97
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +21,7 @@ use crate::clock;
 
 /// How often it is looked for new notices: they are about what has failed for good, and nobody waits for one.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// After how many looks those that were tried before are looked at again.
-const LOOKS_PER_ROUND: u32 = 30;
-/// Notices that are looked at in one turn.
+/// Notices that are read at a time, and that a domain is told in one turn.
 const TURN_MAX: usize = 100;
 /// For how long one is tried.
 const TRIED_MS: u64 = 5 * 86_400_000;
@@ -54,6 +53,9 @@ struct Tries {
     next_ms: u64,
 }
 
+/// Notices by their numbers alone: what they say is read when they are sent, so that a backlog costs no more than that.
+type Numbers = BTreeMap<u64, Tries>;
+
 impl Tries {
     fn count(&mut self, now_ms: u64, salt: u64) {
         self.count += 1;
@@ -61,27 +63,46 @@ impl Tries {
     }
 }
 
-/// What is under way, and what is known of what was tried.
+/// The first that are due, which count as tried from now on.
+fn take_due(numbers: &mut Numbers, now_ms: u64) -> Vec<u64> {
+    let due = numbers.iter_mut().filter(|(_, tries)| tries.next_ms <= now_ms).take(TURN_MAX);
+    due.map(|(number, tries)| {
+        tries.count(now_ms, *number);
+        *number
+    })
+    .collect()
+}
+
+/// What is due, what is under way, and what is known of what was tried.
 #[derive(Default)]
 struct Work {
     /// Behind which notice the next look begins: numbers only grow, so what is new stands behind what was seen.
     after: Option<u64>,
-    tries: BTreeMap<u64, Tries>,
+    /// What goes into mailboxes of this node.
+    here: Numbers,
+    /// What each domain is owed.
+    owed: BTreeMap<Domain, Numbers>,
+    /// Behind which domain the next one is looked for, so that each has its turn.
+    turn: Option<Domain>,
     /// The domains that have stalled.
     stalled: BTreeMap<Domain, Tries>,
     /// The domains that are told something now, and whether they have stalled before.
     busy: HashMap<Id, (Domain, bool)>,
     tasks: JoinSet<Told>,
-    /// Whether some were passed over because their domain is busy, or no place was free.
-    left: bool,
-    /// Whether a place has become free since.
-    ended: bool,
 }
 
 /// How a domain took what it was told.
 struct Told {
     settled: Vec<u64>,
     stalled: bool,
+}
+
+/// A domain that can be told something now.
+struct Turn {
+    domain: Domain,
+    /// Whether it has stalled before.
+    stalled: bool,
+    due: Vec<u64>,
 }
 
 /// What became of one attempt.
@@ -95,7 +116,7 @@ enum Attempt {
 
 impl Work {
     /// Whether this domain can be told something now, and whether it has stalled before. keeps: GW-97
-    fn place(&mut self, domain: &Domain, now_ms: u64) -> Option<bool> {
+    fn place(&self, domain: &Domain, now_ms: u64) -> Option<bool> {
         let before = self.stalled.get(domain);
         if before.is_some_and(|tries| tries.next_ms > now_ms) {
             return None;
@@ -104,8 +125,33 @@ impl Work {
         let most = if stalled { STALLED_AT_ONCE_MAX } else { AT_ONCE_MAX };
         let alike = self.busy.values().filter(|(_, other)| *other == stalled).count();
         let free = alike < most && !self.busy.values().any(|(busy, _)| busy == domain);
-        self.left |= !free;
         free.then_some(stalled)
+    }
+
+    /// Notes what was read, each behind the last.
+    fn note(&mut self, read: &[NoticeDue]) {
+        for notice in read {
+            let numbers = match &notice.account {
+                Some(_) => &mut self.here,
+                None => self.owed.entry(notice.return_path.domain().clone()).or_default(),
+            };
+            numbers.insert(notice.id, Tries::default());
+            self.after = Some(notice.id);
+        }
+    }
+
+    /// The next domain that has a place and something due.
+    fn next_turn(&mut self, now_ms: u64) -> Option<Turn> {
+        let behind = self.turn.as_ref().map_or(Unbounded, Excluded);
+        let behind = self.owed.range::<Domain, _>((behind, Unbounded)).chain(&self.owed);
+        let is_due = |numbers: &Numbers| numbers.values().any(|tries| tries.next_ms <= now_ms);
+        let (domain, stalled) = behind.take(self.owed.len()).find_map(|(domain, numbers)| {
+            let stalled = self.place(domain, now_ms)?;
+            is_due(numbers).then(|| (domain.clone(), stalled))
+        })?;
+        let due = take_due(self.owed.get_mut(&domain)?, now_ms);
+        self.turn = Some(domain.clone());
+        Some(Turn { domain, stalled, due })
     }
 
     fn end(&mut self, ended: Result<(Id, Told), JoinError>) {
@@ -113,28 +159,20 @@ impl Work {
             Ok((id, told)) => (id, told),
             Err(error) => (error.id(), Told { settled: Vec::new(), stalled: true }),
         };
-        self.ended = true;
-        for notice in told.settled {
-            self.tries.remove(&notice);
-        }
         let Some((domain, _)) = self.busy.remove(&id) else { return };
+        if let Some(owed) = self.owed.get_mut(&domain) {
+            for number in told.settled {
+                owed.remove(&number);
+            }
+            if owed.is_empty() {
+                self.owed.remove(&domain);
+            }
+        }
         if told.stalled {
             let salt = domain.as_str().bytes().map(u64::from).sum();
             self.stalled.entry(domain).or_default().count(clock::now_ms(), salt);
         } else {
             self.stalled.remove(&domain);
-        }
-    }
-
-    /// Everything is looked at again in each round, and sooner where something has waited for a place.
-    fn begin_look(&mut self, looks: u32) {
-        let round = looks.is_multiple_of(LOOKS_PER_ROUND);
-        if round || (self.left && self.ended) {
-            (self.after, self.left, self.ended) = (None, false, false);
-        }
-        if round {
-            let now_ms = clock::now_ms();
-            self.stalled.retain(|_, tries| now_ms < tries.next_ms.saturating_add(RETRY_MS.1));
         }
     }
 }
@@ -143,60 +181,34 @@ impl Notices {
     pub(crate) async fn run(self) {
         let notices = Arc::new(self);
         let mut work = Work::default();
-        let mut looks = 0_u32;
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => {
-                    looks = looks.wrapping_add(1);
-                    work.begin_look(looks);
-                    notices.look(&mut work).await;
-                }
+                _ = ticks.tick() => notices.look(&mut work).await,
                 Some(ended) = work.tasks.join_next_with_id() => work.end(ended),
             }
         }
     }
 
+    /// Reads what is new, each once, and begins with what is due.
     async fn look(self: &Arc<Self>, work: &mut Work) {
         loop {
-            let due = match self.node.store().notices_due(work.after, TURN_MAX) {
-                Ok(due) => due,
+            match self.read(work.after, TURN_MAX).await {
+                Ok(new) if new.is_empty() => break,
+                Ok(new) => work.note(&new),
                 Err(error) => {
                     tracing::warn!(%error, "notices cannot be read now");
-                    return;
+                    break;
                 }
-            };
-            let Some(last) = due.last() else { return };
-            work.after = Some(last.id);
-            self.turn(due, work).await;
+            }
         }
-    }
-
-    /// What goes into a mailbox here waits for nobody's server; what goes to another domain goes in a task of its own.
-    async fn turn(self: &Arc<Self>, due: Vec<NoticeDue>, work: &mut Work) {
         let now_ms = clock::now_ms();
-        let mut away: BTreeMap<Domain, Vec<NoticeDue>> = BTreeMap::new();
-        for notice in due {
-            if work.tries.get(&notice.id).is_some_and(|tries| tries.next_ms > now_ms) {
-                continue;
-            }
-            let Some(account) = &notice.account else {
-                away.entry(notice.return_path.domain().clone()).or_default().push(notice);
-                continue;
-            };
-            work.tries.entry(notice.id).or_default().count(now_ms, notice.id);
-            if self.is_in_mailbox(account, &notice).await {
-                self.forget(notice.id).await;
-                work.tries.remove(&notice.id);
-            }
-        }
+        work.stalled.retain(|_, tries| now_ms < tries.next_ms.saturating_add(RETRY_MS.1));
+        self.fill_mailboxes(&mut work.here, now_ms).await;
+        // What goes to another domain goes in a task of its own.
         let Some(sender) = &self.sender else { return };
-        for (domain, due) in away {
-            let Some(stalled) = work.place(&domain, now_ms) else { continue };
-            for notice in &due {
-                work.tries.entry(notice.id).or_default().count(now_ms, notice.id);
-            }
+        while let Some(Turn { domain, stalled, due }) = work.next_turn(now_ms) {
             let (notices, sender) = (self.clone(), sender.clone());
             let limit = if stalled { STALLED_ATTEMPT_MAX } else { ATTEMPT_MAX };
             let task = work.tasks.spawn(async move { notices.tell(&sender, due, limit).await });
@@ -204,10 +216,53 @@ impl Notices {
         }
     }
 
+    async fn read(&self, after: Option<u64>, limit: usize) -> Result<Vec<NoticeDue>, String> {
+        let store = self.node.store().clone();
+        let read = tokio::task::spawn_blocking(move || store.notices_due(after, limit)).await;
+        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// What one notice says; none where it is not due any more.
+    async fn notice(&self, number: u64) -> Result<Option<NoticeDue>, String> {
+        let found = self.read(number.checked_sub(1), 1).await?;
+        Ok(found.into_iter().find(|notice| notice.id == number))
+    }
+
+    /// What goes into a mailbox here waits for nobody's server.
+    async fn fill_mailboxes(&self, here: &mut Numbers, now_ms: u64) {
+        loop {
+            let due = take_due(here, now_ms);
+            if due.is_empty() {
+                return;
+            }
+            for number in due {
+                let settled = match self.notice(number).await {
+                    Ok(Some(notice)) => self.is_in_mailbox(&notice).await && self.is_forgotten(number).await,
+                    Ok(None) => true,
+                    Err(_) => false,
+                };
+                if settled {
+                    here.remove(&number);
+                }
+            }
+        }
+    }
+
     /// Tells one domain what it is owed, one notice after the other, until one cannot be brought there now.
-    async fn tell(&self, sender: &Sender, due: Vec<NoticeDue>, limit: Duration) -> Told {
+    async fn tell(&self, sender: &Sender, due: Vec<u64>, limit: Duration) -> Told {
         let mut settled = Vec::new();
-        for notice in due {
+        for number in due {
+            let notice = match self.notice(number).await {
+                Ok(Some(notice)) => notice,
+                Ok(None) => {
+                    settled.push(number);
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a notice cannot be read now");
+                    return Told { settled, stalled: false };
+                }
+            };
             let began_ms = clock::now_ms();
             let attempt = timeout(limit, self.attempt(sender, &notice, began_ms)).await;
             let too_old = began_ms > notice.received_at_ms.saturating_add(2 * TRIED_MS);
@@ -217,15 +272,20 @@ impl Notices {
                 let stalled = attempt.is_err() || took_ms >= STALLS_FROM_MS;
                 return Told { settled, stalled };
             }
-            self.forget(notice.id).await;
-            settled.push(notice.id);
+            if self.is_forgotten(number).await {
+                settled.push(number);
+            }
         }
         Told { settled, stalled: false }
     }
 
-    async fn forget(&self, notice: u64) {
-        if let Err(error) = self.node.store().remove_notices(vec![notice]).await {
-            tracing::warn!(%error, "a notice that was sent cannot be removed; it is sent again");
+    async fn is_forgotten(&self, notice: u64) -> bool {
+        match self.node.store().remove_notices(vec![notice]).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "a notice that was sent cannot be removed; it is sent again");
+                false
+            }
         }
     }
 
@@ -258,7 +318,8 @@ impl Notices {
 
     /// A user is told of a failure in the own mailbox, unless the account does not want it any more: it is put there, and is
     /// offered to nobody. keeps: STA-21
-    async fn is_in_mailbox(&self, account: &str, notice: &NoticeDue) -> bool {
+    async fn is_in_mailbox(&self, notice: &NoticeDue) -> bool {
+        let Some(account) = notice.account.as_deref() else { return true };
         let wanted = match self.node.store().account(account) {
             Ok(found) => found.is_some_and(|account| account.notices && !account.disabled),
             Err(_) => return false,
@@ -316,5 +377,98 @@ impl Notices {
             header: notice.header.clone(),
         }
         .write()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use message::Identity;
+    use message::address::Address;
+    use storage::EnvelopeId;
+
+    use super::*;
+
+    const NOW_MS: u64 = 1_000_000;
+
+    fn owed(id: u64, to: &str) -> NoticeDue {
+        NoticeDue {
+            id,
+            envelope: EnvelopeId(id),
+            identity: Identity::from_hex(&"ab".repeat(32)).unwrap(),
+            recipient: Address::parse("bob@north.test").unwrap(),
+            return_path: Address::parse(to).unwrap(),
+            disposition: Disposition::Expired,
+            received_at_ms: NOW_MS,
+            header: Vec::new(),
+            original: None,
+            envelope_id: None,
+            account: None,
+        }
+    }
+
+    /// What is begun in one look, each in a task that never ends by itself.
+    fn begun(work: &mut Work, now_ms: u64) -> Vec<(String, usize)> {
+        let mut turns = Vec::new();
+        while let Some(Turn { domain, stalled, due }) = work.next_turn(now_ms) {
+            turns.push((domain.to_string(), due.len()));
+            let task = work.tasks.spawn(std::future::pending());
+            work.busy.insert(task.id(), (domain, stalled));
+        }
+        turns
+    }
+
+    fn end(work: &mut Work, domain: &str, settled: Vec<u64>, stalled: bool) {
+        let id = work.busy.iter().find(|(_, (busy, _))| busy.as_str() == domain).map(|(id, _)| *id);
+        work.end(Ok((id.unwrap(), Told { settled, stalled })));
+    }
+
+    /// proves: GW-97
+    #[tokio::test]
+    async fn a_backlog_that_is_passed_over_is_read_once_and_waits_by_its_numbers() {
+        let mut work = Work::default();
+        let backlog: Vec<_> = (1..=20_000).map(|id| owed(id, "eve@slow.test")).collect();
+        work.note(&backlog);
+        work.note(&[owed(20_001, "ann@fine.test")]);
+        let turns = |all: &[(&str, usize)]| -> Vec<(String, usize)> {
+            all.iter().map(|(domain, count)| ((*domain).to_owned(), *count)).collect()
+        };
+        assert_eq!(begun(&mut work, NOW_MS), turns(&[("fine.test", 1), ("slow.test", TURN_MAX)]));
+        // One domain ends and the other does not: nothing of the other's is read or begun again.
+        end(&mut work, "fine.test", vec![20_001], false);
+        assert_eq!(begun(&mut work, NOW_MS), Vec::new());
+        assert!(!work.owed.contains_key(&Domain::parse("fine.test").unwrap()));
+        assert_eq!(work.after, Some(20_001));
+        // It goes on where it was, and what could not be brought there comes later, without being read meanwhile.
+        end(&mut work, "slow.test", vec![1, 2], false);
+        let slow = Domain::parse("slow.test").unwrap();
+        assert_eq!(work.owed[&slow].len(), 19_998);
+        let Turn { due, .. } = work.next_turn(NOW_MS).unwrap();
+        assert_eq!((due[0], due.len()), (101, TURN_MAX));
+        let Turn { due, .. } = work.next_turn(NOW_MS + RETRY_MS.1).unwrap();
+        assert_eq!((due[0], due.len(), work.after), (3, TURN_MAX, Some(20_001)));
+    }
+
+    /// proves: GW-97
+    #[tokio::test]
+    async fn each_domain_has_its_turn_and_one_that_stalls_waits() {
+        let mut work = Work::default();
+        let many = u64::try_from(AT_ONCE_MAX).unwrap() + 2;
+        for round in 0..200 {
+            let all: Vec<_> =
+                (0..many).map(|one| owed(round * many + one, &format!("eve@d{one:02}.test"))).collect();
+            work.note(&all);
+        }
+        assert_eq!(begun(&mut work, NOW_MS).len(), AT_ONCE_MAX);
+        // The place of the first goes to those that had none, though there is more for it.
+        end(&mut work, "d00.test", Vec::new(), false);
+        end(&mut work, "d01.test", Vec::new(), true);
+        let names: Vec<_> = begun(&mut work, NOW_MS).into_iter().map(|(domain, _)| domain).collect();
+        assert_eq!(names, ["d32.test", "d33.test"]);
+        end(&mut work, "d02.test", Vec::new(), false);
+        assert_eq!(begun(&mut work, NOW_MS), vec![("d00.test".to_owned(), TURN_MAX)]);
+        // Its pause is by the real clock.
+        let stalled_ms = work.stalled[&Domain::parse("d01.test").unwrap()].next_ms;
+        let Turn { domain, stalled, .. } = work.next_turn(stalled_ms).unwrap();
+        assert_eq!((domain.as_str(), stalled), ("d01.test", true));
     }
 }

@@ -80,9 +80,9 @@ impl LocalOperator {
     }
 
     /// Refuses what is asked for an account that is not there any more, or is closed. keeps: CON-2
-    pub(super) fn living(&self, name: &str) -> Result<(), Failure> {
+    pub(super) fn living(&self, name: &str) -> Result<storage::AccountRecord, Failure> {
         let found = self.store().account(name).map_err(failure)?.filter(|account| !account.disabled);
-        found.map(drop).ok_or_else(|| {
+        found.ok_or_else(|| {
             Failure::new(FailureKind::NotFound, format!("there is no account {name}, or it is closed"))
         })
     }

@@ -159,9 +159,7 @@ impl LocalOperator {
     }
 
     fn account_addresses(&self, account: &str) -> Result<Vec<Address>, Failure> {
-        let found = self.store().account(account).map_err(failure)?;
-        let found = found.ok_or_else(|| Failure::new(FailureKind::NotFound, "no such account"))?;
-        Ok(found.addresses.iter().map(|address| self.node.folded(address)).collect())
+        Ok(self.living(account)?.addresses.iter().map(|address| self.node.folded(address)).collect())
     }
 
     /// The recipient and the forwarder that are named; a user names only addresses of their own.

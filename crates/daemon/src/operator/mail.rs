@@ -189,6 +189,7 @@ fn whose(request: &Request) -> Option<&str> {
         | Request::MailShow { account, .. }
         | Request::MailPart { account, .. }
         | Request::MailSeen { account, .. }
+        | Request::MailReport { account, .. }
         | Request::Sent { account, .. }
         | Request::SentShow { account, .. } => Some(account),
         _ => None,

@@ -65,6 +65,7 @@ impl LocalOperator {
                 Ok(Response::Done)
             }
             Request::CorrespondentRemove { account, who } => {
+                self.living(&account)?;
                 self.node.remove_correspondent(&account, &who).await.map_err(refused)?;
                 Ok(Response::Done)
             }

@@ -55,7 +55,7 @@ impl Watching {
             Request::Domains => self.domains(local).await,
             Request::Watch { account, after, seconds } => {
                 let addresses = match &account {
-                    Some(name) => local.account(name)?.addresses.iter().map(ToString::to_string).collect(),
+                    Some(name) => local.living(name)?.addresses.iter().map(ToString::to_string).collect(),
                     None => Vec::new(),
                 };
                 let concerns = |event: &FlowView| match &account {
