@@ -17,8 +17,6 @@ use crate::floor::stopwatch;
 use crate::ours::Ours;
 use crate::table::Table;
 
-/// How long a node may take to be there again.
-const START_TIME: Duration = Duration::from_secs(60);
 /// One way of the slow link.
 const ONE_WAY: Duration = Duration::from_millis(25);
 /// Recipients of one message of the large queue.
@@ -69,6 +67,8 @@ pub(crate) async fn link(ours: &mut Ours, table: &mut Table) -> Result<(), Troub
         table.fact(&name, over_link(ours, octets).await?, target);
     }
     ours.widen(2 << 20)?;
+    // Whoever knocks before it is there tries again later and later, and slowly at first.
+    ours.ready().await?;
     let name = "1 MiB over the same link, to a node that takes 2 MiB unasked (`eager_octets`)";
     table.fact(name, over_link(ours, 1 << 20).await?, RAW);
     Ok(())
@@ -82,16 +82,8 @@ async fn over_link(ours: &Ours, octets: usize) -> Result<String, Trouble> {
     let trust = Expectation::Pinned { digests: vec![pin] };
     let settings = north.settings()?;
     let key = settings.domains.get(&settings.domain).ok_or("a node has a key")?.key.clone();
-    // A node that was begun anew is there in a moment.
-    let patience = stopwatch();
-    let (peer, elapsed) = loop {
-        let elapsed = stopwatch();
-        match Peer::connect(Some(north.host_key()?), relay.address, &trust, Alpn::Exchange).await {
-            Ok(peer) => break (peer, elapsed),
-            Err(error) if patience() > START_TIME => return Err(error.into()),
-            Err(_) => {}
-        }
-    };
+    let elapsed = stopwatch();
+    let peer = Peer::connect(Some(north.host_key()?), relay.address, &trust, Alpn::Exchange).await?;
     let mut told = Vec::new();
     for number in 0..4 {
         let before = if number == 0 { Duration::ZERO } else { elapsed() };

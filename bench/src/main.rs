@@ -19,6 +19,8 @@ const USAGE: &str =
     "waxwing-bench [--short] [--postfix DIR] [--opensmtpd DIR] [--results FILE] [--machine TEXT]
 waxwing-bench gateway --postfix DIR [--short]                        only what comes in by SMTP
 waxwing-bench ours exchange|submit|poll IN-FLIGHT COUNT [OCTETS]    one load against two nodes of ours
+waxwing-bench start RECIPIENTS                                       how long a start takes with so many queued
+waxwing-bench link                                                   round trips over a link of 50 ms
 waxwing-bench floor                                                  the bare floor alone";
 
 #[tokio::main]
@@ -26,6 +28,8 @@ async fn main() -> Result<(), Trouble> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("floor") => floor_alone().await,
+        Some("start") => start_alone(&arguments[1..]).await,
+        Some("link") => link_alone().await,
         Some("ours") => ours_alone(&arguments[1..]).await,
         _ => compare_all(arguments).await,
     }
@@ -56,6 +60,21 @@ async fn compare_all(arguments: Vec<String>) -> Result<(), Trouble> {
         Some(path) => table::write_between_marks(&path, &text),
         None => Ok(()),
     }
+}
+
+async fn start_alone(arguments: &[String]) -> Result<(), Trouble> {
+    let recipients = arguments.first().and_then(|count| count.parse().ok()).ok_or(USAGE)?;
+    let mut table = table::Table::default();
+    alone::start_up(recipients, &mut table).await?;
+    println!("{}", table.markdown(""));
+    Ok(())
+}
+
+async fn link_alone() -> Result<(), Trouble> {
+    let (mut ours, mut table) = (ours::Ours::start().await?, table::Table::default());
+    alone::link(&mut ours, &mut table).await?;
+    println!("{}", table.markdown(""));
+    Ok(())
 }
 
 async fn ours_alone(arguments: &[String]) -> Result<(), Trouble> {

@@ -160,7 +160,7 @@ impl Ours {
     /// # Errors
     /// Where it does not come up.
     pub(crate) fn widen(&mut self, eager_octets: u64) -> Result<(), Trouble> {
-        self.world.south.stop()?;
+        self.world.south.kill()?;
         self.world.south.configure(|config| config.limits.eager_octets = eager_octets)?;
         self.world.south.start()
     }
