@@ -42,6 +42,10 @@ impl Bell {
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner).insert(lane.clone());
     }
 
+    fn is_troubled(&self, lane: &Lane) -> bool {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).contains(lane)
+    }
+
     /// Whether the lane was in trouble; it is not any more.
     pub(crate) fn was_troubled(&self, lane: &Lane) -> bool {
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner).remove(lane)
@@ -167,14 +171,10 @@ impl Dispatcher {
             return Vec::new();
         }
         let now_ms = self.node.now_ms();
-        // Only the last ones are not for all.
-        let troubled = match room > WORKERS_RESERVED {
-            true => HashSet::new(),
-            false => self.node.inner.queue.troubled.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        };
+        let bell = &self.node.inner.queue;
         let may = |lane: &Lane, given| {
             let has = busy.get(lane).copied().unwrap_or(0) + given;
-            may_have_another(has, room, || troubled.contains(lane))
+            may_have_another(has, room, || bell.is_troubled(lane))
         };
         match self.node.store().claim(now_ms, LEASE_MS, at_once(room), &may).await {
             Ok(claims) => claims,

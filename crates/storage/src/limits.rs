@@ -56,6 +56,8 @@ pub const ATTEMPTS_LAST: u32 = 56;
 pub const COOKIES_MAX: usize = 1024;
 /// Entries that one call of a listing returns at most.
 pub const LIST_MAX: usize = 1000;
+/// Lanes that may not get another worker and are gone past in one claim, with the schedule locked.
+pub const PASSED_OVER_MAX: usize = 1000;
 /// Correspondents of one account: one look at all of them is cheap, and few people write to more.
 pub const CORRESPONDENTS_MAX: usize = 1000;
 /// Those of them who are trusted or blocked: the others are known because they were written to, and can be forgotten.

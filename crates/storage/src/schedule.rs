@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::ages::{self, Ages};
 use crate::engine::View;
+use crate::limits::PASSED_OVER_MAX;
 use crate::transaction::QueueChange;
 use crate::{Error, Lane, LegId, key};
 
@@ -128,9 +129,14 @@ impl Schedule {
         Turn::default()
     }
 
-    /// Puts the lanes that were left out back into their places in the line.
+    /// Puts the lanes that were left out back into their places in the line; behind all others where a whole turn went past
+    /// nothing else, so that the next one comes to those.
     pub(crate) fn end_turn(&mut self, turn: Turn) {
-        self.ready.extend(turn.aside);
+        if turn.aside.len() < PASSED_OVER_MAX {
+            self.ready.extend(turn.aside);
+        } else {
+            turn.aside.into_iter().for_each(|(_, lane)| self.line_up(lane));
+        }
     }
 
     /// The next leg that is due, of the lane whose turn it is.
@@ -141,7 +147,9 @@ impl Schedule {
         now_ms: u64,
         may: &dyn Fn(&Lane) -> bool,
     ) -> Result<Option<(LegId, u64, Lane)>, Error> {
-        while let Some((number, lane)) = self.ready.pop_first() {
+        while turn.aside.len() < PASSED_OVER_MAX
+            && let Some((number, lane)) = self.ready.pop_first()
+        {
             if !may(&lane) {
                 turn.aside.push((number, lane));
                 continue;
@@ -419,5 +427,39 @@ mod tests {
             assert_eq!(schedule.take_next(&engine, &mut turn, 20, &|_| true), Ok(None), "heard: {heard}");
         }
         assert_eq!(schedule.take_fence(leg, fence), Ok(()));
+    }
+
+    /// So many lanes may not have another worker that one claim does not go past them all. Who stands behind them has its turn
+    /// in the next, and each of them keeps a place.
+    ///
+    /// proves: SEC-9
+    #[test]
+    fn one_claim_goes_past_so_many_and_the_next_goes_on() {
+        let engine = Memory::new();
+        let slow = |number: usize| Lane::new(&format!("{number:05}.slow.test")).unwrap();
+        let quick = Lane::new("zoe.test").unwrap();
+        let mut batch = Batch::default();
+        let lanes = (0..PASSED_OVER_MAX + 500).map(slow).chain([quick.clone()]);
+        for (number, lane) in lanes.enumerate() {
+            // The quick one is due last, and so the last in the line.
+            batch.put(key::lane_due(&lane, 10 + number as u64, LegId(number as u64)), Vec::new());
+        }
+        engine.apply(&batch).unwrap();
+        let mut schedule = Schedule::build(&engine, 0).unwrap();
+        schedule.wake(100_000);
+        let mut claim = |may: &dyn Fn(&Lane) -> bool| {
+            let mut turn = schedule.begin_turn();
+            let taken = schedule.take_next(&engine, &mut turn, 100_000, may).unwrap();
+            schedule.end_turn(turn);
+            taken.map(|(_, _, lane)| lane)
+        };
+        assert_eq!(claim(&|lane| *lane == quick), None);
+        assert_eq!(claim(&|lane| *lane == quick), Some(quick));
+        // The first of those that were not gone past is the first now, and all are there.
+        let mut all: BTreeSet<Lane> = BTreeSet::new();
+        while let Some(lane) = claim(&|_| true) {
+            assert!(all.insert(lane), "each has one leg");
+        }
+        assert_eq!(all.len(), PASSED_OVER_MAX + 500);
     }
 }

@@ -163,28 +163,39 @@ impl View for Transaction<'_> {
     }
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        let pairs =
+            self.changed_range(from, to, |most| self.engine.range(from, to, limit.saturating_add(most)))?;
+        Ok(pairs.into_iter().take(limit).collect())
+    }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        let pairs = self
+            .changed_range(from, to, |most| self.engine.range_back(from, to, limit.saturating_add(most)))?;
+        Ok(pairs.into_iter().rev().take(limit).collect())
+    }
+}
+
+impl Transaction<'_> {
+    /// What `read` finds in the engine, with the changes of this range. It is told how many pairs these may hide.
+    fn changed_range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        read: impl FnOnce(usize) -> Result<Vec<Pair>, Error>,
+    ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
         let pending = self.pending.iter().flat_map(|pending| pending.changes_in(from, to));
         let mut changed: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = pending.collect();
         changed.extend(self.group.changes_in(from, to));
         changed.extend(self.own.changes_in(from, to));
         // Every change may hide one pair of the engine.
         let removed = changed.values().filter(|value| value.is_none()).count();
-        let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> =
-            self.engine.range(from, to, limit.saturating_add(removed))?.into_iter().collect();
+        let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = read(removed)?.into_iter().collect();
         for (key, value) in changed {
             match value {
                 Some(value) => pairs.insert(key.clone(), value.clone()),
                 None => pairs.remove(key),
             };
         }
-        Ok(pairs.into_iter().take(limit).collect())
-    }
-
-    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-        // No verb that writes reads backwards, so that all of the range may be read.
-        let mut pairs = self.range(from, to, usize::MAX)?;
-        pairs.reverse();
-        pairs.truncate(limit);
         Ok(pairs)
     }
 }

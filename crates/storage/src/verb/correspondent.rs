@@ -37,8 +37,8 @@ pub(crate) fn put(tx: &mut Transaction, record: CorrespondentRecord) -> Result<(
             });
         }
     }
-    if before.is_none() {
-        count_one_more(tx, &record.account)?;
+    if before.is_none() && !count_one_more(tx, &record.account)? {
+        return Err(Error::Bound { what: "correspondents", bound: CORRESPONDENTS_MAX as u64 });
     }
     tx.put(key::correspondent(&record.account, &record.who), record.encode())
 }
@@ -56,7 +56,9 @@ pub(crate) fn note_written_to(
     if find(tx, account, &who)?.is_some() {
         return Ok(());
     }
-    count_one_more(tx, account)?;
+    if !count_one_more(tx, account)? {
+        return Ok(());
+    }
     let record = CorrespondentRecord {
         account: account.to_owned(),
         who,
@@ -99,21 +101,26 @@ pub(crate) fn remove_all(tx: &mut Transaction, account: &str) -> Result<(), Erro
 }
 
 /// Counts somebody new. Where there are as many as there may be, the oldest of those who are only known are forgotten: so
-/// many at once that all are read for few of those who come. What the user has said is never forgotten.
+/// many at once that all are read for few of those who come. What the user has said is never forgotten: where there is
+/// nothing else, as in stores of before, nobody new finds a place, and this is false.
 ///
 /// keeps: POL-11
-fn count_one_more(tx: &mut Transaction, account: &str) -> Result<(), Error> {
+fn count_one_more(tx: &mut Transaction, account: &str) -> Result<bool, Error> {
     let mut count = count(tx, account)?;
     if count >= CORRESPONDENTS_MAX as u64 {
         let mut known = all(tx, account)?;
         known.retain(|one| one.regard == Regard::Known);
+        if known.is_empty() {
+            return Ok(false);
+        }
         known.sort_unstable_by(|a, b| (a.since_ms, &a.who).cmp(&(b.since_ms, &b.who)));
         for oldest in known.iter().take(CORRESPONDENTS_FORGOTTEN) {
             tx.remove(key::correspondent(account, &oldest.who));
             count -= 1;
         }
     }
-    put_count(tx, account, count + 1)
+    put_count(tx, account, count + 1)?;
+    Ok(true)
 }
 
 /// How many correspondents an account has.

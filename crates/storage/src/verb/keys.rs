@@ -234,12 +234,19 @@ fn put_head(
 fn make_room_for_head(tx: &mut Transaction, contradicted: bool, bound: u64) -> Result<u64, Error> {
     let mut count = count_heads(tx, contradicted)?;
     while count >= bound {
-        let Some((oldest, _)) = list(tx, &heads_seen_key(contradicted), None, 1)?.pop() else { break };
-        // Behind kind and time it ends as the key of the head does.
-        let domain = oldest.get(HEAD_SEEN_BEFORE_DOMAIN..).unwrap_or_default();
-        tx.remove([&[table::HEAD], domain].concat());
-        tx.remove(oldest);
-        count -= 1;
+        // In pages: a store of before may have many too many.
+        let too_many = usize::try_from(count - bound + 1).unwrap_or(usize::MAX);
+        let page = list(tx, &heads_seen_key(contradicted), None, too_many)?;
+        if page.is_empty() {
+            break;
+        }
+        count = count.saturating_sub(page.len() as u64);
+        for (oldest, _) in page {
+            // Behind kind and time it ends as the key of the head does.
+            let domain = oldest.get(HEAD_SEEN_BEFORE_DOMAIN..).unwrap_or_default();
+            tx.remove([&[table::HEAD], domain].concat());
+            tx.remove(oldest);
+        }
     }
     Ok(count)
 }
