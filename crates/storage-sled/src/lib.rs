@@ -4,8 +4,8 @@
 //! 1452), `flush_async` can deadlock (issue 1308), and values from 128 KiB on go to files that are never synced. So here
 //! (`spec/decisions/0004-storage-engine.md`):
 //!
-//! - only [`Sled`] has the database, and only its [`Engine::apply`] writes: one batch, then `flush`, then `fdatasync` on a
-//!   handle of its own of the file `db`, and then it returns;
+//! - only [`Sled`] has the database, and only its [`Engine::apply`] and [`Engine::settle`] write: one batch, or changes one by one,
+//!   then `flush`, then `fdatasync` on a handle of its own of the file `db`, and then it returns;
 //! - all files and directories are synced when the database is made;
 //! - values are never larger than [`storage::limits::VALUE_OCTETS_MAX`];
 //! - after an error of flush or sync nothing is written any more: a sync that failed once cannot be repeated;
@@ -26,6 +26,11 @@ use storage::{Batch, Engine, Error, Keeper, Logged, Pair, Settings, View, guarde
 const CACHE_OCTETS: u64 = 64 * 1024 * 1024;
 /// Milliseconds between sled's own flushes. They add nothing to durability and bound what a clean close has to do.
 const FLUSH_EVERY_MS: u64 = 500;
+
+/// Threads that write what is settled, at most: one more is worth it where two cores wait for it.
+const SETTLE_THREADS_MAX: usize = 4;
+/// Changes that are worth a thread.
+const SETTLE_SHARE_MIN: usize = 500;
 
 /// How often and how long to wait for the lock: two seconds in all. Flushing what is left takes milliseconds.
 const LOCK_WAITS: u32 = 100;
@@ -55,6 +60,36 @@ impl Sled {
         }
         file.sync_all()?;
         Ok(Sled { tree, file, failed: AtomicBool::new(false) })
+    }
+
+    /// Writes changes and commits them. After an error nothing is written any more.
+    fn write(&self, changes: &Batch, write: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(Error::ReadOnly("an earlier commit failed".to_owned()));
+        }
+        let too_long = |(key, value): (&[u8], Option<&[u8]>)| {
+            key.len() > KEY_OCTETS_MAX || value.is_some_and(|value| value.len() > VALUE_OCTETS_MAX)
+        };
+        if changes.changes().any(too_long) {
+            return Err(Error::Bound { what: "octets of a value", bound: VALUE_OCTETS_MAX as u64 });
+        }
+        let done = write().and_then(|()| self.commit());
+        if done.is_err() {
+            self.failed.store(true, Ordering::SeqCst);
+        }
+        done
+    }
+
+    /// Writes changes one by one.
+    fn write_each(&self, changes: &[(&[u8], Option<&[u8]>)]) -> Result<(), Error> {
+        for (key, value) in changes {
+            let before = match value {
+                Some(value) => self.tree.insert(key, *value),
+                None => self.tree.remove(key),
+            };
+            before.map_err(failure)?;
+        }
+        Ok(())
     }
 
     /// Flushes and syncs: what was written is durable when this returns.
@@ -165,25 +200,34 @@ impl View for Sled {
 
 impl Engine for Sled {
     fn apply(&self, batch: &Batch) -> Result<(), Error> {
-        if self.failed.load(Ordering::SeqCst) {
-            return Err(Error::ReadOnly("an earlier commit failed".to_owned()));
-        }
-        let mut changes = sled::Batch::default();
-        for (key, value) in batch.changes() {
-            let octets = value.map_or(0, <[u8]>::len);
-            if key.len() > KEY_OCTETS_MAX || octets > VALUE_OCTETS_MAX {
-                return Err(Error::Bound { what: "octets of a value", bound: VALUE_OCTETS_MAX as u64 });
+        self.write(batch, || {
+            let mut changes = sled::Batch::default();
+            for (key, value) in batch.changes() {
+                match value {
+                    Some(value) => changes.insert(key, value),
+                    None => changes.remove(key),
+                }
             }
-            match value {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
-            }
-        }
-        let done = self.tree.apply_batch(changes).map_err(failure).and_then(|()| self.commit());
-        if done.is_err() {
-            self.failed.store(true, Ordering::SeqCst);
-        }
-        done
+            self.tree.apply_batch(changes).map_err(failure)
+        })
+    }
+
+    /// One by one, in several threads, each of which has keys that follow one another: so they rarely meet in a leaf, and readers
+    /// never wait for a batch.
+    fn settle(&self, changes: &Batch, _piece_octets: usize) -> Result<(), Error> {
+        self.write(changes, || {
+            let changes: Vec<_> = changes.changes().collect();
+            let threads = std::thread::available_parallelism().map_or(1, usize::from).min(SETTLE_THREADS_MAX);
+            let share = changes.len().div_ceil(threads).max(SETTLE_SHARE_MIN);
+            std::thread::scope(|scope| {
+                let parts: Vec<_> =
+                    changes.chunks(share).map(|part| scope.spawn(|| self.write_each(part))).collect();
+                // A panic over a damaged file is one of who settles: `guarded` is around it.
+                parts.into_iter().try_for_each(|part| {
+                    part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+            })
+        })
     }
 
     fn check(&self) -> Result<Vec<String>, Error> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
+use crate::limits::SETTLE_CHANGES_MAX;
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -31,7 +32,7 @@ pub trait View {
 /// An ordered key-value engine: keys of at most [`crate::limits::KEY_OCTETS_MAX`] octets, values of at most
 /// [`crate::limits::VALUE_OCTETS_MAX`].
 ///
-/// Only one thread calls [`Engine::apply`] and [`Engine::compact`]; any thread reads at any time.
+/// Only one thread calls [`Engine::apply`], [`Engine::settle`] and [`Engine::compact`]; any thread reads at any time.
 ///
 /// keeps: STO-2
 pub trait Engine: View + Send + Sync + 'static {
@@ -40,6 +41,28 @@ pub trait Engine: View + Send + Sync + 'static {
     /// # Errors
     /// Any error means that it is not known whether the batch is durable. The engine is not written to again.
     fn apply(&self, batch: &Batch) -> Result<(), Error>;
+
+    /// Takes changes that stand in a log, too, and returns when they are durable. Nobody reads them here until then, and after a
+    /// crash they come again: they need not be there together, and are applied in pieces of so many octets unless the
+    /// engine has a faster way.
+    ///
+    /// keeps: STO-29
+    ///
+    /// # Errors
+    /// As [`Engine::apply`].
+    fn settle(&self, changes: &Batch, piece_octets: usize) -> Result<(), Error> {
+        let mut piece = Batch::default();
+        for (key, value) in changes.changes() {
+            match value {
+                Some(value) => piece.put(key.to_vec(), value.to_vec()),
+                None => piece.remove(key.to_vec()),
+            }
+            if piece.len() >= SETTLE_CHANGES_MAX || piece.octets() >= piece_octets {
+                self.apply(&std::mem::take(&mut piece))?;
+            }
+        }
+        if piece.is_empty() { Ok(()) } else { self.apply(&piece) }
+    }
 
     /// What the engine finds wrong with itself, one line each.
     ///

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::engine::{Batch, Engine};
 use crate::files::{Files, lock};
+use crate::format::{FORMAT, bring_up};
 use crate::group::{Answer, Work};
 use crate::limits::{
     FREE_OCTETS_FLOOR_DEFAULT, INLINE_OCTETS_MAX, OWNER_OCTETS_MAX, POLLS_REMEMBERED_MAX,
@@ -22,10 +23,6 @@ use crate::transaction::{Transaction, read_number};
 use crate::verb::{check_name, load};
 use crate::writer::Writer;
 use crate::{CookieAnswer, Error, MemoryFiles, PartWriter, StagedPart, Statistics, Wait, key};
-
-/// The version of the layout of a store, written when it is opened (`spec/12-storage.md`). Version 1 had no log in front of
-/// the engine, and is read as it is.
-const FORMAT: u64 = 2;
 
 /// What a node may set about its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +99,7 @@ impl<E: Engine> Keeper<E> {
         writer: impl FnOnce(Arc<Shared<E>>) -> Result<Writer<E>, Error>,
     ) -> Result<Keeper<E>, Error> {
         let opened = begin(&engine)?;
+        bring_up(&engine)?;
         // The fences of this opening are above those of all earlier ones.
         let schedule = Schedule::build(&engine, opened << 32)?;
         let shared = Arc::new(Shared {

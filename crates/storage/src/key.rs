@@ -12,16 +12,12 @@ pub(crate) mod table {
     pub(crate) const ACCOUNT: u8 = b'A';
     pub(crate) const ADDRESS: u8 = b'a';
     pub(crate) const DEVICE: u8 = b'd';
-    pub(crate) const MESSAGE: u8 = b'M';
-    pub(crate) const BODY: u8 = b'B';
+    pub(crate) const MESSAGE: u8 = b'm';
     pub(crate) const PART_USE: u8 = b'R';
     pub(crate) const PART_SENDER: u8 = b'K';
-    pub(crate) const HOLD: u8 = b'H';
     pub(crate) const ENVELOPE: u8 = b'E';
     pub(crate) const ENVELOPE_OF: u8 = b'e';
-    pub(crate) const ENVELOPE_FOR: u8 = b'i';
     pub(crate) const ATTEMPT: u8 = b'J';
-    pub(crate) const ONCE: u8 = b'O';
     pub(crate) const COOKIE: u8 = b'C';
     pub(crate) const HELD: u8 = b'W';
     pub(crate) const HELD_OF: u8 = b'w';
@@ -29,7 +25,6 @@ pub(crate) mod table {
     pub(crate) const LANE_DUE: u8 = b'Q';
     pub(crate) const LANE_LEG: u8 = b'N';
     pub(crate) const MAIL: u8 = b'U';
-    pub(crate) const MAIL_FOR: u8 = b'u';
     pub(crate) const EXPIRY: u8 = b'X';
     pub(crate) const PEER: u8 = b'P';
     pub(crate) const PENDING_OF: u8 = b'p';
@@ -49,6 +44,21 @@ pub(crate) mod table {
     pub(crate) const HEAD: u8 = b'h';
     pub(crate) const HEAD_SEEN: u8 = b'k';
     pub(crate) const META: u8 = b'Z';
+}
+
+/// What stands behind the identity in the table of messages, one octet each.
+pub(crate) mod kind {
+    pub(crate) const RECORD: u8 = b'M';
+    pub(crate) const BODY: u8 = b'B';
+    pub(crate) const HOLD: u8 = b'H';
+    pub(crate) const ENVELOPE: u8 = b'e';
+    pub(crate) const ONCE: u8 = b'O';
+}
+
+/// Who holds a message, one octet behind [`kind::HOLD`].
+pub(crate) mod holder {
+    pub(crate) const ENVELOPE: u8 = b'E';
+    pub(crate) const MAIL: u8 = b'U';
 }
 
 /// What stands behind the time of a record of the gateway in the table of times.
@@ -147,17 +157,32 @@ pub(crate) fn device(public_key: &[u8; 32]) -> Vec<u8> {
     Key::of(table::DEVICE).octets(public_key).done()
 }
 
-/// The start of the chunks of a message record.
-pub(crate) fn message(identity: Identity) -> Vec<u8> {
+/// The start of all that there is of one message. It stands together, so that an acceptance looks at and writes into one place.
+pub(crate) fn all_of(identity: Identity) -> Vec<u8> {
     Key::of(table::MESSAGE).octets(identity.as_bytes()).done()
 }
 
+fn of_message(identity: Identity, kind: u8) -> Key {
+    Key(all_of(identity)).octets(&[kind])
+}
+
+/// Whose message a key of the table of messages is, and which kind of record it has.
+pub(crate) fn read_of_message(key: &[u8]) -> Option<(Identity, u8)> {
+    let identity = key.get(1..33)?.try_into().ok().map(Identity::from_bytes)?;
+    Some((identity, *key.get(33)?))
+}
+
+/// The start of the chunks of a message record.
+pub(crate) fn message(identity: Identity) -> Vec<u8> {
+    of_message(identity, kind::RECORD).done()
+}
+
 pub(crate) fn bodies(identity: Identity) -> Vec<u8> {
-    Key::of(table::BODY).octets(identity.as_bytes()).done()
+    of_message(identity, kind::BODY).done()
 }
 
 pub(crate) fn body(identity: Identity, part: u32) -> Vec<u8> {
-    Key::of(table::BODY).octets(identity.as_bytes()).short(part).done()
+    of_message(identity, kind::BODY).short(part).done()
 }
 
 pub(crate) fn part_uses(digest: Digest) -> Vec<u8> {
@@ -177,7 +202,7 @@ pub(crate) fn part_sender(digest: Digest, owner: &str) -> Vec<u8> {
 }
 
 pub(crate) fn holds(identity: Identity) -> Vec<u8> {
-    Key::of(table::HOLD).octets(identity.as_bytes()).done()
+    of_message(identity, kind::HOLD).done()
 }
 
 /// An envelope that holds a message.
@@ -187,12 +212,12 @@ pub(crate) fn hold_of_envelope(identity: Identity, envelope: EnvelopeId) -> Vec<
 
 /// The start of the keys of all envelopes that hold a message.
 pub(crate) fn holds_of_envelopes(identity: Identity) -> Vec<u8> {
-    Key::of(table::HOLD).octets(identity.as_bytes()).octets(b"E").done()
+    of_message(identity, kind::HOLD).octets(&[holder::ENVELOPE]).done()
 }
 
-/// A mailbox entry that holds a message.
-pub(crate) fn hold_of_mail(identity: Identity, mail: MailUid) -> Vec<u8> {
-    Key::of(table::HOLD).octets(identity.as_bytes()).octets(b"U").long(mail.0).done()
+/// The entry of a mailbox that holds a message: its number is the value.
+pub(crate) fn hold_of_mail(identity: Identity, account: &str) -> Vec<u8> {
+    of_message(identity, kind::HOLD).octets(&[holder::MAIL]).name(account).done()
 }
 
 /// The start of the chunks of an envelope record.
@@ -210,11 +235,11 @@ pub(crate) fn envelope_of(account: &str, envelope: EnvelopeId) -> Vec<u8> {
 }
 
 pub(crate) fn envelopes_for(identity: Identity) -> Vec<u8> {
-    Key::of(table::ENVELOPE_FOR).octets(identity.as_bytes()).done()
+    of_message(identity, kind::ENVELOPE).done()
 }
 
 pub(crate) fn envelope_for(identity: Identity, envelope: EnvelopeId) -> Vec<u8> {
-    Key::of(table::ENVELOPE_FOR).octets(identity.as_bytes()).long(envelope.0).done()
+    of_message(identity, kind::ENVELOPE).long(envelope.0).done()
 }
 
 pub(crate) fn attempts(envelope: EnvelopeId) -> Vec<u8> {
@@ -226,7 +251,7 @@ pub(crate) fn attempt(envelope: EnvelopeId, place: u32) -> Vec<u8> {
 }
 
 pub(crate) fn once(peer: &str, identity: Identity, recipient: &str) -> Vec<u8> {
-    Key::of(table::ONCE).name(peer).octets(identity.as_bytes()).name(recipient).done()
+    of_message(identity, kind::ONCE).name(peer).name(recipient).done()
 }
 
 /// Cookies are found by their digest, so that the search itself tells nothing about a cookie.
@@ -273,10 +298,6 @@ pub(crate) fn mails(account: &str) -> Vec<u8> {
 
 pub(crate) fn mail(account: &str, mail: MailUid) -> Vec<u8> {
     Key::of(table::MAIL).name(account).long(mail.0).done()
-}
-
-pub(crate) fn mail_for(account: &str, identity: Identity) -> Vec<u8> {
-    Key::of(table::MAIL_FOR).name(account).octets(identity.as_bytes()).done()
 }
 
 /// When the records of a closed envelope go.
@@ -356,10 +377,13 @@ mod tests {
         check(legacy(7, b"ab"), &[b"G", &[7], b"ab"]);
         check(expiry_of_legacy(258, 7, b"ab"), &[b"X", &[0, 0, 0, 0, 0, 0, 1, 2], b"G", &[7], b"ab"]);
         check(notice(258), &[b"D", &[0, 0, 0, 0, 0, 0, 1, 2]]);
-        check(
-            once("p.test", Identity::from_bytes([7; 32]), "a@b.test"),
-            &[b"Op.test\0", &[7; 32], b"a@b.test\0"],
-        );
+        let identity = Identity::from_bytes([7; 32]);
+        check(message(identity), &[b"m", &[7; 32], b"M"]);
+        check(body(identity, 258), &[b"m", &[7; 32], b"B", &[0, 0, 1, 2]]);
+        check(hold_of_envelope(identity, EnvelopeId(3)), &[b"m", &[7; 32], b"HE", &[0; 7], &[3]]);
+        check(hold_of_mail(identity, "ann"), &[b"m", &[7; 32], b"HUann\0"]);
+        check(envelope_for(identity, EnvelopeId(3)), &[b"m", &[7; 32], b"e", &[0; 7], &[3]]);
+        check(once("p.test", identity, "a@b.test"), &[b"m", &[7; 32], b"Op.test\0a@b.test\0"]);
         assert!(
             lane_due(&lane, 255, LegId(9)) < lane_due(&lane, 256, LegId(0)),
             "keys have the order of times"

@@ -17,6 +17,7 @@ mod correspondent;
 mod engine;
 mod error;
 mod files;
+mod format;
 mod forwarding;
 mod group;
 mod journal;

@@ -42,6 +42,9 @@ pub const SEALS_KEPT_MAX: usize = 4 * message::limits::SEALS_MAX;
 pub const SEALS_KEPT_OCTETS_MAX: usize = message::limits::SEALS_MAX * message::limits::SEAL_OCTETS_MAX;
 /// Open envelopes of a message that are asked which seals they need, where some have to go: some milliseconds of reading.
 pub const OPEN_ENVELOPES_LOOKED_AT: usize = 256;
+/// Messages that are looked at where some digits of an identity are looked up: most of what is in mailboxes has no envelope any
+/// more.
+pub const IDENTITIES_LOOKED_AT: usize = 1000;
 /// Octets of a subject beside a submission: what fits on a line of a list.
 pub const SUBJECT_OCTETS_MAX: usize = 200;
 /// Seal notes on one mailbox entry: one per seal that a message can carry.

@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 
 use crate::engine::{Batch, Engine, Pair, View, guarded};
 use crate::files::lock;
-use crate::limits::{LOG_OCTETS, RANGE_AHEAD, SETTLE_CHANGES_MAX, SETTLE_OCTETS_MAX};
+use crate::limits::{LOG_OCTETS, RANGE_AHEAD, SETTLE_OCTETS_MAX};
 use crate::log::{Heads, Log};
 use crate::log_place::{LogDirectory, LogPlace};
 use crate::transaction::read_number;
@@ -315,21 +315,13 @@ impl<E: Engine> Shared<E> {
     }
 }
 
-/// Hands changes to an engine in pieces, so that its readers do not wait for long. A crash may leave it with some of the
-/// pieces: then the log has them all. The last says up to which record the engine has everything.
+/// Hands changes to an engine. A crash may leave it with some of them: then the log has them all. What is written last says up to
+/// which record the engine has everything.
 fn settle(engine: &impl Engine, table: &Batch, last: u64, piece_octets: usize) -> Result<(), Error> {
-    let mut piece = Batch::default();
-    for (key, value) in table.changes() {
-        match value {
-            Some(value) => piece.put(key.to_vec(), value.to_vec()),
-            None => piece.remove(key.to_vec()),
-        }
-        if piece.len() >= SETTLE_CHANGES_MAX || piece.octets() >= piece_octets {
-            engine.apply(&std::mem::take(&mut piece))?;
-        }
-    }
-    piece.put(key::meta(SETTLED), last.to_be_bytes().to_vec());
-    engine.apply(&piece)
+    engine.settle(table, piece_octets)?;
+    let mut number = Batch::default();
+    number.put(key::meta(SETTLED), last.to_be_bytes().to_vec());
+    engine.apply(&number)
 }
 
 impl<E: Engine> View for Logged<E> {
@@ -597,7 +589,7 @@ mod tests {
         logged.apply(&come).unwrap();
         logged.apply(&gone).unwrap();
         logged.compact().unwrap();
-        assert_eq!((logged.shared.engine.value(b"leg"), faults.steps()), (Ok(None), 3));
+        assert_eq!((logged.shared.engine.value(b"leg"), faults.steps()), (Ok(None), 5));
         // It can be opened again where nothing else was left to write.
         logged.apply(&come).unwrap();
         logged.apply(&gone).unwrap();

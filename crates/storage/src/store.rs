@@ -189,6 +189,9 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
 
     /// Messages with envelopes, from the first to the last of these identities, in their order: who knows the first
     /// digits of an identity finds it by them.
+    ///
+    /// # Errors
+    /// [`Error::Bound`] where too many messages begin so, with envelopes or without.
     fn identities(&self, first: Identity, last: Identity, limit: usize) -> Result<Vec<Identity>, Error>;
 
     /// Envelopes of a message, the oldest first.

@@ -15,8 +15,9 @@ use crate::random::Random;
 pub use crate::wal::LogFate;
 use crate::wal::LogFiles;
 
-/// The octet that begins the keys of the records by which an offer counts once (`spec/12-storage.md`).
-const ONCE_TABLE: u8 = b'O';
+/// The octet that begins the keys of what there is of a message, and the one that stands behind the identity where it is a record
+/// by which an offer counts once (`spec/12-storage.md`).
+const ONCE: (u8, u8) = (b'm', b'O');
 /// Commits that a lying disk keeps in its cache, and writes to each file of a log.
 const CACHE_BATCHES: usize = 3;
 
@@ -241,7 +242,8 @@ impl State {
         let holds_back = matches!(self.vice, Vice::LiesAboutFlushes | Vice::HoldsTheEngineBack);
         let mut before = Vec::new();
         for (key, value) in batch.changes() {
-            if self.vice == Vice::LosesOnceRecords && key.first() == Some(&ONCE_TABLE) {
+            let once = key.first() == Some(&ONCE.0) && key.get(33) == Some(&ONCE.1);
+            if self.vice == Vice::LosesOnceRecords && once {
                 continue;
             }
             let old = put(&mut self.pairs, key.to_vec(), value.map(<[u8]>::to_vec));

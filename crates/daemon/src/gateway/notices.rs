@@ -94,7 +94,8 @@ struct Work {
 /// How a domain took what it was told.
 struct Told {
     settled: Vec<u64>,
-    stalled: bool,
+    /// Whether it stalled; none where it was not asked.
+    stalled: Option<bool>,
 }
 
 /// A domain that can be told something now.
@@ -157,7 +158,7 @@ impl Work {
     fn end(&mut self, ended: Result<(Id, Told), JoinError>) {
         let (id, told) = match ended {
             Ok((id, told)) => (id, told),
-            Err(error) => (error.id(), Told { settled: Vec::new(), stalled: true }),
+            Err(error) => (error.id(), Told { settled: Vec::new(), stalled: Some(true) }),
         };
         let Some((domain, _)) = self.busy.remove(&id) else { return };
         if let Some(owed) = self.owed.get_mut(&domain) {
@@ -168,11 +169,13 @@ impl Work {
                 self.owed.remove(&domain);
             }
         }
-        if told.stalled {
-            let salt = domain.as_str().bytes().map(u64::from).sum();
-            self.stalled.entry(domain).or_default().count(clock::now_ms(), salt);
-        } else {
-            self.stalled.remove(&domain);
+        match told.stalled {
+            Some(true) => {
+                let salt = domain.as_str().bytes().map(u64::from).sum();
+                self.stalled.entry(domain).or_default().count(clock::now_ms(), salt);
+            }
+            Some(false) => drop(self.stalled.remove(&domain)),
+            None => {}
         }
     }
 }
@@ -250,7 +253,7 @@ impl Notices {
 
     /// Tells one domain what it is owed, one notice after the other, until one cannot be brought there now.
     async fn tell(&self, sender: &Sender, due: Vec<u64>, limit: Duration) -> Told {
-        let mut settled = Vec::new();
+        let (mut settled, mut stalled) = (Vec::new(), None);
         for number in due {
             let notice = match self.notice(number).await {
                 Ok(Some(notice)) => notice,
@@ -260,7 +263,7 @@ impl Notices {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a notice cannot be read now");
-                    return Told { settled, stalled: false };
+                    break;
                 }
             };
             let began_ms = clock::now_ms();
@@ -269,14 +272,15 @@ impl Notices {
             let attempt = if too_old { Ok(Attempt::Settled) } else { attempt };
             if attempt != Ok(Attempt::Settled) {
                 let took_ms = clock::now_ms().saturating_sub(began_ms);
-                let stalled = attempt.is_err() || took_ms >= STALLS_FROM_MS;
-                return Told { settled, stalled };
+                stalled = Some(attempt.is_err() || took_ms >= STALLS_FROM_MS);
+                break;
             }
+            stalled = Some(false);
             if self.is_forgotten(number).await {
                 settled.push(number);
             }
         }
-        Told { settled, stalled: false }
+        Told { settled, stalled }
     }
 
     async fn is_forgotten(&self, notice: u64) -> bool {
@@ -417,9 +421,9 @@ mod tests {
         turns
     }
 
-    fn end(work: &mut Work, domain: &str, settled: Vec<u64>, stalled: bool) {
+    fn end(work: &mut Work, domain: &str, settled: Vec<u64>, stalled: impl Into<Option<bool>>) {
         let id = work.busy.iter().find(|(_, (busy, _))| busy.as_str() == domain).map(|(id, _)| *id);
-        work.end(Ok((id.unwrap(), Told { settled, stalled })));
+        work.end(Ok((id.unwrap(), Told { settled, stalled: stalled.into() })));
     }
 
     /// proves: GW-97
@@ -468,6 +472,9 @@ mod tests {
         assert_eq!(begun(&mut work, NOW_MS), vec![("d00.test".to_owned(), TURN_MAX)]);
         // Its pause is by the real clock.
         let stalled_ms = work.stalled[&Domain::parse("d01.test").unwrap()].next_ms;
+        assert_eq!(begun(&mut work, stalled_ms), vec![("d01.test".to_owned(), TURN_MAX)]);
+        // It was not asked, since the store could not be read: that says nothing of how it is.
+        end(&mut work, "d01.test", Vec::new(), None);
         let Turn { domain, stalled, .. } = work.next_turn(stalled_ms).unwrap();
         assert_eq!((domain.as_str(), stalled), ("d01.test", true));
     }

@@ -378,7 +378,7 @@ pub(crate) fn put_mail(
     if load::<crate::AccountRecord>(tx, &key::account(account))?.is_none() {
         return Err(Error::NotFound("account"));
     }
-    let place = key::mail_for(account, envelope.identity);
+    let place = key::hold_of_mail(envelope.identity, account);
     if crate::engine::View::value(tx, &place)?.is_some() {
         return Ok(());
     }
@@ -393,9 +393,7 @@ pub(crate) fn put_mail(
         seen: false,
     };
     tx.put(place, uid.0.to_be_bytes().to_vec())?;
-    tx.put(key::mail(account, uid), entry.encode())?;
-    tx.mark(key::hold_of_mail(envelope.identity, uid));
-    Ok(())
+    tx.put(key::mail(account, uid), entry.encode())
 }
 
 /// What stands beside mail in a mailbox: who has brought it, and not what was said of others that it was for.

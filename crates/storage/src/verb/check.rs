@@ -18,13 +18,14 @@ use super::status::load_envelope;
 use crate::engine::{Engine, Pair, View};
 use crate::files::{Files, lock};
 use crate::keeper::Shared;
-use crate::key::table;
+use crate::format::FORMER;
+use crate::key::{holder, kind, table};
 use crate::limits::INLINE_OCTETS_MAX;
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::schedule::read_lane_due;
 use crate::{
     AccountRecord, Attempt, CorrespondentRecord, EnvelopeId, EnvelopeRecord, Error, Exported, Finding,
-    FindingKind, LegId, LegRecord, MailboxEntry, NoticeDue, key,
+    FindingKind, LegId, LegRecord, MailUid, MailboxEntry, NoticeDue, key,
 };
 
 /// Pairs that are read at a time; with the largest values that is 4 MiB.
@@ -181,51 +182,76 @@ fn check_accounts(inspection: &mut Inspection) -> Result<(), Error> {
 
 fn check_messages(inspection: &mut Inspection) -> Result<(), Error> {
     let view = inspection.view;
-    each(view, table::MESSAGE, &mut |(key, _)| {
-        let (Some(identity), Some(0)) = (read_identity(key, 1), key.last()) else { return Ok(()) };
-        inspection.referred(key, &key::holds(identity))?;
-        let Ok(Some(record)) = load_message(view, identity) else {
-            return inspection.damaged(key);
-        };
-        let here = record.here.clone();
-        for (number, part, digest) in record.manifest.leaves().filter(|(_, part, _)| part.octets > 0) {
-            let number = number as u32;
-            if !here.contains(&number) {
-                continue;
+    each(view, table::MESSAGE, &mut |pair| {
+        let key = &pair.0;
+        match key::read_of_message(key) {
+            Some((identity, kind::RECORD)) if key.last() == Some(&0) => {
+                check_message(inspection, key, identity)
             }
-            if part.octets > INLINE_OCTETS_MAX {
-                inspection.refers(key, &key::part_use(digest, identity))?;
-                continue;
-            }
-            let body = key::body(identity, number);
-            match view.value(&body)? {
-                Some(octets) if Digest::of(&octets) == digest => {}
-                Some(_) => inspection.damaged(&body)?,
-                None => inspection.refers(key, &body)?,
-            }
-        }
-        Ok(())
-    })?;
-    each(view, table::BODY, &mut |(key, _)| match read_identity(key, 1) {
-        Some(identity) => inspection.referred(key, &key::message(identity)),
-        None => inspection.damaged(key),
-    })?;
-    each(view, table::HOLD, &mut |(key, _)| {
-        let Some(identity) = read_identity(key, 1) else { return inspection.damaged(key) };
-        match (key.get(33), key::last_long(key)) {
-            (Some(b'E'), Some(id)) => {
-                let mut first = key::envelope(EnvelopeId(id));
-                first.push(0);
-                inspection.refers(key, &first)
-            }
-            (Some(b'U'), Some(_)) => {
-                let mut first = key::message(identity);
-                first.push(0);
-                inspection.refers(key, &first)
-            }
+            // The chunks behind the first are read with it.
+            Some((_, kind::RECORD)) => Ok(()),
+            Some((identity, kind::BODY)) => inspection.referred(key, &key::message(identity)),
+            Some((identity, kind::HOLD)) => check_hold(inspection, pair, identity),
+            Some((_, kind::ENVELOPE)) => match key::last_long(key) {
+                Some(id) => inspection.refers(key, &first_chunk(key::envelope(EnvelopeId(id)))),
+                None => inspection.damaged(key),
+            },
+            Some((_, kind::ONCE)) => match inspection.decode::<OnceRecord>(pair) {
+                Some(record) => inspection.refers(key, &first_chunk(key::envelope(record.envelope))),
+                None => Ok(()),
+            },
             _ => inspection.damaged(key),
         }
-    })
+    })?;
+    // What is left in tables of before has no key of theirs.
+    FORMER.iter().try_for_each(|table| each(view, *table, &mut |(key, _)| inspection.damaged(key)))
+}
+
+fn check_message(inspection: &mut Inspection, key: &[u8], identity: Identity) -> Result<(), Error> {
+    inspection.referred(key, &key::holds(identity))?;
+    let Ok(Some(record)) = load_message(inspection.view, identity) else {
+        return inspection.damaged(key);
+    };
+    for (number, part, digest) in record.manifest.leaves().filter(|(_, part, _)| part.octets > 0) {
+        let number = number as u32;
+        if !record.here.contains(&number) {
+            continue;
+        }
+        if part.octets > INLINE_OCTETS_MAX {
+            inspection.refers(key, &key::part_use(digest, identity))?;
+            continue;
+        }
+        let body = key::body(identity, number);
+        match inspection.view.value(&body)? {
+            Some(octets) if Digest::of(&octets) == digest => {}
+            Some(_) => inspection.damaged(&body)?,
+            None => inspection.refers(key, &body)?,
+        }
+    }
+    Ok(())
+}
+
+fn check_hold(inspection: &mut Inspection, (key, value): &Pair, identity: Identity) -> Result<(), Error> {
+    match (key.get(34), key::last_long(key)) {
+        (Some(&holder::ENVELOPE), Some(id)) => {
+            inspection.refers(key, &first_chunk(key::envelope(EnvelopeId(id))))
+        }
+        (Some(&holder::MAIL), _) => {
+            inspection.refers(key, &first_chunk(key::message(identity)))?;
+            let account = key.get(35..key.len() - 1).and_then(|name| std::str::from_utf8(name).ok());
+            match (account, value.as_slice().try_into().map(u64::from_be_bytes)) {
+                (Some(account), Ok(uid)) => inspection.refers(key, &key::mail(account, MailUid(uid))),
+                _ => inspection.damaged(key),
+            }
+        }
+        _ => inspection.damaged(key),
+    }
+}
+
+/// The key of the first chunk of a record that is written in chunks.
+fn first_chunk(mut prefix: Vec<u8>) -> Vec<u8> {
+    prefix.push(0);
+    prefix
 }
 
 fn check_envelopes(inspection: &mut Inspection) -> Result<(), Error> {
@@ -237,16 +263,8 @@ fn check_envelopes(inspection: &mut Inspection) -> Result<(), Error> {
             _ => inspection.damaged(key),
         }
     })?;
-    let first_chunk = |id: EnvelopeId| {
-        let mut first = key::envelope(id);
-        first.push(0);
-        first
-    };
+    let first_chunk = |id: EnvelopeId| first_chunk(key::envelope(id));
     each(view, table::COOKIE, &mut |pair| match inspection.decode::<CookieRecord>(pair) {
-        Some(record) => inspection.refers(&pair.0, &first_chunk(record.envelope)),
-        None => Ok(()),
-    })?;
-    each(view, table::ONCE, &mut |pair| match inspection.decode::<OnceRecord>(pair) {
         Some(record) => inspection.refers(&pair.0, &first_chunk(record.envelope)),
         None => Ok(()),
     })?;
@@ -293,11 +311,9 @@ fn check_legs(inspection: &mut Inspection) -> Result<(), Error> {
     each(view, table::LEG, &mut |pair| {
         let Some(leg) = inspection.decode::<LegRecord>(pair) else { return Ok(()) };
         let due_ms = if leg.held { u64::MAX } else { leg.due_ms };
-        let mut envelope = key::envelope(leg.envelope);
-        envelope.push(0);
         inspection.refers(&pair.0, &key::lane_due(&leg.lane, due_ms, leg.id))?;
         inspection.refers(&pair.0, &key::lane_leg(&leg.lane, leg.id))?;
-        inspection.refers(&pair.0, &envelope)
+        inspection.refers(&pair.0, &first_chunk(key::envelope(leg.envelope)))
     })?;
     for table in [table::LANE_DUE, table::LANE_LEG] {
         each(view, table, &mut |(key, _)| match key::last_long(key) {
@@ -310,21 +326,19 @@ fn check_legs(inspection: &mut Inspection) -> Result<(), Error> {
 
 fn check_mailboxes(inspection: &mut Inspection) -> Result<(), Error> {
     let view = inspection.view;
-    let mut uids = BTreeSet::new();
     each(view, table::MAIL, &mut |pair| {
         let Some(entry) = inspection.decode::<MailboxEntry>(pair) else { return Ok(()) };
-        uids.insert(entry.uid.0);
-        let mut first = key::message(entry.identity);
-        first.push(0);
-        inspection.refers(&pair.0, &first)?;
-        inspection.refers(&pair.0, &key::hold_of_mail(entry.identity, entry.uid))
-    })?;
-    each(view, table::MAIL_FOR, &mut |(key, value)| {
-        if !key::last_long(value).is_some_and(|uid| uids.contains(&uid)) {
-            inspection.found(FindingKind::Dangling, key, "it refers to a mailbox entry that cannot be read");
+        inspection.refers(&pair.0, &first_chunk(key::message(entry.identity)))?;
+        match account_of_mail(&pair.0) {
+            Some(account) => inspection.refers(&pair.0, &key::hold_of_mail(entry.identity, account)),
+            None => inspection.damaged(&pair.0),
         }
-        Ok(())
     })
+}
+
+/// Whose mailbox an entry is in.
+fn account_of_mail(key: &[u8]) -> Option<&str> {
+    key.get(1..key.len().checked_sub(9)?).and_then(|name| std::str::from_utf8(name).ok())
 }
 
 /// Every part that is referred to has its file with its octets, and every file is referred to.
@@ -403,7 +417,7 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
     export_forwarding(view, take)?;
     export_keys(view, take)?;
     each(view, table::MESSAGE, &mut |(key, _)| {
-        if let (Some(identity), Some(0)) = (read_identity(key, 1), key.last()) {
+        if let (Some((identity, kind::RECORD)), Some(0)) = (key::read_of_message(key), key.last()) {
             take(match load_message(view, identity) {
                 Ok(Some(record)) => Exported::Message(Box::new(stored(record))),
                 _ => skipped(key),
@@ -412,8 +426,7 @@ pub(crate) fn export(view: &dyn View, take: &mut dyn FnMut(Exported)) -> Result<
         Ok(())
     })?;
     each(view, table::MAIL, &mut |(key, value)| {
-        let name = key.get(1..key.len().saturating_sub(9)).and_then(|name| std::str::from_utf8(name).ok());
-        take(match (name, MailboxEntry::decode(value, key)) {
+        take(match (account_of_mail(key), MailboxEntry::decode(value, key)) {
             (Some(account), Ok(entry)) => Exported::Mail { account: account.to_owned(), entry },
             _ => skipped(key),
         });

@@ -5,7 +5,7 @@ use super::{list, load};
 use crate::engine::View;
 use crate::limits::LIST_MAX;
 use crate::record::Record;
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, read_number};
 use crate::{Error, MailUid, MailboxEntry, key};
 use message::Identity;
 
@@ -39,10 +39,10 @@ pub(crate) fn mail_of(
     account: &str,
     identity: Identity,
 ) -> Result<Option<MailboxEntry>, Error> {
-    let Some(number) = view.value(&key::mail_for(account, identity))? else { return Ok(None) };
-    let number = <[u8; 8]>::try_from(number.as_slice())
-        .map_err(|_| Error::Damaged { key: key::readable(&key::mail_for(account, identity)) })?;
-    load(view, &key::mail(account, MailUid(u64::from_be_bytes(number))))
+    match read_number(view, &key::hold_of_mail(identity, account))? {
+        Some(number) => load(view, &key::mail(account, MailUid(number))),
+        None => Ok(None),
+    }
 }
 
 /// Marks an entry as seen or not.
@@ -58,6 +58,5 @@ pub(crate) fn remove_mail(tx: &mut Transaction, account: &str, mail: MailUid) ->
     let key = key::mail(account, mail);
     let entry = load::<MailboxEntry>(tx, &key)?.ok_or(Error::NotFound("mailbox entry"))?;
     tx.remove(key);
-    tx.remove(key::mail_for(account, entry.identity));
-    let_go(tx, entry.identity, key::hold_of_mail(entry.identity, mail))
+    let_go(tx, entry.identity, key::hold_of_mail(entry.identity, account))
 }

@@ -6,7 +6,9 @@ use super::content::let_go;
 use super::peer::count_pending;
 use super::{cut, list, load};
 use crate::engine::View;
-use crate::limits::{ATTEMPT_TEXT_OCTETS_MAX, ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, LIST_MAX};
+use crate::limits::{
+    ATTEMPT_TEXT_OCTETS_MAX, ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, IDENTITIES_LOOKED_AT, LIST_MAX,
+};
 use crate::record::{CookieRecord, Held, OnceRecord, Record};
 use crate::transaction::{Transaction, read_chunked};
 use crate::{Attempt, CookieAnswer, EnvelopeId, EnvelopeRecord, Error, Stage, key};
@@ -26,25 +28,31 @@ pub(crate) fn load_envelope(view: &dyn View, id: EnvelopeId) -> Result<Option<En
     Err(Error::Damaged { key: key::readable(&prefix) })
 }
 
-/// The messages that have envelopes, from `first` to `last`: one step for each, however many envelopes it has.
+/// The messages that have envelopes, from `first` to `last`: one step for each message, however much there is of it.
 pub(crate) fn identities(
     view: &dyn View,
     first: Identity,
     last: Identity,
     limit: usize,
 ) -> Result<Vec<Identity>, Error> {
-    let mut from = key::envelopes_for(first);
-    let to = key::after_prefix(&key::envelopes_for(last));
-    let mut found = Vec::new();
+    let mut from = key::all_of(first);
+    let to = key::after_prefix(&key::all_of(last));
+    let (mut found, mut looked_at) = (Vec::new(), 0);
     while found.len() < limit.min(LIST_MAX)
         && from < to
         && let Some((found_at, _)) = view.range(&from, &to, 1)?.first()
     {
-        let octets = found_at.get(1..33).and_then(|octets| <[u8; 32]>::try_from(octets).ok());
-        let identity = octets.map(Identity::from_bytes);
-        let identity = identity.ok_or_else(|| Error::Damaged { key: key::readable(found_at) })?;
-        from = key::after_prefix(&key::envelopes_for(identity));
-        found.push(identity);
+        looked_at += 1;
+        if looked_at > IDENTITIES_LOOKED_AT {
+            return Err(Error::Bound { what: "messages that begin so", bound: IDENTITIES_LOOKED_AT as u64 });
+        }
+        let of = key::read_of_message(found_at);
+        let (identity, _) = of.ok_or_else(|| Error::Damaged { key: key::readable(found_at) })?;
+        from = key::after_prefix(&key::all_of(identity));
+        let envelopes = key::envelopes_for(identity);
+        if !view.range(&envelopes, &key::after_prefix(&envelopes), 1)?.is_empty() {
+            found.push(identity);
+        }
     }
     Ok(found)
 }
