@@ -9,6 +9,8 @@ use cli::client::{Composition, Session};
 use daemon::Config;
 use message::{Code, Disposition, Identity};
 use protocol::{StatusQuery, SubmissionOptions};
+use storage::{Batch, Engine};
+use storage_redb::Redb;
 use waxwing_tests::torture::{
     Node, Random, Trouble, User, World, dispositions, mailbox, program, read_all, until,
 };
@@ -202,6 +204,35 @@ async fn a_disk_that_fills_up_under_a_node_costs_nobody_a_letter() -> Result<(),
         let findings = World::check_store(&scene.world.south)?;
         assert!(findings.is_empty(), "{engine}: {findings:?}");
     }
+    Ok(())
+}
+
+/// proves: STO-31
+#[tokio::test]
+async fn a_store_of_another_version_is_moved_or_left_alone_and_says_so() -> Result<(), Trouble> {
+    let world = World::lay_out(|config| config.store.engine = engine_of("redb")).await?;
+    let file = world.south.config()?.data().join("store").join("store.redb");
+    let write = |key: &[u8], value: &[u8]| -> Result<(), Trouble> {
+        let mut batch = Batch::default();
+        batch.put(key.to_vec(), value.to_vec());
+        Ok(Redb::open(&file)?.apply(&batch)?)
+    };
+    // An envelope for a message that is not there: what it is does not matter, only where.
+    write(&[&b"i"[..], &[7; 32], &[0; 7], &[9]].concat(), b"")?;
+    let moved = store_command(&world.south, &["check"])?;
+    let (out, told) = (String::from_utf8_lossy(&moved.stdout), String::from_utf8_lossy(&moved.stderr));
+    assert!(told.contains("its records are moved") && told.contains("has been moved"), "{told}");
+    assert!(!told.contains('\x1b'), "colours, and no terminal: {told:?}");
+    assert!(out.contains("refers to"), "{out}");
+    assert_eq!(moved.status.code(), Some(1));
+    let again = store_command(&world.south, &["check"])?;
+    assert_eq!(String::from_utf8_lossy(&again.stderr), "");
+
+    write(b"Zformat\0", &99_u64.to_be_bytes())?;
+    let newer = store_command(&world.south, &["check"])?;
+    let told = String::from_utf8_lossy(&newer.stderr);
+    assert!(told.contains("format 99") && told.contains("newer program"), "{told}");
+    assert_ne!(newer.status.code(), Some(0));
     Ok(())
 }
 

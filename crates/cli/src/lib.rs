@@ -28,7 +28,7 @@ pub use args::{
 
 pub use commands::{PeerIdentity, read_password};
 pub use error::Error;
-pub use output::{clean, escape_json};
+pub use output::{clean, colours_errors, escape_json};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -159,6 +159,15 @@ fn choice(color: Color) -> ColorChoice {
     }
 }
 
+/// Whether what goes to standard error has colours.
+pub fn colours_errors(global: &Global) -> bool {
+    let choice = match choice(global.color) {
+        ColorChoice::Auto => AutoStream::choice(&io::stderr()),
+        chosen => chosen,
+    };
+    choice != ColorChoice::Never
+}
+
 /// A time for people: in the zone of this machine, to the second.
 pub(crate) fn time(at_ms: u64) -> String {
     let moment = i64::try_from(at_ms).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());

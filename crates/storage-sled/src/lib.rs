@@ -30,7 +30,7 @@ const FLUSH_EVERY_MS: u64 = 500;
 /// Threads that write what is settled, at most: one more is worth it where two cores wait for it.
 const SETTLE_THREADS_MAX: usize = 4;
 /// Changes that are worth a thread.
-const SETTLE_SHARE_MIN: usize = 500;
+const SETTLE_SHARE_MIN: usize = 100;
 
 /// How often and how long to wait for the lock: two seconds in all. Flushing what is left takes milliseconds.
 const LOCK_WAITS: u32 = 100;
@@ -223,9 +223,9 @@ impl Engine for Sled {
                 let parts: Vec<_> =
                     changes.chunks(share).map(|part| scope.spawn(|| self.write_each(part))).collect();
                 // A panic over a damaged file is one of who settles: `guarded` is around it.
-                parts.into_iter().try_for_each(|part| {
-                    part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
+                parts
+                    .into_iter()
+                    .try_for_each(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })
         })
     }

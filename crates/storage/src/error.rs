@@ -67,6 +67,16 @@ pub enum Error {
     /// A file or the engine could not be read or written; nothing was committed.
     #[error("input or output failed: {0}")]
     Io(String),
+    /// A newer program has written the store: nothing is wrong with it.
+    #[error(
+        "the store has format {format}, and this program knows those up to {known}: use the newer program that has written it"
+    )]
+    Newer {
+        /// The format of the store.
+        format: u64,
+        /// The newest one that is known here.
+        known: u64,
+    },
     /// A record cannot be decoded, or a file is not there or not whole. Only this item is affected.
     #[error("damaged: {key}")]
     Damaged {
@@ -85,7 +95,8 @@ impl Error {
             | Error::Stale
             | Error::Taken(_)
             | Error::Incomplete
-            | Error::Gone => Fault::Caller,
+            | Error::Gone
+            | Error::Newer { .. } => Fault::Caller,
             Error::Digest => Fault::Peer,
             Error::Remains
             | Error::Busy

@@ -2,9 +2,9 @@
 //!
 //! keeps: STO-31
 
+use crate::Error;
 use crate::engine::{Batch, Engine};
 use crate::key::{after_prefix, holder, kind, successor, table};
-use crate::Error;
 
 /// The version of the layout of a store, written when it is opened (`spec/12-storage.md`). Version 1 had no log in front of
 /// the engine; up to version 2 what there is of a message stood in the tables [`FORMER`].
@@ -15,6 +15,9 @@ pub(crate) const FORMER: [u8; 6] = *b"uHMBiO";
 
 /// Records that are moved at a time; with the largest that is 3 MiB.
 const PAGE: usize = 64;
+
+/// Changes after which it is said how far it is.
+const TOLD_EVERY: u64 = 200_000;
 
 /// What becomes of a record of before.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +36,7 @@ enum Place {
 /// # Errors
 /// What the engine says.
 pub(crate) fn bring_up(engine: &impl Engine) -> Result<(), Error> {
+    let mut moved = 0_u64;
     for table in FORMER {
         let (mut from, to) = (vec![table], after_prefix(&[table]));
         loop {
@@ -48,10 +52,25 @@ pub(crate) fn bring_up(engine: &impl Engine) -> Result<(), Error> {
                 }
                 batch.remove(key);
             }
-            if !batch.is_empty() {
-                engine.apply(&batch)?;
+            if batch.is_empty() {
+                continue;
+            }
+            if moved == 0 {
+                tracing::warn!(
+                    "the store is of an earlier version: its records are moved, which takes some twenty seconds for each \
+                     100,000 messages"
+                );
+            }
+            engine.apply(&batch)?;
+            let before = moved;
+            moved += batch.len() as u64;
+            if before / TOLD_EVERY != moved / TOLD_EVERY {
+                tracing::warn!(changes = moved, "the store is being moved");
             }
         }
+    }
+    if moved > 0 {
+        tracing::warn!(changes = moved, format = FORMAT, "the store has been moved");
     }
     Ok(())
 }
@@ -75,7 +94,9 @@ fn place(former: u8, rest: &[u8]) -> Place {
             _ => return Place::Strange,
         },
         (b'O', _) => match split_name(rest) {
-            Some((peer, identity, recipient)) if recipient.last() == Some(&0) => key(identity, &[&[kind::ONCE], peer, recipient]),
+            Some((peer, identity, recipient)) if recipient.last() == Some(&0) => {
+                key(identity, &[&[kind::ONCE], peer, recipient])
+            }
             _ => return Place::Strange,
         },
         _ => return Place::Strange,
@@ -103,8 +124,7 @@ mod tests {
     use crate::conformance::{Faults, FaultyEngine, block_on};
     use crate::engine::{Pair, View};
     use crate::{
-        Acceptance, Content, Effect, EnvelopeId, Intended, Memory, MemoryFiles, Origin, Settings,
-        Store,
+        Acceptance, Content, Effect, EnvelopeId, Intended, Memory, MemoryFiles, Origin, Settings, Store,
     };
 
     /// A message to a mailbox and to somebody who holds it; one that is queued; one that was refused and taken.
@@ -114,7 +134,10 @@ mod tests {
             pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
         };
         let lines = include_str!("../testdata/format-2.hex").lines().filter(|line| !line.starts_with('#'));
-        lines.map(|line| line.split_once(' ').unwrap()).map(|(key, value)| (octets(key), octets(value))).collect()
+        lines
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(key, value)| (octets(key), octets(value)))
+            .collect()
     }
 
     fn memory(pairs: Vec<Pair>) -> Memory {
@@ -224,6 +247,16 @@ mod tests {
                 assert_eq!(without_openings(&engine), without_openings(&whole), "step {step}");
             }
         }
+    }
+
+    /// proves: STO-31
+    #[test]
+    fn a_store_of_a_newer_program_is_left_alone() {
+        let newer = vec![(b"Zformat\0".to_vec(), (FORMAT + 1).to_be_bytes().to_vec())];
+        let engine = memory(newer.clone());
+        let refused = engine.open(Settings::default()).map(drop);
+        assert_eq!(refused, Err(Error::Newer { format: 4, known: 3 }));
+        assert_eq!(all(&engine), newer);
     }
 
     /// proves: STO-31

@@ -73,8 +73,8 @@ impl<E: Engine> Keeper<E> {
     /// removes the orphans of an earlier crash.
     ///
     /// # Errors
-    /// [`Error::Io`] where a directory or the engine cannot be read or written; [`Error::Damaged`] where the store
-    /// is of another format.
+    /// [`Error::Io`] where a directory or the engine cannot be read or written; [`Error::Newer`] where a newer program has written
+    /// the store.
     pub fn open(engine: E, directory: &Path, settings: Settings) -> Result<Keeper<E>, Error> {
         Keeper::open_with(engine, Files::in_directory(directory)?, settings)
     }
@@ -164,7 +164,7 @@ fn begin<E: Engine>(engine: &E) -> Result<u64, Error> {
     let (format, opened) = (key::meta("format"), key::meta("opened"));
     match read_number(engine, &format)? {
         None | Some(1..=FORMAT) => {}
-        Some(_) => return Err(Error::Damaged { key: "the store has another format".to_owned() }),
+        Some(format) => return Err(Error::Newer { format, known: FORMAT }),
     }
     let count = read_number(engine, &opened)?.unwrap_or(0) + 1;
     let mut batch = Batch::default();

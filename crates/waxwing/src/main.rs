@@ -25,7 +25,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let invocation = cli::parse();
-    log_to_standard_error();
+    log_to_standard_error(cli::colours_errors(&invocation.global));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -74,9 +74,9 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 /// Warnings to standard error; `WAXWING_LOG=debug` or `WAXWING_LOG=transport=trace` shows more.
-fn log_to_standard_error() {
+fn log_to_standard_error(colours: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new("warn,hickory_server=error,hickory_resolver=error")
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }
