@@ -220,12 +220,17 @@ impl Engine for Sled {
             let threads = std::thread::available_parallelism().map_or(1, usize::from).min(SETTLE_THREADS_MAX);
             let share = changes.len().div_ceil(threads).max(SETTLE_SHARE_MIN);
             std::thread::scope(|scope| {
-                let parts: Vec<_> =
-                    changes.chunks(share).map(|part| scope.spawn(|| self.write_each(part))).collect();
-                // A panic over a damaged file is one of who settles: `guarded` is around it.
-                parts
-                    .into_iter()
-                    .try_for_each(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                let begin = |part| {
+                    let thread = std::thread::Builder::new().name("storage-settle".to_owned());
+                    thread.spawn_scoped(scope, move || self.write_each(part)).map_err(|_| part)
+                };
+                let begun: Vec<_> = changes.chunks(share).map(begin).collect();
+                begun.into_iter().try_for_each(|part| match part {
+                    // A panic over a damaged file is one of who settles: `guarded` is around it.
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // Where there are no more threads to be had, this one does it.
+                    Err(part) => self.write_each(part),
+                })
             })
         })
     }

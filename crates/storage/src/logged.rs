@@ -135,7 +135,7 @@ impl<E: Engine> Logged<E> {
         found.batches.into_iter().for_each(|batch| lacking.append(batch));
         let piece_octets = (log_octets_max / 4).min(SETTLE_OCTETS_MAX as u64) as usize;
         if last > has {
-            settle(&engine, &lacking, last, piece_octets)?;
+            guarded("engine", || settle(&engine, &lacking, last, piece_octets))?;
         }
         for file in found.order {
             heads.write(file, last)?;
