@@ -161,11 +161,7 @@ fn choice(color: Color) -> ColorChoice {
 
 /// Whether what goes to standard error has colours.
 pub fn colours_errors(global: &Global) -> bool {
-    let choice = match choice(global.color) {
-        ColorChoice::Auto => AutoStream::choice(&io::stderr()),
-        chosen => chosen,
-    };
-    choice != ColorChoice::Never
+    AutoStream::new(io::stderr(), choice(global.color)).current_choice() != ColorChoice::Never
 }
 
 /// A time for people: in the zone of this machine, to the second.

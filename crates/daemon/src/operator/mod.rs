@@ -280,14 +280,22 @@ impl LocalOperator {
     /// The message whose identity begins with these digits. keeps: CTL-5
     fn identity(&self, digits: &str) -> Result<Identity, Failure> {
         let (digits, first, last) = between(digits)?;
-        let found = self.store().identities(first, last, control::limits::ALIKE_MAX).map_err(failure)?;
+        let found = self.alike(first, last)?;
         only(&digits, "message", found, ToString::to_string).map_err(|failure| failure.hint(DIGITS_HINT))
+    }
+
+    /// Some messages between two identities, enough to tell whether there is one only.
+    fn alike(&self, first: Identity, last: Identity) -> Result<Vec<Identity>, Failure> {
+        self.store().identities(first, last, control::limits::ALIKE_MAX).map_err(|error| match error {
+            storage::Error::Bound { .. } => failure(error).hint("give more of its digits"),
+            other => failure(other),
+        })
     }
 
     /// The same where a message that was refused counts, too; and its refusals. keeps: POL-13
     fn traced(&self, digits: &str) -> Result<(Identity, Vec<Refusal>), Failure> {
         let (digits, first, last) = between(digits)?;
-        let mut found = self.store().identities(first, last, control::limits::ALIKE_MAX).map_err(failure)?;
+        let mut found = self.alike(first, last)?;
         let mut refusals =
             self.node.refusals(first, last, control::limits::LIST_MAX).map_err(held::refused)?;
         found.extend(refusals.iter().map(|refusal| refusal.identity));

@@ -287,3 +287,34 @@ pub(crate) fn settled_cookies(
         });
     Ok(settled.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, Engine, Memory};
+
+    /// What is in mailboxes only is gone past, as far as the bound; more is an error and not "there is none".
+    #[test]
+    fn messages_without_envelopes_are_gone_past_in_bounded_number() {
+        let identity = |number: usize| {
+            let mut octets = [0; 32];
+            octets[..8].copy_from_slice(&number.to_be_bytes());
+            Identity::from_bytes(octets)
+        };
+        let (engine, mut batch) = (Memory::new(), Batch::default());
+        for number in 0..IDENTITIES_LOOKED_AT {
+            batch.put(key::body(identity(number), 0), Vec::new());
+            batch.put([key::message(identity(number)), vec![0]].concat(), Vec::new());
+        }
+        let last = identity(IDENTITIES_LOOKED_AT - 1);
+        batch.put(key::envelope_for(last, EnvelopeId(1)), Vec::new());
+        engine.apply(&batch).unwrap();
+        let all = (identity(0), Identity::from_bytes([255; 32]));
+        assert_eq!(identities(&engine, all.0, all.1, 3), Ok(vec![last]));
+        let mut more = Batch::default();
+        more.put(key::body(identity(IDENTITIES_LOOKED_AT), 0), Vec::new());
+        engine.apply(&more).unwrap();
+        assert!(matches!(identities(&engine, all.0, all.1, 3), Err(Error::Bound { .. })));
+        assert_eq!(identities(&engine, last, last, 3), Ok(vec![last]));
+    }
+}
