@@ -37,7 +37,7 @@ pub enum Event {
         /// The digest of its body where it is a leaf.
         digest: Option<Digest>,
     },
-    /// The message is whole.
+    /// The message is whole. Octets after it are an error of the call that follows, and of [`Parser::finish`].
     End(Box<Manifest>),
 }
 
