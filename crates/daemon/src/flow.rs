@@ -15,7 +15,7 @@ use crate::clock::now_ms;
 /// The latest events, and the observer that hears of them, too.
 pub(crate) struct Flow {
     next: Arc<dyn Observer>,
-    events: Mutex<VecDeque<FlowView>>,
+    events: Mutex<VecDeque<Seen>>,
     last: watch::Sender<u64>,
 }
 
@@ -54,8 +54,8 @@ impl Flow {
 
     fn after(&self, after: u64, concerns: &impl Fn(&FlowView) -> bool) -> (Vec<FlowView>, u64) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = events.iter().filter(|event| event.number > after && concerns(event));
-        (newer.take(LIST_MAX).cloned().collect(), *self.last.borrow())
+        let newer = events.iter().filter(|seen| seen.number > after).map(Seen::view);
+        (newer.filter(concerns).take(LIST_MAX).collect(), *self.last.borrow())
     }
 }
 
@@ -64,7 +64,7 @@ impl Observer for Flow {
         self.next.event(event);
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.last.borrow().saturating_add(1);
-        events.push_back(view(event, number, now_ms()));
+        events.push_back(Seen { number, at_ms: now_ms(), event: event.clone() });
         while events.len() > FLOW_MAX {
             events.pop_front();
         }
@@ -72,57 +72,50 @@ impl Observer for Flow {
     }
 }
 
-fn view(event: &Event, number: u64, at_ms: u64) -> FlowView {
-    let (kind, identity, recipient, text) = match event {
-        Event::Offered { identity, by, octets, recipients } => {
-            ("offered", Some(identity), None, format!("{octets} octets by {by} for {recipients} recipients"))
+/// An event as it came: what is said of it is made for whoever asks.
+struct Seen {
+    number: u64,
+    at_ms: u64,
+    event: Event,
+}
+
+impl Seen {
+    fn view(&self) -> FlowView {
+        let (kind, text) = told(&self.event);
+        FlowView {
+            number: self.number,
+            at_ms: self.at_ms,
+            kind: kind.to_owned(),
+            identity: self.event.identity().map(Identity::to_string),
+            recipient: self.event.recipient().map(ToString::to_string),
+            by: self.event.by().map(str::to_owned),
+            text,
         }
-        Event::Asked { identity, .. } => ("asked", Some(identity), None, "content was asked for".to_owned()),
-        Event::SealChecked { identity, issuer, role, verified } => {
+    }
+}
+
+/// What kind of event it is, and what is said of it.
+fn told(event: &Event) -> (&'static str, String) {
+    match event {
+        Event::Offered { by, octets, recipients, .. } => {
+            ("offered", format!("{octets} octets by {by} for {recipients} recipients"))
+        }
+        Event::Asked { .. } => ("asked", "content was asked for".to_owned()),
+        Event::SealChecked { issuer, role, verified, .. } => {
             let found = if *verified { "verified" } else { "NOT verified" };
-            ("seal", Some(identity), None, format!("{role} seal by {issuer}: {found}"))
+            ("seal", format!("{role} seal by {issuer}: {found}"))
         }
-        Event::Decided { identity, recipient, disposition, rule, evidence } => {
+        Event::Decided { disposition, rule, evidence, .. } => {
             let why = if evidence.is_empty() { String::new() } else { format!(": {evidence}") };
-            (
-                "decided",
-                Some(identity),
-                Some(recipient),
-                format!("{} by rule {rule}{why}", words(disposition)),
-            )
+            ("decided", format!("{} by rule {rule}{why}", words(disposition)))
         }
-        Event::Committed { identity, envelope } => {
-            ("committed", Some(identity), None, format!("durable, as envelope {envelope}"))
-        }
-        Event::Delivered { identity, recipient } => {
-            ("delivered", Some(identity), Some(recipient), "in the mailbox".to_owned())
-        }
-        Event::Trying { identity, domain, .. } => ("trying", Some(identity), None, format!("to {domain}")),
-        Event::Step { identity, step, detail } => ("step", Some(identity), None, format!("{step}: {detail}")),
-        Event::Settled { identity, recipient, disposition, .. } => {
-            ("settled", Some(identity), Some(recipient), words(disposition))
-        }
-        Event::Retrying { identity, domain, reason, .. } => {
-            ("retrying", Some(identity), None, format!("{domain}: {reason}"))
-        }
-        Event::Trouble { what } => ("trouble", None, None, what.clone()),
-    };
-    // Whoever has handed it in hears of it. keeps: STA-23
-    let by = match event {
-        Event::Offered { by, .. }
-        | Event::Trying { by, .. }
-        | Event::Settled { by, .. }
-        | Event::Retrying { by, .. } => Some(by.clone()),
-        _ => None,
-    };
-    FlowView {
-        number,
-        at_ms,
-        kind: kind.to_owned(),
-        identity: identity.map(Identity::to_string),
-        recipient: recipient.map(ToString::to_string),
-        by,
-        text,
+        Event::Committed { envelope, .. } => ("committed", format!("durable, as envelope {envelope}")),
+        Event::Delivered { .. } => ("delivered", "in the mailbox".to_owned()),
+        Event::Trying { domain, .. } => ("trying", format!("to {domain}")),
+        Event::Step { step, detail, .. } => ("step", format!("{step}: {detail}")),
+        Event::Settled { disposition, .. } => ("settled", words(disposition)),
+        Event::Retrying { domain, reason, .. } => ("retrying", format!("{domain}: {reason}")),
+        Event::Trouble { what } => ("trouble", what.clone()),
     }
 }
 

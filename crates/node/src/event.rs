@@ -111,6 +111,46 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The message that it concerns, where it concerns one.
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Event::Offered { identity, .. }
+            | Event::Asked { identity, .. }
+            | Event::SealChecked { identity, .. }
+            | Event::Decided { identity, .. }
+            | Event::Committed { identity, .. }
+            | Event::Delivered { identity, .. }
+            | Event::Trying { identity, .. }
+            | Event::Step { identity, .. }
+            | Event::Settled { identity, .. }
+            | Event::Retrying { identity, .. } => Some(identity),
+            Event::Trouble { .. } => None,
+        }
+    }
+
+    /// The recipient that it concerns, where it concerns one.
+    pub fn recipient(&self) -> Option<&Address> {
+        match self {
+            Event::Decided { recipient, .. }
+            | Event::Delivered { recipient, .. }
+            | Event::Settled { recipient, .. } => Some(recipient),
+            _ => None,
+        }
+    }
+
+    /// Who handed the message in, where that is known. Whoever did hears of it. keeps: STA-23
+    pub fn by(&self) -> Option<&str> {
+        match self {
+            Event::Offered { by, .. }
+            | Event::Trying { by, .. }
+            | Event::Settled { by, .. }
+            | Event::Retrying { by, .. } => Some(by),
+            _ => None,
+        }
+    }
+}
+
 /// Who hears of events. Called from the way of the data: must not block.
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened.

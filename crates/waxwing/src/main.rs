@@ -3,6 +3,7 @@
 mod bench;
 mod config;
 mod doorstep;
+mod json_line;
 mod keys;
 mod lines;
 mod local;

@@ -9,6 +9,7 @@ use message::{Disposition, Selection};
 use node::{Event, Observer};
 use serde_json::{Value, json};
 
+use crate::json_line::{Details, JsonLine};
 use crate::lines::Lines;
 
 /// Prints what happens at one node, or at the user's program.
@@ -45,11 +46,8 @@ impl Printer {
         let mut printer = Printer::new("", json, Instant::now());
         let own = printer.clone();
         let said = move |count| {
-            own.written(
-                "trouble",
-                &format!("{count} lines were left out here"),
-                || json!({ "left_out": count }),
-            )
+            let words = format!("{count} lines were left out here");
+            own.step("trouble", &words, &json!({ "left_out": count }))
         };
         printer.lines = Some(Arc::new(Lines::to(std::io::stdout(), said)));
         printer
@@ -64,7 +62,21 @@ impl Printer {
 
     /// One step, in words and for scripts.
     pub(crate) fn line(&self, event: &str, words: &str, details: Value) {
-        self.print(&self.written(event, words, || details));
+        self.print(&self.step(event, words, &details));
+    }
+
+    fn step(&self, event: &str, words: &str, details: &Value) -> String {
+        match self.look {
+            Look::Json => self.object(event, Details::Object(details)),
+            Look::Plain | Look::Coloured => self.words(event, words),
+        }
+    }
+
+    fn told(&self, event: &Event) -> String {
+        match self.look {
+            Look::Json => self.object(&kind(event), Details::Of(event)),
+            Look::Plain | Look::Coloured => self.words(&kind(event), &words(event)),
+        }
     }
 
     fn print(&self, line: &str) {
@@ -75,21 +87,17 @@ impl Printer {
         }
     }
 
-    /// A line with its end. What comes from elsewhere cannot draw on a terminal. keeps: CLI-2, CLI-3
-    fn written(&self, event: &str, words: &str, details: impl FnOnce() -> Value) -> String {
-        let elapsed = self.elapsed();
+    fn object(&self, event: &str, details: Details<'_>) -> String {
+        JsonLine { ms: self.elapsed().as_millis() as u64, who: &self.who, event, details }.text()
+    }
+
+    /// A line with its end. What comes from elsewhere cannot draw on a terminal. keeps: CLI-2
+    fn words(&self, event: &str, words: &str) -> String {
         let (dim, bold, end) = match self.look {
-            Look::Json => {
-                let mut object = json!({ "ms": elapsed.as_millis() as u64, "who": self.who, "event": event });
-                if let (Some(object), Value::Object(details)) = (object.as_object_mut(), details()) {
-                    object.extend(details);
-                }
-                return format!("{}\n", cli::escape_json(&object.to_string()));
-            }
             Look::Coloured => ("\x1b[2m", colour(event), "\x1b[0m"),
-            Look::Plain => ("", "", ""),
+            Look::Json | Look::Plain => ("", "", ""),
         };
-        let (seconds, event, words) = (elapsed.as_secs_f64(), cli::clean(event), cli::clean(words));
+        let (seconds, event, words) = (self.elapsed().as_secs_f64(), cli::clean(event), cli::clean(words));
         format!("{dim}{seconds:>7.3}s  {:<11}{end} {bold}{event:<10}{end} {words}\n", self.who)
     }
 
@@ -110,11 +118,7 @@ fn colour(event: &str) -> &'static str {
 
 impl Observer for Printer {
     fn event(&self, event: &Event) {
-        let line = match self.look {
-            Look::Json => self.written(&kind(event), "", || details(event)),
-            Look::Plain | Look::Coloured => self.written(&kind(event), &words(event), || Value::Null),
-        };
-        self.print(&line);
+        self.print(&self.told(event));
     }
 }
 
@@ -166,50 +170,11 @@ fn words(event: &Event) -> String {
     }
 }
 
-/// For scripts.
-fn details(event: &Event) -> Value {
-    match event {
-        Event::Offered { identity, by, octets, recipients } => {
-            json!({ "identity": identity.to_string(), "by": by, "octets": octets, "recipients": recipients })
-        }
-        Event::Asked { identity, selection } => {
-            json!({ "identity": identity.to_string(), "selection": selection_words(selection) })
-        }
-        Event::SealChecked { identity, issuer, role, verified } => {
-            json!({ "identity": identity.to_string(), "issuer": issuer, "role": role, "verified": verified })
-        }
-        Event::Decided { identity, recipient, disposition, rule, evidence } => {
-            json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
-                    "disposition": disposition.word(), "code": code(disposition), "rule": rule, "evidence": evidence })
-        }
-        Event::Committed { identity, envelope } => {
-            json!({ "identity": identity.to_string(), "envelope": envelope })
-        }
-        Event::Delivered { identity, recipient } => {
-            json!({ "identity": identity.to_string(), "recipient": recipient.to_string() })
-        }
-        Event::Trying { identity, domain, .. } => {
-            json!({ "identity": identity.to_string(), "domain": domain.to_string() })
-        }
-        Event::Step { identity, detail, .. } => {
-            json!({ "identity": identity.to_string(), "detail": detail })
-        }
-        Event::Settled { identity, recipient, disposition, .. } => {
-            json!({ "identity": identity.to_string(), "recipient": recipient.to_string(),
-                    "disposition": disposition.word(), "code": code(disposition), "settled": true })
-        }
-        Event::Retrying { identity, domain, reason, at_ms, .. } => {
-            json!({ "identity": identity.to_string(), "domain": domain.to_string(), "reason": reason, "at_ms": at_ms })
-        }
-        Event::Trouble { what } => json!({ "what": what }),
-    }
-}
-
 fn because(evidence: &str) -> String {
     if evidence.is_empty() { String::new() } else { format!(": {evidence}") }
 }
 
-fn selection_words(selection: &Selection) -> String {
+pub(crate) fn selection_words(selection: &Selection) -> String {
     match selection {
         Selection::All => "everything".to_owned(),
         Selection::Headers => "the headers".to_owned(),
@@ -261,13 +226,13 @@ mod tests {
         };
         let mut printer = Printer::for_service(false);
         printer.look = Look::Plain;
-        let line = printer.written(&kind(&event), &words(&event), || Value::Null);
+        let line = printer.told(&event);
         assert!(
             line.ends_with("said       550 \u{fffd}[2Jno\u{fffd}\u{fffd}\u{fffd}\u{fffd}forged line\n"),
             "{line:?}"
         );
         printer.look = Look::Json;
-        let line = printer.written(&kind(&event), "", || details(&event));
+        let line = printer.told(&event);
         assert_eq!(line.lines().count(), 1);
         assert!(line.contains(r#""detail":"550 \u001b[2Jno\u202e\u009b\r\nforged line""#), "{line}");
     }
