@@ -68,6 +68,9 @@ pub enum Happening {
     Crash {
         /// Which.
         site: usize,
+        /// Whether the power of its machine goes. Else only the process ends, and what it had written is there afterwards, though
+        /// none of it need have been durable.
+        power: bool,
         /// For how long, in milliseconds.
         for_ms: u64,
     },
@@ -296,7 +299,7 @@ fn troubles(count: usize, random: &mut Random) -> Vec<(u64, Happening)> {
                 random.between(100, 5 * MINUTE_MS)
             };
             let happening = match random.next_number() % 20 {
-                0..=3 => Happening::Crash { site, for_ms },
+                kind @ 0..=3 => Happening::Crash { site, power: kind < 2, for_ms },
                 4..=8 => {
                     let cut = PowerCut { steps: random.between(0, 12), after: random.chance(50) };
                     Happening::PowerCut { site, cut, for_ms }

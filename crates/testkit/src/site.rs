@@ -156,13 +156,26 @@ impl Site {
     }
 
     /// Ends the node at once. What its disk did not hold is gone.
-    pub(crate) fn crash(&self, scene: &Scene) {
-        let Some(mut running) = self.running().take() else { return };
+    pub(crate) fn lose_power(&self, scene: &Scene) {
+        if self.end() {
+            self.disk.lose_cache();
+            scene.tell(self.place, &"loses its power");
+        }
+    }
+
+    /// Ends the node at once, but not the machine: the next one reads all that was written, durable or not.
+    pub(crate) fn kill(&self, scene: &Scene) {
+        if self.end() {
+            scene.tell(self.place, &"is killed");
+        }
+    }
+
+    fn end(&self) -> bool {
+        let Some(mut running) = self.running().take() else { return false };
         running.life.end();
         // Tasks end where they stand. Dropping the set also drops what they hold.
         running.tasks.abort_all();
-        self.disk.lose_cache();
-        scene.tell(self.place, &"ends");
+        true
     }
 
     /// Has the node that runs here do something, until it ends.

@@ -30,6 +30,8 @@ pub struct LogFate {
     pub lost: u64,
     /// Those that are there in part.
     pub torn: u64,
+    /// Writes that were not synced when only the process ended, and that the next one read.
+    pub read: u64,
 }
 
 impl LogFate {
@@ -40,6 +42,7 @@ impl LogFate {
         self.kept += other.kept;
         self.lost += other.lost;
         self.torn += other.torn;
+        self.read += other.read;
     }
 }
 
@@ -55,6 +58,7 @@ struct File {
 impl LogFiles {
     /// The octets of a file, which is made where it is not there.
     pub(crate) fn open(&mut self, name: &str) -> Vec<u8> {
+        self.fate.read += self.file(name).pending.len() as u64;
         let file = self.file(name);
         let mut octets = file.durable.clone();
         file.pending.iter().for_each(|(at, written)| put(&mut octets, *at, written));

@@ -117,7 +117,7 @@ async fn live(plan: &Plan, doors: Arc<dyn Doors>, keep_story: bool) -> Ended {
     invariants::check(&scene);
     let lasted_ms = timeline.elapsed_ms();
     scene.porches.iter().for_each(|porch| porch.crash(&scene));
-    scene.sites.iter().for_each(|site| site.crash(&scene));
+    scene.sites.iter().for_each(|site| site.lose_power(&scene));
     let (digest, happened, story, broken) = scene.story.end();
     let (acknowledged, delivered) = scene.watch.counts();
     let outcomes = scene.watch.outcomes();
@@ -141,7 +141,7 @@ impl World {
             self.tasks.spawn(async move {
                 loop {
                     scene.sites[place].disk.power_gone().await;
-                    scene.sites[place].crash(&scene);
+                    scene.sites[place].lose_power(&scene);
                 }
             });
         }
@@ -176,9 +176,10 @@ impl World {
                 let (writing, random) = (writing.clone(), self.random.branch());
                 self.writers.spawn(user::write(scene, writing, random));
             }
-            Happening::Crash { site, for_ms } => {
+            Happening::Crash { site, power, for_ms } => {
                 scene.watch.down_for(&scene, *site, *for_ms);
-                scene.sites[*site].crash(&scene);
+                let ends = if *power { Site::lose_power } else { Site::kill };
+                ends(&scene.sites[*site], &scene);
                 self.later(*for_ms, Scene::start, *site);
             }
             Happening::PowerCut { site, cut, for_ms } => {
@@ -232,7 +233,7 @@ impl World {
         for site in &self.scene.sites {
             let read_only = site.store().is_some_and(|store| store.statistics().read_only);
             if read_only && site.disk.is_sound() {
-                site.crash(&self.scene);
+                site.kill(&self.scene);
             }
             self.scene.start(site.place);
         }

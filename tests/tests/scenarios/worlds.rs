@@ -23,7 +23,7 @@ fn what_must_hold_holds_in_two_hundred_worlds() {
     // The logs were turned, and the power has left some of what they had written.
     let logs = all.logs;
     assert!(logs.heads - 2 * logs.opened > 8_000 && logs.torn > 40, "{logs:?}");
-    assert!(logs.kept > 10 && logs.lost > 10, "{logs:?}");
+    assert!(logs.kept > 10 && logs.lost > 10 && logs.read > 10, "{logs:?}");
 }
 
 #[test]
