@@ -142,6 +142,7 @@ async fn a_flood_of_handshakes_keeps_nobody_out() {
     let server = scene.world.address(NODE);
     let flights = first_flights(HANDSHAKES).await;
     let before = Held::now();
+    scene.peak = Peak::begin();
     let mut flood = tokio::task::JoinSet::new();
     for (number, flight) in flights.into_iter().enumerate() {
         let own = Ipv4Addr::new(127, 1, (number / 200) as u8, (number % 200) as u8 + 1);
@@ -160,6 +161,7 @@ async fn a_flood_of_handshakes_keeps_nobody_out() {
     scene.others_are_served("a flood of handshakes, while it lasts").await;
     let (mut sent, mut back, mut retried) = (0, 0, 0);
     while let Some(one) = flood.join_next().await {
+        scene.peak.sample();
         let (octets, answered, retries) = one.unwrap();
         assert!(answered as f64 <= AMPLIFICATION_MAX * octets as f64);
         (sent, back, retried) = (sent + octets, back + answered, retried + usize::from(retries > 0));
@@ -173,6 +175,8 @@ async fn a_flood_of_handshakes_keeps_nobody_out() {
     assert!(retried >= HANDSHAKES / 2, "{retried}");
     // Sooner than a handshake that nobody answers is given up.
     assert!(took < Limits::default().handshake_time, "{took:?}");
+    // Each of nobody's clients is a socket of this process.
+    scene.peak.check("a flood of handshakes", HANDSHAKES + 16, 48 * 1024);
     before.check_after("a flood of handshakes", 16, 48 * 1024).await;
 }
 
@@ -189,6 +193,7 @@ async fn who_takes_everything_takes_only_its_share() {
     const STREAMS: usize = 100;
     let mut scene = Scene::set().await;
     let before = Held::now();
+    scene.peak = Peak::begin();
     let (address, expectation) = (scene.world.address(NODE), scene.world.expectation(NODE));
     let own = Ipv4Addr::new(127, 0, 0, 7);
     let mut held = Vec::new();
@@ -216,13 +221,14 @@ async fn who_takes_everything_takes_only_its_share() {
         assert!(one_more.is_err(), "more than {STREAMS} streams");
     }
     scene.others_are_served("all streams of three connections").await;
+    // The clients are in this process too, each with a socket of its own and the buffers for it.
+    scene.peak.check("all connections of one address", 48, 96 * 1024);
     // What is given up can be had again.
     drop(streams);
     let again = timeout(Duration::from_secs(20), held[0].connected.open_bi()).await;
     assert!(again.is_ok_and(|opened| opened.is_ok()));
     drop(held);
     scene.others_are_served("all of it").await;
-    // The clients are in this process too, each with a socket of its own and the buffers for it.
     before.check_after("all connections of one address", 48, 96 * 1024).await;
 }
 

@@ -335,7 +335,7 @@ async fn hints_without_end_cost_one_question() {
     let server = Server::bind(socket, &scene.world.host_key("hand.test").into(), services, &limits).unwrap();
     let identity = scene.send("c0@hand.test").await;
     let link = server.accept().await.unwrap().authenticated().await.unwrap();
-    let before = Held::now();
+    let (before, mut peak) = (Held::now(), Peak::begin());
     let serving = {
         let (link, scripts, limits) = (link.clone(), scripts.clone(), limits.clone());
         tokio::spawn(async move {
@@ -357,6 +357,7 @@ async fn hints_without_end_cost_one_question() {
         let mut stream = link.open_uni().await.unwrap();
         let _ = Pace::start(&limits).write(&mut stream, octets.into()).await;
         stream.finish();
+        peak.sample();
     }
     scene.others_are_served().await;
     let asked = || scripts[0].1.lock().unwrap().polls > 0;
@@ -366,6 +367,7 @@ async fn hints_without_end_cost_one_question() {
     assert_eq!((seen.offers, seen.polls), (1, 1));
     let found = scene.alice.dispositions(identity).await;
     assert!(matches!(found[..], [Disposition::Pending { .. }]), "{found:?}");
+    peak.check("500 hints of 1,000 cookies", FILES_MAX, GROWN_KIB_MAX);
     before.check_after("500 hints of 1,000 cookies", FILES_MAX, GROWN_KIB_MAX).await;
     serving.abort();
 }
