@@ -3,7 +3,7 @@
 //!
 //! keeps: GW-93, GW-97
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,10 @@ const STALLED_AT_ONCE_MAX: usize = 8;
 const ATTEMPT_MAX: Duration = Duration::from_secs(60);
 /// The same for a domain that has stalled before: RFC 5321 lets a server take minutes for an answer.
 const STALLED_ATTEMPT_MAX: Duration = Duration::from_secs(600);
+/// Notices to one domain, or into mailboxes here, whose numbers are remembered; what is behind them waits in the store.
+const REMEMBERED_MAX: usize = 10_000;
+/// The same for all domains together.
+const REMEMBERED_IN_ALL_MAX: usize = 200_000;
 /// From when on an attempt that has come to nothing was one that stalls.
 const STALLS_FROM_MS: u64 = 20_000;
 
@@ -76,12 +80,17 @@ fn take_due(numbers: &mut Numbers, now_ms: u64) -> Vec<u64> {
 /// What is due, what is under way, and what is known of what was tried.
 #[derive(Default)]
 struct Work {
-    /// Behind which notice the next look begins: numbers only grow, so what is new stands behind what was seen.
+    /// Behind which notice the next look begins: numbers only grow, so what is new stands behind what was seen. See also
+    /// [`Work::look_back`].
     after: Option<u64>,
     /// What goes into mailboxes of this node.
     here: Numbers,
     /// What each domain is owed.
     owed: BTreeMap<Domain, Numbers>,
+    /// Who is owed more than there was room for; nobody's name stands for mailboxes here.
+    left_out: BTreeSet<Option<Domain>>,
+    /// Whether there was no room for anybody's.
+    full: bool,
     /// Behind which domain the next one is looked for, so that each has its turn.
     turn: Option<Domain>,
     /// The domains that have stalled.
@@ -129,15 +138,46 @@ impl Work {
         free.then_some(stalled)
     }
 
-    /// Notes what was read, each behind the last.
+    /// Notes what was read, each behind the last, as far as there is room. keeps: GW-97
     fn note(&mut self, read: &[NoticeDue]) {
+        let mut remembered = self.remembered();
         for notice in read {
-            let numbers = match &notice.account {
-                Some(_) => &mut self.here,
-                None => self.owed.entry(notice.return_path.domain().clone()).or_default(),
-            };
-            numbers.insert(notice.id, Tries::default());
             self.after = Some(notice.id);
+            let domain = notice.account.is_none().then(|| notice.return_path.domain().clone());
+            if remembered >= REMEMBERED_IN_ALL_MAX {
+                self.full = true;
+                continue;
+            }
+            let numbers = match &domain {
+                None => &mut self.here,
+                Some(domain) => self.owed.entry(domain.clone()).or_default(),
+            };
+            if numbers.len() >= REMEMBERED_MAX {
+                self.left_out.insert(domain);
+                continue;
+            }
+            // One that is read once more was tried as often as it was.
+            let before = numbers.len();
+            numbers.entry(notice.id).or_default();
+            remembered += numbers.len() - before;
+        }
+    }
+
+    fn remembered(&self) -> usize {
+        self.here.len() + self.owed.values().map(Numbers::len).sum::<usize>()
+    }
+
+    /// Where there is room again for what was left out, everything is read from the beginning.
+    fn look_back(&mut self) {
+        let fits = |domain: &Option<Domain>| match domain {
+            None => self.here.len() <= REMEMBERED_MAX / 2,
+            Some(domain) => self.owed.get(domain).is_none_or(|owed| owed.len() <= REMEMBERED_MAX / 2),
+        };
+        let freed = self.full && self.remembered() <= REMEMBERED_IN_ALL_MAX / 2;
+        if freed || self.left_out.iter().any(fits) {
+            self.full = false;
+            self.left_out.clear();
+            self.after = None;
         }
     }
 
@@ -196,6 +236,7 @@ impl Notices {
 
     /// Reads what is new, each once, and begins with what is due.
     async fn look(self: &Arc<Self>, work: &mut Work) {
+        work.look_back();
         loop {
             match self.read(work.after, TURN_MAX).await {
                 Ok(new) if new.is_empty() => break,
@@ -428,9 +469,54 @@ mod tests {
 
     /// proves: GW-97
     #[tokio::test]
+    async fn what_is_remembered_is_bounded_and_the_rest_has_its_turn() {
+        let mut work = Work::default();
+        let most = REMEMBERED_MAX as u64;
+        let backlog: Vec<_> = (1..=most + 5_000).map(|id| owed(id, "eve@slow.test")).collect();
+        let here: Vec<_> = (20_000..20_010)
+            .map(|id| NoticeDue { account: Some("ann".into()), ..owed(id, "ann@north.test") })
+            .collect();
+        work.note(&backlog);
+        work.note(&here);
+        let slow = Domain::parse("slow.test").unwrap();
+        assert_eq!((work.owed[&slow].len(), work.here.len(), work.after), (REMEMBERED_MAX, 10, Some(20_009)));
+        // Nothing is read once more before half of it is settled.
+        work.owed.get_mut(&slow).unwrap().retain(|id, _| *id > most / 2 - 1);
+        work.look_back();
+        assert_eq!(work.after, Some(20_009));
+        work.owed.get_mut(&slow).unwrap().remove(&(most / 2));
+        work.owed.get_mut(&slow).unwrap().get_mut(&most).unwrap().count = 7;
+        work.look_back();
+        assert_eq!(work.after, None);
+        work.note(&backlog[most as usize / 2..]);
+        work.note(&here);
+        assert_eq!((work.owed[&slow].len(), work.here.len()), (REMEMBERED_MAX, 10));
+        assert_eq!(work.owed[&slow][&most].count, 7, "it was tried as often as it was");
+        assert_eq!(
+            work.owed[&slow].keys().next_back(),
+            Some(&(most + 5_000)),
+            "nothing is left out for good"
+        );
+        // Many domains, of which none has too much.
+        let mut work = Work::default();
+        for domain in 0..REMEMBERED_IN_ALL_MAX as u64 / 1_000 + 10 {
+            let to = format!("eve@d{domain}.test");
+            let all: Vec<_> = (0..1_000).map(|id| owed(domain * 1_000 + id, &to)).collect();
+            work.note(&all);
+        }
+        assert_eq!((work.remembered(), work.full), (REMEMBERED_IN_ALL_MAX, true));
+        work.look_back();
+        assert!(work.after.is_some());
+        work.owed.retain(|domain, _| domain.as_str().ends_with("1.test"));
+        work.look_back();
+        assert_eq!((work.after, work.full), (None, false));
+    }
+
+    /// proves: GW-97
+    #[tokio::test]
     async fn a_backlog_that_is_passed_over_is_read_once_and_waits_by_its_numbers() {
         let mut work = Work::default();
-        let backlog: Vec<_> = (1..=20_000).map(|id| owed(id, "eve@slow.test")).collect();
+        let backlog: Vec<_> = (1..=9_000).map(|id| owed(id, "eve@slow.test")).collect();
         work.note(&backlog);
         work.note(&[owed(20_001, "ann@fine.test")]);
         let turns = |all: &[(&str, usize)]| -> Vec<(String, usize)> {
@@ -445,7 +531,7 @@ mod tests {
         // It goes on where it was, and what could not be brought there comes later, without being read meanwhile.
         end(&mut work, "slow.test", vec![1, 2], false);
         let slow = Domain::parse("slow.test").unwrap();
-        assert_eq!(work.owed[&slow].len(), 19_998);
+        assert_eq!(work.owed[&slow].len(), 8_998);
         let Turn { due, .. } = work.next_turn(NOW_MS).unwrap();
         assert_eq!((due[0], due.len()), (101, TURN_MAX));
         let Turn { due, .. } = work.next_turn(NOW_MS + RETRY_MS.1).unwrap();
