@@ -6,6 +6,7 @@ use super::content::{load_message, store_message, stored};
 use super::peer::count_pending;
 use super::status::{close, load_envelope};
 use super::{check_name, cut, load};
+use crate::engine::View;
 use crate::limits::{
     ACCOUNT_NAME_OCTETS_MAX, ENVELOPE_ID_OCTETS_MAX, FORWARD_THROUGH_MAX, LEGACY_TRACE_OCTETS_MAX,
     ORIGINAL_RECIPIENT_OCTETS_MAX, OWNER_OCTETS_MAX, PASSED_COOKIE_OCTETS_MAX, SEAL_NOTES_MAX,
@@ -375,11 +376,11 @@ pub(crate) fn put_mail(
     seals: Vec<SealNote>,
     now_ms: u64,
 ) -> Result<(), Error> {
-    if load::<crate::AccountRecord>(tx, &key::account(account))?.is_none() {
+    if tx.value(&key::account(account))?.is_none() {
         return Err(Error::NotFound("account"));
     }
     let place = key::hold_of_mail(envelope.identity, account);
-    if crate::engine::View::value(tx, &place)?.is_some() {
+    if tx.value(&place)?.is_some() {
         return Ok(());
     }
     let uid = MailUid(tx.allocate()?);
