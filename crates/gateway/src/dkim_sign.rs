@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use mail_auth::common::crypto::{DkimKey, Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner as Signer, Done};
-use mail_parser::MessageParser;
+use mail_parser::{HeaderName, MessageParser};
 use message::address::Domain;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -101,15 +101,18 @@ impl DkimSigner {
         self.keys.iter().map(move |key| (name(key), key.record.as_str()))
     }
 
-    /// The signatures of a message by each key of its author's domain, as fields to stand before it; none where that domain
-    /// has no key here. The time in them is the library's. keeps: GW-71
+    /// The signatures of a message by each key of the domain of its author, as fields to stand before it; none where that domain
+    /// has no key here, or where the message does not have one From field, with an author of just that domain. The time in them
+    /// is the library's. keeps: GW-71
     ///
     /// # Errors
     /// [`DkimError::Message`].
-    pub fn sign(&self, octets: &[u8]) -> Result<String, DkimError> {
-        let Some(domain) = author_domain(octets) else { return Ok(String::new()) };
+    pub fn sign(&self, octets: &[u8], author: &Domain) -> Result<String, DkimError> {
         let mut fields = String::new();
-        for key in self.keys.iter().filter(|key| key.domain == domain) {
+        if author_domain(octets).as_ref() != Some(author) {
+            return Ok(fields);
+        }
+        for key in self.keys.iter().filter(|key| key.domain == *author) {
             let signature = key.signer.sign(octets).map_err(|error| DkimError::Message(error.to_string()))?;
             fields.push_str(&signature.to_header());
         }
@@ -117,9 +120,13 @@ impl DkimSigner {
     }
 }
 
-/// The domain of the first author.
+/// The domain of the first author in the one From field.
 fn author_domain(octets: &[u8]) -> Option<Domain> {
     let message = MessageParser::default().parse_headers(octets)?;
+    let from = message.headers().iter().filter(|header| header.name == HeaderName::From);
+    if from.count() != 1 {
+        return None;
+    }
     let address = message.from()?.first()?.address.as_deref()?;
     Domain::parse(address.rsplit_once('@')?.1).ok()
 }
@@ -166,6 +173,10 @@ mod tests {
     const MESSAGE: &str = "From: Zoe <zoe@north.test>\r\nTo: bob@south.test\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\
                            Date: Mon, 23 Nov 2026 00:00:00 +0000\r\nMessage-ID: <1@north.test>\r\n\r\nGood morning\r\n";
 
+    fn north() -> Domain {
+        Domain::parse("north.test").unwrap()
+    }
+
     fn signer() -> DkimSigner {
         let pem = |algorithm| rcgen::KeyPair::generate_for(algorithm).unwrap().serialize_pem();
         let domain = |name: &str| Domain::parse(name).unwrap();
@@ -202,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_is_signed_by_each_key_and_against_additions() {
         let signer = signer();
-        let text = format!("{}{MESSAGE}", signer.sign(MESSAGE.as_bytes()).unwrap());
+        let text = format!("{}{MESSAGE}", signer.sign(MESSAGE.as_bytes(), &north()).unwrap());
         let check = async |octets: &[u8], good: bool| {
             let checked = examined(&signer, octets).await;
             let found: Vec<_> = checked
@@ -230,15 +241,21 @@ mod tests {
     #[test]
     fn only_the_domain_of_the_author_signs() {
         let signer = signer();
-        let count = |from: &str| {
+        let count_for = |domain: &str, from: &str| {
             let message = MESSAGE.replace("Zoe <zoe@north.test>", from);
-            signer.sign(message.as_bytes()).unwrap().matches("DKIM-Signature:").count()
+            let author = Domain::parse(domain).unwrap();
+            signer.sign(message.as_bytes(), &author).unwrap().matches("DKIM-Signature:").count()
         };
+        let count = |from| count_for("north.test", from);
         assert_eq!(count("zoe@north.test"), 2);
-        assert_eq!(count("\"zoe@north.test\" <eve@west.test>"), 1);
+        assert_eq!(count("\"zoe@north.test\" <eve@west.test>"), 0);
+        assert_eq!(count_for("west.test", "\"zoe@north.test\" <eve@west.test>"), 1);
+        // Whichever of two fields another reader takes.
+        assert_eq!(count("zoe@north.test\r\nFrom: zoe@north.test"), 0);
+        assert_eq!(count("zoe@north.test\r\nFrom : eve@west.test"), 0);
         assert_eq!(count("zoe@mail.north.test"), 0);
         assert_eq!(count("nobody"), 0);
-        assert_eq!(signer.sign(b"").unwrap(), "");
+        assert_eq!(signer.sign(b"", &north()).unwrap(), "");
     }
 
     #[test]

@@ -28,8 +28,10 @@ pub const SPF_EXPLANATION_OCTETS_MAX: usize = 400;
 pub const CHECK_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Questions that DKIM and DMARC ask about one message: a key for each signature that is looked at, and the walks for
-/// the author and for who is related to him.
-pub const CHECK_QUESTIONS_MAX: usize = 64;
+/// the author, the return path and each signature that is related to the author. So no name that a message has can leave another
+/// one without its answer.
+pub const CHECK_QUESTIONS_MAX: usize =
+    DKIM_SIGNATURES_MAX + (2 + DKIM_SIGNATURES_MAX) * (1 + DMARC_LABELS_MAX);
 
 /// DKIM signatures of one message that are looked at (RFC 6376 section 6.1 leaves the number to us): lists and
 /// forwarders add one each, and more than three are rare.

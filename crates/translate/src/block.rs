@@ -61,7 +61,10 @@ pub(crate) fn split(octets: &[u8]) -> Result<Entity<'_>, Refusal> {
                 field.value.extend_from_slice(text);
                 field.source = &octets[field_starts_at.unwrap_or(at)..next];
             }
-            None if at == 0 && text.starts_with(b"From ") => entity.mailbox_line = Some(text),
+            // `From :` is a field to all who read it as RFC 5322 section 4.5 has it.
+            None if at == 0 && text.starts_with(b"From ") && read_name(text).is_none() => {
+                entity.mailbox_line = Some(text);
+            }
             _ => {
                 let (name, value) = read_name(text).map_or((None, text), |(name, value)| (Some(name), value));
                 field_starts_at = Some(at);
@@ -76,6 +79,14 @@ pub(crate) fn split(octets: &[u8]) -> Result<Entity<'_>, Refusal> {
         entity.body = octets;
     }
     Ok(entity)
+}
+
+/// Whether a header block has a line that is neither a field nor the continuation of one. Readers do not agree on what it is: to
+/// some of them the block ends there, to others, such as [`crate::import`], it does not (TRL-4).
+pub fn has_stray_line(octets: &[u8]) -> bool {
+    split(octets).is_ok_and(|entity| {
+        entity.mailbox_line.is_some() || entity.fields.iter().any(|field| field.name.is_none())
+    })
 }
 
 /// Reads `Name:` at the start of a line; white space before the colon is allowed (RFC 5322 section 4.5).
@@ -111,10 +122,21 @@ mod tests {
         check(b"A : x\n\nbody\n", &[("A", " x")], "body\n");
         check(b"A: x", &[("A", " x")], "");
         check(b"From me\nA: x\n\n", &[("A", " x")], "");
+        check(b"From : me\nA: x\n\n", &[("From", " me"), ("A", " x")], "");
         check(b">From me\nA: x\nno field\n\n", &[("-", ">From me"), ("A", " x"), ("-", "no field")], "");
         check(b"just text\n\nmore", &[], "just text\n\nmore");
         check(b"\r\nbody", &[], "body");
         check(b"", &[], "");
+        for (octets, stray) in [
+            (&b"A: x\r\n y\r\nFrom : z\r\n\r\nno field\r\n"[..], false),
+            (b"A: x\r\nno field\r\nB: y\r\n\r\n", true),
+            (b"From me\r\nA: x\r\n\r\n", true),
+            (b" x\r\nA: x\r\n\r\n", true),
+            (b"\r\nA: x\r\nno field\r\n", false),
+            (b"", false),
+        ] {
+            assert_eq!(has_stray_line(octets), stray, "{}", String::from_utf8_lossy(octets));
+        }
         let endless = b"A: x\r\n".repeat(LEGACY_HEADER_OCTETS_MAX / 6 + 1);
         assert_eq!(split(&endless).unwrap_err().reason, Reason::HeadersTooLarge);
     }

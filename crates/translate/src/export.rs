@@ -284,7 +284,12 @@ impl Exporter<'_> {
         let first_type = parsed.fields.iter().find(|field| field.is("Content-Type")).is_some_and(|field| {
             Parameterised::read_legacy(&String::from_utf8_lossy(&field.value)).head == "multipart/signed"
         });
-        own == 2 && !parameters && only_content && first_type && header.ends_with(b"\r\n\r\n")
+        own == 2
+            && !parameters
+            && parsed.mailbox_line.is_none()
+            && only_content
+            && first_type
+            && header.ends_with(b"\r\n\r\n")
     }
 }
 

@@ -22,6 +22,7 @@ mod results;
 mod transfer;
 mod word;
 
+pub use block::has_stray_line;
 pub use export::{ExportOptions, export, original};
 pub use field::LEGACY_FIELD;
 pub use import::{ImportOptions, Imported, import};

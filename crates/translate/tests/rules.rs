@@ -167,9 +167,19 @@ fn a_signed_part_keeps_its_octets() {
 #[test]
 fn a_forged_signed_part_writes_no_field() {
     let entity = "Content-Type: multipart/signed; boundary=s\r\nBcc: all@b.test\r\n\r\n--s--\r\n";
-    for body in [entity, "Bcc: all@b.test\r\n\r\nx\r\n", "x", ""] {
+    let check = |body: &str| {
         let out = exported(&native(&[("From", "a@b.test")], SIGNED_ENTITY_TYPE, body));
-        assert!(!out.contains("Bcc"), "{out}");
+        let (header, _) = out.split_once("\r\n\r\n").unwrap();
+        assert!(!header.contains("Bcc") && header.matches("From").count() == 1, "{out}");
+    };
+    for body in [entity, "Bcc: all@b.test\r\n\r\nx\r\n", "x", ""] {
+        check(body);
+    }
+    let signed = "Content-Type: multipart/signed; boundary=s\r\n\r\n--s--\r\n";
+    for line in
+        ["From : chief@b.test", "From chief@b.test", "From\t: chief@b.test", " From: chief@b.test", "From"]
+    {
+        check(&format!("{line}\r\n{signed}"));
     }
 }
 

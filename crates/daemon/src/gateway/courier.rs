@@ -8,7 +8,7 @@ use gateway::ReturnPath;
 use gateway::cookies::{self, Tester};
 use gateway::dkim_sign::DkimSigner;
 use gateway::out::{Outcome, Report as Sent, Sender, Shipment};
-use message::address::Address;
+use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Message};
 use node::{Answered, Consignment, Leaves, Report, Trouble, TryRecord};
 use storage::LegacyOrigin;
@@ -248,10 +248,10 @@ impl LegacyCourier {
         options: translate::ExportOptions,
     ) -> Result<Bytes, Trouble> {
         let (copy, signer) = (message.clone(), self.signer.clone());
-        let (trace, signs) = (self.trace(consignment), may_sign(consignment));
+        let (trace, author) = (self.trace(consignment), signs_for(consignment));
         let made = tokio::task::spawn_blocking(move || {
             let exported = translate::export(&copy, &options)?;
-            let signed = if signs { signer.sign(&exported) } else { Ok(String::new()) };
+            let signed = author.map_or(Ok(String::new()), |author| signer.sign(&exported, &author));
             let signatures = signed.unwrap_or_else(|error| {
                 // A message without a signature is worth less, and still a message.
                 tracing::warn!(%error, "a message leaves without a signature");
@@ -301,21 +301,21 @@ fn leaves(consignment: &Consignment, place: usize) -> Leaves {
     onward.map_or(Leaves::AsOurs, |one| one.leaves)
 }
 
-/// Whether our keys may answer for the author. Over SMTP anybody can write the name of one of our users: that counts where the
-/// author's domain is proved; what came natively has its seal.
+/// The author's domain, where our keys may answer for it. Over SMTP anybody can write the name of one of our users: that counts
+/// where just that domain is proved; what came natively has its seal.
 ///
 /// keeps: GW-71
-fn may_sign(consignment: &Consignment) -> bool {
-    if let Some(legacy) = &consignment.legacy {
-        return legacy.author.is_some();
-    }
-    let author = consignment.message.headers.as_ref().and_then(node::author);
-    author.is_some_and(|author| {
-        let own = |claims: &message::Claims| {
-            claims.role == message::Role::Submission && claims.issuer == author.domain().as_str()
-        };
-        consignment.message.seals.iter().any(|seal| own(seal.claims()))
-    })
+fn signs_for(consignment: &Consignment) -> Option<Domain> {
+    let author = consignment.message.headers.as_ref().and_then(node::author)?;
+    let domain = author.domain();
+    let proved = match &consignment.legacy {
+        Some(legacy) => legacy.author.as_ref() == Some(domain),
+        None => consignment.message.seals.iter().any(|seal| {
+            let claims = seal.claims();
+            claims.role == message::Role::Submission && claims.issuer == domain.as_str()
+        }),
+    };
+    proved.then(|| domain.clone())
 }
 
 impl Told {

@@ -158,14 +158,21 @@ impl LegacyDoor {
             return Ok(taken.collect());
         }
         let findings = &letter.findings;
+        let native = node::author(message.headers());
+        let proved = findings.author_domain_verified.as_deref();
+        let proved = proved.and_then(|name| message::address::Domain::parse(name).ok());
+        if let (Some(proved), Some(native)) = (&proved, &native)
+            && proved != native.domain()
+        {
+            // The checks were of another author. keeps: CHK-12
+            let text = "its author can be read in two ways".to_owned();
+            return Err((Code::CONTENT_MALFORMED, text));
+        }
         let offer = LegacyOffer {
             client: letter.client.address,
             return_path: letter.return_path.clone(),
             verified: letter.authenticity != Authenticity::Unverified,
-            author: findings
-                .author_domain_verified
-                .as_deref()
-                .and_then(|name| message::address::Domain::from_wire(name).ok()),
+            author: proved.filter(|_| native.is_some()),
             checks: findings.claims.clone(),
             received: letter.received.clone(),
             authentication_results: findings.authentication_results.clone(),

@@ -4,7 +4,7 @@
 //! See `spec/decisions/0016-spf-by-ourselves.md`.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
@@ -29,14 +29,15 @@ pub(super) fn evaluator() -> Result<MessageAuthenticator, String> {
 /// What the library will ask about one message.
 #[derive(Default)]
 pub(super) struct Questions {
-    names: BTreeSet<String>,
+    /// In the order in which they are asked, as far as the bound goes: first what the author's domain says. Others cannot push that out.
+    names: Vec<String>,
     author: Option<String>,
 }
 
 impl Questions {
     /// The key of a signature, at its name.
     pub(super) fn key(&mut self, name: &str) {
-        self.names.insert(name.trim_end_matches('.').to_ascii_lowercase());
+        self.add(name.trim_end_matches('.').to_ascii_lowercase());
     }
 
     /// The policy for an author's domain.
@@ -63,10 +64,16 @@ impl Questions {
         let labels: Vec<&str> = domain.split('.').collect();
         let above = labels.len().saturating_sub(DMARC_LABELS_MAX);
         let starts = std::iter::once(0).chain(above..labels.len());
-        self.names.extend(starts.map(|start| {
+        for start in starts {
             let parent = labels.get(start..).unwrap_or_default().join(".");
-            format!("_dmarc.{parent}")
-        }));
+            self.add(format!("_dmarc.{parent}"));
+        }
+    }
+
+    fn add(&mut self, name: String) {
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
     }
 
     /// Asks everything at once, at most [`CHECK_QUESTIONS_MAX`]; what is above that stays unanswered.

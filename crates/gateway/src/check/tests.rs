@@ -61,7 +61,7 @@ async fn the_messages_of_dkimpy_are_signed_with_its_key() {
         let mut signer = crate::dkim_sign::DkimSigner::default();
         signer.add(&domain(author), "test", &pem).unwrap();
         let octets = message(&format!("dkimpy/{name}")).unwrap();
-        let signed = [signer.sign(&octets).unwrap().as_bytes(), &octets].concat();
+        let signed = [signer.sign(&octets, &domain(author)).unwrap().as_bytes(), &octets].concat();
         let zones = FixedZones::new();
         text(&zones, &format!("test._domainkey.{author}"), record.trim());
         let checked = examined(&checker(zones, OnFailure::Note), "a@sender.test", &signed).await;
@@ -216,6 +216,28 @@ async fn authors_are_aligned_with_who_sent() {
     check(&[reject], "a@sender.test", &authors, Verdict::PermError, false).await;
     check(&[reject], "a@sender.test", "Subject: a\r\n\r\n", Verdict::PermError, false).await;
     check(&[reject], "a@sender.test", "", Verdict::PermError, false).await;
+}
+
+/// Signatures of many deep names, none of which need verify, keep nothing else from being asked.
+///
+/// proves: CHK-12
+#[tokio::test]
+async fn no_number_of_signatures_hides_a_policy() {
+    let message = |signatures: &str| format!("{signatures}From: x@bank.co.test\r\nSubject: s\r\n\r\nx\r\n");
+    let signature = |at: usize| {
+        format!(
+            "DKIM-Signature: v=1; a=ed25519-sha256; d=0.1.2.3.4.5.6.a{at}.co.test; s=0s; h=from; bh=AAAA; b=AAAA\r\n"
+        )
+    };
+    let signatures: String = (0..12).map(signature).collect();
+    for signatures in ["", &signatures] {
+        let zones = FixedZones::new();
+        text(&zones, "_dmarc.bank.co.test", "v=DMARC1; p=reject");
+        let checker = checker(zones, OnFailure::Note);
+        let octets = message(signatures);
+        let author = examined(&checker, "a@0.1.2.3.4.5.6.b.co.test", octets.as_bytes()).await.author;
+        assert_eq!((author.verdict, author.rejects), (Verdict::Fail, true), "{}", author.why);
+    }
 }
 
 /// What is refused, and what never is.

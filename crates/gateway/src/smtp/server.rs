@@ -150,6 +150,11 @@ impl Server {
     }
 
     async fn take(&self, mut letter: Letter) -> Result<Vec<message::Disposition>, Reply> {
+        // What is checked and what is delivered must be read alike. keeps: CHK-12
+        if translate::has_stray_line(&letter.octets) {
+            let text = "a line of the header is neither a field nor goes on with one".to_owned();
+            return Err(Reply { digits: 550, code: message::Code::CONTENT_MALFORMED, text });
+        }
         letter.earlier_mav = self.parts.rules.earlier(&letter.client, &letter.octets);
         if letter.client.account.is_none() {
             letter.findings = self.parts.checks.check(&letter).await;

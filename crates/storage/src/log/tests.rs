@@ -174,10 +174,7 @@ fn what_is_broken_is_seen() {
             match number {
                 0 => assert_eq!(found, Ok(3), "head, {at}"),
                 3 => assert_eq!(found, Ok(2), "last record, {at}"),
-                _ => assert!(
-                    matches!(found, Err(Error::Damaged { .. })),
-                    "record {number}, {at}: {found:?}"
-                ),
+                _ => assert!(matches!(found, Err(Error::Damaged { .. })), "record {number}, {at}: {found:?}"),
             }
         }
     }

@@ -63,11 +63,7 @@ async fn what_is_remembered_is_bounded_and_the_rest_has_its_turn() {
     work.note(&here);
     assert_eq!((work.owed[&slow].len(), work.here.len()), (REMEMBERED_MAX, 10));
     assert_eq!(work.owed[&slow][&most].count, 7, "it was tried as often as it was");
-    assert_eq!(
-        work.owed[&slow].keys().next_back(),
-        Some(&(most + 5_000)),
-        "nothing is left out for good"
-    );
+    assert_eq!(work.owed[&slow].keys().next_back(), Some(&(most + 5_000)), "nothing is left out for good");
     // Many domains, of which none has too much.
     let mut work = Work::default();
     for domain in 0..REMEMBERED_IN_ALL_MAX as u64 / 1_000 + 10 {

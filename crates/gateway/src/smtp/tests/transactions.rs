@@ -500,6 +500,30 @@ fn findings_come_with_the_letter_or_refuse_it() {
     assert!(letter.is_some(), "what our own users send is not for these checks");
 }
 
+/// To some readers the header ends at such a line, to others it does not: they would see different authors.
+///
+/// proves: CHK-12
+#[test]
+fn a_header_that_can_be_read_in_two_ways_is_refused() {
+    let send = |text: &str| {
+        let mut talk = Talk::ready(Service::Transfer);
+        talk.send("MAIL FROM:<eve@far.test>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n");
+        let said = talk.send(format!("{text}\r\n.\r\n"));
+        (said, talk.taken().len())
+    };
+    for text in [
+        "From : eve@far.test\r\nSubject: s\r\njunk\r\nFrom: chief@in.test\r\n\r\nx",
+        "X: y\r\njunk\r\nFrom: chief@in.test\r\n\r\nx",
+        "From eve Mon\r\nFrom: chief@in.test\r\n\r\nx",
+        " folded\r\nFrom: chief@in.test\r\n\r\nx",
+    ] {
+        let (said, taken) = send(text);
+        assert!(said.starts_with("550 5.6.0 a line of the header") && taken == 0, "{text}: {said}");
+    }
+    let (said, taken) = send("From : eve@far.test\r\nSubject: s\r\n\tgoes on\r\n\r\njunk\r\n");
+    assert!(said.starts_with("250") && taken == 1, "{said}");
+}
+
 #[test]
 fn what_a_handler_says_is_one_line() {
     let mut talk = Talk::ready(Service::Transfer);
