@@ -335,8 +335,10 @@ fn read_txt(data: &RData) -> Option<Vec<u8>> {
 fn read_tlsa(data: &RData) -> Option<Tlsa> {
     let RData::TLSA(tlsa) = data else { return None };
     let (usage, selector, matching) = (tlsa.cert_usage.into(), tlsa.selector.into(), tlsa.matching.into());
+    // A record that is of no use counts nevertheless: who has one wants TLS (RFC 7672 section 2.2).
     let short = tlsa.cert_data.len() <= TLSA_OCTETS_MAX;
-    short.then(|| Tlsa { usage, selector, matching, data: tlsa.cert_data.clone() })
+    let data = if short { tlsa.cert_data.clone() } else { Vec::new() };
+    Some(Tlsa { usage, selector, matching, data })
 }
 
 fn read_address(data: &RData) -> Option<IpAddr> {

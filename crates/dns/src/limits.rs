@@ -52,9 +52,9 @@ pub const KEY_RECORD_OCTETS_MAX: usize = 1024;
 /// Tags in one domain key record; three are defined.
 pub const KEY_RECORD_TAGS_MAX: usize = 16;
 
-/// Octets of certificate association data in one TLSA record: full certificates (matching type 0) are never used
-/// here, the longest digest (SHA-512) takes 64, so more is not worth keeping.
-pub const TLSA_OCTETS_MAX: usize = 64;
+/// Octets of certificate association data in one TLSA record: with matching type 0 it is a whole certificate or key. Of a longer
+/// one it is only known that it is there.
+pub const TLSA_OCTETS_MAX: usize = 4096;
 
 /// Octets of one master file for the zone server: a megabyte is some ten thousand records.
 pub const ZONE_OCTETS_MAX: usize = 1 << 20;

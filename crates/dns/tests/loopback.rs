@@ -24,6 +24,7 @@ mx              300 IN AAAA  ::1
 _waxwing._udp   300 IN SRV   5 7 7625 MX.north.test.
 _waxwing-sub._udp 300 IN SRV 0 0 0 .
 _7625._quic.mx  300 IN TLSA  3 1 1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+_25._tcp.mx     300 IN TLSA  3 1 0 3059301306072a8648ce3d020106082a8648ce3d030107034200046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5
 one._waxkey     300 IN TXT   \"v=1; k=ed25519; \" \"p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\"
 honest          300 IN TXT   \"honest\"
 _waxwing._udp.moved 300 IN CNAME _waxwing._udp.hosted
@@ -120,6 +121,9 @@ async fn every_kind_of_record_is_read() {
     let addresses = resolver.addresses("mx.north.test").await.unwrap();
     assert_eq!(addresses.records, ["::1".parse::<IpAddr>().unwrap(), "127.0.0.2".parse().unwrap()]);
     assert_eq!(addresses.ttl_seconds, 120);
+    // A whole key, as matching type 0 has it (RFC 6698 section 2.1.3).
+    let whole = resolver.tlsa("_25._tcp.mx.north.test").await.unwrap().records;
+    assert_eq!(whole.iter().map(|one| (one.matching, one.data.len())).collect::<Vec<_>>(), [(0, 91)]);
     let tlsa = resolver.tlsa("_7625._quic.mx.north.test").await.unwrap();
     assert_eq!(tlsa.records, [Tlsa { usage: 3, selector: 1, matching: 1, data: (0..32).collect() }]);
     let mx = resolver.mx("north.test").await.unwrap();

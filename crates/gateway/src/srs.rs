@@ -97,10 +97,15 @@ impl Srs {
         Ok(format!("{local}@{alias}"))
     }
 
-    /// The same for an address as we know them; `None` where what it becomes is none, because there is no room for it, or
-    /// where it is at that domain already. keeps: FWD-37
+    /// The same for an address as we know them; `None` where what it becomes is none, because there is no room for it, where it
+    /// is at that domain already, or where it leads back to somebody who is not its domain (SRS1). keeps: FWD-37
     pub fn forward_address(&self, sender: &Address, alias: &Domain, now_seconds: u64) -> Option<Address> {
         let ours = sender.domain() == alias;
+        // Where an SRS1 leads was said by the one before, and is proved by nobody.
+        let unproved = parts(&sender.to_string()).is_ok_and(|(user, _)| after_tag(user, "SRS1").is_some());
+        if unproved {
+            return None;
+        }
         let made = self.forward(&sender.to_string(), alias.as_str(), now_seconds).ok().filter(|_| !ours)?;
         Address::from_wire(&made).ok()
     }
@@ -233,6 +238,9 @@ mod tests {
         assert_eq!(made.domain(), &forwarder);
         assert_eq!(srs.reverse(&made.to_string(), 0), Ok("ann@a.test".to_owned()));
         assert_eq!(of("bob@f.test"), None, "it leads to this domain as it is");
+        assert!(of("SRS0=aaaa=AA=v.test=x@a.test").is_some(), "it leads to its own domain, which is proved");
+        assert_eq!(of("SRS1=aaaa=v.test==x@a.test"), None, "it leads to whom its domain names");
+        assert_eq!(of("srs1+aaaa=v.test==x@a.test"), None);
         assert_eq!(of(&format!("{}@{}.test", "a".repeat(60), "b".repeat(60))), None);
     }
 

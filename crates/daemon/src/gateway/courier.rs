@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::ReturnPath;
@@ -13,6 +14,7 @@ use message::{Code, Cookie, Disposition, Message};
 use node::{Answered, Consignment, Leaves, Report, Trouble, TryRecord};
 use storage::LegacyOrigin;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::awaited::Awaited;
 use super::way_back::WayBack;
@@ -20,6 +22,10 @@ use crate::clock;
 
 /// Octets of messages in legacy form that are in memory at a time.
 const MEMORY_OCTETS_MAX: u32 = 256 * 1024 * 1024;
+/// How long a message waits for room there.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long an attempt may take: it ends before its claim does, so that nobody else makes one meanwhile.
+const ATTEMPT_MAX: Duration = Duration::from_millis(node::limits::LEASE_MS / 10 * 9);
 
 /// Carries mail to servers of the old world.
 pub(crate) struct LegacyCourier {
@@ -56,7 +62,12 @@ impl LegacyCourier {
         let count = consignment.envelope.recipients.len();
         let (dispositions, later) = (vec![None; count], None);
         let mut told = Told { dispositions, tried: Vec::new(), passed_on: Vec::new(), later };
-        let result = self.try_deliver(consignment, step, &mut told).await;
+        let attempt = timeout(ATTEMPT_MAX, self.try_deliver(consignment, step, &mut told)).await;
+        let result = attempt.unwrap_or_else(|_| {
+            // What was answered until then counts.
+            told.later = Some(Trouble::Temporary(Code::NO_ANSWER, "the attempt took too long".to_owned()));
+            Ok(())
+        });
         let Told { dispositions, tried, passed_on, later } = told;
         let all: Vec<Disposition> = dispositions.into_iter().map(|one| one.unwrap_or(NOT_NOW)).collect();
         // Where nobody was answered anything but "not now", it is the way that was troubled, and its time doubles.
@@ -91,7 +102,9 @@ impl LegacyCourier {
             let text = "the message is too large for the old world".to_owned();
             return Err(Trouble::Permanent(Code::MESSAGE_TOO_LARGE, text));
         }
-        let _room = self.room.acquire_many(octets).await.map_err(|error| ours(error.to_string()))?;
+        // Nobody waits for long behind those who are slow: what finds no room comes back, and others go on.
+        let room = timeout(ROOM_WAIT_MAX, self.room.acquire_many(octets)).await;
+        let mut room = room.map_err(|_| Trouble::Throttled)?.map_err(|error| ours(error.to_string()))?;
         let (store, stored) = (consignment.store.clone(), consignment.message.clone());
         let read = tokio::task::spawn_blocking(move || node::whole(store.as_ref(), &stored)).await;
         let message = read
@@ -105,6 +118,10 @@ impl LegacyCourier {
             // Names that only UTF-8 can say: the other side may be able to.
             Err(_) => self.legacy_form(consignment, &message, full).await?,
         };
+        // While it is sent only the legacy form is there.
+        drop(message);
+        let free = room.num_permits().saturating_sub(octets.len());
+        drop(room.split(free));
         let mut ways = [Vec::new(), Vec::new(), Vec::new()];
         let back = self.path_back(consignment);
         for place in 0..consignment.envelope.recipients.len() {

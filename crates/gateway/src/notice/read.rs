@@ -100,9 +100,13 @@ pub fn read(octets: &[u8]) -> Notice {
         return notice;
     }
     let recipients = plain::recipients(&message, octets);
+    // Words of an answer may sound like a failure, and name somebody: it is one where it says so to programs, or why.
+    let says_why = |about: &About| (about.code.subject, about.code.detail) != (0, 0);
+    let listed = message.header_raw("X-Failed-Recipients").is_some();
+    let fails = listed || recipients.iter().any(says_why);
     match (recipients.is_empty(), is_answer(&message)) {
-        (true, true) => nothing(Form::Answer),
-        (true, false) => nothing(Form::Unknown),
+        (_, true) if !fails => nothing(Form::Answer),
+        (true, _) => nothing(Form::Unknown),
         (false, _) => Notice { recipients, ..nothing(Form::Words) },
     }
 }

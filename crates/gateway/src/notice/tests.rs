@@ -326,6 +326,17 @@ fn what_is_no_notice_is_none() {
     check("", Form::Unknown);
     check("Subject: hello\r\n\r\nSee you at bob@north.test\r\n", Form::Unknown);
     check("Subject: away\r\nAuto-Submitted: auto-replied\r\n\r\nI am away until Monday\r\n", Form::Answer);
+    let away = "Auto-Submitted: auto-replied\r\n\r\n\
+                I am away. Your mail was not delivered to anybody else; write to\r\ncarol@old.test\r\n";
+    check(away, Form::Answer);
+    // Programs that answer so about failures say who failed, or why.
+    for failed in [
+        format!("X-Failed-Recipients: carol@old.test\r\n{away}"),
+        "Auto-Submitted: auto-replied\r\n\r\nYour mail was not delivered:\r\ncarol@old.test\r\n550 5.1.1 unknown\r\n".into(),
+    ] {
+        let notice = read(failed.as_bytes());
+        assert_eq!((notice.form, notice.recipients.len()), (Form::Words, 1), "{failed}");
+    }
     let complaint = "Content-Type: multipart/report; report-type=feedback-report; boundary=x\r\n\r\n--x\r\n\
                      Content-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n\
                      Final-Recipient: rfc822; bob@north.test\r\n\r\n--x--\r\n";
