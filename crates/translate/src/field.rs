@@ -155,6 +155,16 @@ pub(crate) fn export_field(name: &str, value: &str, utf8: bool) -> Result<String
     Err(Refusal::new(reason, format!("the field {name} has no legacy form")))
 }
 
+/// The legacy lines of those fields of a header block that have such a form: in 7 bits, or where an address outside ASCII
+/// needs it in UTF-8. What has none is left out.
+pub fn header_lines(block: &message::HeaderBlock) -> String {
+    let lines = |field: message::Field<'_>| {
+        let (name, value) = (field.name, field.value());
+        export_field(name, &value, false).or_else(|_| export_field(name, &value, true)).ok()
+    };
+    block.fields().filter(|field| !field.name.eq_ignore_ascii_case(LEGACY_FIELD)).filter_map(lines).collect()
+}
+
 /// Whether a value can be written again: in 7 bits, or if the one thing in the way is an address outside ASCII, in UTF-8.
 pub(crate) fn is_expressible(name: &str, value: &str) -> bool {
     let in_seven_bits = export_field(name, value, false);

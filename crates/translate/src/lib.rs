@@ -24,7 +24,7 @@ mod word;
 
 pub use block::has_stray_line;
 pub use export::{ExportOptions, export, original};
-pub use field::LEGACY_FIELD;
+pub use field::{LEGACY_FIELD, header_lines};
 pub use import::{ImportOptions, Imported, import};
 pub use name::file_name;
 pub use outcome::{Note, NoteKind, Reason, Refusal};

@@ -307,7 +307,22 @@ fn a_notice_says_what_is_read_from_it() {
     );
     check("zoë@north.test", "550 5.1.1 no such user here", header, "message/global-delivery-status");
     check("bob@north.test", "550 5.1.1 größe", header, "message/global-delivery-status");
-    check("bob@north.test", "550", "Subject: ü\r\n\r\nnot the body\r\n", "message/global-headers");
+    check("bob@north.test", "550", "Subject: ü\r\n\r\nnot the body\r\n", "text/rfc822-headers");
+    check("bob@north.test", "550", "To: zoë@north.test\r\n", "message/global-headers");
+    // A header of ours has each value on one line.
+    let many: Vec<String> = (0..60).map(|number| format!("Somebody <u{number}@north.test>")).collect();
+    check(
+        "bob@north.test",
+        "550",
+        &format!("To: {}\r\nSubject: ü\r\n", many.join(", ")),
+        "text/rfc822-headers",
+    );
+    check(
+        "bob@north.test",
+        "550",
+        &format!("{}\r\nSubject: x\r\n", "y".repeat(2_000)),
+        "text/rfc822-headers",
+    );
     check("bob@north.test", "550", "Subject: x\r\n", "text/rfc822-headers");
     let latin =
         Owed { header: b"Subject: gr\xfc\xdfe\r\n".to_vec(), ..owed("bob@north.test", "550", "") }.write();

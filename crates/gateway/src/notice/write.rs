@@ -1,8 +1,8 @@
 //! A notice that is owed to a sender of the old world (RFC 3464, RFC 6522, RFC 6533).
 
 use mail_parser::DateTime;
-use message::Code;
 use message::address::{Address, Domain};
+use message::{Code, HeaderBlock};
 
 use super::limits::{DIAGNOSTIC_OCTETS_MAX, HEADER_OCTETS_MAX, RECIPIENTS_MAX};
 use super::read::Action;
@@ -149,14 +149,22 @@ impl Owed {
         text
     }
 
-    /// Whole lines of the header, each ended with CRLF. What is not UTF-8 in a header can be shown to nobody.
+    /// The header as SMTP carries it, folded and encoded. Where it is no header of ours, its short lines as they are.
     fn returned_header(&self) -> Vec<u8> {
         let octets = self.header.get(..HEADER_OCTETS_MAX).unwrap_or(&self.header);
+        let end = octets.windows(4).position(|four| four == b"\r\n\r\n").map_or(octets.len(), |at| at + 2);
+        let block = [octets.get(..end).unwrap_or(octets), b"\r\n"].concat();
+        if let Ok(block) = HeaderBlock::parse(block.into()) {
+            return translate::header_lines(&block).into_bytes();
+        }
         let mut written = Vec::new();
         for line in octets.split(|&octet| octet == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() {
                 break;
+            }
+            if line.len() > translate::limits::LINE_OCTETS_MAX {
+                continue;
             }
             written.extend(line.iter().map(|&octet| if octet == 0 || octet == b'\r' { b' ' } else { octet }));
             written.extend_from_slice(b"\r\n");
