@@ -103,7 +103,8 @@ impl Sled {
 
 /// Removes snapshots that were not finished: `snap.<number>.generating`, which get their name when they are whole and synced. sled
 /// leaves out files with another ending, which it does not write, and opens with these. What a snapshot says is also in the log.
-/// Where somebody has the database nothing is removed.
+/// Where somebody has the database nothing is removed. And what a process that was killed has written and not synced is made durable:
+/// sled writes and syncs a new snapshot of it before it is opened, and that would be ahead of it if the power went.
 fn remove_unfinished(directory: &Path) -> Result<(), Error> {
     let Ok(database) = File::open(directory.join("db")) else { return Ok(()) };
     if database.try_lock().is_err() {
@@ -116,6 +117,7 @@ fn remove_unfinished(directory: &Path) -> Result<(), Error> {
             std::fs::remove_file(path)?;
         }
     }
+    database.sync_all()?;
     Ok(())
 }
 

@@ -267,7 +267,13 @@ impl Files {
         match &self.place {
             Place::Directory(directory) => {
                 for room in fs::read_dir(directory.join("parts"))? {
-                    for file in fs::read_dir(room?.path())? {
+                    let room = room?;
+                    if !room.file_type()?.is_dir() {
+                        // Somebody else's: a backup may have left it.
+                        strange.push(room.file_name().to_string_lossy().into_owned());
+                        continue;
+                    }
+                    for file in fs::read_dir(room.path())? {
                         let name = file?.file_name().to_string_lossy().into_owned();
                         match Digest::from_hex(&name) {
                             Ok(digest) => digests.push(digest),

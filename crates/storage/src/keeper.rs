@@ -434,12 +434,23 @@ mod tests {
         let store = Keeper::open(engine.clone(), directory.path(), Settings::default()).unwrap();
         queue(&store, 1, None).unwrap();
         drop(store);
+        // What somebody else has left there keeps no store from opening.
+        std::fs::write(directory.path().join("parts/.DS_Store"), b"x").unwrap();
         let full = Settings { free_octets_floor: u64::MAX, ..Settings::default() };
         let store = Keeper::open(engine, directory.path(), full).unwrap();
         assert_eq!(queue(&store, 2, None), Err(Error::Full));
         assert!(matches!(store.stage("ann", Extent::of(b"x"), NOW), Err(Error::Full)));
         let leg = store.legs(None, None, 1).unwrap()[0].id;
         assert_eq!(block_on(store.remove(leg, NOW)), Ok(Vec::new()));
+        // Who is held can be refused, and not be taken: what is asked of the store differs by that alone.
+        let decide = |ruling| {
+            let decision =
+                crate::Decision { envelope: crate::EnvelopeId(99), recipient: 0, ruling, now_ms: NOW };
+            block_on(store.decide(decision))
+        };
+        let refuse = crate::Ruling::Refuse { code: message::Code::NO_SUCH_ADDRESS, text: String::new() };
+        assert_eq!(decide(refuse), Err(Error::NotFound("envelope")));
+        assert_eq!(decide(crate::Ruling::Accept { wanted: message::Selection::All }), Err(Error::Full));
         assert!(!store.statistics().read_only);
     }
 

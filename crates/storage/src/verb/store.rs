@@ -18,8 +18,8 @@ use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
     EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary,
     LegId, LegRecord, LegacyChange, LegacyRecord, MailUid, MailboxEntry, NextHop, NoticeDue, PartReader,
-    PartWriter, PeerRecord, Receipt, Settled, Settlement, StagedPart, Statistics, Store, StoredMessage,
-    Supply, Wait, key,
+    PartWriter, PeerRecord, Receipt, Ruling, Settled, Settlement, StagedPart, Statistics, Store,
+    StoredMessage, Supply, Wait, key,
 };
 
 impl<E: Engine> Store for Keeper<E> {
@@ -89,7 +89,11 @@ impl<E: Engine> Store for Keeper<E> {
     }
 
     fn decide(&self, decision: Decision) -> Wait<'_, Disposition> {
-        self.submit_growing(move |tx| held::decide(tx, decision))
+        // What ends something goes on where there is no room for more. keeps: STO-19
+        match &decision.ruling {
+            Ruling::Refuse { .. } | Ruling::Want(None) => self.submit(move |tx| held::decide(tx, decision)),
+            _ => self.submit_growing(move |tx| held::decide(tx, decision)),
+        }
     }
 
     fn claim(
