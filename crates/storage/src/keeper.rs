@@ -427,6 +427,18 @@ mod tests {
         assert_eq!(block_on(store.retry(LegId(999), NOW)), Err(Error::NotFound("leg")));
     }
 
+    /// proves: SUB-12
+    #[test]
+    fn whoever_hastens_a_leg_does_not_send_what_can_be_taken_back() {
+        let store = Memory::new().open(Settings::default()).unwrap();
+        queue(&store, 1, Some(NOW + 5_000)).unwrap();
+        let leg = || store.legs(None, None, 1).unwrap()[0].clone();
+        block_on(store.retry(leg().id, NOW + 1_000)).unwrap();
+        assert_eq!(leg().due_ms, NOW + 5_000);
+        block_on(store.retry(leg().id, NOW + 6_000)).unwrap();
+        assert_eq!(leg().due_ms, NOW + 6_000);
+    }
+
     /// proves: STO-19
     #[test]
     fn a_full_disk_refuses_what_grows_and_settles_what_is_there() {

@@ -149,7 +149,12 @@ pub(crate) fn change_leg(tx: &mut Transaction, id: LegId, change: LegChange) -> 
     let (due_ms, held) = match change {
         LegChange::Hold => (leg.due_ms, true),
         LegChange::Release => (leg.due_ms, false),
-        LegChange::Due(now_ms) => (now_ms, leg.held),
+        LegChange::Due(now_ms) => {
+            // What its author can still take back does not leave, whoever is in a hurry. keeps: SUB-12
+            let envelope = super::status::load_envelope(tx, leg.envelope).ok().flatten();
+            let release_at_ms = envelope.and_then(|envelope| envelope.release_at_ms);
+            (now_ms.max(release_at_ms.unwrap_or_default()), leg.held)
+        }
     };
     move_leg(tx, leg, due_ms, held)
 }
