@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::settle::{LegChange, change_leg};
+use super::settle::move_leg;
 use super::status::load_envelope;
 use super::{list, load};
 use crate::engine::View;
@@ -142,7 +142,8 @@ pub(crate) fn release_lane(
             _ => false,
         };
         if released {
-            change_leg(tx, leg, LegChange::Due(now_ms))?;
+            let held = record.held;
+            move_leg(tx, record, now_ms, held)?;
             count += 1;
         }
     }

@@ -119,7 +119,12 @@ fn place_of(leg: &LegRecord) -> u64 {
 }
 
 /// Writes a leg with another due time, or held or released.
-fn move_leg(tx: &mut Transaction, mut leg: LegRecord, due_ms: u64, held: bool) -> Result<(), Error> {
+pub(crate) fn move_leg(
+    tx: &mut Transaction,
+    mut leg: LegRecord,
+    due_ms: u64,
+    held: bool,
+) -> Result<(), Error> {
     tx.remove(key::lane_due(&leg.lane, place_of(&leg), leg.id));
     let held_before = leg.held;
     leg.due_ms = due_ms;
@@ -140,23 +145,26 @@ fn move_leg(tx: &mut Transaction, mut leg: LegRecord, due_ms: u64, held: bool) -
 pub(crate) enum LegChange {
     Hold,
     Release,
-    Due(u64),
 }
 
-/// Holds, releases or hastens a leg.
+/// Holds or releases a leg.
 pub(crate) fn change_leg(tx: &mut Transaction, id: LegId, change: LegChange) -> Result<(), Error> {
     let leg = load::<LegRecord>(tx, &key::leg(id))?.ok_or(Error::NotFound("leg"))?;
     let (due_ms, held) = match change {
         LegChange::Hold => (leg.due_ms, true),
         LegChange::Release => (leg.due_ms, false),
-        LegChange::Due(now_ms) => {
-            // What its author can still take back does not leave, whoever is in a hurry. keeps: SUB-12
-            let envelope = super::status::load_envelope(tx, leg.envelope).ok().flatten();
-            let release_at_ms = envelope.and_then(|envelope| envelope.release_at_ms);
-            (now_ms.max(release_at_ms.unwrap_or_default()), leg.held)
-        }
     };
     move_leg(tx, leg, due_ms, held)
+}
+
+/// Makes a leg due now. What its author can still take back does not leave, whoever is in a hurry. keeps: SUB-12
+pub(crate) fn hasten(tx: &mut Transaction, id: LegId, now_ms: u64) -> Result<(), Error> {
+    let leg = load::<LegRecord>(tx, &key::leg(id))?.ok_or(Error::NotFound("leg"))?;
+    // One that cannot be read is the delivery's to find out.
+    let envelope = super::status::load_envelope(tx, leg.envelope).ok().flatten();
+    let release_at_ms = envelope.and_then(|envelope| envelope.release_at_ms).unwrap_or_default();
+    let held = leg.held;
+    move_leg(tx, leg, now_ms.max(release_at_ms), held)
 }
 
 /// Takes a leg out of the queue.

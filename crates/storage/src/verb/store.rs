@@ -139,7 +139,7 @@ impl<E: Engine> Store for Keeper<E> {
     }
 
     fn retry(&self, leg: LegId, now_ms: u64) -> Wait<'_, ()> {
-        self.submit(move |tx| settle::change_leg(tx, leg, LegChange::Due(now_ms)))
+        self.submit(move |tx| settle::hasten(tx, leg, now_ms))
     }
 
     fn remove(&self, leg: LegId, now_ms: u64) -> Wait<'_, Vec<NextHop>> {
