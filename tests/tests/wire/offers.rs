@@ -177,7 +177,12 @@ async fn an_answer_that_does_not_wait_for_the_content_is_read() {
     let address = server.local_address().unwrap();
     let answering = tokio::spawn(async move {
         let link = server.accept().await.unwrap().authenticated().await.unwrap();
-        for body in [false, true] {
+        for (body, code) in [
+            (false, transport::Code::NotWanted),
+            (true, transport::Code::NotWanted),
+            (false, transport::Code::ProtocolViolation),
+            (true, transport::Code::ProtocolViolation),
+        ] {
             let (mut send, mut receive) = link.accept_bi().await.unwrap();
             let pace = Pace::start(&Limits::default());
             // Of the second offer the body has begun when it is stopped.
@@ -185,7 +190,7 @@ async fn an_answer_that_does_not_wait_for_the_content_is_read() {
             while octets < if body { 3_000 } else { 1 } {
                 octets += pace.read(&mut receive, 1_000).await.unwrap().unwrap().len();
             }
-            receive.stop(transport::Code::NotWanted.into()).unwrap();
+            receive.stop(code.into()).unwrap();
             let failure = Failure { code: Code::NOT_AUTHORIZED, text: "no".to_owned() };
             pace.write(&mut send, protocol::encode(&Frame::Failure(failure))).await.unwrap();
             send.finish();
@@ -200,7 +205,7 @@ async fn an_answer_that_does_not_wait_for_the_content_is_read() {
         &[("From", "alice@hand.test"), ("Subject", "Unasked")],
         &[("text/plain", "Nobody has asked for this.\r\n".repeat(1_500).as_bytes())],
     );
-    for _ in 0..2 {
+    for _ in 0..4 {
         let answer =
             peer.offer_as(offer(&message, &[], &[BOB]), supply(&message, &[]), &Memory::of(&message)).await;
         assert!(

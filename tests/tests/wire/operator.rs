@@ -2,9 +2,10 @@
 
 use control::{Client, Error, Legs, Request, Response};
 use message::Disposition;
-use node::Event;
 use protocol::SubmissionOptions;
 use waxwing_tests::{Site, User, World, letter};
+
+use crate::queue::{answering, impostor, retries};
 
 const BOB: &str = "bob@south.test";
 const LANE: &str = "exchange:south.test";
@@ -30,12 +31,19 @@ async fn legs(client: &mut Client) -> Vec<control::LegView> {
     }
 }
 
+/// Held, released and tried: but never what its author can still take back.
+///
+/// proves: SUB-12
 #[tokio::test]
 async fn an_operator_orders_the_queue() {
-    let world = World::started(&[Site::new("north.test"), Site::new("south.test")]).await;
+    let slow = Site::new("north.test").queue("retry-first-seconds = 600\n");
+    let mut world = World::new(&[slow, Site::new("south.test")]).await;
+    world.start("north.test").await;
+    let impostor = impostor(&world, "south.test");
+    let accepting = answering(impostor.clone());
     let mut alice = world.user("alice@north.test").await;
-    let _bob = world.user(BOB).await;
-    let identity = submit_later(&mut alice, "Held, released, tried").await;
+    let identity = alice.send(&letter("alice@north.test", "Held, released, tried"), &[BOB]).await;
+    assert_eq!(retries(&world, 1).await.len(), 1);
     let mut client = operator(&world).await;
 
     let Response::Status(status) = ask(&mut client, Request::Status).await else { panic!("no status") };
@@ -44,7 +52,7 @@ async fn an_operator_orders_the_queue() {
     assert_eq!(status.listeners[0].address, world.address("north.test").to_string());
     assert!(status.connections >= 1, "Alice's own");
     let [leg] = legs(&mut client).await.try_into().unwrap();
-    assert_eq!((leg.identity, leg.origin.as_str(), leg.tries), (identity.to_string(), "account:alice", 0));
+    assert_eq!((leg.identity, leg.origin.as_str(), leg.tries), (identity.to_string(), "account:alice", 1));
     assert_eq!(leg.recipients[0].address, BOB);
     let number = Legs::Numbers(vec![leg.number]);
 
@@ -55,11 +63,18 @@ async fn an_operator_orders_the_queue() {
     assert_eq!((lanes[0].lane.as_str(), lanes[0].count, lanes[0].held), (LANE, 1, 1));
     assert!(changed(ask(&mut client, Request::QueueRelease { legs: number.clone() }).await));
     assert_eq!(legs(&mut client).await[0].state, "waiting");
-    let tried = || world.events("north.test").count(|event| matches!(event, Event::Trying { .. }));
-    assert_eq!(tried(), 0);
-    assert!(changed(ask(&mut client, Request::QueueRetry { legs: Legs::Lane(LANE.to_owned()) }).await));
+
+    let kept = submit_later(&mut alice, "Perhaps not").await.to_string();
+    impostor.close("the place is needed").await;
+    drop((impostor, accepting));
+    world.until_free("south.test").await;
+    world.start("south.test").await;
+    let _bob = world.user(BOB).await;
+    let hastened = ask(&mut client, Request::QueueRetry { legs: Legs::Lane(LANE.to_owned()) }).await;
+    assert!(matches!(hastened, Response::Changed { count: 2 }), "{hastened:?}");
     assert_eq!(world.events("north.test").settled(identity, BOB).await, Disposition::Accepted);
-    assert_eq!(legs(&mut client).await, []);
+    let [left] = legs(&mut client).await.try_into().unwrap();
+    assert_eq!((left.identity, left.tries, left.state.as_str()), (kept, 0, "waiting"));
     let none = ask(&mut client, Request::QueueRetry { legs: number }).await;
     assert!(matches!(none, Response::Changed { count: 0 }), "{none:?}");
 

@@ -39,7 +39,7 @@ pub(crate) fn answering(server: Server) -> tokio::task::JoinSet<()> {
 }
 
 /// The times at which attempts are made again, in Unix milliseconds, once there are so many.
-async fn retries(world: &World, count: usize) -> Vec<u64> {
+pub(crate) async fn retries(world: &World, count: usize) -> Vec<u64> {
     world
         .events("north.test")
         .until("retries", |events| {

@@ -119,12 +119,11 @@ async fn send_body(
     Ok(true)
 }
 
-/// Whether the peer wants more of what is written. Where it does not, its answer is on its way. keeps: TRA-23
+/// Whether the peer takes more of what is written. Where it does not, with whatever code, what it has said about that
+/// is on its way, or the reset of its own half. keeps: TRA-23
 fn still_wanted(written: Result<(), crate::Error>) -> Result<bool, crate::Error> {
     match written {
-        Err(crate::Error::StreamAborted { number }) if number == u64::from(Code::NotWanted.number()) => {
-            Ok(false)
-        }
+        Err(crate::Error::StreamAborted { .. }) => Ok(false),
         written => written.map(|()| true),
     }
 }
@@ -171,7 +170,9 @@ async fn exchange(
     loop {
         while let Some(output) = machine.poll() {
             match (output, &mut sink) {
-                (AskingOutput::Send(octets), _) => pace.write(&mut send, octets).await?,
+                (AskingOutput::Send(octets), _) => {
+                    still_wanted(pace.write(&mut send, octets).await)?;
+                }
                 (AskingOutput::Finish, _) => send.finish(),
                 (AskingOutput::Event(AskingEvent::Reply(reply)), _) => return Ok(Some(reply)),
                 (AskingOutput::Event(AskingEvent::Content(head)), Some(sink)) => {
