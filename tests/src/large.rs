@@ -156,7 +156,7 @@ async fn ticks(store: &Keeper<impl Engine>, recipients: u64) -> Vec<(u64, Durati
         let now_ms = (BEGIN_MS + upto / RECIPIENTS * STEP_MS).saturating_sub(1);
         let began = now();
         loop {
-            let claims = store.claim(now_ms, 86_400_000, CLAIM, &|_, _| true).await.unwrap();
+            let claims = store.claim(now_ms, CLAIM, &|_, _| true).await.unwrap();
             taken += claims.len() as u64;
             if claims.is_empty() {
                 break;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use message::address::Domain;
 use message::{Code, Cookie, Disposition, Envelope, Identity, Redirect};
-use storage::{Attempt, Claim, LegacyOrigin, Origin, Outcome, Pause, Settlement, Store, StoredMessage};
+use storage::{
+    Attempt, Claim, Error, LegacyOrigin, Origin, Outcome, Pause, Settlement, Store, StoredMessage,
+};
 
 use crate::forwarding::{NOT_GRANTED_YET, Onward};
 use crate::here::LOCAL_LANE;
+use crate::limits::SETTLE_TRIES_MAX;
 use crate::outside::Later;
 use crate::{Event, Node, backoff};
 
@@ -416,6 +419,18 @@ impl Node {
         ledger.failed = Some(text);
     }
 
+    /// Writes what an attempt has brought; again where that was not possible. Otherwise whoever has the message would get it once
+    /// more. keeps: STO-16
+    async fn write_settlement(&self, settlement: Settlement) -> Result<(), Error> {
+        for _ in 0..SETTLE_TRIES_MAX {
+            match self.store().settle(settlement.clone()).await {
+                Err(Error::Io(_)) => self.inner.clock.sleep_until(self.now_ms() + 1_000).await,
+                written => return written.map(drop),
+            }
+        }
+        self.store().settle(settlement).await.map(drop)
+    }
+
     /// Ends the claim in the store, and tells.
     /// Final dispositions travel back along the cookies, as records and never as mail. keeps: EXC-23, STA-13
     async fn settle_claim(&self, claim: &Claim, ledger: Ledger, identity: Identity) {
@@ -463,7 +478,7 @@ impl Node {
                 (false, None) => Pause::Answered,
             },
         };
-        if let Err(error) = self.store().settle(settlement).await {
+        if let Err(error) = self.write_settlement(settlement).await {
             tracing::warn!(%error, leg = %claim.leg.id, "a claim could not be settled; it will be worked on again");
             return self.tell(Event::Trouble { what: format!("settling leg {}: {error}", claim.leg.id) });
         }

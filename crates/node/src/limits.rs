@@ -8,8 +8,10 @@ pub const WORKERS_PER_LANE_MAX: usize = 64;
 pub const WORKERS_RESERVED: usize = 32;
 /// Arrivals in mailboxes that wait to be noticed by whoever follows these. Who is further behind looks at all mailboxes.
 pub const MAIL_UNHEARD_MAX: usize = 1024;
-/// How long a claim is ours, in milliseconds. A transfer of 1 GiB over a slow line fits; a crash voids it at once.
-pub const LEASE_MS: u64 = 3_600_000;
+/// How long a leg waits whose worker has ended without a settlement, in milliseconds.
+pub const ABANDONED_MS: u64 = 3_600_000;
+/// How often a settlement that could not be written is written again, a second apart.
+pub const SETTLE_TRIES_MAX: u32 = 60;
 /// Keys of domains remembered at once.
 pub const KEYS_MAX: usize = 10_000;
 /// Issuers beside the peer and the domain of the From address whose keys are asked for: a list, a forwarder, a gateway,

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use message::Cookie;
 use message::address::Domain;
-use storage::{Claim, Lane, NextHop};
+use storage::{Claim, Lane, LegId, NextHop};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::deliver::domain_of;
 use crate::limits::{
-    EXPIRE_MAX, LEASE_MS, POLL_COOKIES_MAX, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX, WORKERS_RESERVED,
+    ABANDONED_MS, EXPIRE_MAX, POLL_COOKIES_MAX, UPKEEP_MS, WORKERS_MAX, WORKERS_PER_LANE_MAX,
+    WORKERS_RESERVED,
 };
 use crate::{Courier, Event, Node};
 
@@ -52,17 +53,22 @@ impl Bell {
     }
 }
 
-/// The place of one worker. It is given back however the work has ended: one claim that cannot be worked on does not
-/// hold up the others of its lane.
+/// The place of one worker, and its claim. Both are given back however the work has ended: one claim that cannot be worked on
+/// does not hold up the others of its lane, and is not lost.
 ///
-/// keeps: SEC-7
+/// keeps: SEC-7, STO-16
 struct Place {
+    node: Node,
     lane: Lane,
+    claim: (LegId, u64),
     done: mpsc::UnboundedSender<Lane>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let (leg, fence) = self.claim;
+        // It has no effect where the claim was settled.
+        self.node.store().let_go(leg, fence, self.node.now_ms().saturating_add(ABANDONED_MS));
         // The dispatcher is gone only where the node stops.
         let _ = self.done.send(self.lane.clone());
     }
@@ -131,7 +137,8 @@ impl Dispatcher {
                 *busy.entry(claim.leg.lane.clone()).or_default() += 1;
                 working += 1;
                 let (node, courier, done) = (self.node.clone(), self.courier.clone(), done.clone());
-                let place = Place { lane: claim.leg.lane.clone(), done };
+                let (lane, own) = (claim.leg.lane.clone(), (claim.leg.id, claim.fence));
+                let place = Place { node: node.clone(), lane, claim: own, done };
                 workers.spawn(async move {
                     node.work(claim, courier).await;
                     drop(place);
@@ -176,7 +183,7 @@ impl Dispatcher {
             let has = busy.get(lane).copied().unwrap_or(0) + given;
             may_have_another(has, room, || bell.is_troubled(lane))
         };
-        match self.node.store().claim(now_ms, LEASE_MS, at_once(room), &may).await {
+        match self.node.store().claim(now_ms, at_once(room), &may).await {
             Ok(claims) => claims,
             Err(error) => {
                 self.node.tell(Event::Trouble { what: format!("claiming: {error}") });

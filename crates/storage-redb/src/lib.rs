@@ -107,7 +107,9 @@ fn read_back(database: &Database, from: &[u8], to: &[u8], limit: usize) -> Resul
 /// # Errors
 /// As [`Redb::open`] and [`Keeper::open`].
 pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Logged<Redb>>, Error> {
-    let engine = Logged::open(Redb::open(&directory.join("store.redb"))?, &directory.join("wal"))?;
+    let file = directory.join("store.redb");
+    storage::make_room(directory, &file, settings)?;
+    let engine = Logged::open(Redb::open(&file)?, &directory.join("wal"))?;
     Keeper::open(engine, directory, settings)
 }
 

@@ -74,7 +74,7 @@ impl Sled {
         if changes.changes().any(too_long) {
             return Err(Error::Bound { what: "octets of a value", bound: VALUE_OCTETS_MAX as u64 });
         }
-        let done = write().and_then(|()| self.commit());
+        let done = guarded("sled", || write().and_then(|()| self.commit()));
         if done.is_err() {
             self.failed.store(true, Ordering::SeqCst);
         }
@@ -150,6 +150,7 @@ fn is_locked(error: &sled::Error) -> bool {
 /// # Errors
 /// As [`Sled::open`] and [`Keeper::open`].
 pub fn open(directory: &Path, settings: Settings) -> Result<Keeper<Logged<Sled>>, Error> {
+    storage::make_room(directory, &database(directory).join("db"), settings)?;
     let engine = Logged::open(Sled::open(&database(directory))?, &directory.join("wal"))?;
     Keeper::open(engine, directory, settings)
 }
@@ -179,25 +180,29 @@ fn failure(error: sled::Error) -> Error {
     }
 }
 
+/// A pair that outlives what sled has in memory.
+fn owned(pair: sled::Result<(sled::IVec, sled::IVec)>) -> Result<Pair, Error> {
+    pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failure)
+}
+
+/// sled can panic over a file that is damaged: that is an error like any other.
 impl View for Sled {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.tree.get(key).map_err(failure)?.map(|value| value.to_vec()))
+        guarded("sled", || Ok(self.tree.get(key).map_err(failure)?.map(|value| value.to_vec())))
     }
 
     fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let pairs = self.tree.range(from..to).take(limit);
-        pairs.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failure)).collect()
+        guarded("sled", || self.tree.range(from..to).take(limit).map(owned).collect())
     }
 
     fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let pairs = self.tree.range(from..to).rev().take(limit);
-        pairs.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(failure)).collect()
+        guarded("sled", || self.tree.range(from..to).rev().take(limit).map(owned).collect())
     }
 }
 
@@ -240,8 +245,10 @@ impl Engine for Sled {
 
     fn check(&self) -> Result<Vec<String>, Error> {
         // Reading every pair checks the checksum of every page.
-        let broken = self.tree.iter().filter_map(|pair| pair.err()).map(|error| error.to_string());
-        Ok(broken.take(100).collect())
+        guarded("sled", || {
+            let broken = self.tree.iter().filter_map(|pair| pair.err()).map(|error| error.to_string());
+            Ok(broken.take(100).collect())
+        })
     }
 
     fn compact(&self) -> Result<(), Error> {

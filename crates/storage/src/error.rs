@@ -30,7 +30,7 @@ pub enum Error {
     /// There is no such thing in the store.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The claim is no longer ours: its lease ran out and someone else took it, or it was settled already.
+    /// The claim is no longer ours: it was given back and someone else took it, or it was settled already.
     #[error("the claim is no longer held")]
     Stale,
     /// An address or a device belongs to another account.

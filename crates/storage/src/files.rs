@@ -15,6 +15,7 @@ use bytes::Bytes;
 use message::{Digest, DigestWriter};
 
 use crate::Error;
+use crate::limits::LOOK_EVERY_OCTETS;
 
 /// The rooms of the files of one store.
 #[derive(Debug)]
@@ -76,6 +77,10 @@ pub(crate) struct StagingFile {
     handle: Option<File>,
     /// When it was opened, in Unix milliseconds: its age counts from there.
     touched_ms: u64,
+    /// Octets that have to stay free.
+    floor: u64,
+    /// Octets written since it was looked whether they are.
+    unlooked: u64,
 }
 
 /// A file among the parts, open for reading.
@@ -97,6 +102,7 @@ impl Files {
     /// Opens the rooms below a directory and makes them where they are not there.
     pub(crate) fn in_directory(directory: &Path) -> Result<Files, Error> {
         let (staging, parts) = (directory.join("staging"), directory.join("parts"));
+        let fresh = !directory.exists();
         fs::create_dir_all(&staging)?;
         fs::create_dir_all(&parts)?;
         // All 256 rooms are made here, so that no commit depends on a directory whose name may not be durable.
@@ -105,7 +111,8 @@ impl Files {
         }
         sync_directory(&parts)?;
         sync_directory(directory)?;
-        if let Some(above) = directory.parent().filter(|above| !above.as_os_str().is_empty()) {
+        // Later it may belong to somebody who lets nobody read it.
+        if let Some(above) = directory.parent().filter(|above| fresh && !above.as_os_str().is_empty()) {
             sync_directory(above)?;
         }
         Ok(Files::at(Place::Directory(directory.to_owned())))
@@ -152,13 +159,15 @@ impl Files {
         owner: &str,
         digest: Digest,
         now_ms: u64,
+        floor: u64,
     ) -> Result<StagingFile, Error> {
         let name = staging_name(owner, digest);
         if !lock(&self.open).insert(name.clone()) {
             return Err(Error::Busy);
         }
         // From here on dropping the file gives the name free again.
-        let mut file = StagingFile { name, files: self.clone(), handle: None, touched_ms: now_ms };
+        let mut file =
+            StagingFile { name, files: self.clone(), handle: None, touched_ms: now_ms, floor, unlooked: 0 };
         match &self.place {
             Place::Directory(directory) => {
                 let path = staging_path(directory, &file.name);
@@ -331,6 +340,29 @@ impl Files {
         }
     }
 
+    /// Whether so many octets fit above the floor, after partial transfers have given way that wait for their resumption: the
+    /// oldest first, and none where all of them would not be enough for what is asked.
+    pub(crate) fn make_room(&self, floor: u64, octets: u64) -> Result<bool, Error> {
+        let Some(free) = self.free_octets() else { return Ok(true) };
+        let wanted = floor.saturating_add(octets);
+        if free >= wanted {
+            return Ok(true);
+        }
+        let mut waiting = self.staging()?;
+        let all = waiting.iter().fold(free, |sum, entry| sum.saturating_add(entry.octets));
+        if free >= floor && all < wanted {
+            return Ok(false);
+        }
+        waiting.sort_unstable_by_key(|entry| entry.touched_ms);
+        for entry in waiting {
+            self.remove_staging(&entry.name)?;
+            if self.free_octets().is_none_or(|free| free >= wanted) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Free octets for us on the disk; `None` in memory where nothing else was said.
     pub(crate) fn free_octets(&self) -> Option<u64> {
         match &self.place {
@@ -371,8 +403,16 @@ impl StagingFile {
         Ok(())
     }
 
-    /// Writes octets at the end, which is at `offset`. A write that fails is cut off again, as far as that goes.
+    /// Writes octets at the end, which is at `offset`. A write that fails is cut off again, as far as that goes. Others may have
+    /// filled the disk meanwhile: then this one stops above the floor. keeps: STO-19
     pub(crate) fn append(&mut self, octets: &[u8], offset: u64) -> Result<(), Error> {
+        self.unlooked += octets.len() as u64;
+        if self.unlooked >= LOOK_EVERY_OCTETS {
+            if self.files.free_octets().is_some_and(|free| free < self.floor) {
+                return Err(Error::Full);
+            }
+            self.unlooked = 0;
+        }
         match (&self.files.place, &mut self.handle) {
             (Place::Memory(memory), _) => {
                 lock(&memory.0.staging).entry(self.name.clone()).or_default().1.extend_from_slice(octets);

@@ -1,6 +1,7 @@
 //! [`Keeper`]: the one implementation of [`Store`], over any [`Engine`].
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -85,7 +86,15 @@ impl<E: Engine> Keeper<E> {
     /// # Errors
     /// As [`Keeper::open`].
     pub fn open_in_place(engine: E, files: &MemoryFiles, settings: Settings) -> Result<Keeper<E>, Error> {
-        Keeper::prepare(engine, Files::in_memory(files.clone()), settings, Writer::in_place)
+        Keeper::open_with_in_place(engine, Files::in_memory(files.clone()), settings)
+    }
+
+    pub(crate) fn open_with_in_place(
+        engine: E,
+        files: Files,
+        settings: Settings,
+    ) -> Result<Keeper<E>, Error> {
+        Keeper::prepare(engine, files, settings, Writer::in_place)
     }
 
     pub(crate) fn open_with(engine: E, files: Files, settings: Settings) -> Result<Keeper<E>, Error> {
@@ -125,6 +134,15 @@ impl<E: Engine> Keeper<E> {
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Wait<'_, T> {
+        self.submit_or(operation, || {})
+    }
+
+    /// As [`Keeper::submit`], with what is to be done where the operation was run and its changes were certainly not committed.
+    pub(crate) fn submit_or<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
+        undone: impl FnOnce() + Send + 'static,
+    ) -> Wait<'_, T> {
         Box::pin(async move {
             self.shared.writable()?;
             let place = self.places.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
@@ -133,6 +151,9 @@ impl<E: Engine> Keeper<E> {
                 let result = transaction.and_then(operation);
                 let counts = result.is_ok();
                 let answer: Answer = Box::new(move |commit| {
+                    if counts && matches!(&commit, Err(error) if !matches!(error, Error::Unknown(_))) {
+                        undone();
+                    }
                     // Whoever asked may have stopped waiting.
                     let _ = reply.send(commit.and(result));
                 });
@@ -148,7 +169,7 @@ impl<E: Engine> Keeper<E> {
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Wait<'_, T> {
-        match self.shared.room() {
+        match self.shared.room(0) {
             Ok(()) => self.submit(operation),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
@@ -157,6 +178,21 @@ impl<E: Engine> Keeper<E> {
     pub(crate) fn compact_engine(&self) -> Result<(), Error> {
         self.writer.compact()
     }
+}
+
+/// Has partial transfers give way below this directory where less than the floor is free: an engine that cannot write cannot be
+/// opened. Nothing happens where somebody has the engine open, whose file this is: those transfers may be under way.
+///
+/// # Errors
+/// [`Error::Io`] where the directory cannot be read, or a file of it not be removed.
+///
+/// keeps: STO-19
+pub fn make_room(directory: &Path, engine: &Path, settings: Settings) -> Result<(), Error> {
+    let unused = File::open(engine).is_ok_and(|file| file.try_lock().is_ok());
+    if unused && directory.join("staging").exists() {
+        Files::as_found(directory).make_room(settings.free_octets_floor, 0)?;
+    }
+    Ok(())
 }
 
 /// Checks or writes the format and counts this opening.
@@ -190,27 +226,13 @@ impl<E: Engine> Shared<E> {
         Error::Unknown(reason)
     }
 
-    /// Whether there is room for more. What waits for a resumption gives way: peers that leave much behind keep out nobody
-    /// else's mail.
+    /// Whether there is room for so many octets more. What waits for a resumption gives way: peers that leave much behind keep
+    /// out nobody else's mail.
     ///
     /// keeps: STO-19
-    pub(crate) fn room(&self) -> Result<(), Error> {
-        if !self.is_full() {
-            return Ok(());
-        }
-        let mut waiting = self.files.staging()?;
-        waiting.sort_unstable_by_key(|entry| entry.touched_ms);
-        for entry in waiting {
-            self.files.remove_staging(&entry.name)?;
-            if !self.is_full() {
-                return Ok(());
-            }
-        }
-        Err(Error::Full)
-    }
-
-    fn is_full(&self) -> bool {
-        self.files.free_octets().is_some_and(|free| free < self.settings.free_octets_floor)
+    pub(crate) fn room(&self, octets: u64) -> Result<(), Error> {
+        let made = self.files.make_room(self.settings.free_octets_floor, octets)?;
+        if made { Ok(()) } else { Err(Error::Full) }
     }
 
     /// Counts a group of operations.
@@ -264,12 +286,17 @@ impl<E: Engine> Shared<E> {
 
     pub(crate) fn stage(&self, owner: &str, extent: Extent, now_ms: u64) -> Result<PartWriter, Error> {
         self.writable()?;
-        self.room()?;
+        self.room(0)?;
         check_name(owner, OWNER_OCTETS_MAX)?;
         if extent.octets <= INLINE_OCTETS_MAX {
             return Ok(PartWriter::in_memory(owner, extent));
         }
-        PartWriter::in_file(owner, extent, self.files.stage(owner, extent.digest, now_ms)?)
+        let floor = self.settings.free_octets_floor;
+        let mut part =
+            PartWriter::in_file(owner, extent, self.files.stage(owner, extent.digest, now_ms, floor)?)?;
+        // All that is still to come has to fit: nobody is let begin what there is no room for.
+        self.room(extent.octets - part.offset()).inspect_err(|_| part.give_up_unbegun())?;
+        Ok(part)
     }
 
     pub(crate) fn known(&self, owner: &str, extent: Extent) -> Result<Option<StagedPart>, Error> {
@@ -371,12 +398,12 @@ mod tests {
                 .unwrap();
         }
         let before = engine.reads();
-        let claims = block_on(store.claim(NOW, 1000, 100, &|_, _| true)).unwrap();
+        let claims = block_on(store.claim(NOW, 100, &|_, _| true)).unwrap();
         assert_eq!(claims.len(), 10);
         // A leg, its envelope, and a page of at most 16 keys to find the next head of the lane.
         assert!(engine.reads() - before <= 10 * 20, "{} reads", engine.reads() - before);
         let before = engine.reads();
-        assert_eq!(block_on(store.claim(NOW, 1000, 100, &|_, _| true)), Ok(Vec::new()));
+        assert_eq!(block_on(store.claim(NOW, 100, &|_, _| true)), Ok(Vec::new()));
         assert_eq!(engine.reads(), before, "nothing is due, so nothing is read");
     }
 
@@ -407,7 +434,7 @@ mod tests {
         let mut damage = Batch::default();
         damage.put(key::leg(leg), b"\xffnothing of ours".to_vec());
         engine.apply(&damage).unwrap();
-        let claims = block_on(store.claim(NOW, 1000, 10, &|_, _| true)).unwrap();
+        let claims = block_on(store.claim(NOW, 10, &|_, _| true)).unwrap();
         assert_eq!(claims.iter().map(|claim| claim.envelope.id).collect::<Vec<_>>(), [second.envelope]);
         assert_eq!(store.statistics().quarantined, 1);
         assert!(matches!(block_on(store.retry(leg, NOW)), Err(Error::Damaged { .. })));
@@ -466,6 +493,52 @@ mod tests {
         assert!(!store.statistics().read_only);
     }
 
+    /// Nobody is let begin what does not fit, and who has begun stops where others have filled the disk.
+    ///
+    /// proves: STO-19
+    #[test]
+    fn the_floor_stays_free() {
+        const PART: usize = 3 * 1024 * 1024;
+        let files = MemoryFiles::new();
+        let floor = Settings { free_octets_floor: 1000, ..Settings::default() };
+        let store = Keeper::open_in_place(Memory::new(), &files, floor).unwrap();
+        let body = vec![7; PART];
+        files.set_room_octets(Some(PART as u64 + 999));
+        assert!(matches!(store.stage("ann", Extent::of(&body), NOW), Err(Error::Full)));
+        assert!(store.shared.files.staging().unwrap().is_empty(), "nothing was begun");
+        files.set_room_octets(Some(PART as u64 + 1000));
+        let mut part = store.stage("ann", Extent::of(&body), NOW).unwrap();
+        part.write(&body[..PART / 2]).unwrap();
+        files.set_room_octets(Some(PART as u64 / 2 + 999));
+        assert_eq!(part.write(&body[PART / 2..]), Err(Error::Full));
+        // It goes on when there is room for the rest.
+        drop(part);
+        files.set_room_octets(Some(PART as u64 + 1000));
+        let mut part = store.stage("ann", Extent::of(&body), NOW).unwrap();
+        assert_eq!(part.offset(), PART as u64 / 2);
+        part.write(&body[PART / 2..]).unwrap();
+        assert_eq!(part.finish().unwrap().extent(), Extent::of(&body));
+    }
+
+    /// Where too little is free, partial transfers go before the engine is opened, unless somebody has it.
+    ///
+    /// proves: STO-19
+    #[test]
+    fn room_is_made_before_the_engine_is_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let (engine, part) = (directory.path().join("engine"), directory.path().join("staging/one.part"));
+        let full = Settings { free_octets_floor: u64::MAX, ..Settings::default() };
+        let made = || make_room(directory.path(), &engine, full).map(|()| !part.exists());
+        assert_eq!(made(), Ok(true), "there is no store yet");
+        std::fs::create_dir(directory.path().join("staging")).unwrap();
+        std::fs::write(&part, b"half of it").unwrap();
+        let file = File::create(&engine).unwrap();
+        file.lock().unwrap();
+        assert_eq!(made(), Ok(false), "it is open");
+        drop(file);
+        assert_eq!(made(), Ok(true));
+    }
+
     /// What was left behind first goes first, what is being received stays, and one that gave way begins anew.
     ///
     /// proves: STO-19
@@ -484,7 +557,8 @@ mod tests {
         let _here = begin(&bodies[0], NOW - 9).unwrap();
         drop(begin(&bodies[1], NOW - 5).unwrap());
         drop(begin(&bodies[2], NOW - 7).unwrap());
-        files.set_room_octets(Some(3 * PART as u64 / 2 + 999));
+        // Where one has given way there is room for the rest of the floor and for all of the next.
+        files.set_room_octets(Some(2 * PART as u64 + 1000));
         drop(begin(&bodies[3], NOW).unwrap());
         files.set_room_octets(None);
         let offset =

@@ -56,7 +56,7 @@ pub use forwarding::{ForwardRecord, ForwardState, ForwardingStore, GrantRecord, 
 pub use journal::{
     Attempt, CookieAnswer, Decision, EnvelopeRecord, HeldRecord, NextHop, RecipientRecord, Ruling, SealMark,
 };
-pub use keeper::{Keeper, Settings};
+pub use keeper::{Keeper, Settings, make_room};
 pub use keys::{HeadRecord, KeyStore, PinRecord, StatementRecord};
 pub use legacy::{LegacyChange, LegacyOrigin, LegacyRecord, NoticeDue};
 pub use log_place::{LogFile, LogPlace};

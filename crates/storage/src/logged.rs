@@ -207,7 +207,8 @@ impl<E: Engine> Engine for Logged<E> {
         if log.is_full() {
             self.turn(&mut log)?;
         }
-        if let Err(error) = log.append(batch).and_then(|()| self.shared.show(batch)) {
+        let done = guarded("log", || log.append(batch).and_then(|()| self.shared.show(batch)));
+        if let Err(error) = done {
             // The log may have what readers and the table lack: it must not be said to be settled.
             if !matches!(error, Error::Bound { .. }) {
                 lock(&self.shared.work).failure = Some(error.clone());

@@ -98,7 +98,7 @@ pub struct LegRecord {
     pub last_error: Option<String>,
 }
 
-/// A leg that is ours to work on until its lease ends.
+/// A leg that is ours to work on until it is settled or given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The leg.

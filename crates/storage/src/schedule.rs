@@ -1,5 +1,5 @@
 //! The schedule beside the queue: which lane is due when, whose turn it is, which legs are claimed. It holds no truth:
-//! it is built from the store when that is opened, and a restart voids all leases.
+//! it is built from the store when that is opened, and a restart voids all claims.
 //!
 //! Each lane has a *head*, the first of its legs that is not claimed. Lanes whose head is due stand in a line and are
 //! served in turn, one leg at a time; the others wait in the order of their heads. So a claim costs in proportion to
@@ -27,8 +27,8 @@ pub(crate) struct Schedule {
     /// Lanes that are due, in the order of their turns.
     ready: BTreeMap<u64, Lane>,
     next_turn: u64,
-    leases: HashMap<LegId, Lease>,
-    lease_ends: BTreeSet<(u64, LegId)>,
+    claims: HashMap<LegId, Claimed>,
+    given_back: BTreeSet<(u64, LegId)>,
     quarantined: HashSet<LegId>,
     fence: u64,
 }
@@ -43,10 +43,12 @@ struct LaneState {
 }
 
 #[derive(Debug)]
-struct Lease {
-    /// 0 once a settlement has shown it.
+struct Claimed {
     fence: u64,
-    ends_ms: u64,
+    /// Whether a settlement has shown it.
+    shown: bool,
+    /// When it ends by itself: set once it was given back without a settlement.
+    ends_ms: Option<u64>,
     lane: Lane,
     due_ms: u64,
     held: bool,
@@ -106,15 +108,15 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// Ends leases that ran out and puts the lanes that have become due into the line.
+    /// Ends claims that were given back and puts the lanes that have become due into the line.
     pub(crate) fn wake(&mut self, now_ms: u64) {
-        while let Some((ends_ms, leg)) = self.lease_ends.first().copied()
+        while let Some((ends_ms, leg)) = self.given_back.first().copied()
             && ends_ms <= now_ms
         {
-            if let Some(lease) = self.end_lease(leg)
-                && !lease.held
+            if let Some(claim) = self.end_claim(leg)
+                && !claim.held
             {
-                self.bring_forward(&lease.lane, (lease.due_ms, leg));
+                self.bring_forward(&claim.lane, (claim.due_ms, leg));
             }
         }
         while let Some((due_ms, _)) = self.waiting.first()
@@ -181,12 +183,28 @@ impl Schedule {
     }
 
     /// Claims a leg and returns the fence of the claim.
-    pub(crate) fn lease(&mut self, leg: LegId, lane: &Lane, due_ms: u64, ends_ms: u64) -> u64 {
+    pub(crate) fn claim(&mut self, leg: LegId, lane: &Lane, due_ms: u64) -> u64 {
         self.fence += 1;
-        let lease = Lease { fence: self.fence, ends_ms, lane: lane.clone(), due_ms, held: false };
-        self.leases.insert(leg, lease);
-        self.lease_ends.insert((ends_ms, leg));
+        let claim = Claimed {
+            fence: self.fence,
+            shown: false,
+            ends_ms: None,
+            lane: lane.clone(),
+            due_ms,
+            held: false,
+        };
+        self.claims.insert(leg, claim);
         self.fence
+    }
+
+    /// Ends a claim at this time, if it is still the current one.
+    pub(crate) fn let_go(&mut self, leg: LegId, fence: u64, ends_ms: u64) {
+        if let Some(claim) = self.claims.get_mut(&leg).filter(|claim| claim.fence == fence) {
+            if let Some(before_ms) = claim.ends_ms.replace(ends_ms) {
+                self.given_back.remove(&(before_ms, leg));
+            }
+            self.given_back.insert((ends_ms, leg));
+        }
     }
 
     /// Leaves a leg alone whose records cannot be read.
@@ -196,9 +214,9 @@ impl Schedule {
 
     /// Takes the fence of a claim for a settlement: from here on no other settlement can show it.
     pub(crate) fn take_fence(&mut self, leg: LegId, fence: u64) -> Result<(), Error> {
-        match self.leases.get_mut(&leg) {
-            Some(lease) if lease.fence == fence && fence != 0 => {
-                lease.fence = 0;
+        match self.claims.get_mut(&leg) {
+            Some(claim) if claim.fence == fence && !claim.shown => {
+                claim.shown = true;
                 Ok(())
             }
             _ => Err(Error::Stale),
@@ -207,21 +225,21 @@ impl Schedule {
 
     /// Gives a fence back where the settlement was not carried out.
     pub(crate) fn return_fence(&mut self, leg: LegId, fence: u64) {
-        if let Some(lease) = self.leases.get_mut(&leg) {
-            lease.fence = fence;
+        if let Some(claim) = self.claims.get_mut(&leg).filter(|claim| claim.fence == fence) {
+            claim.shown = false;
         }
     }
 
     pub(crate) fn is_claimed(&self, leg: LegId) -> bool {
-        self.leases.contains_key(&leg)
+        self.claims.contains_key(&leg)
     }
 
-    /// When there is something to claim, or a lease ends.
+    /// When there is something to claim, or a claim ends that was given back.
     pub(crate) fn next_due(&self, now_ms: u64) -> Option<u64> {
         let ready = (!self.ready.is_empty()).then_some(now_ms);
         let waiting = self.waiting.first().map(|(due_ms, _)| *due_ms);
-        let lease = self.lease_ends.first().map(|(ends_ms, _)| *ends_ms);
-        [ready, waiting, lease].into_iter().flatten().min().map(|due_ms| due_ms.max(now_ms))
+        let claim = self.given_back.first().map(|(ends_ms, _)| *ends_ms);
+        [ready, waiting, claim].into_iter().flatten().min().map(|due_ms| due_ms.max(now_ms))
     }
 
     /// The lanes after the given one.
@@ -253,7 +271,7 @@ impl Schedule {
     /// Legs, lanes, claimed legs, quarantined legs.
     pub(crate) fn counts(&self) -> [u64; 4] {
         let legs = self.lanes.values().map(|state| state.legs).sum();
-        [legs, self.lanes.len() as u64, self.leases.len() as u64, self.quarantined.len() as u64]
+        [legs, self.lanes.len() as u64, self.claims.len() as u64, self.quarantined.len() as u64]
     }
 
     /// Takes in what a commit has changed.
@@ -269,9 +287,9 @@ impl Schedule {
                 if let Some(state) = self.lanes.get_mut(&lane) {
                     state.held = state.held.saturating_sub(held_before.into()) + u64::from(held);
                 }
-                if let Some(lease) = self.leases.get_mut(&leg) {
-                    lease.due_ms = due_ms;
-                    lease.held = held;
+                if let Some(claim) = self.claims.get_mut(&leg) {
+                    claim.due_ms = due_ms;
+                    claim.held = held;
                 }
                 self.reconsider(view, &lane, leg);
                 if !held {
@@ -279,7 +297,7 @@ impl Schedule {
                 }
             }
             QueueChange::Removed { lane, leg, held, created_at_ms } => {
-                self.end_lease(leg);
+                self.end_claim(leg);
                 if let Some(state) = self.lanes.get_mut(&lane) {
                     state.legs = state.legs.saturating_sub(1);
                     state.held = state.held.saturating_sub(held.into());
@@ -292,7 +310,7 @@ impl Schedule {
                 }
             }
             QueueChange::Unclaimed(leg) => {
-                self.end_lease(leg);
+                self.end_claim(leg);
             }
         }
     }
@@ -311,7 +329,7 @@ impl Schedule {
     /// Makes a leg the head of its lane where it comes before the one that is.
     fn bring_forward(&mut self, lane: &Lane, leg: (u64, LegId)) {
         let Some(state) = self.lanes.get(lane) else { return };
-        let claimed = self.leases.contains_key(&leg.1) || self.quarantined.contains(&leg.1);
+        let claimed = self.claims.contains_key(&leg.1) || self.quarantined.contains(&leg.1);
         if !claimed && state.head.is_none_or(|head| leg < head) {
             self.set_head(lane, Some(leg));
         }
@@ -346,10 +364,12 @@ impl Schedule {
         }
     }
 
-    fn end_lease(&mut self, leg: LegId) -> Option<Lease> {
-        let lease = self.leases.remove(&leg)?;
-        self.lease_ends.remove(&(lease.ends_ms, leg));
-        Some(lease)
+    fn end_claim(&mut self, leg: LegId) -> Option<Claimed> {
+        let claim = self.claims.remove(&leg)?;
+        if let Some(ends_ms) = claim.ends_ms {
+            self.given_back.remove(&(ends_ms, leg));
+        }
+        Some(claim)
     }
 
     /// The first leg of a lane after the given one that nobody has claimed. The given one is none of them, wherever it
@@ -373,7 +393,7 @@ impl Schedule {
                 .iter()
                 .filter_map(|(key, _)| read_lane_due(key))
                 .filter(|(_, _, leg)| after.is_none_or(|(_, taken)| taken != *leg))
-                .find(|(_, _, leg)| !self.leases.contains_key(leg) && !self.quarantined.contains(leg));
+                .find(|(_, _, leg)| !self.claims.contains_key(leg) && !self.quarantined.contains(leg));
             if let Some((_, due_ms, leg)) = free {
                 return Ok(Some((due_ms, leg)));
             }
@@ -417,7 +437,7 @@ mod tests {
         let mut turn = schedule.begin_turn();
         let taken = schedule.take_next(&engine, &mut turn, 20, &|_| true).unwrap();
         assert_eq!(taken, Some((leg, 10, lane.clone())));
-        let fence = schedule.lease(leg, &lane, 10, 1_000);
+        let fence = schedule.claim(leg, &lane, 10);
         let moved = QueueChange::Moved { lane, leg, due_ms: 12, held_before: false, held: false };
         for heard in [false, true] {
             if heard {

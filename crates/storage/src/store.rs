@@ -118,19 +118,16 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
 
     // Queue
 
-    /// Takes up to `max` legs that are due, in the order of their due times and in turn over the lanes, each under a
-    /// lease of `lease_ms`. A lane gets another one while `may` allows it, which is told how many it has got in this call.
-    /// The work is in proportion to what is taken, and to the lanes that may not. Leases do not outlive this process.
-    fn claim(
-        &self,
-        now_ms: u64,
-        lease_ms: u64,
-        max: usize,
-        may: &dyn Fn(&Lane, usize) -> bool,
-    ) -> Wait<'_, Vec<Claim>>;
+    /// Takes up to `max` legs that are due, in the order of their due times and in turn over the lanes, and
+    /// nobody else gets them until they are settled or given back. A lane gets another one while `may` allows it, which is told how many it has got in this call.
+    /// The work is in proportion to what is taken, and to the lanes that may not. Claims do not outlive this process.
+    fn claim(&self, now_ms: u64, max: usize, may: &dyn Fn(&Lane, usize) -> bool) -> Wait<'_, Vec<Claim>>;
 
-    /// When the next leg is due that is not under a lease, or the next lease runs out, in Unix milliseconds; at
-    /// least `now_ms`.
+    /// Gives a claim back that has no settlement: from `again_ms` on, in Unix milliseconds, the leg is claimed again. Nothing happens
+    /// where the fence is not that of the current claim.
+    fn let_go(&self, leg: LegId, fence: u64, again_ms: u64);
+
+    /// When the next leg is due that is not claimed, or one that was given back, in Unix milliseconds; at least `now_ms`.
     fn next_due(&self, now_ms: u64) -> Result<Option<u64>, Error>;
 
     /// Ends a claim with what it brought. Final dispositions settle the cookies given upstream. A leg without

@@ -46,7 +46,7 @@ pub(crate) enum QueueChange {
         held: bool,
         created_at_ms: u64,
     },
-    /// The lease of the leg ends, by a settlement.
+    /// The claim of the leg ends, by a settlement.
     Unclaimed(LegId),
 }
 

@@ -93,7 +93,7 @@ pub struct Statistics {
     pub legs: u64,
     /// Lanes that have legs.
     pub lanes: u64,
-    /// Legs under a lease.
+    /// Legs that are claimed.
     pub claimed: u64,
     /// Legs whose records cannot be read; they are left alone until the store is mended.
     pub quarantined: u64,

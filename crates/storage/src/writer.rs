@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Error;
-use crate::engine::{Batch, Engine};
+use crate::engine::{Batch, Engine, guarded};
 use crate::files::lock;
 use crate::group::{Prepared, Work};
 use crate::keeper::Shared;
@@ -166,13 +166,16 @@ fn run<E: Engine>(shared: &Shared<E>, requests: &Receiver<Request>, own: Sender<
             }
         });
         // Without a second thread every group is committed by this one.
-        Serving {
-            shared,
-            groups: committer.is_ok().then_some(groups),
-            open: Prepared::default(),
-            pending: None,
+        let groups = committer.is_ok().then_some(groups);
+        let mut serving = Serving { shared, groups, open: Prepared::default(), pending: None };
+        let served = guarded("writer", move || {
+            serving.serve(requests);
+            Ok(())
+        });
+        if let Err(error) = served {
+            // Who waits for an answer hears that there is none; all others that nothing is written any more.
+            shared.poison(&error);
         }
-        .serve(requests);
     });
 }
 
@@ -424,6 +427,25 @@ mod tests {
     #[test]
     fn the_next_group_is_run_while_one_is_committed_and_answered_only_after_its_own_commit() {
         check(Ok(()), Ok(5), 5);
+    }
+
+    /// An operation with a mistake in it ends the writer: that is told as a store that is read-only, not as one that is well.
+    ///
+    /// proves: STO-7
+    #[test]
+    fn a_writer_that_breaks_off_leaves_a_store_to_read() {
+        let store = Keeper::open_with(
+            Memory::new(),
+            Files::in_memory(crate::MemoryFiles::default()),
+            Settings::default(),
+        )
+        .unwrap();
+        let mistake = store.submit(|_| -> Result<(), Error> { panic!("a mistake") });
+        assert_eq!(block_on(mistake), Err(Error::Closed));
+        // Answered when the thread has ended.
+        assert_eq!(store.compact_engine(), Err(Error::Closed));
+        assert!(store.statistics().read_only);
+        assert!(matches!(block_on(store.submit(|tx| tx.allocate())), Err(Error::ReadOnly(_))));
     }
 
     /// proves: STO-7

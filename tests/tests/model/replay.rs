@@ -324,7 +324,7 @@ impl Real {
     /// A claim of the leg that has this recipient, and its settlement.
     pub(crate) fn settle(&self, place: usize, recipient: usize, outcome: Outcome) {
         let store = &self.stores[place];
-        let claims = block_on(store.claim(NOW, 1, 10, &|_, _| true)).unwrap();
+        let claims = block_on(store.claim(NOW, 10, &|_, _| true)).unwrap();
         for claim in claims {
             let mut places = claim.envelope.recipients.iter();
             let at = places.position(|one| one.address == address(recipient)).unwrap() as u32;

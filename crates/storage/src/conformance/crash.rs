@@ -68,7 +68,7 @@ fn accept_the_same_part(store: &dyn Store) -> Result<(), Error> {
 }
 
 fn settle_one(store: &dyn Store) -> Result<(), Error> {
-    let claims = block_on(store.claim(NOW, 1000, 1, &|_, _| true))?;
+    let claims = block_on(store.claim(NOW, 1, &|_, _| true))?;
     let place = claims[0].leg.recipients[0];
     let accepted = vec![(place, Outcome::Final(Disposition::Accepted))];
     block_on(store.settle(settlement(&claims[0], accepted, None))).map(|_| ())
@@ -205,5 +205,46 @@ fn crash_at<E: Engine>(open: &OpenEngine<E>, step: u64, after: bool, states: &[S
     if let Some(verb) = STORY.get(told).filter(|verb| verb.repeatable) {
         (verb.tell)(&*store).unwrap();
         assert_eq!(contents(&*store), states[told + 1], "{place}, told again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::{Content, Memory, Settled, Wait};
+
+    fn begun<T>(future: &mut Wait<'_, T>) {
+        assert!(Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    /// The file of a part is gone when it is to be placed, and with its message fails what shares its commit. What an attempt has
+    /// brought is not lost by that: it can be shown again.
+    ///
+    /// proves: STO-16
+    #[test]
+    fn a_settlement_beside_a_part_that_cannot_be_placed_can_be_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files::in_directory(directory.path()).unwrap();
+        let store = Keeper::open_with_in_place(Memory::new(), files, Settings::default()).unwrap();
+        accept(&store, &third(), user(), vec![to_queue("c@far.test", "far.test", 4)]).unwrap();
+        let claim = block_on(store.claim(NOW, 1, &|_, _| true)).unwrap().remove(0);
+        let content = Content::New(staged(&store, &peer().holder(), &second()).unwrap());
+        for file in std::fs::read_dir(directory.path().join("staging")).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        let outcomes = || vec![(0, Outcome::Final(Disposition::Accepted))];
+        let mut placing =
+            store.accept(acceptance(content, peer(), vec![to_queue("b@far.test", "far.test", 3)]));
+        let mut settling = store.settle(settlement(&claim, outcomes(), None));
+        begun(&mut placing);
+        begun(&mut settling);
+        assert!(matches!(block_on(placing), Err(Error::Io(_))));
+        assert!(matches!(block_on(settling), Err(Error::Io(_))));
+        let settled = block_on(store.settle(settlement(&claim, outcomes(), None)));
+        assert_eq!(settled, Ok(Settled { remaining: 0, closed: true }));
+        assert_eq!(findings(&store), Vec::<String>::new());
     }
 }

@@ -110,7 +110,7 @@ pub(super) fn a_proved_legacy_sender_is_told_of_failures(open: &Open) {
         let receipt = accept(&*store, &message, origin.clone(), to).unwrap();
         assert_eq!(store.envelope(receipt.envelope).unwrap().unwrap().origin, origin);
         assert_eq!(store.pending(&origin.holder()), Ok(5));
-        let claims = block_on(store.claim(NOW, 1000, 10, &|_, _| true)).unwrap();
+        let claims = block_on(store.claim(NOW, 10, &|_, _| true)).unwrap();
         let claim = claims.iter().find(|claim| claim.envelope.id == receipt.envelope).unwrap();
         let refused = Disposition::refused(Code::NO_SUCH_ADDRESS, "nobody of that name");
         let outcomes = vec![(0, Outcome::Final(refused.clone())), (1, Outcome::Final(Disposition::Accepted))];

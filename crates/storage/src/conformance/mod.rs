@@ -57,7 +57,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a_claim_costs_what_it_takes", queue::a_claim_costs_what_it_takes),
     ("legs_are_held_released_and_removed", queue::legs_are_held_released_and_removed),
     ("what_waits_for_an_answer_is_not_hastened", queue::what_waits_for_an_answer_is_not_hastened),
-    ("leases_end_and_restarts_void_them", queue::leases_end_and_restarts_void_them),
+    ("restarts_void_claims", queue::restarts_void_claims),
     ("a_submitter_can_give_up", queue::a_submitter_can_give_up),
     ("foreign_and_unknown_cookies_look_alike", status::foreign_and_unknown_cookies_look_alike),
     ("the_journal_keeps_first_and_last", status::the_journal_keeps_first_and_last),

@@ -61,7 +61,7 @@ pub(super) fn what_is_pending_is_counted_by_peer(open: &Open) {
     let store = open();
     assert_eq!((pending(&*store), findings(&*store)), (4, Vec::new()));
     // Each way out: settled, decided, given up, expired.
-    let claims = block_on(store.claim(NOW, 1000, 10, &|_, _| true)).unwrap();
+    let claims = block_on(store.claim(NOW, 10, &|_, _| true)).unwrap();
     let claim = claims.iter().find(|claim| claim.envelope.id == receipt.envelope).unwrap();
     let accepted = vec![(claim.leg.recipients[0], Outcome::Final(Disposition::Accepted))];
     block_on(store.settle(settlement(claim, accepted, Some(NOW + 1)))).unwrap();

@@ -26,7 +26,7 @@ pub(super) fn the_journal_keeps_first_and_last(open: &Open) {
     let message = letter("journal", &[octets(1, 10)]);
     let receipt = accept(&*store, &message, user(), vec![to_queue("a@far.test", "far.test", 1)]).unwrap();
     for number in 0..100_u64 {
-        let claims = block_on(store.claim(NOW + number, 1000, 1, &|_, _| true)).unwrap();
+        let claims = block_on(store.claim(NOW + number, 1, &|_, _| true)).unwrap();
         let outcome = vec![(0, Outcome::Again)];
         let mut failed = settlement(&claims[0], outcome, Some(NOW + number + 1));
         failed.attempts = vec![attempt(&format!("attempt {number} {}", "é".repeat(3_000)))];
@@ -38,7 +38,7 @@ pub(super) fn the_journal_keeps_first_and_last(open: &Open) {
     assert_eq!(numbers, (0..8).chain(44..100).collect::<Vec<_>>());
     assert!(attempts.iter().all(|attempt| attempt.text.len() <= ATTEMPT_TEXT_OCTETS_MAX));
     assert_eq!(store.envelope(receipt.envelope).unwrap().unwrap().attempts, 100);
-    let claims = block_on(store.claim(NOW + 1000, 1000, 1, &|_, _| true)).unwrap();
+    let claims = block_on(store.claim(NOW + 1000, 1, &|_, _| true)).unwrap();
     let too_many =
         Settlement { attempts: vec![attempt("x"); 65], ..settlement(&claims[0], Vec::new(), Some(NOW)) };
     assert!(matches!(block_on(store.settle(too_many)), Err(Error::Bound { .. })));

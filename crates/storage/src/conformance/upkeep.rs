@@ -13,7 +13,7 @@ pub(super) fn retention_ends(open: &Open) {
     let store = open();
     let message = letter("kept", &[octets(1, 10)]);
     let receipt = accept(&*store, &message, peer(), vec![to_queue("a@far.test", "far.test", 1)]).unwrap();
-    let claims = block_on(store.claim(NOW, 1000, 1, &|_, _| true)).unwrap();
+    let claims = block_on(store.claim(NOW, 1, &|_, _| true)).unwrap();
     let accepted = vec![(0, Outcome::Final(Disposition::Accepted))];
     block_on(store.settle(settlement(&claims[0], accepted, None))).unwrap();
     let end = NOW + RETENTION_MS_DEFAULT;

@@ -19,7 +19,6 @@ pub(crate) fn claim(
     view: &dyn View,
     schedule: &mut Schedule,
     now_ms: u64,
-    lease_ms: u64,
     max: usize,
     may: &dyn Fn(&Lane, usize) -> bool,
 ) -> Result<Vec<Claim>, Error> {
@@ -42,7 +41,7 @@ pub(crate) fn claim(
         });
         match read {
             Ok(Some((record, envelope))) => {
-                let fence = schedule.lease(leg, &lane, due_ms, now_ms.saturating_add(lease_ms));
+                let fence = schedule.claim(leg, &lane, due_ms);
                 *given.entry(lane).or_default() += 1;
                 claims.push(Claim { leg: record, envelope, fence });
             }

@@ -14,6 +14,7 @@ use super::{
 use crate::engine::Engine;
 use crate::files::lock;
 use crate::limits::{INLINE_OCTETS_MAX, LIST_MAX};
+use crate::transaction::Transaction;
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
     EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary,
@@ -96,18 +97,16 @@ impl<E: Engine> Store for Keeper<E> {
         }
     }
 
-    fn claim(
-        &self,
-        now_ms: u64,
-        lease_ms: u64,
-        max: usize,
-        may: &dyn Fn(&Lane, usize) -> bool,
-    ) -> Wait<'_, Vec<Claim>> {
+    fn claim(&self, now_ms: u64, max: usize, may: &dyn Fn(&Lane, usize) -> bool) -> Wait<'_, Vec<Claim>> {
         let claims = self.shared.writable().and_then(|()| {
             let mut schedule = lock(&self.shared.schedule);
-            queue::claim(&self.shared.engine, &mut schedule, now_ms, lease_ms, max, may)
+            queue::claim(&self.shared.engine, &mut schedule, now_ms, max, may)
         });
         Box::pin(std::future::ready(claims))
+    }
+
+    fn let_go(&self, leg: LegId, fence: u64, again_ms: u64) {
+        lock(&self.shared.schedule).let_go(leg, fence, again_ms);
     }
 
     fn next_due(&self, now_ms: u64) -> Result<Option<u64>, Error> {
@@ -115,12 +114,14 @@ impl<E: Engine> Store for Keeper<E> {
     }
 
     fn settle(&self, settlement: Settlement) -> Wait<'_, Settled> {
-        let shared = Arc::clone(&self.shared);
-        self.submit(move |tx| {
-            let (leg, fence) = (settlement.leg, settlement.fence);
+        let (leg, fence) = (settlement.leg, settlement.fence);
+        let (shared, own) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let operation = move |tx: &mut Transaction<'_>| {
             lock(&shared.schedule).take_fence(leg, fence)?;
             settle::settle(tx, settlement).inspect_err(|_| lock(&shared.schedule).return_fence(leg, fence))
-        })
+        };
+        // What was not carried out can be shown again: nobody has to make the attempt a second time for it.
+        self.submit_or(operation, move || lock(&own.schedule).return_fence(leg, fence))
     }
 
     fn release_lane(&self, lane: &Lane, now_ms: u64) -> Wait<'_, usize> {
@@ -335,7 +336,7 @@ impl<E: Engine> Store for Keeper<E> {
 
     fn change_legacy_records(&self, changes: Vec<LegacyChange>) -> Wait<'_, ()> {
         let grows = changes.iter().any(|change| matches!(change, LegacyChange::Put(_)));
-        let change = move |tx: &mut crate::transaction::Transaction| legacy::change(tx, changes);
+        let change = move |tx: &mut Transaction<'_>| legacy::change(tx, changes);
         if grows { self.submit_growing(change) } else { self.submit(change) }
     }
 
