@@ -10,7 +10,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use daemon::EngineConfig;
-use waxwing_tests::torture::{Disk, Load, Node, Random, Trouble, User, Volume, World, setting};
+use waxwing_tests::torture::{
+    DISK_MEBIOCTETS, Disk, Load, Node, Random, SMALL_DISK_MEBIOCTETS, Trouble, User, Volume, World, setting,
+    write_out,
+};
 
 /// How often the power fails for each engine in the short form.
 const CUTS: u64 = 3;
@@ -59,7 +62,7 @@ async fn a_store_that_was_not_finished_is_made_anew() -> Result<(), Trouble> {
         let mut random = Random::new(seed);
         let (mut found, mut made) = (0, 0);
         for cut in 1..=cuts {
-            let mut disk = volume.disk("new", &data)?;
+            let mut disk = volume.disk("new", &data, SMALL_DISK_MEBIOCTETS)?;
             world.south.start()?;
             // It is waited for the first trace of a store, so that the cut is not before it.
             let begun = tokio::time::Instant::now();
@@ -91,7 +94,7 @@ async fn a_store_that_was_not_finished_is_made_anew() -> Result<(), Trouble> {
 async fn what_was_not_synced_is_lost() -> Result<(), Trouble> {
     let Some(volume) = Volume::make()? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
-    let mut disk = volume.disk("control", &folder.path().join("disk"))?;
+    let mut disk = volume.disk("control", &folder.path().join("disk"), SMALL_DISK_MEBIOCTETS)?;
     let written = |name: &str, synced: bool| -> Result<(), Trouble> {
         let mut file = File::create(disk.folder().join(name))?;
         file.write_all(&[0x77; 100_000])?;
@@ -111,6 +114,31 @@ async fn what_was_not_synced_is_lost() -> Result<(), Trouble> {
     Ok(())
 }
 
+/// The control of the other kind of failure: of what was written over synced octets and never synced, some is there and some is not.
+#[tokio::test]
+async fn what_was_not_synced_is_kept_in_part() -> Result<(), Trouble> {
+    const OCTETS: usize = 8 << 20;
+    let Some(volume) = Volume::make()? else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let mut disk = volume.disk("control", &folder.path().join("disk"), SMALL_DISK_MEBIOCTETS)?;
+    let path = disk.folder().join("written over");
+    std::fs::write(&path, vec![0x11; OCTETS])?;
+    File::open(&path)?.sync_all()?;
+    File::open(disk.folder())?.sync_all()?;
+    let mut file = File::options().write(true).open(&path)?;
+    file.write_all(&vec![0x77; OCTETS])?;
+    drop(file);
+    // The file system has handed it to the disk; the disk was not told to flush.
+    write_out(&path, &[(0, OCTETS as u64)])?;
+    disk.fail_keeping(&mut Random::new(1))?;
+    disk.come_back()?;
+    let found = std::fs::read(&path)?;
+    let kept = found.iter().filter(|octet| **octet == 0x77).count();
+    assert_eq!(found.len(), OCTETS);
+    assert!((OCTETS / 4..OCTETS / 4 * 3).contains(&kept), "{kept} of {OCTETS} octets");
+    Ok(())
+}
+
 /// Two nodes, each with a disk of its own.
 struct Scene {
     // In this order: the disks let go of their folders before the folder of the world is removed.
@@ -127,9 +155,10 @@ async fn round(
     seed: u64,
 ) -> Result<(), Trouble> {
     let world = World::lay_out(|config| config.store.engine = engine).await?;
+    let mebioctets = if pause_ms == NEW_MS { SMALL_DISK_MEBIOCTETS } else { DISK_MEBIOCTETS };
     let disks = [
-        volume.disk("north", &world.north.config()?.data())?,
-        volume.disk("south", &world.south.config()?.data())?,
+        volume.disk("north", &world.north.config()?.data(), mebioctets)?,
+        volume.disk("south", &world.south.config()?.data(), mebioctets)?,
     ];
     let mut scene = Scene { disks, world };
     let load = Load::prepare(&scene.world, seed).await?;
@@ -157,14 +186,16 @@ async fn run(
         let (which, words) = [(&[0][..], "north.test"), (&[1], "south.test"), (&[0, 1], "both nodes")]
             [random.between(0, 2) as usize];
         let acknowledged = load.acknowledged();
-        scene.cut(which)?;
+        let keeps = random.between(0, 1) == 1;
+        scene.cut(which, keeps.then_some(&mut *random))?;
         let looked_up = scene.look_up(which, &load)?;
         for place in which {
             scene.node(*place).start()?;
         }
         load.change(random);
+        let kept = if keeps { "some" } else { "nothing" };
         println!(
-            "cut {number} of {cuts}: {words}; {acknowledged} messages acknowledged, {looked_up} records looked up"
+            "cut {number} of {cuts}: {words}, {kept} of what was not flushed; {acknowledged} messages acknowledged, {looked_up} records looked up"
         );
     }
     load.end().await?;
@@ -183,13 +214,17 @@ impl Scene {
         if place == 0 { &mut self.world.north } else { &mut self.world.south }
     }
 
-    /// The power of these nodes fails, all at once, and comes back.
-    fn cut(&mut self, which: &[usize]) -> Result<(), Trouble> {
+    /// The power of these nodes fails, all at once, and comes back. Where lots are given, the disks have kept some of what was not
+    /// flushed.
+    fn cut(&mut self, which: &[usize], mut lots: Option<&mut Random>) -> Result<(), Trouble> {
         for place in which {
             self.node(*place).stop()?;
         }
         for place in which {
-            self.disks[*place].fail()?;
+            match &mut lots {
+                Some(random) => self.disks[*place].fail_keeping(random)?,
+                None => self.disks[*place].fail()?,
+            }
         }
         for place in which {
             self.node(*place).kill()?;

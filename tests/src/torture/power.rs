@@ -7,16 +7,27 @@
 //! device writes past every cache. So a clone of the image holds what was flushed to the disk by that moment, and of all
 //! else at most what the kernel happened to write out by itself. The options of the mounts keep ext4 from helping: it does
 //! not sync by itself what is renamed, and commits its journal of its own accord after five minutes only.
+//!
+//! A disk need not forget all: it may have written of it whatever it liked, in any order ([`Disk::fail_keeping`]). For that the
+//! file is full of zeroes before it is used: then nothing but its octets is to be kept.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::Trouble;
+use super::{Random, Trouble};
 
 /// Size of the volume: both images and their clones, which share what they have in common.
 const VOLUME_SIZE: &str = "6G";
-/// Size of one disk. It is sparse; a store under load for some minutes stays below it.
-const DISK_SIZE: &str = "1G";
+/// Size of one disk: a store under load for some minutes stays below it.
+pub const DISK_MEBIOCTETS: u64 = 1024;
+/// Size of one disk for a store that is new.
+pub const SMALL_DISK_MEBIOCTETS: u64 = 128;
+/// Octets of the disk that are kept or lost together: one page.
+const PAGE_OCTETS: u64 = 4096;
+/// Pages that follow one another and are kept or lost together, at most.
+const RUN_PAGES_MAX: u64 = 64;
 /// Size of the image that the disk is in.
 const IMAGE_SIZE: &str = "1500M";
 /// How ext4 is mounted: see above.
@@ -66,14 +77,15 @@ impl Volume {
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub fn disk(&self, name: &str, folder: &Path) -> Result<Disk, Trouble> {
+    pub fn disk(&self, name: &str, folder: &Path, mebioctets: u64) -> Result<Disk, Trouble> {
         let image = self.images().join(name);
         if image.exists() {
             std::fs::remove_file(&image)?;
         }
         make_ext4(&image, IMAGE_SIZE)?;
         let below = self.folder.path().join(format!("{name}.below"));
-        let mut disk = Disk { data: None, below: None, image, places: [below, folder.to_owned()] };
+        let mut disk =
+            Disk { data: None, below: None, image, places: [below, folder.to_owned()], mebioctets };
         disk.switch_on(true)?;
         Ok(disk)
     }
@@ -87,6 +99,7 @@ pub struct Disk {
     image: PathBuf,
     /// Where what is below is mounted, and where the data.
     places: [PathBuf; 2],
+    mebioctets: u64,
 }
 
 impl Disk {
@@ -97,6 +110,24 @@ impl Disk {
     /// Where the image cannot be cloned.
     pub fn fail(&self) -> Result<(), Trouble> {
         run("cp", &["--reflink=always", text(&self.image)?, text(&self.clone_path())?])
+    }
+
+    /// As [`Disk::fail`], but of what was written and not flushed the disk has kept some, whatever was written when.
+    ///
+    /// # Errors
+    /// Where the image cannot be cloned, or a part of the disk not be written out.
+    pub fn fail_keeping(&self, random: &mut Random) -> Result<(), Trouble> {
+        let pages = self.mebioctets * 1024 * 1024 / PAGE_OCTETS;
+        let (mut at, mut ranges) = (0, Vec::new());
+        while at < pages {
+            let run = random.between(1, RUN_PAGES_MAX).min(pages - at);
+            if random.between(0, 1) == 1 {
+                ranges.push((at * PAGE_OCTETS, run * PAGE_OCTETS));
+            }
+            at += run;
+        }
+        write_out(&self.file(), &ranges)?;
+        self.fail()
     }
 
     /// Puts what was kept in the place of what the disk has had since, and mounts it. Nobody may use it meanwhile.
@@ -118,12 +149,19 @@ impl Disk {
 
     fn switch_on(&mut self, new: bool) -> Result<(), Trouble> {
         self.below = Some(Mounted::mount(&self.image, &self.places[0], MOUNT_OPTIONS, Writing::Direct)?);
-        let disk = self.places[0].join("disk");
+        let disk = self.file();
         if new {
-            make_ext4(&disk, DISK_SIZE)?;
+            let of = format!("of={}", text(&disk)?);
+            let count = format!("count={}", self.mebioctets);
+            run("dd", &["if=/dev/zero", &of, "bs=1M", &count, "conv=fsync", "status=none"])?;
+            make_ext4(&disk, &format!("{}M", self.mebioctets))?;
         }
         self.data = Some(Mounted::mount(&disk, &self.places[1], MOUNT_OPTIONS, Writing::Cached)?);
         Ok(())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.places[0].join("disk")
     }
 
     fn clone_path(&self) -> PathBuf {
@@ -176,9 +214,38 @@ impl Drop for Mounted {
     }
 }
 
+/// Has the kernel write what is in these ranges of a file, each an offset and a length, to where the file lies; where that is a disk,
+/// it is not told to flush.
+///
+/// # Errors
+/// Where `xfs_io` cannot.
+pub fn write_out(file: &Path, ranges: &[(u64, u64)]) -> Result<(), Trouble> {
+    let mut commands = String::new();
+    for word in ["-w", "-a"] {
+        // All are begun before the first is waited for.
+        for (offset, octets) in ranges {
+            writeln!(commands, "sync_range {word} {offset} {octets}")?;
+        }
+    }
+    let mut writing = Command::new("xfs_io")
+        .arg(file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    writing.stdin.take().ok_or("no way to tell xfs_io")?.write_all(commands.as_bytes())?;
+    let done = writing.wait_with_output()?;
+    if done.status.success() && done.stderr.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("xfs_io: {}", String::from_utf8_lossy(&done.stderr)).into())
+    }
+}
+
 fn make_ext4(image: &Path, size: &str) -> Result<(), Trouble> {
     run("truncate", &["-s", size, text(image)?])?;
-    run("mkfs.ext4", &["-q", "-F", text(image)?])
+    // A file system that may have encrypted files has no large folios: so the kernel writes no more than is asked for.
+    run("mkfs.ext4", &["-q", "-F", "-O", "encrypt", "-E", "nodiscard", text(image)?])
 }
 
 /// The device writes past the cache of the file system that its file lies on.
