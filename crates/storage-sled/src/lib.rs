@@ -8,6 +8,8 @@
 //!   then `flush`, then `fdatasync` on a handle of its own of the file `db`, and then it returns;
 //! - all files and directories are synced when the database is made;
 //! - values are never larger than [`storage::limits::VALUE_OCTETS_MAX`];
+//! - the file `db` has the attribute by which each write to it is durable when it returns, where the file system knows it: so nothing is
+//!   written over before what replaces it is on the disk;
 //! - after an error of flush or sync nothing is written any more: a sync that failed once cannot be repeated;
 //! - a snapshot that was being written when the process ended is removed before the database is opened: sled takes it for the newest
 //!   one, and then the whole for damaged.
@@ -59,6 +61,7 @@ impl Sled {
             tree.flush().map_err(failure)?;
             sync_creation(directory)?;
         }
+        write_through(&file);
         file.sync_all()?;
         Ok(Sled { tree, file, failed: AtomicBool::new(false) })
     }
@@ -98,6 +101,19 @@ impl Sled {
         self.tree.flush().map_err(failure)?;
         // `flush` only asks the kernel to begin writing. This waits until the disk has it.
         Ok(self.file.sync_data()?)
+    }
+}
+
+/// Has each write to this file be durable when it returns, where the file system can do that (`chattr +S`: ext4, XFS, Btrfs).
+///
+/// sled moves what is still needed out of an old segment and then writes over that, and takes `sync_file_range` for enough in between.
+/// A disk that keeps the second of two writes and loses the first would then have neither.
+fn write_through(file: &File) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+        // Where there is no such thing it is as sled does it.
+        let _ = ioctl_getflags(file).and_then(|flags| ioctl_setflags(file, flags | IFlags::SYNC));
     }
 }
 
@@ -279,6 +295,28 @@ mod tests {
         batch.put(b"k".to_vec(), vec![0; VALUE_OCTETS_MAX + 1]);
         assert!(matches!(engine.apply(&batch), Err(Error::Bound { .. })));
         assert_eq!(engine.value(b"k"), Ok(None));
+    }
+
+    /// Whoever copies or restores the files loses the attribute: it is set anew whenever the database is opened.
+    ///
+    /// proves: STO-20
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_sled_writes_is_durable_in_the_order_in_which_it_is_written() {
+        use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+        let directory = tempfile::tempdir().unwrap();
+        drop(Sled::open(directory.path()).unwrap());
+        let file = File::open(directory.path().join("db")).unwrap();
+        let Ok(flags) = ioctl_getflags(&file) else {
+            println!("left out: files have no attributes here");
+            return;
+        };
+        if ioctl_setflags(&file, flags - IFlags::SYNC).is_err() {
+            println!("left out: attributes of files cannot be set here");
+            return;
+        }
+        drop(Sled::open(directory.path()).unwrap());
+        assert!(ioctl_getflags(&file).unwrap().contains(IFlags::SYNC));
     }
 
     /// Found by killing nodes: one was writing a snapshot when it was killed, and could not be opened again.

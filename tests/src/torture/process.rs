@@ -12,6 +12,26 @@ use super::{Machine, Trouble};
 /// How often is looked whether a process has stopped; each look takes some microseconds at least.
 const STOP_LOOKS_MAX: u32 = 1_000_000;
 
+/// Stops a process in the middle of what it does (SIGSTOP): when this returns it says nothing to anybody any more. What it has asked
+/// of the kernel goes on.
+///
+/// # Errors
+/// Where there is none of this number, or it does not stop.
+pub fn stop(process: u32) -> Result<(), Trouble> {
+    let id = process.to_string();
+    let sent = Command::new("kill").args(["-STOP", &id]).status()?;
+    if !sent.success() {
+        return Err("it could not be stopped".into());
+    }
+    for _ in 0..STOP_LOOKS_MAX {
+        if is_silent(&id)? {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
+    Err("it does not stop".into())
+}
+
 /// The program: the one that `WAXWING_BIN` names, else the one that was built beside this test.
 ///
 /// # Errors
@@ -123,18 +143,7 @@ impl Node {
     /// Where it had ended by itself before, or does not stop.
     pub fn stop(&mut self) -> Result<(), Trouble> {
         self.check_alive()?;
-        let id = self.id().ok_or("it does not run")?.to_string();
-        let sent = Command::new("kill").args(["-STOP", &id]).status()?;
-        if !sent.success() {
-            return Err("it could not be stopped".into());
-        }
-        for _ in 0..STOP_LOOKS_MAX {
-            if is_silent(&id)? {
-                return Ok(());
-            }
-            std::thread::yield_now();
-        }
-        Err("it does not stop".into())
+        stop(self.id().ok_or("it does not run")?)
     }
 
     /// Whether it still runs.

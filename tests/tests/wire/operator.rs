@@ -62,7 +62,7 @@ async fn an_operator_orders_the_queue() {
     let Response::Lanes { lanes } = ask(&mut client, Request::QueueLanes).await else { panic!("no lanes") };
     assert_eq!((lanes[0].lane.as_str(), lanes[0].count, lanes[0].held), (LANE, 1, 1));
     assert!(changed(ask(&mut client, Request::QueueRelease { legs: number.clone() }).await));
-    assert_eq!(legs(&mut client).await[0].state, "waiting");
+    assert_eq!(legs(&mut client).await[0].state, "retrying");
 
     let kept = submit_later(&mut alice, "Perhaps not").await.to_string();
     impostor.close("the place is needed").await;

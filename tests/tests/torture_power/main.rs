@@ -5,6 +5,9 @@
 //! that grows old, half within the first second of new ones; and so often while a store is made.
 //! `WAXWING_TORTURE_SEED` sets the moments.
 
+#[cfg(test)]
+mod settled;
+
 use std::fs::File;
 use std::io::Write;
 use std::time::Duration;
