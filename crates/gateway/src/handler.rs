@@ -172,6 +172,8 @@ pub enum Verdict {
     Welcome,
     /// Not this one.
     No(Reply),
+    /// Not this one, and nothing more in this session: its client guesses.
+    NoMore(Reply),
 }
 
 /// Why nobody has logged in. The client hears the same of both (SEC-10).

@@ -154,27 +154,39 @@ impl Street {
         let message = format!("{message}.");
         let lines =
             ["EHLO mx.author.test".to_owned(), mail.to_owned(), rcpt.to_owned(), "DATA".to_owned(), message];
-        let at = self.at;
+        let said = self.lines_until(&lines, |said| said.starts_with(['4', '5'])).await;
+        said.last().cloned().unwrap_or_default()
+    }
+
+    /// The greeting, and what is said to each of these lines.
+    pub(crate) async fn lines(&self, lines: &[String]) -> Vec<String> {
+        self.lines_until(lines, |_| false).await
+    }
+
+    async fn lines_until(&self, lines: &[String], ends: fn(&str) -> bool) -> Vec<String> {
+        let (at, lines) = (self.at, lines.to_vec());
         let talk = move || {
             let mut stream = BufReader::new(TcpStream::connect(at).unwrap());
             stream.get_ref().set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            let mut last = String::new();
+            let mut said = Vec::new();
             for line in [None].into_iter().chain(lines.iter().map(Some)) {
                 if let Some(line) = line {
-                    stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+                    // Who has closed the session has said why.
+                    let _ = stream.get_mut().write_all(format!("{line}\r\n").as_bytes());
                 }
-                loop {
+                let mut last = String::new();
+                while last.is_empty() || last.as_bytes().get(3) == Some(&b'-') {
                     last.clear();
-                    stream.read_line(&mut last).unwrap();
-                    if last.as_bytes().get(3) != Some(&b'-') {
-                        break;
+                    if stream.read_line(&mut last).unwrap() == 0 {
+                        return said;
                     }
                 }
-                if last.starts_with(['4', '5']) {
+                said.push(last);
+                if said.last().is_some_and(|last| ends(last)) {
                     break;
                 }
             }
-            last
+            said
         };
         tokio::task::spawn_blocking(talk).await.unwrap()
     }

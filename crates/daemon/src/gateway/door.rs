@@ -83,10 +83,10 @@ impl Handler for LegacyDoor {
                 };
             }
             if let Some(back) = self.way_back.as_ref().filter(|back| back.is_one(address)) {
-                return match back.leads_to(address, client.address) {
-                    Ok(Some(_)) if return_path.is_none() => Verdict::Welcome,
-                    Ok(_) => Verdict::No(no_such(address)),
-                    Err((code, text)) => Verdict::No(reply(code, text)),
+                return match back.is_right(address) {
+                    true if return_path.is_none() => Verdict::Welcome,
+                    false if !back.may_go_on(client.address) => Verdict::NoMore(no_such(address)),
+                    _ => Verdict::No(no_such(address)),
                 };
             }
             let local = self.node.settings().is_local(address.domain());

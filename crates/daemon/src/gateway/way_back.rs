@@ -33,9 +33,8 @@ const WRITTEN_MS: u64 = 90 * 86_400_000;
 const READ_MS: u64 = 50 * 86_400_000;
 /// Secrets that are read at the most: the file of a node has two, unless its clock was put back.
 const SECRETS_MAX: usize = 8;
-/// How often one network may name such an address in ten minutes: what a large server has to bring back in a bad hour.
-const ASKED_MAX: u32 = 200;
-/// How often it may name one that is none before it waits: addresses do not change by accident.
+/// How many that are none one network may name in ten minutes before each further one ends its session: an honest server
+/// names some where somebody has sent it mail from invented ones.
 const WRONG_MAX: u32 = 20;
 /// Octets of notices that are under way at a time.
 const ROOM_OCTETS: usize = 64 * 1024 * 1024;
@@ -49,7 +48,8 @@ pub(crate) struct WayBack {
     domain: Domain,
     sender: Arc<Sender>,
     secrets: Mutex<Secrets>,
-    rates: Rates,
+    /// Who has named such addresses that are none.
+    wrong: Rates,
     room: Semaphore,
 }
 
@@ -60,8 +60,8 @@ impl WayBack {
     /// Where the file cannot be read, can be read by others, or is something else.
     pub(super) fn open(file: PathBuf, domain: Domain, sender: Arc<Sender>) -> Result<WayBack, Error> {
         let secrets = Mutex::new(Secrets::open(file)?);
-        let rates = Rates::new(ASKED_MAX, WRONG_MAX);
-        Ok(WayBack { domain, sender, secrets, rates, room: Semaphore::new(ROOM_OCTETS) })
+        let wrong = Rates::new(WRONG_MAX, 1);
+        Ok(WayBack { domain, sender, secrets, wrong, room: Semaphore::new(ROOM_OCTETS) })
     }
 
     /// The address of ours that leads back to this return path; none where there is no room for it.
@@ -80,26 +80,17 @@ impl WayBack {
         *address.domain() == self.domain && is_rewritten(address.local().as_str())
     }
 
-    /// Where such an address leads, when this client asks; none where it was not made here, or too long ago.
+    /// Whether such an address leads anywhere: it was made here, and not too long ago. That costs a hash, and is asked before
+    /// anything is counted: whatever else comes from a network, a notice to a right address is taken.
     ///
-    /// # Errors
-    /// A code of class 4 and a text where this client has asked too often.
-    ///
-    /// keeps: FWD-38
-    pub(super) fn leads_to(
-        &self,
-        address: &Address,
-        client: IpAddr,
-    ) -> Result<Option<Address>, (Code, String)> {
-        if !self.rates.ask(client, clock::now_ms()) {
-            let text = "too many rewritten addresses from there; try again later";
-            return Err((Code::new(4, 7, 1), text.to_owned()));
-        }
-        let found = self.origin(address, clock::now_ms());
-        if found.is_none() {
-            self.rates.denied(client);
-        }
-        Ok(found)
+    /// keeps: FWD-41
+    pub(super) fn is_right(&self, address: &Address) -> bool {
+        self.origin(address, clock::now_ms()).is_some()
+    }
+
+    /// Counts that this client has named one that is none; false where its network has named too many. keeps: FWD-41
+    pub(super) fn may_go_on(&self, client: IpAddr) -> bool {
+        self.wrong.ask(client, clock::now_ms())
     }
 
     fn origin(&self, address: &Address, now_ms: u64) -> Option<Address> {

@@ -161,3 +161,15 @@ fn what_has_gone_around_is_refused() {
     }
     assert_eq!(talk.taken().len(), 1);
 }
+
+/// proves: FWD-41
+#[test]
+fn who_guesses_waits_for_the_answer_and_the_session_is_over() {
+    let mut talk = Talk::ready(Service::Transfer);
+    let before_ms = talk.paused_ms;
+    talk.send("MAIL FROM:<>\r\n");
+    let said = talk.send("RCPT TO:<guess@in.test>\r\nRCPT TO:<bob@in.test>\r\n");
+    assert_eq!(said, "550 5.1.1 no such address\r\n421 4.7.0 too many errors; closing\r\n");
+    assert!(talk.closed);
+    assert_eq!(talk.paused_ms - before_ms, crate::limits::SMTP_PAUSE_MS_MAX);
+}
