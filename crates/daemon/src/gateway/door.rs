@@ -93,6 +93,11 @@ impl Handler for LegacyDoor {
             if !local && client.account.is_some() {
                 return Verdict::Welcome;
             }
+            if client.account.is_none()
+                && let Err((code, text)) = self.node.legacy_rate(client.address, return_path.as_ref())
+            {
+                return Verdict::No(reply(code, text));
+            }
             match self.node.legacy_recipient(client.address, address) {
                 Ok(()) => Verdict::Welcome,
                 Err((code, text)) => Verdict::No(reply(code, text)),
