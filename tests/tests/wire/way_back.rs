@@ -165,6 +165,32 @@ async fn what_the_senders_server_says_is_what_is_answered() {
     }
 }
 
+/// A target that sends everything back to the alias, as two forwarders do that lead to each other.
+///
+/// proves: GW-108
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_back_to_where_it_left_from_goes_around_no_more() {
+    let street = Street::with(DSN).await;
+    lead(&street, "rw@one.test", "new@far.test", false).await;
+    lead(&street, "other@one.test", "new@far.test", false).await;
+    street.send(ANN, &rcpt("rw@one.test"), "circle").await;
+    let there = street.next();
+    let field = "Delivered-To: rw@one.test\r\nReceived: by mx.one.test with WAXWING";
+    assert!(there.message.contains(field), "{}", there.message);
+    let said = street.say(ANN, &rcpt("rw@one.test"), there.message.clone()).await;
+    assert!(said.starts_with("554 5.4.6"), "{said}");
+    // Somebody else may have it from there, and whoever is reached the same way once more does not.
+    let said = street.say(ANN, &rcpt("other@one.test"), there.message).await;
+    assert!(said.starts_with("250"), "{said}");
+    let there = street.next();
+    for alias in ["rw@one.test", "other@one.test"] {
+        assert!(there.message.contains(&format!("Delivered-To: {alias}\r\n")), "{}", there.message);
+        let said = street.say(ANN, &rcpt(alias), there.message.clone()).await;
+        assert!(said.starts_with("554 5.4.6"), "{said}");
+    }
+    assert!(street.heard.try_recv().is_err(), "nothing was sent");
+}
+
 /// Where a notice must not go straight back, or must not go at all, the return path is one by which only this node learns of it.
 ///
 /// proves: FWD-37

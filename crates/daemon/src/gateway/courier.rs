@@ -295,11 +295,13 @@ impl LegacyCourier {
             jiff::fmt::rfc2822::to_string(&time.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()
         };
         let id = consignment.envelope.identity.short();
-        let mut fields = format!(
+        let mut fields: String =
+            left_from(consignment).iter().rev().map(|alias| format!("Delivered-To: {alias}\r\n")).collect();
+        fields.push_str(&format!(
             "Received: by {} with WAXWING id {id};\r\n\t{}\r\n",
             self.host,
             at(clock::now_ms() / 1000)
-        );
+        ));
         for hop in consignment.envelope.trace.iter().rev() {
             fields.push_str(&format!("Received: by {} with WAXWING;\r\n\t{}\r\n", hop.by, at(hop.at)));
         }
@@ -310,6 +312,15 @@ impl LegacyCourier {
         }
         fields
     }
+}
+
+/// The aliases of ours from which it is sent on, where they are the same for all: else one recipient would see of another.
+/// One outside of ASCII has no place in a header that every server takes. keeps: GW-108
+fn left_from(consignment: &Consignment) -> &[Address] {
+    let aliases = consignment.onward.first().map(|one| one.aliases.as_slice()).unwrap_or_default();
+    let alike = consignment.onward.iter().all(|one| one.aliases == aliases);
+    let plain = aliases.iter().all(|alias| alias.to_string().is_ascii());
+    if alike && plain { aliases } else { &[] }
 }
 
 /// Under which return path a recipient's copy leaves. keeps: FWD-9, FWD-24
