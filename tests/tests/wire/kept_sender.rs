@@ -16,10 +16,12 @@ use waxwing_tests::{Site, World, letter};
 pub(crate) struct Far {
     pub(crate) announces: &'static str,
     pub(crate) says: fn(&str) -> Option<&'static str>,
+    /// The same of a message.
+    pub(crate) reads: fn(&str) -> Option<&'static str>,
 }
 
-pub(crate) const DSN: Far = Far { announces: "250-DSN\r\n250-COOKIES\r\n", says: |_| None };
-pub(crate) const PLAIN: Far = Far { announces: "", says: |_| None };
+pub(crate) const DSN: Far = Far { announces: "250-DSN\r\n250-COOKIES\r\n", says: |_| None, reads: |_| None };
+pub(crate) const PLAIN: Far = Far { announces: "", says: |_| None, reads: |_| None };
 
 /// What was said to the far server in each transaction, and the message.
 pub(crate) struct Transaction {
@@ -61,6 +63,7 @@ fn converse(mut lines: BufReader<TcpStream>, far: Far, tell: &Sender<Transaction
                 while !message.ends_with("\r\n.\r\n") {
                     assert_ne!(lines.read_line(&mut message)?, 0);
                 }
+                reply = (far.reads)(&message).map_or(reply, str::to_owned);
                 let (mail, rcpt) = (std::mem::take(&mut mail), std::mem::take(&mut rcpt));
                 let _ = tell.send(Transaction { mail, rcpt, message });
             }
@@ -255,8 +258,7 @@ async fn the_sender_stays_with_what_it_wants_to_be_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_proved_is_told_what_it_wants_to_hear_and_nobody_else_anything() {
     let street =
-        Street::with(Far { announces: "", says: |line| line.contains("new@").then_some("550 5.1.1 no") })
-            .await;
+        Street::with(Far { says: |line| line.contains("new@").then_some("550 5.1.1 no"), ..PLAIN }).await;
     let author = "MAIL FROM:<ann@author.test> ENVID=id-1";
     // In a mailbox at once.
     street.send(author, "RCPT TO:<bob@one.test> NOTIFY=SUCCESS ORCPT=rfc822;b@x.test", "one").await;
