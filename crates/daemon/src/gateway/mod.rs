@@ -10,6 +10,7 @@ pub(crate) mod handover;
 mod lmtp;
 mod notices;
 mod records;
+mod room;
 mod settings;
 mod way_back;
 
@@ -40,6 +41,7 @@ pub(crate) use lmtp::LmtpCourier;
 use notices::Notices;
 pub(crate) use records::MemoryRecords;
 use records::StoreRecords;
+use room::Room;
 pub(crate) use settings::checkers;
 use way_back::WayBack;
 
@@ -142,7 +144,7 @@ impl Materials<'_> {
             way_back: out.way_back,
             host: self.host.clone(),
             signer: settings::signer(self.config)?,
-            room: LegacyCourier::room(),
+            room: Room::new(),
             tester: out.tester,
             from_address: self.wanted.out.from_address,
         };
