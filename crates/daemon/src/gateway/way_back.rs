@@ -3,6 +3,7 @@
 //!
 //! keeps: FWD-37, FWD-38, FWD-39
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,8 @@ const WRONG_MAX: u32 = 20;
 const ROOM_OCTETS: usize = 64 * 1024 * 1024;
 /// What a notice counts at the least, so that 32 are under way at the most.
 const NOTICE_OCTETS_MIN: usize = 2 * 1024 * 1024;
+/// Notices to one domain that are under way: a quarter of all, so that a server that is slow leaves room to the others.
+const TO_ONE_DOMAIN_MAX: usize = 8;
 /// For how long a notice is carried: whoever has brought it waits for ten minutes (RFC 5321 section 4.5.3.2.6).
 const TIME_MAX: Duration = Duration::from_secs(300);
 
@@ -51,6 +54,7 @@ pub(crate) struct WayBack {
     /// Who has named such addresses that are none.
     wrong: Rates,
     room: Semaphore,
+    under_way: UnderWay,
 }
 
 impl WayBack {
@@ -61,7 +65,8 @@ impl WayBack {
     pub(super) fn open(file: PathBuf, domain: Domain, sender: Arc<Sender>) -> Result<WayBack, Error> {
         let secrets = Mutex::new(Secrets::open(file)?);
         let wrong = Rates::new(WRONG_MAX, 1);
-        Ok(WayBack { domain, sender, secrets, wrong, room: Semaphore::new(ROOM_OCTETS) })
+        let room = Semaphore::new(ROOM_OCTETS);
+        Ok(WayBack { domain, sender, secrets, wrong, room, under_way: UnderWay::default() })
     }
 
     /// The address of ours that leads back to this return path; none where there is no room for it.
@@ -117,6 +122,7 @@ impl WayBack {
             return Disposition::refused(Code::MESSAGE_TOO_LARGE, "the notice is too large");
         }
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        let Some(_one) = self.under_way.begin(origin.domain()) else { return later(Code::SYSTEM_FULL) };
         let Ok(_room) = self.room.try_acquire_many(cost) else { return later(Code::SYSTEM_FULL) };
         let shipment = Shipment {
             domain: origin.domain().clone(),
@@ -145,6 +151,42 @@ impl WayBack {
 /// Whoever brings a notice keeps it, and comes again.
 fn later(code: Code) -> Disposition {
     Disposition::Deferred { code, after_seconds: 60 }
+}
+
+/// How many notices go to each domain now.
+#[derive(Default)]
+struct UnderWay(Mutex<HashMap<Domain, usize>>);
+
+/// One of them, until it is dropped.
+struct OneUnderWay<'a> {
+    all: &'a UnderWay,
+    domain: Domain,
+}
+
+impl UnderWay {
+    /// One more to this domain; none where there are too many. keeps: FWD-38
+    fn begin(&self, domain: &Domain) -> Option<OneUnderWay<'_>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(domain.clone()).or_default();
+        // What is there has one at least, so nothing is left behind here.
+        if *count >= TO_ONE_DOMAIN_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(OneUnderWay { all: self, domain: domain.clone() })
+    }
+}
+
+impl Drop for OneUnderWay<'_> {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.domain) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.domain);
+            }
+        }
+    }
 }
 
 /// The secrets in their file, the newest last. keeps: FWD-39
@@ -227,6 +269,20 @@ mod tests {
     use super::*;
 
     const DAY_MS: u64 = 86_400_000;
+
+    /// proves: FWD-38
+    #[test]
+    fn one_domain_leaves_room_to_the_others() {
+        let under_way = UnderWay::default();
+        let domain = |name: &str| Domain::parse(name).unwrap();
+        let slow: Vec<_> = (0..TO_ONE_DOMAIN_MAX).map(|_| under_way.begin(&domain("slow.test"))).collect();
+        assert!(slow.iter().all(Option::is_some));
+        assert!(under_way.begin(&domain("slow.test")).is_none());
+        assert!(under_way.begin(&domain("fine.test")).is_some());
+        drop(slow);
+        assert!(under_way.begin(&domain("slow.test")).is_some());
+        assert!(under_way.0.lock().unwrap().is_empty(), "nothing is left behind");
+    }
 
     /// proves: FWD-39
     #[test]
