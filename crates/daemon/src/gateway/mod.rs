@@ -14,6 +14,7 @@ mod room;
 mod settings;
 mod way_back;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ use notices::Notices;
 pub(crate) use records::MemoryRecords;
 use records::StoreRecords;
 use room::Room;
-pub(crate) use settings::checkers;
+pub(crate) use settings::{checkers, mistakes, signer as dkim_signer};
 use way_back::WayBack;
 
 /// The gateway of one node, with its ports bound.
@@ -214,9 +215,13 @@ async fn listeners(wanted: &GatewayConfig) -> Result<Vec<(TcpListener, Service)>
     ] {
         let Some(address) = address else { continue };
         let listener = TcpListener::bind(address).await.map_err(|error| {
-            Error::Other(format!(
-                "[gateway] cannot listen on {address}: {error}; say another port, or end who has it"
-            ))
+            let advice = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    "a port below 1024 needs CAP_NET_BIND_SERVICE (docs/gateway.md)"
+                }
+                _ => "say another port, or end who has it",
+            };
+            Error::Other(format!("[gateway] cannot listen on {address}: {error}; {advice}"))
         })?;
         listeners.push((listener, service));
     }
