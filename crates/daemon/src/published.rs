@@ -49,6 +49,9 @@ impl Published {
         }
         let digest = HEXUPPER.encode(&key.key_digest());
         records.push(format!("_{port}._quic.{host}. 3600 IN TLSA 3 1 1 {digest}"));
+        for (at, text) in crate::gateway::dkim_signer(config)?.records() {
+            records.push(format!("{at}. 3600 IN TXT {}", strings(text)));
+        }
         Ok(Published { pin, host, records })
     }
 }
@@ -74,6 +77,7 @@ pub fn concerns(config: &Config) -> Vec<Concern> {
             }
         }
     }
+    found.extend(crate::gateway::mistakes(config).into_iter().map(|error| harmful(error.to_string())));
     let roots = config.path(&config.tls.roots);
     match running::roots(&roots) {
         Err(error) => found.push(harmful(error.to_string())),
@@ -103,6 +107,18 @@ fn host_of(config: &Config, key: &HostKey) -> String {
     let names = key.names();
     let host = names.iter().find(|name| !domains.contains(name) && !name.starts_with('*'));
     host.or(domains.first()).cloned().unwrap_or_default()
+}
+
+/// A text as strings of at most 255 octets, which are all that a TXT record has.
+fn strings(text: &str) -> String {
+    let mut strings: Vec<String> = Vec::new();
+    for character in text.chars() {
+        match strings.last_mut() {
+            Some(last) if last.len() + character.len_utf8() <= 255 => last.push(character),
+            _ => strings.push(character.to_string()),
+        }
+    }
+    strings.iter().map(|string| format!("\"{string}\"")).collect::<Vec<_>>().join(" ")
 }
 
 fn domain_name(name: &str) -> Result<String, Error> {
@@ -157,6 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn records_of_keys_for_dkim_stand_among_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = made(folder.path());
+        let key = HostKey::generate(transport::KeyKind::Ed25519, &["north.test"]).unwrap();
+        files::write_secret(&folder.path().join("dkim.pem"), &key.key_pem()).unwrap();
+        let dkim = "[[dkim]]\ndomain = \"north.test\"\nselector = \"ed\"\nkey = \"dkim.pem\"\n";
+        config.gateway = Some(toml::from_str(dkim).unwrap());
+        let records = Published::of(&config).unwrap().records;
+        let start = "ed._domainkey.north.test. 3600 IN TXT \"v=DKIM1; k=ed25519; p=";
+        assert!(records[4].starts_with(start), "{}", records[4]);
+        // One of RSA has more than one string of a record holds.
+        let long = strings(&"x".repeat(400));
+        assert_eq!(long, format!("\"{}\" \"{}\"", "x".repeat(255), "x".repeat(145)));
+    }
+
+    #[test]
     fn what_is_missing_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let config = made(folder.path());
@@ -167,6 +199,15 @@ mod tests {
         let mut other = config.clone();
         other.domains[0].name = "south.test".to_owned();
         assert!(harmful(&other)[0].contains("does not carry south.test"));
+        let gateway = "host = \"mx north\"\ncertificate = \"none.crt\"\n[[dkim]]\ndomain = \"north.test\"\nselector = \"ed\"\n\
+                       key = \"none.pem\"\n[[mav.rules]]\nname = \"nobody\"\n[out]\nprivate-networks = [\"x\"]\nsmart-host = \"a:b\"\n";
+        let mut other = config.clone();
+        other.gateway = Some(toml::from_str(gateway).unwrap());
+        let told = harmful(&other);
+        assert_eq!(told.len(), 6, "{told:?}");
+        for (text, word) in told.iter().zip(["mx north", "none.crt", "none.pem", "nobody", "\"x\"", "a:b"]) {
+            assert!(text.contains(word), "{text}");
+        }
         let key = folder.path().join("host.key");
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(harmful(&config)[0].contains(&format!("chmod 600 {}", key.display())));

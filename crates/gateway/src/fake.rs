@@ -11,7 +11,8 @@ use crate::{
     Reply, ReturnPath, ScramKeys, Verdict,
 };
 
-/// A handler of one or more local domains, in which every address exists but those that begin with `nobody`.
+/// A handler of one or more local domains, in which every address exists but those that begin with `nobody`, and those
+/// with `guess`, for which a session ends.
 #[derive(Default)]
 pub(crate) struct FakeHandler {
     /// The local domains.
@@ -93,6 +94,9 @@ impl Handler for FakeHandler {
         let local = self.domains.iter().any(|domain| domain == recipient.address.domain().as_str());
         let verdict = if !local && client.account.is_none() {
             refusal(550, Code::NOT_AUTHORIZED, "not a domain of ours")
+        } else if recipient.address.local().as_str().starts_with("guess") {
+            let text = "no such address".to_owned();
+            Verdict::NoMore(Reply { digits: 550, code: Code::NO_SUCH_ADDRESS, text })
         } else if local && recipient.address.local().as_str().starts_with("nobody") {
             refusal(550, Code::NO_SUCH_ADDRESS, "no such address")
         } else {

@@ -11,6 +11,7 @@ use message::address::Address;
 use message::{Code, Disposition};
 
 use crate::cookies::CookieFound;
+use crate::loops;
 
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -154,6 +155,14 @@ pub struct Letter {
     pub cookie: Option<(String, String)>,
 }
 
+impl Letter {
+    /// Whether it was delivered to this address before, or sent on from it, as its Delivered-To fields have it: then it goes
+    /// around in a circle. keeps: GW-108
+    pub fn was_delivered_to(&self, address: &Address) -> bool {
+        loops::was_delivered_to(&self.octets, address)
+    }
+}
+
 /// What a session says: three digits, an enhanced code and a text of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -172,6 +181,8 @@ pub enum Verdict {
     Welcome,
     /// Not this one.
     No(Reply),
+    /// Not this one, and nothing more in this session: its client guesses.
+    NoMore(Reply),
 }
 
 /// Why nobody has logged in. The client hears the same of both (SEC-10).

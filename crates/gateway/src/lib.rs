@@ -13,6 +13,7 @@ pub mod forward;
 mod handler;
 mod https;
 pub mod limits;
+mod loops;
 pub mod mav;
 mod neighbours;
 pub mod notice;

@@ -80,6 +80,10 @@ pub const SMTP_MEMORY_DECLARED_OCTETS_MAX: usize = 256 * 1_024;
 /// Received fields of a message that is still taken (RFC 5321 section 6.3).
 pub const SMTP_HOPS_MAX: usize = 100;
 
+/// Those that were written here, of a message that is still taken: each time that it is forwarded three are added, and nobody needs
+/// more than three rounds.
+pub const SMTP_OWN_HOPS_MAX: usize = 9;
+
 /// Octets that are read at a time from one connection: the largest record of TLS.
 pub const SMTP_READ_OCTETS: usize = 16 * 1_024;
 

@@ -74,6 +74,8 @@ pub struct Onward {
     pub notify: Option<u8>,
     /// ORCPT, as it was said: the type, a semicolon and the address (RFC 3461 section 4.2).
     pub original: Option<String>,
+    /// The aliases of ours through which it is reached, the first one first.
+    pub aliases: Vec<Address>,
 }
 
 impl Node {
@@ -209,8 +211,13 @@ impl Node {
 
     /// What goes on beside a message for one of its recipients.
     pub(crate) fn onward(&self, claim: &Claim, place: u32) -> Onward {
-        let Origin::Legacy(legacy) = &claim.envelope.origin else { return Onward::default() };
-        let Some(one) = claim.envelope.recipients.get(place as usize) else { return Onward::default() };
+        let aliases = forwarded(claim, place).map(|forwarded| {
+            let through = forwarded.through.iter().cloned();
+            std::iter::once(forwarded.alias.clone()).chain(through).collect()
+        });
+        let plain = Onward { aliases: aliases.unwrap_or_default(), ..Onward::default() };
+        let Origin::Legacy(legacy) = &claim.envelope.origin else { return plain };
+        let Some(one) = claim.envelope.recipients.get(place as usize) else { return plain };
         let leaves = match (&legacy.return_path, &one.forwarded) {
             (None, _) => Leaves::AsItCame,
             (Some(path), Some(forwarded)) => self.leaves(legacy, path, (&one.address, forwarded)),
@@ -221,6 +228,7 @@ impl Node {
             leaves,
             notify: wish.and_then(|wish| wish.notify),
             original: wish.and_then(|wish| wish.original.clone()),
+            ..plain
         }
     }
 

@@ -5,12 +5,14 @@
 //! algorithm). Nothing of it is kept: who is over a limit is asked to come again, never refused, so a restart that forgets
 //! costs little.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use message::address::Domain;
+use message::address::{Address, Domain};
 use message::{Code, Disposition};
-use storage::Origin;
+use storage::{LegacyOrigin, Origin};
 
 use crate::commit::{Intent, Why};
 use crate::limits::{DOMAIN_FACTOR, PENDING_PER_PEER, RATE_AFTER_SECONDS_MAX, RATES_MAX};
@@ -21,6 +23,8 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 /// Seconds after which a peer whose bound of pending deliveries is reached may come again: they go as people decide.
 const PENDING_AFTER_SECONDS: u32 = 900;
+/// For how long it counts what a client of the old world was proved to be: its next mail comes within a day.
+const PROVED_MS: u64 = DAY_MS;
 /// The rule that puts it off.
 pub(crate) const PENDING_FULL: &str = "peer-pending";
 
@@ -157,6 +161,8 @@ struct Counts {
     full_at_us: HashMap<Place, u64>,
     /// When those that say nothing any more were last removed.
     swept_at_ms: u64,
+    /// Clients of the old world, and domains of which their return paths were last proved to be; and when.
+    proved_ms: HashMap<(IpAddr, Domain), u64>,
 }
 
 impl Buckets {
@@ -189,6 +195,26 @@ impl Buckets {
     ) -> Result<(), Over> {
         let limits = limits(rates, party, recipients);
         self.lock().with_taken(&limits, now_ms).map(|_| ())
+    }
+
+    /// Remembers whether mail of this client was proved to be from this domain.
+    fn note_proved(&self, client: IpAddr, domain: &Domain, proved: bool, now_ms: u64) {
+        let (mut counts, place) = (self.lock(), (client, domain.clone()));
+        if !proved {
+            counts.proved_ms.remove(&place);
+            return;
+        }
+        if counts.proved_ms.len() >= RATES_MAX && !counts.proved_ms.contains_key(&place) {
+            counts.proved_ms.retain(|_, at_ms| now_ms.abs_diff(*at_ms) < PROVED_MS);
+        }
+        if counts.proved_ms.len() < RATES_MAX || counts.proved_ms.contains_key(&place) {
+            counts.proved_ms.insert(place, now_ms);
+        }
+    }
+
+    fn was_proved(&self, client: IpAddr, domain: &Domain, now_ms: u64) -> bool {
+        let at_ms = self.lock().proved_ms.get(&(client, domain.clone())).copied();
+        at_ms.is_some_and(|at_ms| now_ms.abs_diff(at_ms) < PROVED_MS)
     }
 
     /// What is used of the limits of a party, for display.
@@ -224,7 +250,13 @@ impl Intake {
             return None;
         }
         let rates = &node.settings().rates;
-        let over = node.inner.buckets.take(rates, party, count, node.now_ms()).err()?;
+        let (buckets, now_ms) = (&node.inner.buckets, node.now_ms());
+        if let Origin::Legacy(legacy) = &self.origin
+            && let Some(path) = &legacy.return_path
+        {
+            buckets.note_proved(legacy.client, path.domain(), legacy.verified, now_ms);
+        }
+        let over = buckets.take(rates, party, count, now_ms).err()?;
         if rates.put_off || matches!(party, Party::User(_)) {
             for intent in intents.iter_mut().filter(|intent| fresh(intent)) {
                 *intent = Intent::Answered(over.answer(), Why::new(over.limit, over.words.as_str()));
@@ -241,6 +273,26 @@ impl Node {
         let party = Party::of(origin, &holder);
         let over = self.inner.buckets.look(&self.settings().rates, party, 1, self.now_ms()).err();
         over.map_or(policy::Rate::Within, Over::seen)
+    }
+
+    /// What a server of the old world is over before it has brought anything, where it is to be put off for it: then nothing
+    /// of its message is taken or looked at. What it will prove is not known yet, so it counts as what it proved to be the
+    /// last time, else as its address.
+    ///
+    /// # Errors
+    /// A code of class 4 and a text.
+    ///
+    /// keeps: REP-21
+    pub fn legacy_rate(&self, client: IpAddr, return_path: Option<&Address>) -> Result<(), (Code, String)> {
+        let (rates, buckets, now_ms) = (&self.settings().rates, &self.inner.buckets, self.now_ms());
+        if !rates.put_off {
+            return Ok(());
+        }
+        let domain = return_path.map(Address::domain);
+        let domain = domain.filter(|domain| buckets.was_proved(client, domain, now_ms));
+        let holder = LegacyOrigin::holder_of(client, domain);
+        let looked = buckets.look(rates, Party::Legacy(&holder), 1, now_ms);
+        looked.map_err(|_| (TOO_MUCH, "too much mail from there just now; try again later".to_owned()))
     }
 
     /// What a peer has used of its limits just now.
@@ -315,6 +367,22 @@ pub(crate) fn registered(domain: &Domain) -> &str {
     }
 }
 
+/// Who has what a server of the old world is held under: the registered domain of a proved name, and of an IPv6 address the
+/// network of 64 bits. An IPv4 address belongs to itself. keeps: REP-13
+fn owner(holder: &str) -> Cow<'_, str> {
+    let Some(name) = holder.strip_prefix("smtp:") else { return holder.into() };
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => match address.parse::<Ipv6Addr>() {
+            Ok(address) => format!("smtp:[{}/64]", Ipv6Addr::from(u128::from(address) >> 64 << 64)).into(),
+            Err(_) => holder.into(),
+        },
+        None => match Domain::from_wire(name) {
+            Ok(domain) => format!("smtp:{}", registered(&domain)).into(),
+            Err(_) => holder.into(),
+        },
+    }
+}
+
 /// Too many recipients (RFC 3463, section 3.6: X.5.3).
 const TOO_MANY_RECIPIENTS: Code = Code::new(4, 5, 3);
 /// Not authorized to bring more just now (RFC 3463, section 3.8: X.7.1).
@@ -332,11 +400,11 @@ fn limits(rates: &Rates, party: Party<'_>, recipients: u64) -> Vec<Limit> {
     };
     let mut all = match party {
         Party::Peer(_) | Party::Legacy(_) => {
-            // A server without a proved name is its address, which belongs to no domain.
             let (peer, owner) = match party {
-                Party::Peer(domain) => (domain.as_str(), registered(domain)),
-                Party::Legacy(holder) | Party::User(holder) => (holder, holder),
+                Party::Peer(domain) => (domain.as_str(), Cow::from(registered(domain))),
+                Party::Legacy(holder) | Party::User(holder) => (holder, owner(holder)),
             };
+            let owner = &*owner;
             vec![
                 limit(
                     "peer-messages-per-minute",
@@ -495,6 +563,42 @@ mod tests {
         check("mx.sub.example.com.au", "example.com.au");
         check("mx.example.de", "example.de");
         check("mx.ibm.com", "ibm.com");
+    }
+
+    /// proves: REP-13
+    #[test]
+    fn names_and_addresses_of_the_old_world_have_owners_too() {
+        let check = |holder: &str, expected: &str| assert_eq!(owner(holder), expected, "{holder}");
+        check("smtp:h1.evil.test", "smtp:evil.test");
+        check("smtp:[192.0.2.1]", "smtp:[192.0.2.1]");
+        check("smtp:[2001:db8::1]", "smtp:[2001:db8::/64]");
+        let (buckets, rates) = (Buckets::default(), Rates::for_peers(60, 0));
+        let taken = (0..1_000).filter(|number| {
+            let holder = format!("smtp:[2001:db8::{number:x}]");
+            buckets.take(&rates, Party::Legacy(&holder), 1, NOW).is_ok()
+        });
+        assert_eq!(taken.count() as u64, 60 * DOMAIN_FACTOR);
+    }
+
+    /// proves: REP-21
+    #[test]
+    fn what_clients_were_proved_to_be_is_bounded_and_fades() {
+        let (buckets, old) = (Buckets::default(), domain("old.test"));
+        let client = |number: usize| IpAddr::V4((0x0a00_0000 + number as u32).into());
+        for number in 0..RATES_MAX + 10 {
+            buckets.note_proved(client(number), &old, true, NOW);
+        }
+        assert_eq!(buckets.lock().proved_ms.len(), RATES_MAX);
+        assert!(buckets.was_proved(client(0), &old, NOW + PROVED_MS - 1));
+        assert!(!buckets.was_proved(client(0), &old, NOW + PROVED_MS));
+        assert!(!buckets.was_proved(client(0), &domain("other.test"), NOW));
+        assert!(!buckets.was_proved(client(RATES_MAX), &old, NOW));
+        // What is not proved any more counts no longer, and what has faded makes room.
+        buckets.note_proved(client(0), &old, false, NOW);
+        assert!(!buckets.was_proved(client(0), &old, NOW));
+        buckets.note_proved(client(0), &old, true, NOW + PROVED_MS);
+        buckets.note_proved(client(RATES_MAX), &old, true, NOW + PROVED_MS);
+        assert!(buckets.was_proved(client(RATES_MAX), &old, NOW + PROVED_MS));
     }
 
     /// proves: REP-13

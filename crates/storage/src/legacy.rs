@@ -31,10 +31,13 @@ pub struct LegacyOrigin {
 impl LegacyOrigin {
     /// `smtp:` and the domain of the return path where that is proved, else `smtp:[`, the address and `]`.
     pub fn holder(&self) -> String {
-        match &self.return_path {
-            Some(return_path) if self.verified => format!("smtp:{}", return_path.domain()),
-            _ => format!("smtp:[{}]", self.client),
-        }
+        let path = self.return_path.as_ref().filter(|_| self.verified);
+        LegacyOrigin::holder_of(self.client, path.map(Address::domain))
+    }
+
+    /// The same of a client and the domain of its return path where that is proved.
+    pub fn holder_of(client: IpAddr, proved: Option<&Domain>) -> String {
+        proved.map_or_else(|| format!("smtp:[{client}]"), |domain| format!("smtp:{domain}"))
     }
 
     /// The fields that belong before the message where it leaves for a mailbox of the old world: Return-Path (RFC 5321

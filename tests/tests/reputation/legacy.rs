@@ -130,6 +130,39 @@ async fn recipients_are_known_before_the_content() {
     check("bob@sub.here.test", Some(Code::NOT_AUTHORIZED));
 }
 
+/// Nobody is put off for what another has brought from the same machine and cannot prove.
+///
+/// proves: REP-21
+#[tokio::test(start_paused = true)]
+async fn who_is_over_a_rate_hears_so_before_the_content() {
+    let scene = Scene::new(|settings| settings.rates = node::Rates::for_peers(3, 0)).await;
+    let client = "192.0.2.1".parse().unwrap();
+    let eve = Address::from_wire("eve@forged.test").unwrap();
+    let bounces = Address::from_wire("bounces@old.test").unwrap();
+    let over = |path: Option<&Address>| scene.node.legacy_rate(client, path).err().map(|(code, _)| code);
+    for number in 0..3 {
+        assert_eq!(over(None), None);
+        let offer = LegacyOffer { return_path: Some(eve.clone()), ..offer(false, &[BOB]) };
+        take(&scene, offer, &message(&format!("unproved {number}"))).await;
+    }
+    for path in [None, Some(&eve), Some(&bounces)] {
+        assert_eq!(over(path), Some(Code::new(4, 7, 1)), "{path:?}");
+    }
+    // Once its domain was proved from there it has a count of its own.
+    for number in 0..3 {
+        take(&scene, offer(true, &[BOB]), &message(&format!("proved {number}"))).await;
+        assert_eq!(over(Some(&bounces)).is_some(), number == 2);
+    }
+    assert_eq!(scene.node.legacy_rate("192.0.2.2".parse().unwrap(), Some(&eve)), Ok(()));
+    // Who leaves that to the rules has it decided there.
+    let scene = Scene::new(|settings| {
+        settings.rates = node::Rates { put_off: false, ..node::Rates::for_peers(1, 0) };
+    })
+    .await;
+    take(&scene, offer(false, &[BOB]), &message("one")).await;
+    assert_eq!(scene.node.legacy_rate(client, None), Ok(()));
+}
+
 /// proves: STA-19
 #[tokio::test(start_paused = true)]
 async fn without_a_message_id_each_is_another_one() {

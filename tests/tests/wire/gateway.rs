@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use message::{Code, Disposition, Identity};
 use node::Choice;
+use waxwing_tests::smtp::dialogue;
 use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, User, World, letter};
 
@@ -150,4 +151,30 @@ async fn nobody_relays_and_nobody_forges_a_return_path() {
     let said = said.await.unwrap();
     let codes: Vec<&str> = said.iter().map(|line| &line[..3]).collect();
     assert_eq!(codes, ["220", "250", "250", "550", "550", "550", "250"], "{said:?}");
+}
+
+/// proves: REP-21
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_over_its_rate_is_told_so_before_the_content() {
+    let at = free_address();
+    let north = Site::new("north.test").lines(&format!(
+        "[policy]\nfirst-contact = \"accept\"\n[rates]\npeer-messages-per-minute = 1\n[gateway]\ntransfer = \"{at}\"\n"
+    ));
+    let mut world = World::new(&[north]).await;
+    world.start("north.test").await;
+    world.user("bob@north.test").await;
+    let talk = move |number: usize| {
+        let message = format!("From: eve@far.test\r\nMessage-Id: <{number}@far.test>\r\n\r\nhello\r\n.");
+        let path = format!("MAIL FROM:<eve@far{number}.test>");
+        let lines = ["EHLO far.test", &path, "RCPT TO:<bob@north.test>", "DATA", &message];
+        // A session in which content comes that is not wanted is over.
+        dialogue(at, if number == 1 { &lines } else { &lines[..4] })
+    };
+    let both = tokio::task::spawn_blocking(move || [talk(1).unwrap(), talk(2).unwrap()]);
+    let [first, second] = both.await.unwrap();
+    assert!(first[5].starts_with("250 "), "{first:?}");
+    // Another name that nothing proves is the same client.
+    assert!(second[3].starts_with("450 4.7.1 too much mail"), "{second:?}");
+    assert!(second[4].starts_with("554 "), "no content is taken: {second:?}");
+    assert_eq!(world.node("north.test").store().mailbox("bob", None, 9).unwrap().len(), 1);
 }

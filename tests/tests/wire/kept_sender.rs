@@ -16,10 +16,12 @@ use waxwing_tests::{Site, World, letter};
 pub(crate) struct Far {
     pub(crate) announces: &'static str,
     pub(crate) says: fn(&str) -> Option<&'static str>,
+    /// The same of a message.
+    pub(crate) reads: fn(&str) -> Option<&'static str>,
 }
 
-pub(crate) const DSN: Far = Far { announces: "250-DSN\r\n250-COOKIES\r\n", says: |_| None };
-pub(crate) const PLAIN: Far = Far { announces: "", says: |_| None };
+pub(crate) const DSN: Far = Far { announces: "250-DSN\r\n250-COOKIES\r\n", says: |_| None, reads: |_| None };
+pub(crate) const PLAIN: Far = Far { announces: "", says: |_| None, reads: |_| None };
 
 /// What was said to the far server in each transaction, and the message.
 pub(crate) struct Transaction {
@@ -61,6 +63,7 @@ fn converse(mut lines: BufReader<TcpStream>, far: Far, tell: &Sender<Transaction
                 while !message.ends_with("\r\n.\r\n") {
                     assert_ne!(lines.read_line(&mut message)?, 0);
                 }
+                reply = (far.reads)(&message).map_or(reply, str::to_owned);
                 let (mail, rcpt) = (std::mem::take(&mut mail), std::mem::take(&mut rcpt));
                 let _ = tell.send(Transaction { mail, rcpt, message });
             }
@@ -154,27 +157,39 @@ impl Street {
         let message = format!("{message}.");
         let lines =
             ["EHLO mx.author.test".to_owned(), mail.to_owned(), rcpt.to_owned(), "DATA".to_owned(), message];
-        let at = self.at;
+        let said = self.lines_until(&lines, |said| said.starts_with(['4', '5'])).await;
+        said.last().cloned().unwrap_or_default()
+    }
+
+    /// The greeting, and what is said to each of these lines.
+    pub(crate) async fn lines(&self, lines: &[String]) -> Vec<String> {
+        self.lines_until(lines, |_| false).await
+    }
+
+    async fn lines_until(&self, lines: &[String], ends: fn(&str) -> bool) -> Vec<String> {
+        let (at, lines) = (self.at, lines.to_vec());
         let talk = move || {
             let mut stream = BufReader::new(TcpStream::connect(at).unwrap());
             stream.get_ref().set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            let mut last = String::new();
+            let mut said = Vec::new();
             for line in [None].into_iter().chain(lines.iter().map(Some)) {
                 if let Some(line) = line {
-                    stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+                    // Who has closed the session has said why.
+                    let _ = stream.get_mut().write_all(format!("{line}\r\n").as_bytes());
                 }
-                loop {
+                let mut last = String::new();
+                while last.is_empty() || last.as_bytes().get(3) == Some(&b'-') {
                     last.clear();
-                    stream.read_line(&mut last).unwrap();
-                    if last.as_bytes().get(3) != Some(&b'-') {
-                        break;
+                    if stream.read_line(&mut last).unwrap() == 0 {
+                        return said;
                     }
                 }
-                if last.starts_with(['4', '5']) {
+                said.push(last);
+                if said.last().is_some_and(|last| ends(last)) {
                     break;
                 }
             }
-            last
+            said
         };
         tokio::task::spawn_blocking(talk).await.unwrap()
     }
@@ -243,8 +258,7 @@ async fn the_sender_stays_with_what_it_wants_to_be_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_proved_is_told_what_it_wants_to_hear_and_nobody_else_anything() {
     let street =
-        Street::with(Far { announces: "", says: |line| line.contains("new@").then_some("550 5.1.1 no") })
-            .await;
+        Street::with(Far { says: |line| line.contains("new@").then_some("550 5.1.1 no"), ..PLAIN }).await;
     let author = "MAIL FROM:<ann@author.test> ENVID=id-1";
     // In a mailbox at once.
     street.send(author, "RCPT TO:<bob@one.test> NOTIFY=SUCCESS ORCPT=rfc822;b@x.test", "one").await;

@@ -8,7 +8,7 @@ use waxwing_tests::smtp::dialogue;
 use waxwing_tests::world::{free_address, until};
 use waxwing_tests::{Site, World};
 
-use crate::kept_sender::{PLAIN, serve};
+use crate::kept_sender::{Far, PLAIN, serve};
 
 /// Two listeners at one port: one for each of two hosts.
 fn two_hosts() -> (TcpListener, TcpListener) {
@@ -73,4 +73,36 @@ async fn a_server_that_says_nothing_holds_up_no_other_domains_notices() {
     assert_eq!((notice.mail.as_str(), notice.rcpt.as_str()), ("MAIL FROM:<>", "RCPT TO:<ann@fine.test>"));
     let left = until(|| store.notices_due(None, 9).unwrap().len() == 2).await;
     assert!(left, "what the silent server is owed stays due");
+}
+
+/// A filter does not like what the sender has written, and so refuses what brings it back.
+///
+/// proves: GW-93
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_for_its_content_is_said_without_it() {
+    let server = TcpListener::bind("127.0.0.4:0").unwrap();
+    let (at, port) = (free_address(), server.local_addr().unwrap().port());
+    let north = Site::new("north.test").lines(&format!(
+        "[policy]\nfirst-contact = \"accept\"\n[[rules]]\nname = \"bob-decides\"\nto = \"bob@north.test\"\nhold = \"all\"\n\
+         [gateway]\ntransfer = \"{at}\"\n[gateway.checks]\nrefuse-dmarc = false\n[gateway.out]\nport = {port}\n"
+    ));
+    let mut world = World::new(&[north, sender("strict.test", &server)]).await;
+    world.start("north.test").await;
+    let reads = |message: &str| message.contains("Subject: hello").then_some("550 5.7.1 this is spam");
+    let heard = serve(server, Far { reads, ..PLAIN });
+    let bob = world.user("bob@north.test").await;
+    let node = world.node("north.test");
+    hand_in(at, "ann@strict.test").await;
+    let store = node.store();
+    assert!(until(|| store.held(Some("bob"), None, 9).unwrap().len() == 1).await);
+    let held = store.held(Some("bob"), None, 9).unwrap().remove(0);
+    node.decide_held(Some("bob"), held.identity, &bob.address, Choice::REFUSE).await.unwrap();
+    let both = move || [(); 2].map(|()| heard.recv_timeout(Duration::from_secs(20)).unwrap().message);
+    let [whole, bare] = tokio::task::spawn_blocking(both).await.unwrap();
+    assert!(whole.contains("Content-Type: text/rfc822-headers"), "{whole}");
+    assert!(!bare.contains("hello") && !bare.contains("text/rfc822-headers"), "{bare}");
+    for line in ["Content-Type: message/delivery-status", "Final-Recipient: rfc822; bob@north.test"] {
+        assert!(bare.contains(line), "{line}\n{bare}");
+    }
+    assert!(until(|| store.notices_due(None, 9).unwrap().is_empty()).await);
 }

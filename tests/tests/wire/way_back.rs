@@ -117,18 +117,32 @@ async fn nobody_else_has_anything_of_a_way_back() {
         refused(NULL, &rcpt(&forged), notice("forged")).await;
     }
     assert!(street.heard.try_recv().is_err(), "nothing was sent");
-    // Who has guessed too often waits, whatever it says.
-    let mut said = String::new();
-    for _ in 0..20 {
-        said = street.say(NULL, &rcpt("SRS0=guess=AA=author.test=ann@one.test"), notice("guess")).await;
-        if said.starts_with("45") {
-            break;
-        }
+}
+
+/// Who makes others name addresses that are none keeps no true one from coming back.
+///
+/// proves: FWD-41
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_address_is_taken_whatever_else_comes_from_a_network() {
+    let street = Street::with(DSN).await;
+    lead(&street, "rw@one.test", "new@far.test", false).await;
+    let back = sender_of(&street, "rw@one.test", "there").await;
+    let wrong = rcpt("SRS0=guessed=AA=author.test=ann@one.test");
+    let mut talk = vec!["EHLO mx.author.test".to_owned(), NULL.to_owned(), wrong];
+    for number in 1..=20 {
+        let said = street.lines(&talk).await;
+        assert!(said.len() == 4 && said[3].starts_with("550 5.1.1"), "{number}: {said:?}");
     }
-    assert!(said.starts_with("45"), "{said}");
-    let said = street.say(NULL, &to, notice("late")).await;
-    assert!(!said.starts_with("250"), "{said}");
-    assert!(street.heard.try_recv().is_err(), "nothing was sent");
+    // The network has guessed too often: one more ends the session.
+    talk.push("NOOP".to_owned());
+    let said = street.lines(&talk).await;
+    assert!(said[3].starts_with("550 5.1.1") && said[4].starts_with("421 4.7.0"), "{said:?}");
+    // A notice to an address that is right comes through all the same.
+    for subject in ["one", "two"] {
+        let said = street.say(NULL, &rcpt(&back), notice(subject)).await;
+        assert!(said.starts_with("250"), "{said}");
+        assert_eq!(street.next().rcpt, "RCPT TO:<ann@author.test>");
+    }
 }
 
 /// Whoever brings a notice hears what is said where it goes, and keeps it until it is taken.
@@ -149,6 +163,35 @@ async fn what_the_senders_server_says_is_what_is_answered() {
         let said = street.say(NULL, &rcpt(&back), notice(name)).await;
         assert!(said.starts_with(digits), "{name}: {said}");
     }
+}
+
+/// A target that sends everything back to the alias, as two forwarders do that lead to each other.
+///
+/// proves: GW-108
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_back_to_where_it_left_from_goes_around_no_more() {
+    let street = Street::with(DSN).await;
+    lead(&street, "rw@one.test", "new@far.test", false).await;
+    lead(&street, "other@one.test", "new@far.test", false).await;
+    street.send(ANN, &rcpt("rw@one.test"), "circle").await;
+    let there = street.next();
+    let field = "Delivered-To: rw@one.test\r\nReceived: by mx.one.test with WAXWING";
+    assert!(there.message.contains(field), "{}", there.message);
+    let said = street.say(ANN, &rcpt("rw@one.test"), there.message.clone()).await;
+    assert!(said.starts_with("554 5.4.6"), "{said}");
+    // Somebody else may have it from there, and whoever is reached the same way once more does not.
+    let both = [rcpt("rw@one.test"), rcpt("other@one.test")];
+    let mut talk = vec!["EHLO mx.author.test".to_owned(), ANN.to_owned()];
+    talk.extend(both.into_iter().chain(["DATA".to_owned(), format!("{}.", there.message)]));
+    let said = street.lines(&talk).await;
+    assert!(said.last().is_some_and(|said| said.starts_with("250 ")), "{said:?}");
+    let there = street.next();
+    for alias in ["rw@one.test", "other@one.test"] {
+        assert!(there.message.contains(&format!("Delivered-To: {alias}\r\n")), "{}", there.message);
+        let said = street.say(ANN, &rcpt(alias), there.message.clone()).await;
+        assert!(said.starts_with("554 5.4.6"), "{said}");
+    }
+    assert!(street.heard.try_recv().is_err(), "nothing was sent");
 }
 
 /// Where a notice must not go straight back, or must not go at all, the return path is one by which only this node learns of it.

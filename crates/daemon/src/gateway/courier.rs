@@ -13,17 +13,13 @@ use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Message};
 use node::{Answered, Consignment, Leaves, Report, Trouble, TryRecord};
 use storage::LegacyOrigin;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::awaited::Awaited;
+use super::room::{LARGE_OCTETS_MAX, Room};
 use super::way_back::WayBack;
 use crate::clock;
 
-/// Octets of messages in legacy form that are in memory at a time.
-const MEMORY_OCTETS_MAX: u32 = 256 * 1024 * 1024;
-/// How long a message waits for room there.
-const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long an attempt may take, whatever the server does.
 const ATTEMPT_MAX: Duration = Duration::from_secs(3_600);
 
@@ -34,7 +30,8 @@ pub(crate) struct LegacyCourier {
     pub(crate) way_back: Arc<WayBack>,
     pub(crate) host: String,
     pub(crate) signer: DkimSigner,
-    pub(crate) room: Semaphore,
+    /// For messages in legacy form.
+    pub(crate) room: Room,
     /// Who asks the servers of authors; none where COOKIES is not spoken.
     pub(crate) tester: Option<Arc<Tester>>,
     /// The address from which connections are made, where it is set.
@@ -53,31 +50,10 @@ struct Told {
 type Tell<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
 
 impl LegacyCourier {
-    /// Room for what is in memory at a time.
-    pub(crate) fn room() -> Semaphore {
-        Semaphore::new(MEMORY_OCTETS_MAX as usize)
-    }
-
     pub(crate) async fn deliver(&self, consignment: &Consignment, step: Tell<'_>) -> Report {
-        let count = consignment.envelope.recipients.len();
-        let (dispositions, later) = (vec![None; count], None);
-        let mut told = Told { dispositions, tried: Vec::new(), passed_on: Vec::new(), later };
-        let attempt = timeout(ATTEMPT_MAX, self.try_deliver(consignment, step, &mut told)).await;
-        let result = attempt.unwrap_or_else(|_| {
-            // What was answered until then counts.
-            told.later = Some(Trouble::Temporary(Code::NO_ANSWER, "the attempt took too long".to_owned()));
-            Ok(())
-        });
-        let Told { dispositions, tried, passed_on, later } = told;
-        let all: Vec<Disposition> = dispositions.into_iter().map(|one| one.unwrap_or(NOT_NOW)).collect();
-        // Where nobody was answered anything but "not now", it is the way that was troubled, and its time doubles.
-        let all_later = all.iter().all(|one| matches!(one, Disposition::Deferred { .. }));
-        let result = match (result, later) {
-            (Err(trouble), _) => Err(trouble),
-            (Ok(()), Some(trouble)) if all_later => Err(trouble),
-            (Ok(()), _) => Ok(all),
-        };
-        Report { result, tried, passed_on }
+        let mut told = Told::nothing(consignment.envelope.recipients.len());
+        let attempt = within_time(self.try_deliver(consignment, step, &mut told)).await;
+        told.report(attempt)
     }
 
     /// What became of cookies; those that are none of ours are unknown.
@@ -98,13 +74,13 @@ impl LegacyCourier {
         // Base64 adds a third, and the message and its legacy form are there at the same time.
         let octets = consignment.message.manifest.message_octets().saturating_mul(7) / 3;
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        if octets > MEMORY_OCTETS_MAX {
+        if octets > LARGE_OCTETS_MAX {
             let text = "the message is too large for the old world".to_owned();
             return Err(Trouble::Permanent(Code::MESSAGE_TOO_LARGE, text));
         }
         // Nobody waits for long behind those who are slow: what finds no room comes back, and others go on.
-        let room = timeout(ROOM_WAIT_MAX, self.room.acquire_many(octets)).await;
-        let mut room = room.map_err(|_| Trouble::Throttled)?.map_err(|error| ours(error.to_string()))?;
+        let wanted = (consignment.envelope.identity, consignment.domain.clone());
+        let mut room = self.room.take(&wanted, octets).await.ok_or(Trouble::Throttled)?;
         let (store, stored) = (consignment.store.clone(), consignment.message.clone());
         let read = tokio::task::spawn_blocking(move || node::whole(store.as_ref(), &stored)).await;
         let message = read
@@ -295,11 +271,13 @@ impl LegacyCourier {
             jiff::fmt::rfc2822::to_string(&time.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()
         };
         let id = consignment.envelope.identity.short();
-        let mut fields = format!(
+        let mut fields: String =
+            left_from(consignment).iter().rev().map(|alias| format!("Delivered-To: {alias}\r\n")).collect();
+        fields.push_str(&format!(
             "Received: by {} with WAXWING id {id};\r\n\t{}\r\n",
             self.host,
             at(clock::now_ms() / 1000)
-        );
+        ));
         for hop in consignment.envelope.trace.iter().rev() {
             fields.push_str(&format!("Received: by {} with WAXWING;\r\n\t{}\r\n", hop.by, at(hop.at)));
         }
@@ -310,6 +288,15 @@ impl LegacyCourier {
         }
         fields
     }
+}
+
+/// The aliases of ours from which it is sent on, where they are the same for all: else one recipient would see of another.
+/// One outside of ASCII has no place in a header that every server takes. keeps: GW-108
+fn left_from(consignment: &Consignment) -> &[Address] {
+    let aliases = consignment.onward.first().map(|one| one.aliases.as_slice()).unwrap_or_default();
+    let alike = consignment.onward.iter().all(|one| one.aliases == aliases);
+    let plain = aliases.iter().all(|alias| alias.to_string().is_ascii());
+    if alike && plain { aliases } else { &[] }
 }
 
 /// Under which return path a recipient's copy leaves. keeps: FWD-9, FWD-24
@@ -335,7 +322,35 @@ fn signs_for(consignment: &Consignment) -> Option<Domain> {
     proved.then(|| domain.clone())
 }
 
+/// An attempt does not take for ever, whatever the server does; none where it had to be ended. keeps: GW-109
+async fn within_time<T>(attempt: impl Future<Output = T>) -> Option<T> {
+    timeout(ATTEMPT_MAX, attempt).await.ok()
+}
+
 impl Told {
+    fn nothing(count: usize) -> Told {
+        Told { dispositions: vec![None; count], tried: Vec::new(), passed_on: Vec::new(), later: None }
+    }
+
+    /// What the node is told after an attempt. Where that had to be ended, what was answered until then counts.
+    fn report(mut self, attempt: Option<Result<(), Trouble>>) -> Report {
+        let result = attempt.unwrap_or_else(|| {
+            let text = "the attempt took too long".to_owned();
+            self.later = Some(Trouble::Temporary(Code::NO_ANSWER, text));
+            Ok(())
+        });
+        let Told { dispositions, tried, passed_on, later } = self;
+        let all: Vec<Disposition> = dispositions.into_iter().map(|one| one.unwrap_or(NOT_NOW)).collect();
+        // Where nobody was answered anything but "not now", it is the way that was troubled, and its time doubles.
+        let all_later = all.iter().all(|one| matches!(one, Disposition::Deferred { .. }));
+        let result = match (result, later) {
+            (Err(trouble), _) => Err(trouble),
+            (Ok(()), Some(trouble)) if all_later => Err(trouble),
+            (Ok(()), _) => Ok(all),
+        };
+        Report { result, tried, passed_on }
+    }
+
     /// One disposition for each recipient of a report; `taken` says which where the place in it was taken.
     fn hear(&mut self, report: &Sent, places: &[usize], taken: impl Fn(usize) -> Option<Disposition>) {
         self.tried.extend(report.tried.iter().map(|one| TryRecord {
@@ -383,4 +398,36 @@ fn recipient(address: Address) -> gateway::Recipient {
 
 fn ours(text: String) -> Trouble {
     Trouble::Temporary(Code::SYSTEM_TROUBLE, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A server that answers one recipient, and then nothing more for ever.
+    ///
+    /// proves: GW-109
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_ends_and_what_was_answered_counts() {
+        let began = Instant::now();
+        for answered in [true, false] {
+            let mut told = Told::nothing(2);
+            let attempt = async {
+                if answered {
+                    told.dispositions[0] = Some(Disposition::Relayed);
+                }
+                std::future::pending::<Result<(), Trouble>>().await
+            };
+            let attempt = within_time(attempt).await;
+            assert_eq!(attempt, None);
+            let expected = match answered {
+                true => Ok(vec![Disposition::Relayed, NOT_NOW]),
+                false => Err(Trouble::Temporary(Code::NO_ANSWER, "the attempt took too long".to_owned())),
+            };
+            assert_eq!(told.report(attempt).result, expected);
+        }
+        assert_eq!(began.elapsed(), 2 * ATTEMPT_MAX);
+    }
 }

@@ -83,15 +83,20 @@ impl Handler for LegacyDoor {
                 };
             }
             if let Some(back) = self.way_back.as_ref().filter(|back| back.is_one(address)) {
-                return match back.leads_to(address, client.address) {
-                    Ok(Some(_)) if return_path.is_none() => Verdict::Welcome,
-                    Ok(_) => Verdict::No(no_such(address)),
-                    Err((code, text)) => Verdict::No(reply(code, text)),
+                return match back.is_right(address) {
+                    true if return_path.is_none() => Verdict::Welcome,
+                    false if !back.may_go_on(client.address) => Verdict::NoMore(no_such(address)),
+                    _ => Verdict::No(no_such(address)),
                 };
             }
             let local = self.node.settings().is_local(address.domain());
             if !local && client.account.is_some() {
                 return Verdict::Welcome;
+            }
+            if client.account.is_none()
+                && let Err((code, text)) = self.node.legacy_rate(client.address, return_path.as_ref())
+            {
+                return Verdict::No(reply(code, text));
             }
             match self.node.legacy_recipient(client.address, address) {
                 Ok(()) => Verdict::Welcome,
@@ -112,12 +117,16 @@ impl LegacyDoor {
             Some(awaited) => awaited.notices(&letter).await?,
             None => vec![None; letter.recipients.len()],
         };
-        if let Some(back) = &self.way_back {
-            for (recipient, answer) in letter.recipients.iter().zip(&mut notices) {
-                if back.is_one(&recipient.address) {
-                    *answer = Some(back.bring(&recipient.address, &letter).await);
-                }
+        for (recipient, answer) in letter.recipients.iter().zip(&mut notices) {
+            if let Some(back) = self.way_back.as_ref().filter(|back| back.is_one(&recipient.address)) {
+                *answer = Some(back.bring(&recipient.address, &letter).await);
+            } else if answer.is_none() && circles(&letter, &recipient.address) {
+                *answer = Some(Disposition::refused(Code::LOOP, CIRCLES));
             }
+        }
+        if notices.iter().all(|answer| matches!(answer, Some(Disposition::Refused { code: Code::LOOP, .. })))
+        {
+            return Err((Code::LOOP, CIRCLES.to_owned()));
         }
         let recipients: Vec<Address> = letter
             .recipients
@@ -200,6 +209,14 @@ impl LegacyDoor {
         Ok(said.collect())
     }
 }
+
+/// Whether a letter of another server has been with this recipient before. keeps: GW-108
+fn circles(letter: &Letter, recipient: &Address) -> bool {
+    letter.client.account.is_none() && letter.was_delivered_to(recipient)
+}
+
+/// What is said of one that has.
+const CIRCLES: &str = "the message was with this recipient before, and goes around in a circle";
 
 /// What may go on with a letter, and what its client wants to be told. A cookie that the author's server does not know stays
 /// here; where that server has brought it itself, it expects the message from where it came to.

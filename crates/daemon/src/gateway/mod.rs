@@ -10,9 +10,11 @@ pub(crate) mod handover;
 mod lmtp;
 mod notices;
 mod records;
+mod room;
 mod settings;
 mod way_back;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -40,7 +42,8 @@ pub(crate) use lmtp::LmtpCourier;
 use notices::Notices;
 pub(crate) use records::MemoryRecords;
 use records::StoreRecords;
-pub(crate) use settings::checkers;
+use room::Room;
+pub(crate) use settings::{checkers, mistakes, signer as dkim_signer};
 use way_back::WayBack;
 
 /// The gateway of one node, with its ports bound.
@@ -142,7 +145,7 @@ impl Materials<'_> {
             way_back: out.way_back,
             host: self.host.clone(),
             signer: settings::signer(self.config)?,
-            room: LegacyCourier::room(),
+            room: Room::new(),
             tester: out.tester,
             from_address: self.wanted.out.from_address,
         };
@@ -212,9 +215,13 @@ async fn listeners(wanted: &GatewayConfig) -> Result<Vec<(TcpListener, Service)>
     ] {
         let Some(address) = address else { continue };
         let listener = TcpListener::bind(address).await.map_err(|error| {
-            Error::Other(format!(
-                "[gateway] cannot listen on {address}: {error}; say another port, or end who has it"
-            ))
+            let advice = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    "a port below 1024 needs CAP_NET_BIND_SERVICE (docs/gateway.md)"
+                }
+                _ => "say another port, or end who has it",
+            };
+            Error::Other(format!("[gateway] cannot listen on {address}: {error}; {advice}"))
         })?;
         listeners.push((listener, service));
     }

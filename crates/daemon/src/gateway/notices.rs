@@ -335,6 +335,24 @@ impl Notices {
     }
 
     async fn attempt(&self, sender: &Sender, notice: &NoticeDue, now_ms: u64) -> Attempt {
+        let mut outcome = self.sent(sender, notice, self.written(notice, now_ms)).await;
+        if outcome.as_ref().is_some_and(is_about_content) && !notice.header.is_empty() {
+            // The sender's own words in it may be what is not taken; what became of the message can be said without them.
+            let bare = NoticeDue { header: Vec::new(), ..notice.clone() };
+            outcome = self.sent(sender, notice, self.written(&bare, now_ms)).await;
+        }
+        match outcome {
+            Some(Outcome::Taken { .. }) => Attempt::Settled,
+            Some(Outcome::Deferred { .. }) => Attempt::PutOff,
+            refused => {
+                tracing::info!(to = %notice.return_path, ?refused, "a notice of failure is not taken");
+                Attempt::Settled
+            }
+        }
+    }
+
+    /// What its server has said to these octets.
+    async fn sent(&self, sender: &Sender, notice: &NoticeDue, octets: Vec<u8>) -> Option<Outcome> {
         let shipment = Shipment {
             domain: notice.return_path.domain().clone(),
             return_path: None,
@@ -343,22 +361,14 @@ impl Notices {
                 notify: None,
                 original: None,
             }],
-            octets: self.written(notice, now_ms).into(),
+            octets: octets.into(),
             needs_smtputf8: false,
             envelope_id: None,
             headers_only: Some(true),
             parameters: Vec::new(),
             forwarded: false,
         };
-        let report = sender.send(&shipment, &|_, _| {}).await;
-        match report.recipients.first() {
-            Some(Outcome::Taken { .. }) => Attempt::Settled,
-            Some(Outcome::Deferred { .. }) => Attempt::PutOff,
-            refused => {
-                tracing::info!(to = %notice.return_path, ?refused, "a notice of failure is not taken");
-                Attempt::Settled
-            }
-        }
+        sender.send(&shipment, &|_, _| {}).await.recipients.into_iter().next()
     }
 
     /// A user is told of a failure in the own mailbox, unless the account does not want it any more: it is put there, and is
@@ -422,6 +432,16 @@ impl Notices {
             header: notice.header.clone(),
         }
         .write()
+    }
+}
+
+/// Whether something is not taken for what is in it, and not for whom it is or where it comes from: by the subject of the code
+/// (RFC 3463) the system, as where it is too large; the content; or a policy, as a filter's. keeps: GW-93
+fn is_about_content(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Unfit { .. } => true,
+        Outcome::Refused { code, .. } => matches!(code.subject, 3 | 6 | 7),
+        Outcome::Taken { .. } | Outcome::Deferred { .. } => false,
     }
 }
 

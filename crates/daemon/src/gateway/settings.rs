@@ -133,8 +133,24 @@ fn smart_host(config: &Config, place: &str, out: &OutConfig) -> Result<SmartHost
     Ok(SmartHost { host: host.to_owned(), port, implicit_tls: port == 465, login })
 }
 
+/// What keeps the gateway of a configuration from starting, as far as its files tell.
+pub(crate) fn mistakes(config: &Config) -> Vec<Error> {
+    let Some(gateway) = &config.gateway else { return Vec::new() };
+    let out = &gateway.out;
+    let smart_host = out.smart_host.as_deref().map(|place| smart_host(config, place, out));
+    let parts = [
+        host(config).map(drop),
+        certificates(config).map(drop),
+        signer(config).map(drop),
+        rules(config).map(drop),
+        private_networks(config, out).map(drop),
+        smart_host.transpose().map(drop),
+    ];
+    parts.into_iter().filter_map(Result::err).collect()
+}
+
 /// Who signs for the old world.
-pub(super) fn signer(config: &Config) -> Result<DkimSigner, Error> {
+pub(crate) fn signer(config: &Config) -> Result<DkimSigner, Error> {
     let mut signer = DkimSigner::default();
     for key in config.gateway.iter().flat_map(|gateway| &gateway.dkim) {
         let file = config.path(&key.key);

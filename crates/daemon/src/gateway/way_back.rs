@@ -3,6 +3,7 @@
 //!
 //! keeps: FWD-37, FWD-38, FWD-39
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,14 +34,15 @@ const WRITTEN_MS: u64 = 90 * 86_400_000;
 const READ_MS: u64 = 50 * 86_400_000;
 /// Secrets that are read at the most: the file of a node has two, unless its clock was put back.
 const SECRETS_MAX: usize = 8;
-/// How often one network may name such an address in ten minutes: what a large server has to bring back in a bad hour.
-const ASKED_MAX: u32 = 200;
-/// How often it may name one that is none before it waits: addresses do not change by accident.
+/// How many that are none one network may name in ten minutes before each further one ends its session: an honest server
+/// names some where somebody has sent it mail from invented ones.
 const WRONG_MAX: u32 = 20;
 /// Octets of notices that are under way at a time.
 const ROOM_OCTETS: usize = 64 * 1024 * 1024;
 /// What a notice counts at the least, so that 32 are under way at the most.
 const NOTICE_OCTETS_MIN: usize = 2 * 1024 * 1024;
+/// Notices to one domain that are under way: a quarter of all, so that a server that is slow leaves room to the others.
+const TO_ONE_DOMAIN_MAX: usize = 8;
 /// For how long a notice is carried: whoever has brought it waits for ten minutes (RFC 5321 section 4.5.3.2.6).
 const TIME_MAX: Duration = Duration::from_secs(300);
 
@@ -49,8 +51,10 @@ pub(crate) struct WayBack {
     domain: Domain,
     sender: Arc<Sender>,
     secrets: Mutex<Secrets>,
-    rates: Rates,
+    /// Who has named such addresses that are none.
+    wrong: Rates,
     room: Semaphore,
+    under_way: UnderWay,
 }
 
 impl WayBack {
@@ -60,8 +64,9 @@ impl WayBack {
     /// Where the file cannot be read, can be read by others, or is something else.
     pub(super) fn open(file: PathBuf, domain: Domain, sender: Arc<Sender>) -> Result<WayBack, Error> {
         let secrets = Mutex::new(Secrets::open(file)?);
-        let rates = Rates::new(ASKED_MAX, WRONG_MAX);
-        Ok(WayBack { domain, sender, secrets, rates, room: Semaphore::new(ROOM_OCTETS) })
+        let wrong = Rates::new(WRONG_MAX, 1);
+        let room = Semaphore::new(ROOM_OCTETS);
+        Ok(WayBack { domain, sender, secrets, wrong, room, under_way: UnderWay::default() })
     }
 
     /// The address of ours that leads back to this return path; none where there is no room for it.
@@ -80,26 +85,17 @@ impl WayBack {
         *address.domain() == self.domain && is_rewritten(address.local().as_str())
     }
 
-    /// Where such an address leads, when this client asks; none where it was not made here, or too long ago.
+    /// Whether such an address leads anywhere: it was made here, and not too long ago. That costs a hash, and is asked before
+    /// anything is counted: whatever else comes from a network, a notice to a right address is taken.
     ///
-    /// # Errors
-    /// A code of class 4 and a text where this client has asked too often.
-    ///
-    /// keeps: FWD-38
-    pub(super) fn leads_to(
-        &self,
-        address: &Address,
-        client: IpAddr,
-    ) -> Result<Option<Address>, (Code, String)> {
-        if !self.rates.ask(client, clock::now_ms()) {
-            let text = "too many rewritten addresses from there; try again later";
-            return Err((Code::new(4, 7, 1), text.to_owned()));
-        }
-        let found = self.origin(address, clock::now_ms());
-        if found.is_none() {
-            self.rates.denied(client);
-        }
-        Ok(found)
+    /// keeps: FWD-41
+    pub(super) fn is_right(&self, address: &Address) -> bool {
+        self.origin(address, clock::now_ms()).is_some()
+    }
+
+    /// Counts that this client has named one that is none; false where its network has named too many. keeps: FWD-41
+    pub(super) fn may_go_on(&self, client: IpAddr) -> bool {
+        self.wrong.ask(client, clock::now_ms())
     }
 
     fn origin(&self, address: &Address, now_ms: u64) -> Option<Address> {
@@ -126,6 +122,7 @@ impl WayBack {
             return Disposition::refused(Code::MESSAGE_TOO_LARGE, "the notice is too large");
         }
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        let Some(_one) = self.under_way.begin(origin.domain()) else { return later(Code::SYSTEM_FULL) };
         let Ok(_room) = self.room.try_acquire_many(cost) else { return later(Code::SYSTEM_FULL) };
         let shipment = Shipment {
             domain: origin.domain().clone(),
@@ -154,6 +151,42 @@ impl WayBack {
 /// Whoever brings a notice keeps it, and comes again.
 fn later(code: Code) -> Disposition {
     Disposition::Deferred { code, after_seconds: 60 }
+}
+
+/// How many notices go to each domain now.
+#[derive(Default)]
+struct UnderWay(Mutex<HashMap<Domain, usize>>);
+
+/// One of them, until it is dropped.
+struct OneUnderWay<'a> {
+    all: &'a UnderWay,
+    domain: Domain,
+}
+
+impl UnderWay {
+    /// One more to this domain; none where there are too many. keeps: FWD-38
+    fn begin(&self, domain: &Domain) -> Option<OneUnderWay<'_>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(domain.clone()).or_default();
+        // What is there has one at least, so nothing is left behind here.
+        if *count >= TO_ONE_DOMAIN_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(OneUnderWay { all: self, domain: domain.clone() })
+    }
+}
+
+impl Drop for OneUnderWay<'_> {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.domain) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.domain);
+            }
+        }
+    }
 }
 
 /// The secrets in their file, the newest last. keeps: FWD-39
@@ -236,6 +269,20 @@ mod tests {
     use super::*;
 
     const DAY_MS: u64 = 86_400_000;
+
+    /// proves: FWD-38
+    #[test]
+    fn one_domain_leaves_room_to_the_others() {
+        let under_way = UnderWay::default();
+        let domain = |name: &str| Domain::parse(name).unwrap();
+        let slow: Vec<_> = (0..TO_ONE_DOMAIN_MAX).map(|_| under_way.begin(&domain("slow.test"))).collect();
+        assert!(slow.iter().all(Option::is_some));
+        assert!(under_way.begin(&domain("slow.test")).is_none());
+        assert!(under_way.begin(&domain("fine.test")).is_some());
+        drop(slow);
+        assert!(under_way.begin(&domain("slow.test")).is_some());
+        assert!(under_way.0.lock().unwrap().is_empty(), "nothing is left behind");
+    }
 
     /// proves: FWD-39
     #[test]

@@ -24,7 +24,7 @@ pub struct Owed {
     pub now_ms: u64,
     /// What is said of each recipient, at most 100.
     pub recipients: Vec<Said>,
-    /// The header of the message, up to its empty line; at most 64 KiB of it are taken.
+    /// The header of the message, up to its empty line; at most 64 KiB of it are taken. Where it is empty it has no part.
     pub header: Vec<u8>,
 }
 
@@ -72,7 +72,10 @@ impl Owed {
         };
         part("text/plain; charset=utf-8", text.as_bytes());
         part(status_type, status.as_bytes());
-        part(header_type, &header);
+        // The third part may be left out (RFC 6522 section 3).
+        if !self.header.is_empty() {
+            part(header_type, &header);
+        }
         written.extend_from_slice(format!("--{mark}--\r\n").as_bytes());
         written
     }

@@ -58,22 +58,6 @@ fn date(now_ms: u64) -> String {
     DateTimePrinter::new().timestamp_to_string(&now.unwrap_or(Timestamp::UNIX_EPOCH)).unwrap_or_default()
 }
 
-/// Received fields in the header of a message: how often it has been handed on (RFC 5321 section 6.3).
-pub(super) fn hops(octets: &[u8]) -> usize {
-    const NAME: &[u8] = b"received:";
-    let mut count = 0;
-    let mut at = 0;
-    while let Some(length) = memchr::memchr(b'\n', &octets[at..]) {
-        let line = &octets[at..at + length];
-        if line == b"\r" {
-            break;
-        }
-        count += usize::from(line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)));
-        at += length + 1;
-    }
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use message::address::Address;
@@ -142,12 +126,5 @@ mod tests {
         check(true, true, false, false, "UTF8SMTP");
         check(true, true, true, false, "UTF8SMTPS");
         check(true, true, true, true, "UTF8SMTPSA");
-    }
-
-    #[test]
-    fn hops_are_counted_in_the_header_only() {
-        assert_eq!(hops(b"Received: a\r\nreceived: b\r\n\tReceived: c\r\n\r\nReceived: d\r\n"), 2);
-        assert_eq!(hops(b"Received: a"), 0);
-        assert_eq!(hops(b""), 0);
     }
 }

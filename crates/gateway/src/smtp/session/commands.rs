@@ -10,7 +10,7 @@ use crate::{Client, Mav, Recipient, Reply, Verdict};
 use super::super::command::{Command, Mail, Rcpt};
 use super::super::reply::Said;
 use super::super::transaction::Transaction;
-use super::{Asked, Question, Session, State};
+use super::{Asked, Question, Session, State, TOO_MANY_ERRORS};
 
 const HELLO_FIRST: Said = Said::new(503, Code::new(5, 5, 1), "EHLO comes first");
 const MAIL_FIRST: Said = Said::new(503, Code::new(5, 5, 1), "MAIL comes first");
@@ -172,6 +172,11 @@ impl Session {
                 self.say(250, Code::new(2, 1, 5), "welcome");
             }
             Verdict::No(reply) => self.reply(&reply),
+            Verdict::NoMore(reply) => {
+                self.reply(&reply);
+                self.pause_ms = crate::limits::SMTP_PAUSE_MS_MAX;
+                self.close(&TOO_MANY_ERRORS);
+            }
         }
     }
 

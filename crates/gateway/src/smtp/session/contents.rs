@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use message::{Code, Disposition};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::limits::SMTP_HOPS_MAX;
-use crate::{Authenticity, Findings, Letter, Reply};
+use crate::limits::{SMTP_HOPS_MAX, SMTP_OWN_HOPS_MAX};
+use crate::{Authenticity, Findings, Letter, Reply, loops};
 
 use super::super::content::{Content, Fault, Place, Progress};
 use super::super::received::{self, Hop};
@@ -148,7 +148,9 @@ impl Session {
             return self.refuse(fault);
         }
         let (octets, held) = content.finish();
-        if received::hops(&octets) > SMTP_HOPS_MAX {
+        let settings = &self.offer.settings;
+        let way = loops::way(&octets, &[&settings.host, settings.domain.as_str()]);
+        if way.hops > SMTP_HOPS_MAX || way.here > SMTP_OWN_HOPS_MAX {
             self.transaction = None;
             return self.error(&LOOP);
         }

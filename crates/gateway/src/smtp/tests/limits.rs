@@ -151,13 +151,33 @@ fn a_server_that_stops_lets_the_last_chunk_come() {
     assert_eq!(talk.taken().len(), 1);
 }
 
+/// proves: GW-92, GW-108
 #[test]
 fn what_has_gone_around_is_refused() {
     let mut talk = Talk::ready(Service::Transfer);
-    let message = |hops: usize| format!("{}Subject: x\r\n\r\n.\r\n", "Received: x\r\n".repeat(hops));
-    for (hops, start) in [(100, "250 "), (101, "554 5.4.6 ")] {
+    let ours = "Received: from far.test ([192.0.2.7])\r\n\tby mx.in.test with ESMTP; today\r\n";
+    let native = "Received: by in.test with WAXWING; today\r\n";
+    let mut check = |fields: String, start: &str| {
         talk.send("MAIL FROM:<eve@far.test>\r\nRCPT TO:<bob@in.test>\r\nDATA\r\n");
-        assert!(talk.send(message(hops)).starts_with(start));
-    }
-    assert_eq!(talk.taken().len(), 1);
+        let said = talk.send(format!("{fields}Subject: x\r\n\r\n.\r\n"));
+        assert!(said.starts_with(start), "{fields} {said}");
+    };
+    check("Received: x\r\n".repeat(100), "250 ");
+    check("Received: x\r\n".repeat(101), "554 5.4.6 ");
+    check(ours.repeat(9), "250 ");
+    check(ours.repeat(10), "554 5.4.6 ");
+    check(format!("{}{native}", ours.repeat(9)), "554 5.4.6 ");
+    assert_eq!(talk.taken().len(), 2);
+}
+
+/// proves: FWD-41
+#[test]
+fn who_guesses_waits_for_the_answer_and_the_session_is_over() {
+    let mut talk = Talk::ready(Service::Transfer);
+    let before_ms = talk.paused_ms;
+    talk.send("MAIL FROM:<>\r\n");
+    let said = talk.send("RCPT TO:<guess@in.test>\r\nRCPT TO:<bob@in.test>\r\n");
+    assert_eq!(said, "550 5.1.1 no such address\r\n421 4.7.0 too many errors; closing\r\n");
+    assert!(talk.closed);
+    assert_eq!(talk.paused_ms - before_ms, crate::limits::SMTP_PAUSE_MS_MAX);
 }
