@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use daemon::EngineConfig;
 use waxwing_tests::torture::{
-    DISK_MEBIOCTETS, Disk, Load, Node, Random, SMALL_DISK_MEBIOCTETS, Trouble, User, Volume, World, setting,
-    write_out,
+    DISK_MEBIOCTETS, Disk, Load, Node, Random, SMALL_DISK_MEBIOCTETS, Trouble, User, Volume, World,
+    keeps_by_page, setting, write_out,
 };
 
 /// How often the power fails for each engine in the short form.
@@ -121,6 +121,10 @@ async fn what_was_not_synced_is_lost() -> Result<(), Trouble> {
 #[tokio::test]
 async fn what_was_not_synced_is_kept_in_part() -> Result<(), Trouble> {
     const OCTETS: usize = 8 << 20;
+    if !keeps_by_page() {
+        println!("left out: ext4 without encryption may write more than it is asked for");
+        return Ok(());
+    }
     let Some(volume) = Volume::make()? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     let mut disk = volume.disk("control", &folder.path().join("disk"), SMALL_DISK_MEBIOCTETS)?;
