@@ -173,7 +173,6 @@ impl UserSession {
         match request {
             Frame::Status(query) => {
                 let records = self.status(&account, query)?;
-                self.node.store().durable().await.map_err(store_failure)?;
                 Ok(Reply::Frame(records))
             }
             Frame::Mailbox { after, limit } => {

@@ -38,7 +38,6 @@ pub(crate) async fn pinned(
         node.forget_pin(account, address).await.map_err(failure)?;
     }
     let pinned = node.pinned(account, address).map_err(failure)?;
-    node.store().durable().await.map_err(crate::inbound::store_failure)?;
     Ok(Frame::KeyPins(pinned.map(words).unwrap_or_default()))
 }
 

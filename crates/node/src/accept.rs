@@ -213,10 +213,6 @@ impl Intake {
             again.push(wanted.filter(|_| intent.needs_content()));
             intents.push(intent);
         }
-        if known.is_some() {
-            // keeps: STO-23
-            node.store().durable().await.map_err(trouble)?;
-        }
         // What comes to a doorstep its node has counted before.
         let counted = !offered.sign_only && matches!(self.door, Door::Node { .. });
         let over = if counted { self.within_rates(&mut intents) } else { None };

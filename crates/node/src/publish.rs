@@ -38,7 +38,7 @@ impl Node {
         let before = self.store().key_statements(&address).map_err(trouble)?;
         let last = before.last().map(|last| last.record.statement());
         if last.is_some_and(|last| last.octets() == statement.octets()) {
-            return self.store().durable().await.map_err(trouble);
+            return Ok(());
         }
         self.check_statement(&statement, succession, &before)?;
         self.check_count(&stated)?;
@@ -139,8 +139,6 @@ impl Node {
         }
         let seen_size = seen_size.unwrap_or(0);
         let consistency = tree::consistency(seen_size, size, &log).map_err(trouble)?;
-        // keeps: STO-23
-        self.store().durable().await.map_err(trouble)?;
         let now = self.now_ms() / 1000;
         let head = TreeHead::sign(domain, (size, &root), now, &own.selector, &own.key)
             .map_err(|error| (Code::SYSTEM_TROUBLE, error.to_string()))?;

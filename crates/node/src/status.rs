@@ -13,16 +13,13 @@ impl Node {
     /// # Errors
     /// A code and a text where the store cannot be read.
     ///
-    /// keeps: STA-3, STA-18, STO-23
+    /// keeps: STA-3, STA-18
     pub async fn poll(&self, holder: &str, cookies: &[Cookie]) -> Result<Vec<CookieAnswer>, Failure> {
         let mut answers = self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)?;
         let over = |until: &u64| until.saturating_mul(1000) <= self.now_ms();
         if answers.iter().any(|answer| matches!(answer, CookieAnswer::Pending { until, .. } if over(until))) {
             self.end_overdue().await?;
             answers = self.store().poll(holder, cookies, self.now_ms()).map_err(trouble)?;
-        }
-        if answers.iter().any(|answer| matches!(answer, CookieAnswer::Final(_))) {
-            self.store().durable().await.map_err(trouble)?;
         }
         Ok(answers)
     }

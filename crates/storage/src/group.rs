@@ -1,7 +1,5 @@
 //! Operations that share a commit: they are run one after the other, made durable together, and answered.
 
-use std::sync::atomic::Ordering;
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Error;
@@ -110,13 +108,7 @@ fn commit<E: Engine>(shared: &Shared<E>, batch: &Batch, effects: Effects) -> Res
             Err(error)
         }
         Ok(()) if batch.is_empty() => Ok(()),
-        Ok(()) => {
-            // It stays so where this fails: nobody knows then what is durable.
-            shared.applying.store(true, Ordering::SeqCst);
-            let applied = shared.engine.apply(batch).map_err(|error| shared.poison(&error));
-            shared.applying.store(applied.is_err(), Ordering::SeqCst);
-            applied
-        }
+        Ok(()) => shared.engine.apply(batch).map_err(|error| shared.poison(&error)),
     };
     drop(placing);
     if matches!(result, Err(Error::Unknown(_))) {

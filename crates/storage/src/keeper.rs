@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use message::{Cookie, Digest, Extent};
@@ -61,8 +61,6 @@ pub(crate) struct Shared<E> {
     pub(crate) files: Arc<Files>,
     pub(crate) settings: Settings,
     pub(crate) schedule: Mutex<Schedule>,
-    /// Whether the engine has changes that readers may see and that are not known to be durable.
-    pub(crate) applying: AtomicBool,
     failure: Mutex<Option<String>>,
     polls: Mutex<BTreeMap<Vec<u8>, u64>>,
     commits: AtomicU64,
@@ -116,7 +114,6 @@ impl<E: Engine> Keeper<E> {
             files: Arc::new(files),
             settings,
             schedule: Mutex::new(schedule),
-            applying: AtomicBool::new(false),
             failure: Mutex::default(),
             polls: Mutex::default(),
             commits: AtomicU64::new(0),

@@ -10,7 +10,7 @@
 //!
 //! It is no engine of its own: there is nothing in it for long. Readers see only what is durable.
 //!
-//! keeps: STO-26, STO-27, STO-29
+//! keeps: STO-23, STO-26, STO-27, STO-29
 
 use std::iter::Peekable;
 use std::path::Path;

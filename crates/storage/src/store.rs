@@ -344,14 +344,6 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
 
     // Upkeep
 
-    /// Waits until everything that reads have shown so far is durable: an engine may show what it is still writing.
-    /// Whoever answers somebody from what was read waits for this first. It costs nothing where nothing is being
-    /// written.
-    ///
-    /// # Errors
-    /// [`Error::ReadOnly`] where it is not known whether it ever will be.
-    fn durable(&self) -> Wait<'_, ()>;
-
     /// Ends what was held past its time, removes records whose retention has passed and partial transfers that nobody
     /// resumed; at most `max` of them. Returns how many.
     fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize>;

