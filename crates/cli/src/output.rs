@@ -164,6 +164,11 @@ pub fn colours_errors(global: &Global) -> bool {
     AutoStream::new(io::stderr(), choice(global.color)).current_choice() != ColorChoice::Never
 }
 
+/// Whether what goes to standard output has colours.
+pub fn colours_output(global: &Global) -> bool {
+    AutoStream::new(io::stdout(), choice(global.color)).current_choice() != ColorChoice::Never
+}
+
 /// A time for people: in the zone of this machine, to the second.
 pub(crate) fn time(at_ms: u64) -> String {
     let moment = i64::try_from(at_ms).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());

@@ -1,5 +1,6 @@
 //! `message`: work on files alone.
 
+use std::io::Write;
 use std::path::Path;
 
 use message::address::{Address, Domain};
@@ -242,6 +243,7 @@ fn export(path: &Path, to: &Path, utf8: bool, output: &mut Output) -> Result<End
 /// What a translation has changed goes to standard error: it is not the result.
 fn print_notes(notes: &[Note]) {
     for note in notes {
-        eprintln!("part {}: {:?}: {}", note.part, note.kind, clean(&note.text));
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "part {}: {:?}: {}", note.part, note.kind, clean(&note.text));
     }
 }
