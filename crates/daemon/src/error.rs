@@ -24,6 +24,12 @@ pub enum Error {
     /// The store cannot be opened.
     #[error("the store: {0}")]
     Store(#[from] storage::Error),
+    /// A node has the store open.
+    #[error("a node runs on this store: end it first, with `waxwing shutdown --socket {}`", .socket.display())]
+    Running {
+        /// Where that node is asked.
+        socket: PathBuf,
+    },
     /// The network cannot be used.
     #[error("the network: {0}")]
     Transport(#[from] transport::Error),

@@ -10,13 +10,13 @@ mod local;
 mod log;
 mod old_world;
 mod quickstart;
+mod serve;
 mod show;
 mod spf;
 mod stranger;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use cli::{Command, Hooks, Invocation};
 
@@ -45,18 +45,7 @@ async fn run(invocation: Invocation) -> ExitCode {
     }
     match &invocation.command {
         Command::Quickstart(args) => quickstart::run(args, &invocation.global).await,
-        Command::Serve(args) => match daemon::Config::read(&args.config) {
-            Ok(config) => {
-                let printer = show::Printer::for_service(&invocation.global);
-                let served = daemon::serve(&config, Arc::new(printer.clone())).await;
-                printer.finish();
-                match served {
-                    Ok(()) => ExitCode::SUCCESS,
-                    Err(error) => fail_to_start(&error),
-                }
-            }
-            Err(error) => fail_to_start(&error),
-        },
+        Command::Serve(args) => serve::run(args, &invocation.global).await,
         Command::Doorstep(args) => doorstep::run(args, &invocation.global).await,
         Command::Config(command) => config::run(command, &invocation.global),
         Command::Spf(command) => spf::run(command, &invocation.global).await,

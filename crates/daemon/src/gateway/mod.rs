@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::outbound::ExchangeCourier;
-use crate::{Error, clock};
+use crate::{Error, clock, listen};
 
 use awaited::Awaited;
 use certificate::Certificates;
@@ -205,18 +205,13 @@ impl Materials<'_> {
 
 async fn listeners(wanted: &GatewayConfig) -> Result<Vec<(TcpListener, Service)>, Error> {
     let mut listeners = Vec::new();
-    for (address, service) in [
-        (wanted.transfer, Service::Transfer),
-        (wanted.submission, Service::Submission),
-        (wanted.submissions, Service::Submissions),
+    for (setting, address, service) in [
+        ("[gateway] transfer", wanted.transfer, Service::Transfer),
+        ("[gateway] submission", wanted.submission, Service::Submission),
+        ("[gateway] submissions", wanted.submissions, Service::Submissions),
     ] {
         let Some(address) = address else { continue };
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Error::Other(format!(
-                "[gateway] cannot listen on {address}: {error}; say another port, or end who has it"
-            ))
-        })?;
-        listeners.push((listener, service));
+        listeners.push((listen::tcp(setting, address).await?, service));
     }
     Ok(listeners)
 }

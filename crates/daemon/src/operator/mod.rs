@@ -39,7 +39,7 @@ pub(crate) struct NodeOperator {
     server: Server,
     peers: Arc<Peers>,
     domains: Vec<String>,
-    address: String,
+    listeners: Vec<ListenerView>,
     stop: tokio::sync::watch::Sender<bool>,
     since_ms: u64,
     watching: Watching,
@@ -73,12 +73,18 @@ impl NodeOperator {
             local: LocalOperator::new(node, config),
             server,
             peers,
-            address: config.listen.address.to_string(),
+            listeners: Vec::new(),
             stop,
             since_ms,
             watching,
             certificates: None,
         }
+    }
+
+    /// The same where it is known at which addresses the node listens.
+    pub(crate) fn with_listeners(mut self, listeners: Vec<ListenerView>) -> NodeOperator {
+        self.listeners = listeners;
+        self
     }
 
     /// The same where others can be asked about forwarding.
@@ -131,9 +137,7 @@ impl NodeOperator {
         };
         status.uptime_ms = now_ms().saturating_sub(self.since_ms);
         status.domains.clone_from(&self.domains);
-        status.listeners = ["exchange", "submission"]
-            .map(|service| ListenerView { address: self.address.clone(), service: service.to_owned() })
-            .to_vec();
+        status.listeners.clone_from(&self.listeners);
         status.connections = self.server.counts().open as u64;
         Ok(Response::Status(status))
     }
@@ -192,7 +196,13 @@ impl LocalOperator {
     /// # Errors
     /// [`crate::Error`] where the store cannot be opened, or a node has it.
     pub fn open(config: &Config) -> Result<LocalOperator, crate::Error> {
-        let store = crate::running::open_store(config)?;
+        let store = crate::running::open_store(config).map_err(|error| match error {
+            crate::Error::Running { socket } => crate::Error::Other(format!(
+                "a node runs on this store: ask it, with --socket {} in place of --config",
+                socket.display()
+            )),
+            other => other,
+        })?;
         let resolver = Arc::new(dns::FixedZones::new());
         let clock = Arc::new(crate::clock::SystemClock);
         let node = Node::new(config.settings()?, store, resolver, clock, Arc::new(node::Quiet));
