@@ -42,7 +42,9 @@ pub(super) async fn send(global: &Global, arguments: &SendArgs, output: &mut Out
     let submitted = session.submit(&message, &recipients, options, &progress).await;
     bar.finish_and_clear();
     let submitted = submitted?;
-    let release_at_ms = (options.release_after_seconds > 0)
+    // Where nobody is to get it, nothing waits.
+    let open = submitted.outcomes.iter().any(|(_, disposition)| !disposition.is_final());
+    let release_at_ms = (open && options.release_after_seconds > 0)
         .then(|| clock::now_ms().saturating_add(options.release_after_seconds.saturating_mul(1000)));
     print(submitted.identity, release_at_ms, &submitted.outcomes, output)?;
     let waiting =
@@ -79,7 +81,9 @@ fn print(
             identity.short()
         ))?;
     }
-    output.line(&paint(FAINT, &format!("Ask later: waxwing status {}", identity.short())))
+    let open = outcomes.iter().any(|(_, disposition)| !disposition.is_final());
+    let words = if open { "Ask later" } else { "All about it" };
+    output.line(&paint(FAINT, &format!("{words}: waxwing status {}", identity.short())))
 }
 
 /// The message, and for whom it is.
