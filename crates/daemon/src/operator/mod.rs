@@ -107,7 +107,11 @@ impl NodeOperator {
 
     /// Reads the certificate of SMTP again. keeps: GW-15
     pub(crate) async fn reload(&self) -> Answered {
-        let Some(certificates) = self.certificates.clone() else { return Ok(Response::Done) };
+        let Some(certificates) = self.certificates.clone() else {
+            let text = "this node speaks no SMTP, and has no certificate for it";
+            return Err(Failure::new(FailureKind::NotFound, text)
+                .hint("the certificate that it shows to peers is read when it starts"));
+        };
         let read = tokio::task::spawn_blocking(move || certificates.reload()).await;
         let read = read.map_err(|_| Failure::new(FailureKind::Internal, "the work was not finished"))?;
         match read {
