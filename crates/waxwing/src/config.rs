@@ -81,6 +81,7 @@ fn show(path: &Path) -> Result<Said, Error> {
     let published = Published::of(&config)?;
     let mut lines = vec![
         config.to_text()?,
+        "# What is not here is not set; the file that `waxwing config init` writes explains every setting.\n#".to_owned(),
         "# The pin of this node; in the configuration of a peer:\n# [peers]".to_owned(),
         format!("# {}", peer_line(&config, &published)),
         "#\n# The DNS records to publish:".to_owned(),

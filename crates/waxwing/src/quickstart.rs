@@ -293,18 +293,15 @@ async fn user(node: &DemoNode, address: &str, folder: &Path) -> Result<User, Fai
 }
 
 /// Writes a file that only its owner may read.
-fn keep_secret(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+fn keep_secret(folder: &Path, name: &str, text: &str) -> Result<(), String> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::create_dir_all(folder)?;
+    let path = folder.join(name);
     let mut options = std::fs::OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(folder.join(name))?
-        .write_all(text.as_bytes())
+    options.write(true).create(true).truncate(true).mode(0o600);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| options.open(&path)?.write_all(text.as_bytes()))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn password() -> Result<String, Failure> {

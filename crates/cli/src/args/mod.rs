@@ -290,7 +290,8 @@ pub enum Command {
     /// What a mailbox server has not taken (operator)
     ///
     /// A node can hand all mail to a mailbox server over LMTP. What that puts off is tried again, each message for itself and
-    /// for five days; what it does not take stays in the native mailbox, and is listed for a month.
+    /// for five days; what it does not take stays in the native mailbox, and is listed for a month. So is mail of more than 16 MiB, which it is
+    /// not handed.
     #[command(subcommand, after_help = "Example:\n  waxwing lmtp list\n  waxwing lmtp retry ann 41")]
     Lmtp(LmtpCommand),
     /// Read the certificates for SMTP again (operator)

@@ -54,6 +54,10 @@ pub struct LocalOperator {
     data: PathBuf,
     roles: Option<crate::forwarding::Roles>,
     handover: Arc<Handover>,
+    /// Whether it can be asked by those who forward and those to whom is forwarded.
+    is_asked: bool,
+    /// Whether mail goes out over SMTP.
+    has_way_out: bool,
 }
 
 type Answered = Result<Response, Failure>;
@@ -192,7 +196,9 @@ impl LocalOperator {
     pub fn new(node: Node, config: &Config) -> LocalOperator {
         let engine = format!("{:?}", config.store.engine).to_lowercase();
         let handover = Arc::new(Handover::new(node.store().clone()));
-        LocalOperator { node, engine, data: config.data(), roles: None, handover }
+        let is_asked = config.forwarding.listen.is_some();
+        let has_way_out = config.gateway.as_ref().is_some_and(|gateway| gateway.out.enabled);
+        LocalOperator { node, engine, data: config.data(), roles: None, handover, is_asked, has_way_out }
     }
 
     /// Opens the store of a configuration on which no node runs.

@@ -24,7 +24,7 @@ pub(super) fn words(request: &Request) -> String {
             format!("message {number} of {account} is reported as abuse")
         }
         Request::PeerForget { domain } => format!("what was remembered of {domain} is forgotten"),
-        Request::CorrespondentPut { account, who, regard, .. } => format!("{who} is {regard} to {account}"),
+        Request::CorrespondentPut { account, who, regard, .. } => format!("{account}: {who} is {regard} now"),
         Request::CorrespondentRemove { account, who } => format!("{account} knows nothing of {who} any more"),
         Request::Forward { order } => forward_words(order),
         Request::Handover { order: HandoverOrder::Retry { account, number } } => {
