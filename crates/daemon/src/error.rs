@@ -41,6 +41,11 @@ pub enum Error {
     Other(String),
 }
 
+/// Whether somebody else has the store open: the engines say so in words alone.
+pub(crate) fn is_in_use(error: &storage::Error) -> bool {
+    matches!(error, storage::Error::Io(text) if text.contains("acquire lock"))
+}
+
 impl Error {
     pub(crate) fn file(path: &std::path::Path, error: std::io::Error) -> Error {
         Error::File { path: path.to_owned(), error }

@@ -21,6 +21,7 @@ use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Servi
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
+use crate::error::is_in_use;
 use crate::flow::Flow;
 use crate::forwarding::Roles;
 use crate::gateway::GatewayAddresses;
@@ -275,6 +276,11 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     let socket = config.socket();
     opened.map_err(|error| match UnixStream::connect(&socket) {
         Ok(_) => Error::Running { socket },
+        Err(_) if is_in_use(&error) => Error::Other(format!(
+            "{}: another program has this store open, such as a command with --config or a node that starts or ends: wait until \
+             it is done, or end it",
+            folder.display()
+        )),
         Err(_) => error.into(),
     })
 }

@@ -22,6 +22,7 @@ use transport::{
 pub use session::{DOORSTEP_ACCOUNT, OnTaken, Sender, doorstep_session};
 
 use crate::clock::{SystemClock, now_ms};
+use crate::error::is_in_use;
 use crate::running::{follow_mail, make_private};
 use crate::{Error, files, listen};
 use attend::{Attendant, Fresh};
@@ -195,8 +196,8 @@ impl Drop for Doorstep {
 /// Why the store of a doorstep is not opened. That another doorstep has it is the usual cause, and one that is mended easily.
 fn in_use(error: storage::Error, folder: &std::path::Path) -> Error {
     match error {
-        storage::Error::Io(text) => Error::Other(format!(
-            "{}: {text}; where a doorstep runs with this folder already, end it first or name another folder with --dir",
+        error if is_in_use(&error) => Error::Other(format!(
+            "{}: a doorstep runs with this folder already: end it first, or name another folder with --dir",
             folder.display()
         )),
         other => other.into(),
