@@ -122,7 +122,7 @@ async fn list(
         return Ok(End::Good);
     }
     let Some(last) = entries.last().map(|entry| entry.number) else {
-        output.line("No mail.")?;
+        output.line(&if start > 0 { format!("No mail after {start}.") } else { "No mail.".to_owned() })?;
         if arguments.doorstep.is_none() && session.held(None, 1).await.is_ok_and(|held| !held.is_empty()) {
             output.line("Some waits until you have decided about it: `waxwing held list` shows it.")?;
         }
