@@ -30,6 +30,12 @@ pub enum Error {
         /// Where that node is asked.
         socket: PathBuf,
     },
+    /// Another program has the store open.
+    #[error("{0}")]
+    InUse(String),
+    /// It cannot listen where it is to.
+    #[error("{0}")]
+    Listen(String),
     /// The network cannot be used.
     #[error("the network: {0}")]
     Transport(#[from] transport::Error),

@@ -23,7 +23,7 @@ pub(crate) async fn tcp(setting: &str, address: SocketAddr) -> Result<TcpListene
 }
 
 fn cannot(setting: &str, network: &str, address: SocketAddr, kind: ErrorKind, text: &str) -> Error {
-    Error::Other(format!(
+    Error::Listen(format!(
         "{setting}: cannot listen on {address} ({network}): {text}{}",
         advice(kind, address)
     ))

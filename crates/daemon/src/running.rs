@@ -276,7 +276,7 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     let socket = config.socket();
     opened.map_err(|error| match UnixStream::connect(&socket) {
         Ok(_) => Error::Running { socket },
-        Err(_) if is_in_use(&error) => Error::Other(format!(
+        Err(_) if is_in_use(&error) => Error::InUse(format!(
             "{}: another program has this store open, such as a command with --config or a node that starts or ends: wait until \
              it is done, or end it",
             folder.display()

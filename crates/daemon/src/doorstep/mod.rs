@@ -196,7 +196,7 @@ impl Drop for Doorstep {
 /// Why the store of a doorstep is not opened. That another doorstep has it is the usual cause, and one that is mended easily.
 fn in_use(error: storage::Error, folder: &std::path::Path) -> Error {
     match error {
-        error if is_in_use(&error) => Error::Other(format!(
+        error if is_in_use(&error) => Error::InUse(format!(
             "{}: a doorstep runs with this folder already: end it first, or name another folder with --dir",
             folder.display()
         )),
