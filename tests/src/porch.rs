@@ -105,7 +105,7 @@ impl Porch {
                 match Doorstep::start(self.plan(), Arc::new(Quiet), on_news).await {
                     // The engine of one that was just stopped lets go of its files in a thread of its own, and its
                     // endpoint of its socket in a task.
-                    Err(daemon::Error::Store(_) | daemon::Error::Transport(_)) => {
+                    Err(daemon::Error::InUse(_) | daemon::Error::Listen(_)) => {
                         tokio::task::yield_now().await;
                     }
                     started => break started.unwrap(),

@@ -218,9 +218,7 @@ impl World {
         let starting = async {
             loop {
                 match Running::start(&config, place.events.clone()).await {
-                    Err(daemon::Error::Store(_) | daemon::Error::Transport(_)) => {
-                        tokio::task::yield_now().await
-                    }
+                    Err(daemon::Error::InUse(_) | daemon::Error::Listen(_)) => tokio::task::yield_now().await,
                     started => break started.unwrap(),
                 }
             }

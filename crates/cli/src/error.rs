@@ -17,13 +17,19 @@ pub enum Error {
         /// What to do next.
         hint: Option<String>,
     },
-    /// The profile is missing or not what it must be.
+    /// The profile, or a key in it, is not what it must be.
     #[error("{}: {reason}", .path.display())]
     Profile {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// There is no profile.
+    #[error("{}: there is no profile yet", .path.display())]
+    NoProfile {
+        /// The file.
+        path: PathBuf,
     },
     // The content's.
     /// A message breaks a rule, or is not what it claims.
@@ -53,8 +59,13 @@ pub enum Error {
         reason: String,
     },
     /// The node does not let us.
-    #[error("not authorised: {0}")]
-    NotAuthorised(String),
+    #[error("not authorised: {text}")]
+    NotAuthorised {
+        /// What it said.
+        text: String,
+        /// Whether it does not know who is asking, rather than not allow it.
+        unknown: bool,
+    },
     /// The node said no.
     #[error("refused: {} ({})", .0.text, .0.code)]
     Refused(Failure),
@@ -101,9 +112,9 @@ impl Error {
         use control::FailureKind;
         match self {
             Error::Content(_) | Error::Translation(_) | Error::NotFound(_) | Error::Refused(_) => 1,
-            Error::Usage { .. } | Error::Profile { .. } => 2,
+            Error::Usage { .. } | Error::Profile { .. } | Error::NoProfile { .. } => 2,
             Error::Unreachable { .. } | Error::Answer(_) => 3,
-            Error::NotAuthorised(_) | Error::NotTheNode { .. } => 4,
+            Error::NotAuthorised { .. } | Error::NotTheNode { .. } => 4,
             Error::Control(control::Error::NotAllowed { .. }) => 4,
             Error::Control(_) => 3,
             Error::Operator(failure) => match failure.kind {
@@ -121,16 +132,18 @@ impl Error {
         let fixed = match self {
             Error::Usage { hint, .. } => return hint.clone(),
             Error::Operator(failure) => return failure.hint.clone(),
-            Error::Profile { .. } => "run `waxwing enrol ADDRESS --node HOST:PORT` to make a profile",
+            Error::NoProfile { .. } => "run `waxwing enrol ADDRESS --node HOST:PORT` to make a profile",
             Error::Unreachable { .. } => {
                 "is the node running, is its port open for UDP, and is it the one in profile.toml?"
             }
             Error::NotTheNode { .. } => {
                 "ask the operator for the pin (`waxwing config show` prints it), and enrol with --pin PIN"
             }
-            Error::NotAuthorised(_) => {
-                "enrol this device again with `waxwing enrol`, or ask the operator of your node"
+            Error::NotAuthorised { unknown: true, .. } => {
+                "check the password and the name of the account (--account); a device that was removed is enrolled anew \
+                 with `waxwing enrol`"
             }
+            Error::Refused(failure) if failure.code.class == 4 => "that is so for now: try again later",
             Error::Control(control::Error::NotRunning { .. }) => {
                 "start the node with `waxwing serve`, or name its socket with --socket"
             }
@@ -164,17 +177,18 @@ impl Error {
             Transport::ClosedByPeer { number, reason }
                 if transport::Code::from_number(number) == Some(transport::Code::NotAuthenticated) =>
             {
-                Error::NotAuthorised(reason)
+                Error::NotAuthorised { text: reason, unknown: true }
             }
             other => Error::Unreachable { node, reason: other.to_string() },
         }
     }
 
-    /// A failure that the node has told. Codes of the subject 7 with these details are about who is asking.
+    /// A failure that the node has told. Permanent codes of the subject 7 with these details are about who is asking: 8 where
+    /// that is not known, the others where it is and is not enough.
     pub(crate) fn refused(failure: Failure) -> Error {
         let code = failure.code;
-        if code.subject == 7 && matches!(code.detail, 0 | 1 | 8) {
-            Error::NotAuthorised(format!("{} ({code})", failure.text))
+        if code.class == 5 && code.subject == 7 && matches!(code.detail, 0 | 1 | 8) {
+            Error::NotAuthorised { text: format!("{} ({code})", failure.text), unknown: code.detail == 8 }
         } else {
             Error::Refused(failure)
         }
@@ -184,5 +198,29 @@ impl Error {
 impl From<message::Error> for Error {
     fn from(error: message::Error) -> Error {
         Error::Content(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use message::Code;
+
+    /// What is advised helps where it is advised. proves: CLI-1
+    #[test]
+    fn advice_fits_the_case() {
+        let refused = |code: Code| Error::refused(Failure { code, text: "no".to_owned() });
+        let check = |error: Error, code: u8, advised: &str| {
+            let hint = error.hint().unwrap_or_default();
+            assert_eq!(error.exit_code(), code, "{error}");
+            assert!(hint.contains(advised) && (!advised.is_empty() || hint.is_empty()), "{error}: {hint}");
+        };
+        check(refused(Code::AUTHENTICATION_FAILED), 4, "enrol");
+        check(refused(Code::NOT_AUTHORIZED), 4, "");
+        check(refused(Code::new(4, 7, 1)), 1, "later");
+        check(refused(Code::NO_SUCH_ADDRESS), 1, "");
+        let path = PathBuf::from("profile.toml");
+        check(Error::NoProfile { path: path.clone() }, 2, "waxwing enrol");
+        check(Error::Profile { path, reason: "there is no key `pim`".to_owned() }, 2, "");
     }
 }

@@ -28,13 +28,12 @@ pub use args::{
 
 pub use commands::{PeerIdentity, read_password};
 pub use error::Error;
-pub use output::{clean, colours_errors, escape_json};
+pub use output::{clean, colours_errors, colours_output, escape_json};
 
 use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
 
-use clap::Parser;
 use message::PublicKey;
 use message::address::Domain;
 
@@ -58,7 +57,7 @@ pub struct Hooks {
 
 /// Reads the command line. Where it is not right, this prints why and ends the process with the code 2.
 pub fn parse() -> Invocation {
-    Invocation::parse()
+    args::read(std::env::args_os())
 }
 
 /// Does a command that needs no code of the node, prints what came of it, and gives the exit code.
@@ -107,12 +106,40 @@ pub fn complain(global: &Global, error: &Error) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
+/// Prints what a command that is done elsewhere says to people. Whoever has read enough of it, as `head` does, is no fault.
+///
+/// # Errors
+/// The exit code where it cannot be printed; why, is told then.
+pub fn print(global: &Global, text: &str) -> Result<(), ExitCode> {
+    printed(global, |output| output.line(text.trim_end_matches('\n')))
+}
+
+/// As [`print`], one object for programs.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_object(global: &Global, object: &impl serde::Serialize) -> Result<(), ExitCode> {
+    printed(global, |output| output.object(object))
+}
+
+fn printed(global: &Global, print: impl FnOnce(&mut Output) -> Result<(), Error>) -> Result<(), ExitCode> {
+    let mut output = Output::standard(global);
+    match print(&mut output).and_then(|()| output.flush()) {
+        Err(error) if !has_enough(&error) => Err(complain(global, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether whoever read our output has enough of it, as `head` does: that is no fault.
+fn has_enough(error: &Error) -> bool {
+    matches!(error, Error::Terminal(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 fn finish(global: &Global, ended: Result<commands::End, Error>, mut output: Output) -> ExitCode {
     match ended.and_then(|end| output.flush().map(|()| end)) {
         Ok(commands::End::Good) => ExitCode::SUCCESS,
         Ok(commands::End::Bad) => ExitCode::from(1),
-        // Whoever read our output has enough of it, as `head` does: that is no fault.
-        Err(Error::Terminal(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) if has_enough(&error) => ExitCode::SUCCESS,
         Err(error) => complain(global, &error),
     }
 }

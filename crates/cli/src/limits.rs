@@ -6,6 +6,8 @@ pub const PROFILE_OCTETS_MAX: u64 = 16 * 1024;
 pub const PASSWORD_OCTETS_MAX: usize = protocol::limits::PASSWORD_OCTETS_MAX;
 /// Octets of a text that is typed or piped in; more is sent as an attachment.
 pub const TEXT_OCTETS_MAX: u64 = 16 * 1024 * 1024;
+/// Seconds for which a message may be kept back: what the nodes of this program allow.
+pub const RELEASE_SECONDS_MAX: u64 = 30 * 24 * 3600;
 /// Octets of a text part that is shown on a terminal; more is written into a file.
 pub const SHOWN_OCTETS_MAX: u64 = 8 * 1024 * 1024;
 /// Attachments of a message that is composed: the bound on parts, less the container and the text.

@@ -105,7 +105,12 @@ impl Output {
 pub(crate) fn complain(global: &Global, error: &Error) {
     let mut stream = AutoStream::new(io::stderr(), choice(global.color));
     // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(stream, "{} {}", paint(BAD, "waxwing:"), clean(&error.to_string()));
+    let text = match error {
+        // What is wrong in a file is shown with the line of it; from elsewhere nothing of several lines comes.
+        Error::Profile { .. } | Error::Usage { .. } => clean_lines(&error.to_string()),
+        _ => clean(&error.to_string()),
+    };
+    let _ = writeln!(stream, "{} {}", paint(BAD, "waxwing:"), text.trim_end());
     if let Some(hint) = error.hint() {
         let _ = writeln!(stream, "  {}", clean(&hint));
     }
@@ -162,6 +167,11 @@ fn choice(color: Color) -> ColorChoice {
 /// Whether what goes to standard error has colours.
 pub fn colours_errors(global: &Global) -> bool {
     AutoStream::new(io::stderr(), choice(global.color)).current_choice() != ColorChoice::Never
+}
+
+/// Whether what goes to standard output has colours.
+pub fn colours_output(global: &Global) -> bool {
+    AutoStream::new(io::stdout(), choice(global.color)).current_choice() != ColorChoice::Never
 }
 
 /// A time for people: in the zone of this machine, to the second.

@@ -82,7 +82,9 @@ pub fn folder(global: &Global) -> Result<PathBuf, Error> {
 pub fn doorstep_in(folder: &Path) -> Result<(NodeAddress, Trust), Error> {
     let path = folder.join("location");
     let wrong = |reason: &str| Error::Profile { path: path.clone(), reason: reason.to_owned() };
-    let text = read_bounded(&path).map_err(|_| wrong("no doorstep has run in that folder"))?;
+    let text = read_bounded(&path).map_err(|_| {
+        wrong("no doorstep has run in that folder; `waxwing doorstep` says where it keeps its mail")
+    })?;
     let found = text
         .trim()
         .split_once(' ')
@@ -96,13 +98,13 @@ impl Profile {
     /// Reads the profile of a folder.
     ///
     /// # Errors
-    /// [`Error::Profile`] where it is missing or something in it is not what it must be; an unknown key is an error,
+    /// [`Error::NoProfile`] where it is missing, [`Error::Profile`] where something in it is not what it must be; an unknown key is an error,
     /// with the key that was probably meant. keeps: CLI-4
     pub fn load(folder: &Path) -> Result<Profile, Error> {
         let path = folder.join(PROFILE_FILE);
         let wrong = |reason: String| Error::Profile { path: path.clone(), reason };
         let text = read_bounded(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => wrong("there is no profile yet".to_owned()),
+            std::io::ErrorKind::NotFound => Error::NoProfile { path: path.clone() },
             _ => wrong(error.to_string()),
         })?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;

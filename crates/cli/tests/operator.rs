@@ -66,6 +66,7 @@ impl Operator for Made {
                 Response::Failure(Failure::new(FailureKind::NotFound, "no such leg").hint("look at the list"))
             }
             Request::QueueRetry { .. } => Response::Changed { count: 2 },
+            Request::QueueHold { .. } => Response::Changed { count: 0 },
             Request::HeldList { account, after, limit } => Response::HeldList {
                 held: held(after.map_or(0, |after| after.envelope), account.is_some(), limit),
             },
@@ -201,14 +202,25 @@ async fn operators_are_answered() {
     assert!(good && names == ["\"ann\"", "\"bob\"", "\"zoe\""], "{names:?}");
 
     let add = format!("account add ann --address ann@a.test --password-file {}", password.display());
-    assert_eq!(says(&socket, &add).await.unwrap().0, "done\n");
+    let said = "done: the account ann has ann@a.test\n";
+    assert_eq!(says(&socket, &add).await.unwrap().0, said);
     let asked = made.asked.lock().unwrap().pop().unwrap();
     let Request::AccountAdd { password: Some(password), .. } = asked else { panic!("{asked:?}") };
     assert_eq!(password.reveal(), "secret words");
 
+    let check = async |line: &str, said: &str| {
+        assert_eq!(says(&socket, line).await.unwrap(), (said.to_owned(), true), "{line}");
+        made.asked.lock().unwrap().pop();
+    };
+    check("account remove ann", "done: the account ann is gone; its mail stays in the store\n").await;
+    check("reload", "done: the certificates for SMTP were read again\n").await;
+    check("reload --json", "{\"answer\":\"done\"}\n").await;
+    check("forward revoke ann@a.test b.test", "done: b.test may not forward to ann@a.test\n").await;
+    check("queue hold 1", "nothing was changed: what was named is not in the queue, or is so already\n")
+        .await;
     let (text, _) = says(&socket, "queue list --lanes").await.unwrap();
     assert!(text.contains("exchange:b.test  3+ wait") && text.contains("timed out\u{fffd}[2J"), "{text}");
-    assert_eq!(says(&socket, "queue retry 1 2").await.unwrap(), ("2 changed\n".to_owned(), true));
+    assert_eq!(says(&socket, "queue retry 1 2").await.unwrap(), ("2 legs are due now\n".to_owned(), true));
     assert_eq!(says(&socket, "store compact").await.unwrap().0, "from 4.0 KiB to 1.0 KiB\n");
     let (text, good) = says(&socket, "store check").await.unwrap();
     assert!(!good && text.contains("1 findings mean that mail is lost"), "{text}");

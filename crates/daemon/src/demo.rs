@@ -104,14 +104,18 @@ impl Layout {
     /// Answers for the zones of both domains.
     ///
     /// # Errors
-    /// [`Error::Dns`] where the address cannot be bound; those of the configuration files.
+    /// [`Error::Other`] where the address cannot be bound; those of the configuration files.
     pub async fn serve_zones(&self) -> Result<zones::Running, Error> {
         let mut zones = Zones::new();
         for site in [&self.north, &self.south] {
             zones.add(site.domain, &zone(site, &Config::read(&site.config_file)?))?;
         }
         zones.add(LEGACY_DOMAIN, LEGACY_ZONE)?;
-        Ok(zones::serve(&zones, self.dns_address).await?)
+        zones::serve(&zones, self.dns_address).await.map_err(|error| {
+            Error::Other(format!(
+                "{error}; where a quickstart runs in this folder already, end it first or name another folder with --dir"
+            ))
+        })
     }
 }
 

@@ -24,6 +24,18 @@ pub enum Error {
     /// The store cannot be opened.
     #[error("the store: {0}")]
     Store(#[from] storage::Error),
+    /// A node has the store open.
+    #[error("a node runs on this store: end it first, with `waxwing shutdown --socket {}`", .socket.display())]
+    Running {
+        /// Where that node is asked.
+        socket: PathBuf,
+    },
+    /// Another program has the store open.
+    #[error("{0}")]
+    InUse(String),
+    /// It cannot listen where it is to.
+    #[error("{0}")]
+    Listen(String),
     /// The network cannot be used.
     #[error("the network: {0}")]
     Transport(#[from] transport::Error),
@@ -33,6 +45,11 @@ pub enum Error {
     /// Something else is not as it must be.
     #[error("{0}")]
     Other(String),
+}
+
+/// Whether somebody else has the store open: the engines say so in words alone.
+pub(crate) fn is_in_use(error: &storage::Error) -> bool {
+    matches!(error, storage::Error::Io(text) if text.contains("acquire lock"))
 }
 
 impl Error {

@@ -27,8 +27,14 @@ pub struct Summary {
 /// # Errors
 /// [`Error::Store`] where the store cannot be opened, [`Error::File`] where a file cannot be written.
 pub fn export(config: &Config, folder: &Path) -> Result<Summary, Error> {
+    if folder.symlink_metadata().is_ok() {
+        let text = format!("{} is there already: name a folder that is not", folder.display());
+        return Err(Error::Other(text));
+    }
     let store = running::open_store(config)?;
     let wrong = |error| Error::file(folder, error);
+    // All mail of all users is in it.
+    running::make_private(folder)?;
     fs::create_dir_all(folder.join("messages")).map_err(wrong)?;
     let mut accounts = BufWriter::new(File::create(folder.join("accounts.jsonl")).map_err(wrong)?);
     let mut mailboxes = BufWriter::new(File::create(folder.join("mailboxes.jsonl")).map_err(wrong)?);

@@ -16,7 +16,6 @@ use message::address::{Address, Domain};
 use node::{Clock, Complaint, Complaints, Node};
 use serde::{Deserialize, Serialize};
 use storage::{ForwardRecord, ForwardState, GrantRecord, GrantState, Regard};
-use tokio::net::TcpListener;
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, domain};
@@ -127,9 +126,7 @@ impl Roles {
                 let key = files::read_secret(&config.path(written.key.as_ref().unwrap_or(&config.tls.key)))?;
                 let certificate =
                     Certificate::from_pem(&chain, &key).map_err(|reason| other("certificate", reason))?;
-                let listener = TcpListener::bind(listen)
-                    .await
-                    .map_err(|error| other("listen", format!("{listen}: {error}")))?;
+                let listener = crate::listen::tcp("[forwarding] listen", listen).await?;
                 Some(Door { listener, certificate, forwarding: forwarding.clone() })
             }
         };

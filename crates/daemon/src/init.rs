@@ -165,6 +165,16 @@ mod tests {
                             "limit-ms",
                             "when-silent",
                             "lmtp",
+                            "trust-anchors",
+                            "domain-",
+                            "look-alike",
+                            "mixed-script",
+                            "standing-bad",
+                            "rate-over",
+                            "key = \"forwarding",
+                            "roots = \"forwarding",
+                            "certificate = \"forwarding",
+                            "hosts = {",
                         ];
                         let line = line.trim_start_matches('"');
                         !rule.iter().chain(&reputation).any(|word| line.starts_with(word))
@@ -176,6 +186,35 @@ mod tests {
             .collect();
         assert_ne!(uncommented, text);
         assert_eq!(Config::to_text(&toml::from_str(&uncommented).unwrap()).unwrap(), defaults);
+        // What may stand in a section, but for what is for tests, is told by what is said of a key that may not.
+        let sections = [
+            "listen",
+            "tls",
+            "dns",
+            "policy",
+            "limits",
+            "rates",
+            "reputation",
+            "policy-service",
+            "forwarding",
+            "queue",
+            "store",
+            "mailbox",
+            "console",
+            "gateway",
+            "gateway.checks",
+            "gateway.out",
+            "gateway.mav",
+        ];
+        for section in sections {
+            let told = toml::from_str::<Config>(&format!("[{section}]\nno-such-key = 1\n")).unwrap_err();
+            let (_, expected) = told.message().split_once("expected ").expect("what is expected is told");
+            for key in expected.split('`').skip(1).step_by(2).filter(|key| *key != "notice-seconds") {
+                let there =
+                    [format!("{key} = "), format!("[{section}.{key}]"), format!("[[{section}.{key}]]")];
+                assert!(there.iter().any(|way| text.contains(way)), "[{section}] {key} is not in the file");
+            }
+        }
         for line in defaults.lines().filter_map(|line| line.split_once(" = ")) {
             assert!(text.contains(&format!("{} = ", line.0)), "{} is not in the file", line.0);
         }

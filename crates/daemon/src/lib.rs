@@ -22,6 +22,7 @@ mod inbound;
 mod init;
 mod keys;
 mod limits;
+mod listen;
 mod operator;
 mod outbound;
 mod peers;

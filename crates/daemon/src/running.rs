@@ -1,12 +1,14 @@
 //! A node that runs: everything is opened here in order, and closed in the opposite order.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::properties::Arrangements;
-use control::{Operator, Request, Response};
+use control::{ListenerView, Operator, Request, Response};
 use dns::{HickoryResolver, Resolver, TrustAnchor};
 use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
@@ -19,6 +21,7 @@ use transport::{Alpn, Client, Limits, Pool, Roots, Server, ServerIdentity, Servi
 
 use crate::clock::{SystemClock, now_ms};
 use crate::config::{Config, EngineConfig};
+use crate::error::is_in_use;
 use crate::flow::Flow;
 use crate::forwarding::Roles;
 use crate::gateway::GatewayAddresses;
@@ -28,7 +31,7 @@ use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
 use crate::published::Published;
-use crate::{Error, console, files, gateway};
+use crate::{Error, console, files, gateway, listen};
 
 /// When Maildirs that could not be written are tried again, unless mail comes sooner.
 const MAILDIR_PAUSE: Duration = Duration::from_secs(30);
@@ -43,6 +46,7 @@ pub struct Running {
     console_address: Option<String>,
     gateway: Option<gateway::Serving>,
     gateway_addresses: GatewayAddresses,
+    listeners: Vec<ListenerView>,
     operator: Arc<NodeOperator>,
 }
 
@@ -67,7 +71,7 @@ impl Running {
         let limits = Limits::default();
 
         let server = Server::bind(
-            Socket::bind(config.listen.address)?,
+            listen::udp("[listen] address", config.listen.address)?,
             &ServerIdentity::from(key.clone()),
             services(config),
             &limits,
@@ -118,6 +122,10 @@ impl Running {
             NodeOperator::new(node.clone(), server.clone(), peers, config, stop, now_ms(), watching);
         let operator = operator.with_roles(roles.as_ref().map(|(roles, _)| roles.clone()));
         let operator = operator.with_handover(handover);
+        let forwarding = roles.as_ref().and_then(|(_, door)| door.as_ref()?.listener.local_addr().ok());
+        let listeners =
+            listeners(server.local_address()?, gateway_addresses, forwarding, console_address.as_deref());
+        let operator = operator.with_listeners(listeners.clone());
         let operator =
             Arc::new(operator.with_certificates(gateway.as_ref().map(gateway::Gateway::certificates)));
 
@@ -151,6 +159,7 @@ impl Running {
             console_address,
             gateway,
             gateway_addresses,
+            listeners,
             operator,
         })
     }
@@ -171,6 +180,11 @@ impl Running {
     /// Where the console is, address and port; absent where it is off or its port is taken.
     pub fn console_address(&self) -> Option<&str> {
         self.console_address.as_deref()
+    }
+
+    /// Every address at which it listens, and what is spoken there.
+    pub fn listeners(&self) -> &[ListenerView] {
+        &self.listeners
     }
 
     /// Where its gateway listens.
@@ -214,16 +228,21 @@ impl Running {
     }
 }
 
-/// Runs a node until a signal or an operator ends it.
+/// Runs a node until a signal or an operator ends it; `started` is told once it listens.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(config: &Config, observer: Arc<dyn Observer>) -> Result<(), Error> {
+pub async fn serve(
+    config: &Config,
+    observer: Arc<dyn Observer>,
+    started: impl FnOnce(&Running),
+) -> Result<(), Error> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| Error::Other(error.to_string()))?;
     let mut hang_up = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
         .map_err(|error| Error::Other(error.to_string()))?;
     let running = Running::start(config, observer).await?;
+    started(&running);
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
@@ -239,7 +258,7 @@ pub async fn serve(config: &Config, observer: Arc<dyn Observer>) -> Result<(), E
 /// Opens the store of a configuration; also for commands on a store that no node runs on.
 ///
 /// # Errors
-/// [`Error::Store`] where it cannot be opened or another process has it.
+/// [`Error::Running`] where a node has it, [`Error::Store`] where it cannot be opened.
 pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
     let data = config.data();
     make_private(&data)?;
@@ -255,11 +274,12 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Error> {
         }
     };
     let socket = config.socket();
-    opened.map_err(|error| match std::os::unix::net::UnixStream::connect(&socket) {
-        Ok(_) => Error::Other(format!(
-            "a node runs on this store; ask it without --config, with --socket {}, or end it first with \
-             `waxwing shutdown`",
-            socket.display()
+    opened.map_err(|error| match UnixStream::connect(&socket) {
+        Ok(_) => Error::Running { socket },
+        Err(_) if is_in_use(&error) => Error::InUse(format!(
+            "{}: another program has this store open, such as a command with --config or a node that starts or ends: wait until \
+             it is done, or end it",
+            folder.display()
         )),
         Err(_) => error.into(),
     })
@@ -278,6 +298,29 @@ pub(crate) fn make_private(folder: &Path) -> Result<(), Error> {
         .mode(0o700)
         .create(folder)
         .map_err(|error| Error::file(folder, error))
+}
+
+/// What a node listens at, for its operator.
+fn listeners(
+    quic: SocketAddr,
+    smtp: GatewayAddresses,
+    forwarding: Option<SocketAddr>,
+    console: Option<&str>,
+) -> Vec<ListenerView> {
+    let of = |service: &str, address: Option<String>| {
+        Some(ListenerView { address: address?, service: service.to_owned() })
+    };
+    let at = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    let all = [
+        of("exchange", at(Some(quic))),
+        of("submission", at(Some(quic))),
+        of("smtp", at(smtp.transfer)),
+        of("smtp-submission", at(smtp.submission)),
+        of("smtp-submissions", at(smtp.submissions)),
+        of("forwarding", at(forwarding)),
+        of("console", console.map(str::to_owned)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn protocol_settings(config: &Config) -> Settings {

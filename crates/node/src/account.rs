@@ -159,6 +159,9 @@ impl Node {
             for taken in
                 page.iter().filter(|account| account.name != name).flat_map(|account| &account.addresses)
             {
+                if *taken == fold(address) {
+                    return refused(RegistrationError::Taken);
+                }
                 if taken.domain() == address.domain()
                     && Skeleton::of_key(&AccountKey::of(taken.local())) == skeleton
                 {

@@ -61,7 +61,7 @@ pub use forwarding::{Complaint, Complaints, FORWARDED_NO_MORE, Forwarding, Leave
 pub use held::{Choice, Decided, HeldContent, HeldMail};
 pub use keys::{KeyAsker, author_key};
 pub use legacy::{LegacyAnswer, LegacyOffer};
-pub use maildir::{Maildir, legacy_form, whole};
+pub use maildir::{Maildir, NoLegacyForm, legacy_form, whole};
 pub use memory::Deed;
 pub use outside::{Clock, Later};
 pub use queue::Dispatcher;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ impl Maildir {
                 fs::create_dir_all(folder.join(name))?;
             }
             for entry in &entries {
-                written += usize::from(self.write(store, &folder, entry, certain)?);
+                written += usize::from(self.write(store, account, entry, certain)?);
             }
             replace(&folder, PROGRESS, last.0.to_string().as_bytes())?;
             after = Some(last);
@@ -95,10 +96,11 @@ impl Maildir {
     fn write(
         &self,
         store: &dyn Store,
-        folder: &Path,
+        account: &str,
         entry: &MailboxEntry,
         certain: bool,
     ) -> std::io::Result<bool> {
+        let folder = self.folder(account);
         let base = format!("{}.W{}.{}", entry.received_at_ms / 1000, entry.uid, self.host);
         let (new, read) = (folder.join("new").join(&base), folder.join("cur"));
         let moved = !certain
@@ -109,8 +111,14 @@ impl Maildir {
             return Ok(false);
         }
         let stored = store.message(entry.identity).map_err(std::io::Error::other)?;
-        let Some(octets) = stored.and_then(|stored| legacy_form(store, &stored, &self.checkers)) else {
-            return Ok(false);
+        let octets = match stored.map(|stored| legacy_form(store, &stored, &self.checkers)) {
+            Some(Ok(octets)) => octets,
+            Some(Err(reason)) => {
+                let (identity, number) = (entry.identity, entry.uid.0);
+                tracing::warn!(account, %identity, number, %reason, "a message is not in the Maildir; it stays in the native mailbox");
+                return Ok(false);
+            }
+            None => return Ok(false),
         };
         let temporary = folder.join("tmp").join(&base);
         let mut file = File::create(&temporary)?;
@@ -125,27 +133,61 @@ impl Maildir {
     }
 }
 
-/// The message as a mail program reads it; `None` where it is too large or has no such form, and stays native only. Results of
-/// checks that claim to be of one of these hosts, and are of the message and so of its author, are left out. Blocks.
+/// Why a message has no form that a mail program reads: it stays native only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoLegacyForm {
+    /// It is larger than what is translated.
+    TooLarge {
+        /// Its octets.
+        octets: u64,
+    },
+    /// It cannot be said in RFC 5322.
+    Untranslatable(String),
+    /// Some of it is not here.
+    Incomplete,
+}
+
+impl fmt::Display for NoLegacyForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoLegacyForm::TooLarge { octets } => {
+                let bound = MAILDIR_OCTETS_MAX >> 20;
+                write!(
+                    f,
+                    "it has {octets} octets, and mail of more than {bound} MiB stays in the native mailbox"
+                )
+            }
+            NoLegacyForm::Untranslatable(why) => write!(f, "it has no form in RFC 5322: {why}"),
+            NoLegacyForm::Incomplete => f.write_str("some of it is not here"),
+        }
+    }
+}
+
+/// The message as a mail program reads it. Results of checks that claim to be of one of these hosts, and are of the message and so of its author, are left out. Blocks.
+///
+/// # Errors
+/// Why it has no such form.
 ///
 /// keeps: CHK-11
-pub fn legacy_form(store: &dyn Store, stored: &StoredMessage, checkers: &[String]) -> Option<Vec<u8>> {
-    if stored.manifest.message_octets() > MAILDIR_OCTETS_MAX {
-        return None;
+pub fn legacy_form(
+    store: &dyn Store,
+    stored: &StoredMessage,
+    checkers: &[String],
+) -> Result<Vec<u8>, NoLegacyForm> {
+    let octets = stored.manifest.message_octets();
+    if octets > MAILDIR_OCTETS_MAX {
+        return Err(NoLegacyForm::TooLarge { octets });
     }
-    let message = whole(store, stored)?;
+    let message = whole(store, stored).ok_or(NoLegacyForm::Incomplete)?;
     match translate::export(&message, &translate::ExportOptions::default()) {
         Ok(octets) => {
             let checkers: Vec<&str> = checkers.iter().map(String::as_str).collect();
             match translate::without_results_of(&octets, &checkers) {
-                Cow::Borrowed(_) => Some(octets),
-                Cow::Owned(cleaned) => Some(cleaned),
+                Cow::Borrowed(_) => Ok(octets),
+                Cow::Owned(cleaned) => Ok(cleaned),
             }
         }
-        Err(refusal) => {
-            tracing::info!(%refusal, identity = %stored.manifest.identity(), "no RFC 5322 form; kept as native mail");
-            None
-        }
+        Err(refusal) => Err(NoLegacyForm::Untranslatable(refusal.to_string())),
     }
 }
 

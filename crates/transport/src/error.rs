@@ -163,6 +163,16 @@ pub enum Error {
     /// The socket could not be opened, or failed.
     #[error("the socket failed: {0}")]
     Socket(String),
+    /// An address of this machine could not be opened.
+    #[error("cannot open {address}: {text}")]
+    Address {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// What is in the way.
+        kind: std::io::ErrorKind,
+        /// The same in the words of the system.
+        text: String,
+    },
     /// A key, certificate or TLS setting of ours is unusable.
     #[error("our key or certificate is unusable: {0}")]
     OwnIdentity(String),
@@ -207,6 +217,7 @@ impl Error {
             | Error::NotValidForNames(_) => Fault::Peer,
             Error::TimedOut | Error::Lost => Fault::Path,
             Error::Socket(_)
+            | Error::Address { .. }
             | Error::OwnIdentity(_)
             | Error::PoolFull
             | Error::ClosedHere

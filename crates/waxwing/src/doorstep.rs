@@ -22,7 +22,7 @@ pub(crate) async fn run(args: &DoorstepArgs, global: &Global) -> ExitCode {
         Err(error) => return crate::fail(&error),
     };
     let folder = plan.folder.clone();
-    let printer = Printer::for_service(global.json);
+    let printer = Printer::for_service(global);
     match Doorstep::start(plan, Arc::new(node::Quiet), news(printer.clone())).await {
         Ok(doorstep) => {
             if let Ok(at) = doorstep.address() {

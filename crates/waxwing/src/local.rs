@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cli::{Command, Invocation, StoreCommand};
+use cli::{Command, Global, Invocation, StoreCommand};
 use daemon::{Config, DamagedStore, LocalOperator};
+use serde_json::json;
 
 /// Does the command, with the store opened in this process.
 pub(crate) async fn run(invocation: &Invocation) -> ExitCode {
@@ -14,7 +15,7 @@ pub(crate) async fn run(invocation: &Invocation) -> ExitCode {
     let done = match &invocation.command {
         // The export opens the store itself, and only one may have it open.
         Command::Store(StoreCommand::Export { dir, .. }) => {
-            Config::read(&path).map(|config| export(&config, dir))
+            Config::read(&path).map(|config| export(&config, dir, &invocation.global))
         }
         _ => match Config::read(&path) {
             Ok(config) => match LocalOperator::open(&config) {
@@ -43,20 +44,25 @@ fn config_of(command: &Command) -> Option<PathBuf> {
 }
 
 /// Writes everything that can be read into a folder, and says what cannot.
-fn export(config: &Config, dir: &Path) -> ExitCode {
-    match daemon::export(config, dir) {
-        Ok(summary) => {
-            println!(
-                "{} messages and {} accounts written to {}",
-                summary.messages,
-                summary.accounts,
-                dir.display()
-            );
-            for skipped in &summary.skipped {
-                eprintln!("waxwing: left out: {skipped}");
-            }
-            if summary.skipped.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
-        }
-        Err(error) => crate::fail(&error),
+fn export(config: &Config, dir: &Path, global: &Global) -> ExitCode {
+    let summary = match daemon::export(config, dir) {
+        Ok(summary) => summary,
+        Err(error) => return crate::fail(&error),
+    };
+    let printed = if global.json {
+        let object = json!({ "messages": summary.messages, "accounts": summary.accounts, "dir": dir,
+                             "skipped": summary.skipped });
+        cli::print_object(global, &object)
+    } else {
+        let (messages, accounts) = (summary.messages, summary.accounts);
+        let text = format!("{messages} messages and {accounts} accounts written to {}", dir.display());
+        cli::print(global, &text)
+    };
+    if let Err(code) = printed {
+        return code;
     }
+    for skipped in &summary.skipped {
+        crate::say(&format!("left out: {skipped}"));
+    }
+    if summary.skipped.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

@@ -7,14 +7,16 @@ mod json_line;
 mod keys;
 mod lines;
 mod local;
+mod log;
 mod old_world;
 mod quickstart;
+mod serve;
 mod show;
 mod spf;
 mod stranger;
 
+use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use cli::{Command, Hooks, Invocation};
 
@@ -26,7 +28,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let invocation = cli::parse();
-    log_to_standard_error(cli::colours_errors(&invocation.global));
+    log::to_standard_error(cli::colours_errors(&invocation.global));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -42,22 +44,11 @@ async fn run(invocation: Invocation) -> ExitCode {
         return cli::run(invocation, &Hooks { domain_keys: Some(Box::new(keys::DnsKeys)) }).await;
     }
     match &invocation.command {
-        Command::Quickstart(args) => quickstart::run(args, invocation.global.json).await,
-        Command::Serve(args) => match daemon::Config::read(&args.config) {
-            Ok(config) => {
-                let printer = show::Printer::for_service(invocation.global.json);
-                let served = daemon::serve(&config, Arc::new(printer.clone())).await;
-                printer.finish();
-                match served {
-                    Ok(()) => ExitCode::SUCCESS,
-                    Err(error) => fail_to_start(&error),
-                }
-            }
-            Err(error) => fail_to_start(&error),
-        },
+        Command::Quickstart(args) => quickstart::run(args, &invocation.global).await,
+        Command::Serve(args) => serve::run(args, &invocation.global).await,
         Command::Doorstep(args) => doorstep::run(args, &invocation.global).await,
-        Command::Config(command) => config::run(command, invocation.global.json),
-        Command::Spf(command) => spf::run(command, invocation.global.json).await,
+        Command::Config(command) => config::run(command, &invocation.global),
+        Command::Spf(command) => spf::run(command, &invocation.global).await,
         Command::Bench(command) => bench::run(&invocation, command).await,
         _ => local::run(&invocation).await,
     }
@@ -70,14 +61,11 @@ fn fail_to_start(error: &daemon::Error) -> ExitCode {
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("waxwing: {error}");
+    say(error);
     ExitCode::from(5)
 }
 
-/// Warnings to standard error; `WAXWING_LOG=debug` or `WAXWING_LOG=transport=trace` shows more.
-fn log_to_standard_error(colours: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("warn,hickory_server=error,hickory_resolver=error")
-    });
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+/// A line on standard error. Where that is closed there is nobody to tell.
+fn say(what: &dyn std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "waxwing: {what}");
 }

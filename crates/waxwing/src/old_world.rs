@@ -25,7 +25,6 @@ pub(crate) async fn tell(demo: &Demo, bob: &mut User, printers: [&Printer; 2]) -
     let Some(smtp) = demo.south.running.gateway_addresses().transfer else { return Ok(false) };
     let zoe = Address::from_wire(&format!("zoe@{LEGACY_DOMAIN}"))?;
     let resolver = daemon::system_resolver(Some(demo.dns_address()))?;
-    let before = bob.session.mailbox(0, 100).await?.len();
     let said =
         send_by_smtp(smtp, resolver, &zoe, &bob.address, Bytes::from_static(LETTER.as_bytes())).await?;
     of_zoe.line(
@@ -34,7 +33,8 @@ pub(crate) async fn tell(demo: &Demo, bob: &mut User, printers: [&Printer; 2]) -
         json!({ "server": smtp.to_string(), "reply": said }),
     );
     let entries = bob.session.mailbox(0, 100).await?;
-    let arrived = entries.len() == before + 1;
+    // In a folder of before it is there already, and is the same one.
+    let arrived = entries.iter().any(|entry| entry.origin.starts_with("smtp:"));
     of_bob.line(
         "has",
         &format!("{} from the old world, its quoted-printable and its charset undone", zoe),

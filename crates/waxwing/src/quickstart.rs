@@ -1,22 +1,25 @@
 //! `waxwing quickstart`: two nodes, one letter, four recipients, one doorstep and a gateway to the old world, everything
 //! on this machine.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes_of_letter::LETTER;
-use cli::QuickstartArgs;
 use cli::client::{Incoming, Outgoing, Session};
 use cli::profile::{Profile, Trust};
+use cli::{Global, QuickstartArgs};
 use daemon::{Demo, DemoNode, Doorstep, DoorstepNews, DoorstepPlan, NodeLocation, OnNews};
 use message::address::Address;
 use message::{Disposition, HeaderBuilder, Identity, Limits, Message, Selection};
 use protocol::{Enrol, StatusQuery, SubmissionOptions};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::show::{Printer, code, reason};
+use crate::show::{Look, Printer, code, reason};
 
 /// The letter that is sent where none is given.
 mod bytes_of_letter {
@@ -40,21 +43,45 @@ pub(crate) struct User {
 }
 
 /// Runs it; 0 only where every recipient's disposition is as expected and the letter was read back whole.
-pub(crate) async fn run(args: &QuickstartArgs, json: bool) -> ExitCode {
+pub(crate) async fn run(args: &QuickstartArgs, global: &Global) -> ExitCode {
+    let look = Look::of(global);
     #[expect(clippy::disallowed_methods, reason = "shown to people only")]
     let since = Instant::now();
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return crate::fail(&error),
+    };
     let temporary = match folder(args) {
         Ok(folder) => folder,
         Err(error) => return crate::fail(&error),
     };
     let folder = temporary.path();
-    let demo = match start(&folder, json, since).await {
+    let demo = match start(&folder, look, since).await {
         Ok(demo) => demo,
         Err(error) => return crate::fail(&error),
     };
-    let printer = Printer::new("quickstart", json, since);
-    let told = tokio::time::timeout(TIME_MAX, tell(&demo, args, &folder, json, since)).await;
-    let good = match told {
+    let good = Cell::new(false);
+    let story = async {
+        good.set(told(&demo, args, &folder, look, since).await);
+        if !args.once {
+            invite(&demo, &folder, global);
+            std::future::pending::<()>().await;
+        }
+    };
+    // However it ends, the nodes end in good order, and a folder that was made for it goes.
+    tokio::select! {
+        () = story => {}
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    demo.stop().await;
+    if good.get() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// Whether the story went as it must, within its time; what did not is printed.
+async fn told(demo: &Demo, args: &QuickstartArgs, folder: &Path, look: Look, since: Instant) -> bool {
+    let printer = Printer::new("quickstart", look, since);
+    match tokio::time::timeout(TIME_MAX, tell(demo, args, folder, look, since)).await {
         Ok(Ok(good)) => good,
         Ok(Err(error)) => {
             printer.line("trouble", &error.to_string(), json!({ "what": error.to_string() }));
@@ -64,14 +91,7 @@ pub(crate) async fn run(args: &QuickstartArgs, json: bool) -> ExitCode {
             printer.line("trouble", "not everything was settled in time", json!({ "what": "time" }));
             false
         }
-    };
-    if !args.once {
-        invite(&demo, &folder, json);
-        // Where signals cannot be heard, the terminal's own end ends us.
-        let _ = tokio::signal::ctrl_c().await;
     }
-    demo.stop().await;
-    if good { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 /// Where the data lies: as asked, or in a folder that goes with the program.
@@ -89,16 +109,24 @@ impl Place {
     }
 }
 
-fn folder(args: &QuickstartArgs) -> std::io::Result<Place> {
+fn folder(args: &QuickstartArgs) -> Result<Place, String> {
+    let wrong = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     match &args.dir {
-        Some(dir) => std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize()).map(Place::Asked),
-        None => tempfile::Builder::new().prefix("waxwing-quickstart-").tempdir().map(Place::Temporary),
+        Some(dir) => std::fs::create_dir_all(dir)
+            .and_then(|()| dir.canonicalize())
+            .map(Place::Asked)
+            .map_err(|error| wrong(dir, error)),
+        None => tempfile::Builder::new()
+            .prefix("waxwing-quickstart-")
+            .tempdir()
+            .map(Place::Temporary)
+            .map_err(|error| wrong(&std::env::temp_dir(), error)),
     }
 }
 
-async fn start(folder: &Path, json: bool, since: Instant) -> Result<Demo, daemon::Error> {
-    let printer = Printer::new("quickstart", json, since);
-    let observer = |domain: &str| Arc::new(Printer::new(domain, json, since)) as Arc<dyn node::Observer>;
+async fn start(folder: &Path, look: Look, since: Instant) -> Result<Demo, daemon::Error> {
+    let printer = Printer::new("quickstart", look, since);
+    let observer = |domain: &str| Arc::new(Printer::new(domain, look, since)) as Arc<dyn node::Observer>;
     let demo = Demo::start(folder, &observer).await?;
     for node in [&demo.north, &demo.south] {
         let address = node.config.listen.address.to_string();
@@ -120,15 +148,15 @@ async fn tell(
     demo: &Demo,
     args: &QuickstartArgs,
     folder: &Path,
-    json: bool,
+    look: Look,
     since: Instant,
 ) -> Result<bool, Failure> {
     let mut alice = user(&demo.north, "alice@north.test", folder).await?;
     let mut bob = user(&demo.south, "bob@south.test", folder).await?;
     let carol = user(&demo.south, "carol@south.test", folder).await?;
     let nobody = Address::from_wire("nobody@south.test")?;
-    let (dan, doorstep) = open_doorstep(demo, folder, json, since).await?;
-    let printer = Printer::new("alice", json, since);
+    let (dan, doorstep) = open_doorstep(demo, folder, look, since).await?;
+    let printer = Printer::new("alice", look, since);
 
     let letter = letter(args.message.as_deref(), &alice.address)?;
     let recipients = [bob.address.clone(), nobody.clone(), carol.address.clone(), dan.address.clone()];
@@ -148,11 +176,20 @@ async fn tell(
         json!({ "identity": identity.to_string() }),
     );
 
-    // Carol's node holds what comes for her, by a rule of its configuration; as soon as it is there she accepts it.
-    let held = decide_for_carol(demo, identity, &carol.address);
-    let settled = settled(&mut alice, identity, &recipients);
-    let ((), dispositions) = tokio::try_join!(held, settled)?;
-    let printer = Printer::new("alice", json, since);
+    // Carol's node holds what comes for her, by a rule of its configuration; as soon as it is there she accepts it. In a
+    // folder of before she may have decided about this letter already.
+    let dispositions = {
+        let held = decide_for_carol(demo, identity, &carol.address);
+        let mut settled = pin!(settled(&mut alice, identity, &recipients));
+        tokio::select! {
+            decided = held => {
+                decided?;
+                settled.await?
+            }
+            dispositions = &mut settled => dispositions?,
+        }
+    };
+    let printer = Printer::new("alice", look, since);
     for (recipient, disposition) in recipients.iter().zip(&dispositions) {
         printer.line(
             disposition.word(),
@@ -167,7 +204,7 @@ async fn tell(
         && dispositions[3] == Disposition::Accepted;
     let at_home = doorstep.store().message(identity).map_err(|error| error.to_string())?.is_some();
     let same = read_back(&mut bob, identity).await?;
-    let printer = Printer::new("bob", json, since);
+    let printer = Printer::new("bob", look, since);
     printer.line(
         "reads",
         &format!(
@@ -179,9 +216,9 @@ async fn tell(
     );
     doorstep.stop().await;
     let mut walter = user(&demo.north, "walter@north.test", folder).await?;
-    let of_walter = Printer::new("walter", json, since);
+    let of_walter = Printer::new("walter", look, since);
     let held = crate::stranger::tell(&mut walter, &mut bob, [&of_walter, &printer]).await?;
-    let of_zoe = Printer::new("zoe", json, since);
+    let of_zoe = Printer::new("zoe", look, since);
     let crossed = crate::old_world::tell(demo, &mut bob, [&of_zoe, &printer]).await?;
     for user in [alice, bob, carol, dan, walter] {
         user.session.close().await;
@@ -193,7 +230,7 @@ async fn tell(
 async fn open_doorstep(
     demo: &Demo,
     folder: &Path,
-    json: bool,
+    look: Look,
     since: Instant,
 ) -> Result<(User, Doorstep), Failure> {
     let dan = user(&demo.south, "dan@south.test", folder).await?;
@@ -215,7 +252,7 @@ async fn open_doorstep(
         maildir: false,
         resolver: daemon::system_resolver(Some(demo.dns_address()))?,
     };
-    let printer = crate::doorstep::news(Printer::new("dan's door", json, since));
+    let printer = crate::doorstep::news(Printer::new("dan's door", look, since));
     let registered = Arc::new(tokio::sync::Notify::new());
     let told = registered.clone();
     let news: OnNews = Arc::new(move |one| {
@@ -256,18 +293,15 @@ async fn user(node: &DemoNode, address: &str, folder: &Path) -> Result<User, Fai
 }
 
 /// Writes a file that only its owner may read.
-fn keep_secret(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+fn keep_secret(folder: &Path, name: &str, text: &str) -> Result<(), String> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::create_dir_all(folder)?;
+    let path = folder.join(name);
     let mut options = std::fs::OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(folder.join(name))?
-        .write_all(text.as_bytes())
+    options.write(true).create(true).truncate(true).mode(0o600);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| options.open(&path)?.write_all(text.as_bytes()))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn password() -> Result<String, Failure> {
@@ -358,7 +392,7 @@ fn words(recipients: &[Address]) -> String {
 }
 
 /// What to try next.
-fn invite(demo: &Demo, folder: &Path, json: bool) {
+fn invite(demo: &Demo, folder: &Path, global: &Global) {
     let profile = |name: &str| folder.join("profiles").join(name).display().to_string();
     let commands = [
         format!(
@@ -379,25 +413,23 @@ fn invite(demo: &Demo, folder: &Path, json: bool) {
     let swaks = smtp.as_ref().map(|smtp| {
         format!("swaks --server {smtp} --helo mx.legacy.test --from zoe@legacy.test --to bob@south.test")
     });
-    if json {
-        println!(
-            "{}",
-            json!({ "event": "ready", "commands": commands, "consoles": logins, "smtp": smtp, "swaks": swaks })
-        );
-        return;
-    }
-    println!("\nThe consoles, for a browser on this machine:\n");
-    for (address, account, password) in &logins {
-        println!("  http://{address}  account {account}, password {password}");
-    }
-    if let (Some(smtp), Some(swaks)) = (&smtp, &swaks) {
-        println!("\nMail of the old world reaches Bob by SMTP at {smtp}:\n\n  {swaks}");
-    }
-    println!("\nBoth nodes stay up until you press Ctrl-C. In another terminal, try:\n");
-    for command in &commands {
-        println!("  {command}");
-    }
-    println!();
+    // The nodes stay up, also where nobody reads this.
+    let _ = if global.json {
+        let object = json!({ "event": "ready", "commands": commands, "consoles": logins, "smtp": smtp,
+                             "swaks": swaks });
+        cli::print_object(global, &object)
+    } else {
+        let mut lines = vec!["\nThe consoles, for a browser on this machine:\n".to_owned()];
+        lines.extend(logins.iter().map(|(address, account, password)| {
+            format!("  http://{address}  account {account}, password {password}")
+        }));
+        if let (Some(smtp), Some(swaks)) = (&smtp, &swaks) {
+            lines.push(format!("\nMail of the old world reaches Bob by SMTP at {smtp}:\n\n  {swaks}"));
+        }
+        lines.push("\nBoth nodes stay up until you press Ctrl-C. In another terminal, try:\n".to_owned());
+        lines.extend(commands.iter().map(|command| format!("  {command}")));
+        cli::print(global, &lines.join("\n"))
+    };
 }
 
 /// Where the consoles are, with an account and its password for each.

@@ -1,7 +1,7 @@
 //! Events as lines for people, or one JSON object each.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,28 +22,35 @@ pub(crate) struct Printer {
     lines: Option<Arc<Lines>>,
 }
 
+/// How lines look: for people, on a terminal with colours or without, or for programs.
 #[derive(Clone, Copy)]
-enum Look {
+pub(crate) enum Look {
     Plain,
     Coloured,
     Json,
 }
 
-impl Printer {
-    /// For a node of the quickstart, or for the steps of its user.
-    pub(crate) fn new(who: &str, json: bool, since: Instant) -> Printer {
-        let look = match (json, std::io::stdout().is_terminal()) {
+impl Look {
+    /// As asked for on the command line.
+    pub(crate) fn of(global: &cli::Global) -> Look {
+        match (global.json, cli::colours_output(global)) {
             (true, _) => Look::Json,
             (false, true) => Look::Coloured,
             (false, false) => Look::Plain,
-        };
+        }
+    }
+}
+
+impl Printer {
+    /// For a node of the quickstart, or for the steps of its user.
+    pub(crate) fn new(who: &str, look: Look, since: Instant) -> Printer {
         Printer { who: who.to_owned(), look, since, lines: None }
     }
 
     /// For `waxwing serve` and `waxwing doorstep`: whoever reads this does not hold up mail.
     #[expect(clippy::disallowed_methods, reason = "shown to people only")]
-    pub(crate) fn for_service(json: bool) -> Printer {
-        let mut printer = Printer::new("", json, Instant::now());
+    pub(crate) fn for_service(global: &cli::Global) -> Printer {
+        let mut printer = Printer::new("", Look::of(global), Instant::now());
         let own = printer.clone();
         let said = move |count| {
             let words = format!("{count} lines were left out here");
@@ -224,7 +231,7 @@ mod tests {
             step: "said".to_owned(),
             detail: "550 \x1b[2Jno\u{202e}\u{9b}\r\nforged line".to_owned(),
         };
-        let mut printer = Printer::for_service(false);
+        let mut printer = Printer::for_service(&cli::Global::default());
         printer.look = Look::Plain;
         let line = printer.told(&event);
         assert!(

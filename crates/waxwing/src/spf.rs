@@ -4,11 +4,11 @@
 
 use std::process::ExitCode;
 
-use cli::{SpfCommand, SpfExplainArgs};
+use cli::{Global, SpfCommand, SpfExplainArgs};
 use daemon::{ExplainedSpf, SpfQuestion, SpfSide};
 
 /// Does the command: 1 where SPF fails.
-pub(crate) async fn run(command: &SpfCommand, json: bool) -> ExitCode {
+pub(crate) async fn run(command: &SpfCommand, global: &Global) -> ExitCode {
     let SpfCommand::Explain(arguments) = command;
     let question = match question(arguments) {
         Ok(question) => question,
@@ -17,13 +17,16 @@ pub(crate) async fn run(command: &SpfCommand, json: bool) -> ExitCode {
     match daemon::explain_spf(&question).await {
         Ok(explained) => {
             let failed = explained.fails();
-            if json {
-                match serde_json::to_string(&explained) {
-                    Ok(object) => println!("{object}"),
-                    Err(error) => return crate::fail(&error),
+            let printed = match global.json {
+                true => cli::print_object(global, &explained),
+                false => {
+                    let lines: Vec<_> =
+                        lines(&question, &explained).iter().map(|line| cli::clean(line)).collect();
+                    cli::print(global, &lines.join("\n"))
                 }
-            } else {
-                show(&question, &explained);
+            };
+            if let Err(code) = printed {
+                return code;
             }
             if failed { ExitCode::from(1) } else { ExitCode::SUCCESS }
         }
@@ -46,16 +49,16 @@ fn question(arguments: &SpfExplainArgs) -> Result<SpfQuestion, String> {
     })
 }
 
-fn show(question: &SpfQuestion, explained: &ExplainedSpf) {
-    println!("EHLO {} from {}", question.helo, question.address);
-    show_side(&explained.helo);
+fn lines(question: &SpfQuestion, explained: &ExplainedSpf) -> Vec<String> {
+    let mut lines = vec![format!("EHLO {} from {}", question.helo, question.address)];
+    lines.extend(side_lines(&explained.helo));
     if let (Some(from), Some(side)) = (&question.from, &explained.mail_from) {
-        println!("MAIL FROM {from}");
-        show_side(side);
+        lines.push(format!("MAIL FROM {from}"));
+        lines.extend(side_lines(side));
     }
     if !explained.steps.is_empty() {
-        println!("Properties");
-        explained.steps.iter().for_each(|step| println!("  {step}"));
+        lines.push("Properties".to_owned());
+        lines.extend(explained.steps.iter().map(|step| format!("  {step}")));
     }
     let of = |side: &SpfSide| match side.spf == side.verdict {
         true => side.verdict.to_owned(),
@@ -64,12 +67,12 @@ fn show(question: &SpfQuestion, explained: &ExplainedSpf) {
     let mail_from =
         explained.mail_from.as_ref().map_or(String::new(), |side| format!(", MAIL FROM {}", of(side)));
     let whole = if explained.whole_address { ", for the whole address" } else { "" };
-    println!("Result: EHLO {}{mail_from}{whole}", of(&explained.helo));
+    lines.push(format!("Result: EHLO {}{mail_from}{whole}", of(&explained.helo)));
+    lines
 }
 
-fn show_side(side: &SpfSide) {
-    side.steps.iter().for_each(|step| println!("  {step}"));
-    if let Some(explanation) = &side.explanation {
-        println!("  {} explains: {explanation}", side.domain);
-    }
+fn side_lines(side: &SpfSide) -> Vec<String> {
+    let steps = side.steps.iter().map(|step| format!("  {step}"));
+    let explanation = side.explanation.iter().map(|text| format!("  {} explains: {text}", side.domain));
+    steps.chain(explanation).collect()
 }

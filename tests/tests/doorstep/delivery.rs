@@ -135,5 +135,5 @@ async fn the_users_own_programs_read_at_the_doorstep() {
         Ok(mut stranger) => stranger.mailbox(0, 10).await.map(drop),
         Err(refused) => Err(refused),
     };
-    assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
+    assert!(matches!(refused, Err(cli::Error::NotAuthorised { .. })), "{refused:?}");
 }

@@ -245,14 +245,17 @@ async fn a_closed_account_is_refused_at_once() {
     let mut account = store.account("alice").unwrap().unwrap();
     let devices = std::mem::take(&mut account.devices);
     store.put_account(account.clone()).await.unwrap();
-    assert!(matches!(alice.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised(_))), "removed device");
+    assert!(
+        matches!(alice.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised { .. })),
+        "removed device"
+    );
     account.devices = devices;
     store.put_account(account.clone()).await.unwrap();
     assert!(alice.session.mailbox(0, 1).await.is_ok());
     account.disabled = true;
     store.put_account(account).await.unwrap();
     let refused = alice.submit(&letter("alice@north.test", "Too late"), &["alice@north.test"]).await;
-    assert!(matches!(refused, Err(cli::Error::NotAuthorised(_))), "{refused:?}");
+    assert!(matches!(refused, Err(cli::Error::NotAuthorised { .. })), "{refused:?}");
 }
 
 /// A user lists and removes the devices of the account, this one too; another's cannot be named.
@@ -280,9 +283,12 @@ async fn a_user_removes_a_device_that_was_lost() {
     assert!(bob.session.mailbox(0, 1).await.is_ok());
     assert!(lost.session.mailbox(0, 1).await.is_ok());
     alice.session.remove_device(other).await.unwrap();
-    assert!(matches!(lost.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised(_))), "the lost one");
+    assert!(
+        matches!(lost.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised { .. })),
+        "the lost one"
+    );
     alice.session.remove_device(own).await.unwrap();
-    assert!(matches!(alice.session.devices().await, Err(cli::Error::NotAuthorised(_))), "this one");
+    assert!(matches!(alice.session.devices().await, Err(cli::Error::NotAuthorised { .. })), "this one");
 }
 
 /// An address that looks like somebody's is not given to somebody else; the names that a domain reserves may be given by

@@ -342,7 +342,7 @@ fn refused(found: Result<(), cli::Error>, what: &str) -> Code {
     match found {
         Err(cli::Error::Refused(failure)) => failure.code,
         // The code stands at its end.
-        Err(cli::Error::NotAuthorised(text)) => {
+        Err(cli::Error::NotAuthorised { text, .. }) => {
             Code::parse(text.rsplit_once('(').unwrap().1.trim_end_matches(')')).unwrap()
         }
         other => panic!("{what}: {other:?}"),

@@ -251,6 +251,31 @@ async fn a_recipient_over_whom_the_server_takes_leave_holds_up_nobody() {
     assert!(next(&told).1.contains("two"));
 }
 
+/// What is too large for mail programs is handed to none, and that is not kept from the operator.
+///
+/// proves: GW-96
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_for_mail_programs_is_listed() {
+    let (listener, address) = bound();
+    let told = serve(listener, |_, _| "250 2.0.0 kept");
+    let world =
+        World::started(&[Site::new("north.test").lines(&format!("[mailbox]\nlmtp = \"{address}\""))]).await;
+    let mut alice = world.user("alice@north.test").await;
+    world.user("bob@north.test").await;
+    write(&mut alice, &"a long letter\r\n".repeat(1_200_000)).await;
+    write(&mut alice, "a short one").await;
+    assert!(next(&told).1.contains("a short one"), "it holds up no other");
+    let all = listed(&world).await;
+    let [one] = &all[..] else { panic!("{all:?}") };
+    assert_eq!((one.state.as_str(), one.code.as_str()), ("refused", "5.3.4"));
+    assert!(one.text.contains("more than 16 MiB stays in the native mailbox"), "{one:?}");
+    // No more is in the Maildir, where it would have come first.
+    let maildir = world.data("north.test").join("maildir").join("bob").join("new");
+    let there = async { while std::fs::read_dir(&maildir).map_or(0, Iterator::count) == 0 {} };
+    tokio::time::timeout(Duration::from_secs(20), there).await.expect("the short one in the Maildir");
+    assert_eq!(std::fs::read_dir(&maildir).unwrap().count(), 1);
+}
+
 /// proves: GW-95
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_put_aside_outlives_a_restart() {

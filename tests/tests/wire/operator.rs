@@ -54,6 +54,13 @@ async fn an_operator_orders_the_queue() {
     let [leg] = legs(&mut client).await.try_into().unwrap();
     assert_eq!((leg.identity, leg.origin.as_str(), leg.tries), (identity.to_string(), "account:alice", 1));
     assert_eq!(leg.recipients[0].address, BOB);
+    // The list says what the leg itself says, but for its attempts.
+    let Response::Leg(shown) = ask(&mut client, Request::QueueShow { leg: leg.number }).await else {
+        panic!("no leg")
+    };
+    assert!(leg.attempts.is_empty() && !shown.attempts.is_empty());
+    assert_eq!(leg.recipients, shown.recipients);
+    assert!(leg.recipients[0].waits.as_ref().is_some_and(|waits| waits.starts_with("not delivered yet")));
     let number = Legs::Numbers(vec![leg.number]);
 
     let changed = |answer: Response| matches!(answer, Response::Changed { count: 1 });
@@ -87,6 +94,43 @@ async fn an_operator_orders_the_queue() {
     assert!(!envelopes[0].attempts.is_empty());
     let unknown = ask(&mut client, Request::Trace { identity: "7".repeat(64) }).await;
     assert!(matches!(unknown, Response::Failure(failure) if failure.kind == control::FailureKind::NotFound));
+}
+
+/// What is so already, or cannot be so, is not done without a word; and what a node lacks for an order is said.
+#[tokio::test]
+async fn an_order_that_changes_nothing_is_told() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let _alice = world.user("alice@north.test").await;
+    let mut client = operator(&world).await;
+    let name = || "alice".to_owned();
+    let failed = async |client: &mut Client, request: Request| match ask(client, request).await {
+        Response::Failure(failure) => failure.kind,
+        other => panic!("{other:?}"),
+    };
+    let add = Request::AccountAddressAdd { name: name(), address: "alice@north.test".to_owned() };
+    assert_eq!(failed(&mut client, add).await, control::FailureKind::Conflict);
+    let remove = Request::AccountAddressRemove { name: name(), address: "other@north.test".to_owned() };
+    assert_eq!(failed(&mut client, remove).await, control::FailureKind::NotFound);
+    assert_eq!(failed(&mut client, Request::Reload).await, control::FailureKind::NotFound);
+    let taken = Request::AccountAdd {
+        name: "eve".to_owned(),
+        addresses: vec!["alice@north.test".to_owned()],
+        password: None,
+    };
+    let Response::Failure(failure) = ask(&mut client, taken).await else { panic!("it is alice's") };
+    assert!(failure.text.contains("another account has it"), "{failure}");
+    let order = control::ForwardOrder::Add {
+        alias: "old@north.test".to_owned(),
+        target: "new@south.test".to_owned(),
+        conceal: false,
+        rewrite: false,
+        granted: false,
+        keep_sender: false,
+    };
+    let Response::Forwards { forwards } = ask(&mut client, Request::Forward { order }).await else {
+        panic!("no alias")
+    };
+    assert!(forwards[0].note.contains("no `[forwarding] listen`"), "{forwards:?}");
 }
 
 /// Both sides of a connection are listed, and whose device it is.
@@ -180,7 +224,7 @@ async fn a_removed_device_is_refused_at_once() {
     assert!(failure.text.starts_with("00000000 is ambiguous: 0000"), "{failure}");
     assert!(alice.session.mailbox(0, 1).await.is_ok());
     assert_eq!(remove(&device.public_key[..6]).await, Response::Done);
-    assert!(matches!(alice.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised(_))));
+    assert!(matches!(alice.session.mailbox(0, 1).await, Err(cli::Error::NotAuthorised { .. })));
     let gone = remove(&device.public_key).await;
     assert!(matches!(gone, Response::Failure(failure) if failure.kind == control::FailureKind::NotFound));
     let Response::Devices { devices } = ask(&mut client, list()).await else { panic!("no devices") };

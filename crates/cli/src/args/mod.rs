@@ -10,9 +10,10 @@ mod spf;
 mod user;
 mod value;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use bench::{
     BenchCommand, BenchExchangeArgs, BenchLetters, BenchLoad, BenchPeer, BenchPollArgs, BenchSubmitArgs,
@@ -84,6 +85,32 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: Color,
+}
+
+/// Reads a command line. Where it is not right, or asks for help, this prints what there is to say and ends the process.
+pub(crate) fn read(line: impl Iterator<Item = OsString>) -> Invocation {
+    let line: Vec<OsString> = line.collect();
+    let mut command = Invocation::command().color(help_colours(&line));
+    let read = command.clone().try_get_matches_from(line);
+    let invocation = read.and_then(|matches| Invocation::from_arg_matches(&matches));
+    invocation.unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// Whether there are colours in help and in what is said of a line that is not right: `--color` holds for that, too, and has
+/// to be known before the line is read.
+fn help_colours(line: &[OsString]) -> ColorChoice {
+    let words = line.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+    let mut asked = words.skip_while(|word| !word.starts_with("--color"));
+    let value = match asked.next() {
+        Some("--color") => asked.next(),
+        Some(word) => word.strip_prefix("--color="),
+        None => None,
+    };
+    match value.and_then(|value| Color::from_str(value, false).ok()) {
+        Some(Color::Always) => ColorChoice::Always,
+        Some(Color::Never) => ColorChoice::Never,
+        Some(Color::Auto) | None => ColorChoice::Auto,
+    }
 }
 
 /// When there are colours.
@@ -263,7 +290,8 @@ pub enum Command {
     /// What a mailbox server has not taken (operator)
     ///
     /// A node can hand all mail to a mailbox server over LMTP. What that puts off is tried again, each message for itself and
-    /// for five days; what it does not take stays in the native mailbox, and is listed for a month.
+    /// for five days; what it does not take stays in the native mailbox, and is listed for a month. So is mail of more than 16 MiB, which it is
+    /// not handed.
     #[command(subcommand, after_help = "Example:\n  waxwing lmtp list\n  waxwing lmtp retry ann 41")]
     Lmtp(LmtpCommand),
     /// Read the certificates for SMTP again (operator)
@@ -351,7 +379,6 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Command, clap::Error> {
         Invocation::try_parse_from(line.split(' ')).map(|invocation| invocation.command)
@@ -399,6 +426,22 @@ mod tests {
         check(&Invocation::command());
         assert!(parse("waxwing account add ann --address a@a.test --password x").is_err());
         assert!(parse("waxwing enrol ann@a.test --node a.test:1 --password x").is_err());
+    }
+
+    /// `--color` holds for what is printed instead of a command, too.
+    #[test]
+    fn help_has_colours_where_they_are_wanted() {
+        let check = |line: &str, expected: ColorChoice| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(help_colours(&words), expected, "{line}");
+        };
+        check("waxwing --color never --help", ColorChoice::Never);
+        check("waxwing send --help --color=never", ColorChoice::Never);
+        check("waxwing --color always nonsense", ColorChoice::Always);
+        check("waxwing --color", ColorChoice::Auto);
+        check("waxwing --color purple", ColorChoice::Auto);
+        check("waxwing send -- --color never", ColorChoice::Auto);
+        check("waxwing", ColorChoice::Auto);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub enum AccountCommand {
     Add {
         /// The name of the account
         name: String,
-        /// An address of the account, its own first [default: none]
+        /// An address of the account, its own first; may be given several times
         #[arg(long = "address", value_name = "ADDRESS", required = true)]
         addresses: Vec<String>,
         /// Read the password from the first line of this file

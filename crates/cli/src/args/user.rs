@@ -63,13 +63,13 @@ pub struct SendArgs {
     /// The message.
     #[command(flatten)]
     pub compose: Compose,
-    /// Send it at this time, such as 2027-01-01T09:00 or 2027-01-01T09:00:00+01:00
+    /// Send it at this time, within 30 days, such as 2027-01-01T09:00 or 2027-01-01T09:00:00+01:00
     #[arg(long, value_name = "TIME", conflicts_with_all = ["delay_seconds", "undo"])]
     pub at: Option<Moment>,
-    /// Send it in so many seconds
+    /// Send it in so many seconds, 2592000 (30 days) at the most
     #[arg(long = "in", value_name = "SECONDS", conflicts_with = "undo")]
     pub delay_seconds: Option<u64>,
-    /// Keep it back for so many seconds, in which `give-up` calls it back unseen
+    /// Keep it back for so many seconds, in which `give-up` calls it back unseen; 2592000 (30 days) at the most
     #[arg(long, value_name = "SECONDS")]
     pub undo: Option<u64>,
     /// Wait until every recipient has a final answer
@@ -244,9 +244,9 @@ pub struct DoorstepArgs {
 /// `mail list`.
 #[derive(Debug, Clone, Args)]
 pub struct MailListArgs {
-    /// Only what came after this number
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub after: u64,
+    /// Only what came after this number, the oldest first [default: the newest; with --json all from the beginning]
+    #[arg(long, value_name = "N")]
+    pub after: Option<u64>,
     /// How many at the most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub limit: u64,

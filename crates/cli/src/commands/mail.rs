@@ -102,32 +102,82 @@ async fn list(
     arguments: &MailListArgs,
     output: &mut Output,
 ) -> Result<End, Error> {
-    let mut after = arguments.after;
-    learn_before(session, after.saturating_add(1), &mut known).await?;
-    let mut left = arguments.limit;
-    while left > 0 {
-        let entries = session.mailbox(after, left).await?;
-        if entries.is_empty() {
-            break;
-        }
-        for entry in entries.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            if entry.number <= after {
-                return Err(Error::Answer("its entries are not in their order".to_owned()));
-            }
-            after = entry.number;
-            left -= 1;
-            // A message whose headers cannot be had is listed all the same.
-            let fetched = fetch(session, entry.identity, Selection::Headers).await.ok();
-            print_entry(entry, &EntryObject::new(entry, fetched.as_ref(), &known), output)?;
-            if let Some(headers) = fetched.as_ref().and_then(|fetched| fetched.headers.as_ref()) {
-                known.learn(headers.message());
-            }
+    // Programs go on from the number that they have seen last, from the beginning; people look for what is new.
+    let (start, older) = match arguments.after {
+        Some(after) => (after, false),
+        None if output.is_json() => (0, false),
+        None => before_newest(session, arguments.limit).await?,
+    };
+    learn_before(session, start.saturating_add(1), &mut known).await?;
+    let entries = entries_after(session, start, arguments.limit).await?;
+    for entry in &entries {
+        // A message whose headers cannot be had is listed all the same.
+        let fetched = fetch(session, entry.identity, Selection::Headers).await.ok();
+        print_entry(entry, &EntryObject::new(entry, fetched.as_ref(), &known), output)?;
+        if let Some(headers) = fetched.as_ref().and_then(|fetched| fetched.headers.as_ref()) {
+            known.learn(headers.message());
         }
     }
-    if after == arguments.after && !output.is_json() {
-        output.line("No mail.")?;
+    if output.is_json() {
+        return Ok(End::Good);
+    }
+    let Some(last) = entries.last().map(|entry| entry.number) else {
+        output.line(&if start > 0 { format!("No mail after {start}.") } else { "No mail.".to_owned() })?;
+        if arguments.doorstep.is_none() && session.held(None, 1).await.is_ok_and(|held| !held.is_empty()) {
+            output.line("Some waits until you have decided about it: `waxwing held list` shows it.")?;
+        }
+        return Ok(End::Good);
+    };
+    if older {
+        output.line(&paint(
+            FAINT,
+            "There is older mail: `waxwing mail list --after 0` begins with the oldest.",
+        ))?;
+    } else if !session.mailbox(last, 1).await?.is_empty() {
+        output.line(&paint(FAINT, &format!("There is more: `waxwing mail list --after {last}`.")))?;
     }
     Ok(End::Good)
+}
+
+/// So many entries after a number, unless there are fewer. A node gives as many at a time as fit.
+async fn entries_after(session: &mut Session, after: u64, count: u64) -> Result<Vec<MailboxEntry>, Error> {
+    let (mut all, count): (Vec<MailboxEntry>, _) = (Vec::new(), usize::try_from(count).unwrap_or(usize::MAX));
+    loop {
+        let last = all.last().map_or(after, |entry| entry.number);
+        let left = count.saturating_sub(all.len());
+        let mut page = if left > 0 { session.mailbox(last, left as u64).await? } else { Vec::new() };
+        page.truncate(left);
+        if page.is_empty() {
+            return Ok(all);
+        }
+        for entry in page {
+            if entry.number <= all.last().map_or(after, |before| before.number) {
+                return Err(Error::Answer("its entries are not in their order".to_owned()));
+            }
+            all.push(entry);
+        }
+    }
+}
+
+/// After which number the newest so many entries are, and whether there are older ones. A node lists from a number on, and
+/// from no other end: the place is found by halving, for where so many follow it is not further back.
+async fn before_newest(session: &mut Session, count: u64) -> Result<(u64, bool), Error> {
+    let whole =
+        |page: &[MailboxEntry]| page.first().map(|first| first.number).filter(|_| page.len() as u64 >= count);
+    let Some(oldest) = whole(&entries_after(session, 0, count).await?) else { return Ok((0, false)) };
+    // So many follow `low`, and fewer follow `high`.
+    let (mut low, mut high): (u64, Option<u64>) = (oldest - 1, None);
+    loop {
+        let middle = match high {
+            None => low.saturating_mul(2).saturating_add(1),
+            Some(high) if high.saturating_sub(low) <= 1 => return Ok((low, oldest <= low)),
+            Some(high) => low + (high - low) / 2,
+        };
+        match whole(&entries_after(session, middle, count).await?) {
+            Some(first) => low = first - 1,
+            None => high = Some(middle),
+        }
+    }
 }
 
 /// Learns who has written the messages before this number, the latest of them.

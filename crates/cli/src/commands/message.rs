@@ -1,5 +1,6 @@
 //! `message`: work on files alone.
 
+use std::io::Write;
 use std::path::Path;
 
 use message::address::{Address, Domain};
@@ -128,7 +129,9 @@ async fn verify(
         }
         let word = if good { paint(GOOD, "verified") } else { paint(BAD, "not verified") };
         output.line(&word)?;
-        if !good && keys.is_empty() && !dns {
+        if seals.is_empty() {
+            output.line("It has no seals: nobody vouches for it.")?;
+        } else if !good && keys.is_empty() && !dns {
             output.line("Give the keys of the sealers with --key, or have them looked up with --dns.")?;
         }
     }
@@ -206,6 +209,7 @@ fn import(path: &Path, to: &Path, output: &mut Output) -> Result<End, Error> {
         output.object(&Translated { id: message.identity().to_string(), file, notes: notes.collect() })?;
     } else {
         output.line(&format!("{} {}", paint(STRONG, "identity"), message.identity()))?;
+        output.line(&format!("{} {}", paint(GOOD, "written"), to.display()))?;
         print_notes(&imported.notes);
     }
     Ok(End::Good)
@@ -232,9 +236,11 @@ fn export(path: &Path, to: &Path, utf8: bool, output: &mut Output) -> Result<End
     let whole = Message::parse(&octets, Limits::default())?;
     let eml = translate::export(&whole, &ExportOptions { eight_bit: utf8, utf8_headers: utf8 })?;
     files::write(to, &eml)?;
+    let file = to.display().to_string();
     if output.is_json() {
-        let file = to.display().to_string();
         output.object(&Translated { id: message.identity().to_string(), file, notes: Vec::new() })?;
+    } else {
+        output.line(&format!("{} {}  {file}", paint(GOOD, "written"), message.identity().short()))?;
     }
     Ok(End::Good)
 }
@@ -242,6 +248,7 @@ fn export(path: &Path, to: &Path, utf8: bool, output: &mut Output) -> Result<End
 /// What a translation has changed goes to standard error: it is not the result.
 fn print_notes(notes: &[Note]) {
     for note in notes {
-        eprintln!("part {}: {:?}: {}", note.part, note.kind, clean(&note.text));
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "part {}: {:?}: {}", note.part, note.kind, clean(&note.text));
     }
 }

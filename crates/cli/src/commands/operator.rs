@@ -1,5 +1,6 @@
 //! What operators ask a node: over its control socket, or of an operator in this process.
 
+mod done;
 mod peer;
 mod print;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use control::{Client, HeldDecision, HeldPlace, Legs, Operator, Request, Response};
 
+use super::held::print::author_line;
 use super::policy::{correspondent_request, policy_request};
 use super::{End, read_password};
 use crate::args::{
@@ -14,7 +16,7 @@ use crate::args::{
     QueueCommand, StoreCommand,
 };
 use crate::limits::HELD_LISTED_MAX;
-use crate::output::Output;
+use crate::output::{GOOD, Output, paint};
 use crate::{Command, Error, Global};
 
 /// Where the socket is when nobody says.
@@ -71,12 +73,29 @@ async fn perform(requests: Vec<Request>, mut asked: Asked<'_>, output: &mut Outp
             helds(&mut asked, account, after, output).await?;
             continue;
         }
-        let response = asked.ask(request).await?;
+        let response = asked.ask(request.clone()).await?;
         if print::response(&response, output)? == End::Bad {
             end = End::Bad;
         }
+        if !output.is_json() {
+            told(&request, &response, output)?;
+        }
     }
     Ok(end)
+}
+
+/// What an order has done, where the answer does not say it.
+fn told(request: &Request, response: &Response, output: &mut Output) -> Result<(), Error> {
+    match (request, response) {
+        (_, Response::Done) => output.line(&paint(GOOD, &done::words(request))),
+        (_, Response::Changed { count }) => output.line(&done::changed(request, *count)),
+        (Request::HeldDecide { decision, .. }, Response::HeldDecided { .. }) => {
+            let trusted = *decision == HeldDecision::Accept { trust: true };
+            let beside = author_line(trusted, *decision == HeldDecision::Block);
+            beside.iter().try_for_each(|line| output.line(line))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is held, page by page, as far as a list may be long; then where to go on.

@@ -1,6 +1,6 @@
 //! `send`.
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use message::address::Address;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::view::{RecipientObject, is_bad, recipient_line};
 use super::{End, open_session, status};
 use crate::client::{Composition, Outgoing, addresses_in};
-use crate::limits::{PROGRESS_OCTETS_MIN, TEXT_OCTETS_MAX};
+use crate::limits::{PROGRESS_OCTETS_MIN, RELEASE_SECONDS_MAX, TEXT_OCTETS_MAX};
 use crate::output::{FAINT, Output, duration, paint};
 use crate::profile::{self, Profile};
 use crate::{Error, Global, SendArgs, clock};
@@ -25,6 +25,7 @@ struct Sent {
 
 pub(super) async fn send(global: &Global, arguments: &SendArgs, output: &mut Output) -> Result<End, Error> {
     // Whatever is wrong with the message is told before the node is troubled.
+    let release_after_seconds = delay_seconds(arguments)?;
     let folder = profile::folder(global)?;
     let profile = Profile::load(&folder)?;
     let (mut message, recipients) = prepare(arguments, &profile)?;
@@ -34,17 +35,16 @@ pub(super) async fn send(global: &Global, arguments: &SendArgs, output: &mut Out
         let random = clock::random_token()?;
         message = message.authored(&profile.address, &key, clock::now_ms(), random)?;
     }
-    let options = SubmissionOptions {
-        release_after_seconds: delay_seconds(arguments)?,
-        ..SubmissionOptions::default()
-    };
+    let options = SubmissionOptions { release_after_seconds, ..SubmissionOptions::default() };
     let (_, mut session) = open_session(global).await?;
     let bar = progress_bar(message.body_octets(), output);
     let progress = |octets| bar.set_position(octets);
     let submitted = session.submit(&message, &recipients, options, &progress).await;
     bar.finish_and_clear();
     let submitted = submitted?;
-    let release_at_ms = (options.release_after_seconds > 0)
+    // Where nobody is to get it, nothing waits.
+    let open = submitted.outcomes.iter().any(|(_, disposition)| !disposition.is_final());
+    let release_at_ms = (open && options.release_after_seconds > 0)
         .then(|| clock::now_ms().saturating_add(options.release_after_seconds.saturating_mul(1000)));
     print(submitted.identity, release_at_ms, &submitted.outcomes, output)?;
     let waiting =
@@ -81,7 +81,9 @@ fn print(
             identity.short()
         ))?;
     }
-    output.line(&paint(FAINT, &format!("Ask later: waxwing status {}", identity.short())))
+    let open = outcomes.iter().any(|(_, disposition)| !disposition.is_final());
+    let words = if open { "Ask later" } else { "All about it" };
+    output.line(&paint(FAINT, &format!("{words}: waxwing status {}", identity.short())))
 }
 
 /// The message, and for whom it is.
@@ -141,7 +143,8 @@ fn recipients_of(message: &Outgoing) -> Result<Vec<Address>, Error> {
 fn text_from_input() -> Result<String, Error> {
     let input = std::io::stdin();
     if input.is_terminal() {
-        eprintln!("Type your text; end with Ctrl-D on a line of its own.");
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "Type your text; end with Ctrl-D on a line of its own.");
     }
     let mut octets = Vec::new();
     input.lock().take(TEXT_OCTETS_MAX + 1).read_to_end(&mut octets)?;
@@ -155,12 +158,25 @@ fn text_from_input() -> Result<String, Error> {
     })
 }
 
+/// For how long the node is to keep it. A node would keep it for less than is asked here without a word.
 fn delay_seconds(arguments: &SendArgs) -> Result<u64, Error> {
-    if let Some(at) = arguments.at {
-        let delay_ms = at.0.checked_sub(clock::now_ms());
-        return delay_ms.map(|ms| ms.div_ceil(1000)).ok_or_else(|| Error::usage("that time has passed"));
+    let seconds = match arguments.at {
+        Some(at) => {
+            let delay_ms = at.0.checked_sub(clock::now_ms());
+            delay_ms.map(|ms| ms.div_ceil(1000)).ok_or_else(|| Error::usage("that time has passed"))?
+        }
+        None => arguments.delay_seconds.or(arguments.undo).unwrap_or(0),
+    };
+    if seconds <= RELEASE_SECONDS_MAX {
+        return Ok(seconds);
     }
-    Ok(arguments.delay_seconds.or(arguments.undo).unwrap_or(0))
+    let days = RELEASE_SECONDS_MAX / (24 * 3600);
+    Err(Error::Usage {
+        text: format!(
+            "a node keeps a message back for {days} days ({RELEASE_SECONDS_MAX} seconds) at the most"
+        ),
+        hint: Some("nothing was sent; say an earlier time".to_owned()),
+    })
 }
 
 fn progress_bar(octets: u64, output: &Output) -> ProgressBar {

@@ -122,19 +122,24 @@ pub(super) fn is_bad(disposition: &Disposition) -> bool {
 /// A recipient on one line.
 pub(super) fn recipient_line(address: &Address, disposition: &Disposition) -> String {
     let word = format!("{:<9}", disposition.word());
-    let mut line = format!("{} {}", paint(style(disposition), &word), clean(&address.to_unicode()));
-    match disposition {
-        Disposition::Refused { code, text } => line.push_str(&format!("  {} ({code})", clean(text))),
-        Disposition::Pending { until, .. } => {
-            line.push_str(&format!("  tried until {}", time(until.saturating_mul(1000))));
-        }
-        Disposition::Deferred { code, after_seconds } => {
-            line.push_str(&format!("  nothing was kept ({code}); send again in {after_seconds} s or later"));
-        }
-        Disposition::Relayed => line.push_str("  handed to a legacy server; no more is known"),
-        _ => {}
+    let line = format!("{} {}", paint(style(disposition), &word), clean(&address.to_unicode()));
+    match details(disposition) {
+        details if details.is_empty() => line,
+        details => format!("{line}  {details}"),
     }
-    line
+}
+
+/// What there is to say of a disposition beside its word.
+pub(super) fn details(disposition: &Disposition) -> String {
+    match disposition {
+        Disposition::Refused { code, text } => format!("{} ({code})", clean(text)),
+        Disposition::Pending { until, .. } => format!("tried until {}", time(until.saturating_mul(1000))),
+        Disposition::Deferred { code, after_seconds } => {
+            format!("nothing was kept ({code}); send again in {after_seconds} s or later")
+        }
+        Disposition::Relayed => "handed to a legacy server; no more is known".to_owned(),
+        _ => String::new(),
+    }
 }
 
 fn style(disposition: &Disposition) -> Style {

@@ -12,6 +12,7 @@ use clap::Parser;
 use cli::{Error, Hooks, Invocation};
 use fake::{Node, PASSWORD, seal_key};
 use message::Identity;
+use protocol::MailboxEntry;
 use serde_json::Value;
 use waxwing_cli as cli;
 
@@ -233,6 +234,59 @@ async fn mail_is_listed_read_and_exported() {
     assert!(!Path::new(&never).exists());
     let left = std::fs::read_dir(user.folder.path()).unwrap();
     assert!(left.into_iter().all(|entry| !entry.unwrap().file_name().to_string_lossy().ends_with(".part")));
+}
+
+/// People see what is new, and how to see the rest; programs begin at the beginning and go on from what they have seen.
+#[tokio::test]
+async fn the_newest_mail_is_listed() {
+    let (node, user) = enrolled().await;
+    let says = async |arguments: &[&str]| user.says(&[&["mail", "list"], arguments].concat()).await;
+    assert_eq!(says(&[]).await, "No mail.\n");
+    user.says(&["send", "--to", "bob@b.test", "--text", "Hello"]).await;
+    let first = node.kept().mailbox[0].clone();
+    // The numbers of one mailbox have gaps: a node counts all of its mailboxes together.
+    let numbers: Vec<u64> = (1..=120).map(|place| place * place + 3).collect();
+    node.kept().mailbox = numbers.iter().map(|&number| MailboxEntry { number, ..first.clone() }).collect();
+    let listed = |shown: &str| -> Vec<u64> {
+        shown.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+    };
+    let shown = says(&[]).await;
+    assert_eq!(listed(&shown), numbers[70..]);
+    assert!(shown.ends_with("There is older mail: `waxwing mail list --after 0` begins with the oldest.\n"));
+    assert_eq!(listed(&says(&["--limit", "1"]).await), numbers[119..]);
+    let shown = says(&["--after", "0", "--limit", "100"]).await;
+    assert_eq!(listed(&shown), numbers[..100]);
+    assert!(shown.ends_with(&format!("There is more: `waxwing mail list --after {}`.\n", numbers[99])));
+    let shown = says(&["--after", &numbers[99].to_string()]).await;
+    assert_eq!(listed(&shown), numbers[100..]);
+    assert!(!shown.contains("There is"), "{shown}");
+    let (objects, _) = user.objects(&["mail", "list"]).await;
+    assert_eq!((objects.len(), &objects[0]["number"]), (50, &numbers[0].into()));
+    node.kept().mailbox.truncate(50);
+    let shown = says(&[]).await;
+    assert_eq!(listed(&shown), numbers[..50]);
+    assert!(!shown.contains("There is"), "{shown}");
+}
+
+/// What a node would keep back for less than was asked for is not sent.
+#[tokio::test]
+async fn nothing_is_kept_back_for_less_than_was_asked_for() {
+    let (node, user) = enrolled().await;
+    let send = |option: &'static str, value: &str| {
+        let value = value.to_owned();
+        let user = &user;
+        async move {
+            user.octets(&["send", "--to", "bob@b.test", "--text", "Hello", option, &value]).await.map(drop)
+        }
+    };
+    for (option, value) in [("--in", "2592001"), ("--undo", "31536000"), ("--at", "9999-01-01T00:00:00Z")] {
+        let error = send(option, value).await.unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{option}");
+        assert!(error.to_string().contains("30 days (2592000 seconds) at the most"), "{error}");
+    }
+    assert!(node.kept().mailbox.is_empty());
+    send("--undo", "2592000").await.unwrap();
+    assert_eq!(node.kept().mailbox.len(), 1);
 }
 
 /// proves: CLI-9

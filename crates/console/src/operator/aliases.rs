@@ -39,7 +39,7 @@ struct Row {
     kind: &'static str,
     since: Moment,
     note: String,
-    complaints: String,
+    complaints: Option<String>,
 }
 
 impl Row {
@@ -51,7 +51,7 @@ impl Row {
             state: words::line(&one.state),
             since: Moment::new(one.since_ms, now_ms),
             note: words::line(&one.note),
-            complaints: words::count(one.complaints),
+            complaints: (one.complaints > 0).then(|| words::count(one.complaints)),
         }
     }
 }

@@ -44,6 +44,8 @@ impl Event {
             "retrying" => "watch",
             "settled" | "decided" if event.text.starts_with("accepted") => "good",
             "settled" | "decided" if event.text.starts_with("pending") => "watch",
+            // A legacy server has it: that is well, as far as it can be known.
+            "settled" if event.text.starts_with("relayed") => "none",
             "settled" | "decided" => "bad",
             "seal" if event.text.contains("NOT") => "bad",
             _ => "none",

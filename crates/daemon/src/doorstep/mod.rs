@@ -22,8 +22,9 @@ use transport::{
 pub use session::{DOORSTEP_ACCOUNT, OnTaken, Sender, doorstep_session};
 
 use crate::clock::{SystemClock, now_ms};
+use crate::error::is_in_use;
 use crate::running::{follow_mail, make_private};
-use crate::{Error, files};
+use crate::{Error, files, listen};
 use attend::{Attendant, Fresh};
 
 /// What a doorstep needs to know.
@@ -105,7 +106,8 @@ impl Doorstep {
         make_private(&plan.folder)?;
         let settings =
             storage::Settings { free_octets_floor: plan.free_octets, ..storage::Settings::default() };
-        let store: Arc<dyn Store> = Arc::new(storage_sled::open(&plan.folder.join("store"), settings)?);
+        let opened = storage_sled::open(&plan.folder.join("store"), settings);
+        let store: Arc<dyn Store> = Arc::new(opened.map_err(|error| in_use(error, &plan.folder))?);
         let device = *plan.device.public().as_bytes();
         open_account(store.as_ref(), device).await?;
         let clock = Arc::new(SystemClock);
@@ -116,7 +118,7 @@ impl Doorstep {
         let settings = encode(&Frame::Settings(Settings::default()));
         let services =
             [Alpn::Doorstep, Alpn::Submission].map(|alpn| Service { alpn, settings: settings.clone() });
-        let socket = Socket::bind(plan.listen)?;
+        let socket = listen::udp("--listen", plan.listen)?;
         let server =
             Server::bind(socket, &ServerIdentity::from(identity.clone()), services.to_vec(), &limits)?;
         let own_port = server.local_address()?.port();
@@ -188,6 +190,17 @@ impl Drop for Doorstep {
     fn drop(&mut self) {
         self.attendant.abort();
         self.server.hang_up("the doorstep is gone");
+    }
+}
+
+/// Why the store of a doorstep is not opened. That another doorstep has it is the usual cause, and one that is mended easily.
+fn in_use(error: storage::Error, folder: &std::path::Path) -> Error {
+    match error {
+        error if is_in_use(&error) => Error::InUse(format!(
+            "{}: a doorstep runs with this folder already: end it first, or name another folder with --dir",
+            folder.display()
+        )),
+        other => other.into(),
     }
 }
 

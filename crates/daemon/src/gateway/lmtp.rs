@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gateway::out::{Lmtp, LmtpPlace, Outcome, Report, Shipment, Times};
 use message::{Code, Identity};
-use node::{Node, delay_ms};
+use node::{NoLegacyForm, Node, delay_ms};
 use storage::{AccountRecord, MailUid, MailboxEntry, Origin};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
@@ -59,7 +59,7 @@ struct Work {
 
 /// What became of one message.
 enum Handed {
-    /// The server has it, or it has no form that could be handed over.
+    /// The server has it, or it is not here any more.
     Settled,
     /// The server does not want it now.
     PutOff(Code, String),
@@ -347,13 +347,23 @@ impl LmtpCourier {
     async fn hand(&self, account: &AccountRecord, entry: &MailboxEntry) -> Result<Handed, String> {
         let (store, copy) = (self.node.store().clone(), entry.clone());
         let checkers = self.checkers.clone();
-        let written = tokio::task::spawn_blocking(move || -> Result<Option<Vec<u8>>, storage::Error> {
-            let stored = store.message(copy.identity)?;
-            let octets = stored.and_then(|stored| node::legacy_form(store.as_ref(), &stored, &checkers));
-            Ok(octets.map(|octets| [fields(&copy.origin).into_bytes(), octets].concat()))
+        let written = tokio::task::spawn_blocking(move || -> Result<_, storage::Error> {
+            let Some(stored) = store.message(copy.identity)? else { return Ok(None) };
+            let octets = node::legacy_form(store.as_ref(), &stored, &checkers);
+            Ok(Some(octets.map(|octets| [fields(&copy.origin).into_bytes(), octets].concat())))
         });
-        // What has no such form stays native mail; why, is logged where it is found out.
-        let Some(octets) = written.await.map_err(words)?.map_err(words)? else { return Ok(Handed::Settled) };
+        let octets = match written.await.map_err(words)?.map_err(words)? {
+            Some(Ok(octets)) => octets,
+            // It is told and listed as what the server itself refuses.
+            Some(Err(reason)) => {
+                let code = match reason {
+                    NoLegacyForm::TooLarge { .. } => Code::MESSAGE_TOO_LARGE,
+                    NoLegacyForm::Untranslatable(_) | NoLegacyForm::Incomplete => Code::new(5, 6, 5),
+                };
+                return Ok(Handed::Refused(code, format!("not handed over: {reason}")));
+            }
+            None => return Ok(Handed::Settled),
+        };
         let address = account.addresses.first().unwrap_or(&entry.recipient).clone();
         let proved = match &entry.origin {
             Origin::Legacy(origin) => origin.notice_to().cloned(),

@@ -14,7 +14,6 @@ mod room;
 mod settings;
 mod way_back;
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -30,7 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::outbound::ExchangeCourier;
-use crate::{Error, clock};
+use crate::{Error, clock, listen};
 
 use awaited::Awaited;
 use certificate::Certificates;
@@ -208,22 +207,13 @@ impl Materials<'_> {
 
 async fn listeners(wanted: &GatewayConfig) -> Result<Vec<(TcpListener, Service)>, Error> {
     let mut listeners = Vec::new();
-    for (address, service) in [
-        (wanted.transfer, Service::Transfer),
-        (wanted.submission, Service::Submission),
-        (wanted.submissions, Service::Submissions),
+    for (setting, address, service) in [
+        ("[gateway] transfer", wanted.transfer, Service::Transfer),
+        ("[gateway] submission", wanted.submission, Service::Submission),
+        ("[gateway] submissions", wanted.submissions, Service::Submissions),
     ] {
         let Some(address) = address else { continue };
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            let advice = match error.kind() {
-                ErrorKind::PermissionDenied => {
-                    "a port below 1024 needs CAP_NET_BIND_SERVICE (docs/gateway.md)"
-                }
-                _ => "say another port, or end who has it",
-            };
-            Error::Other(format!("[gateway] cannot listen on {address}: {error}; {advice}"))
-        })?;
-        listeners.push((listener, service));
+        listeners.push((listen::tcp(setting, address).await?, service));
     }
     Ok(listeners)
 }

@@ -30,14 +30,23 @@ impl LocalOperator {
                 self.put_account(&name, &addresses, Some(password.reveal().to_owned())).await
             }
             Request::AccountAddressAdd { name, address: text } => {
-                let mut addresses = self.account(&name)?.addresses;
-                addresses.push(address(&text)?);
+                let (mut addresses, new) = (self.account(&name)?.addresses, address(&text)?);
+                if addresses.contains(&self.node.folded(&new)) {
+                    return Err(Failure::new(FailureKind::Conflict, format!("{name} has {new} already")));
+                }
+                addresses.push(new);
                 self.put_account(&name, &addresses, None).await
             }
             Request::AccountAddressRemove { name, address: text } => {
-                let gone = address(&text)?;
+                let gone = self.node.folded(&address(&text)?);
                 let mut addresses = self.account(&name)?.addresses;
+                let before = addresses.len();
                 addresses.retain(|address| *address != gone);
+                if addresses.len() == before {
+                    let text = format!("{name} does not have the address {gone}");
+                    return Err(Failure::new(FailureKind::NotFound, text)
+                        .hint("`waxwing account list` shows the addresses of each account"));
+                }
                 self.put_account(&name, &addresses, None).await
             }
             Request::AccountNotices { name, on } => {

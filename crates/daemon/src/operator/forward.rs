@@ -27,10 +27,7 @@ impl LocalOperator {
                 let after = after.transpose()?;
                 let after = after.as_ref().map(|(alias, target)| (alias, target));
                 let found = self.store().forwards(after, bounded(limit)).map_err(failure)?;
-                let shown = &self.node.settings().domain;
-                Ok(Response::Forwards {
-                    forwards: found.iter().map(|one| forward_view(shown, one)).collect(),
-                })
+                Ok(Response::Forwards { forwards: found.iter().map(|one| self.forward_view(one)).collect() })
             }
             ForwardOrder::Add { alias, target, conceal, rewrite, granted, keep_sender } => {
                 let wishes = Wishes { conceal, rewrite, granted, keep_sender };
@@ -115,7 +112,16 @@ impl LocalOperator {
 
     fn one(&self, alias: &str, target: &str) -> Answered {
         let record = self.forward_named(alias, target)?;
-        Ok(Response::Forwards { forwards: vec![forward_view(&self.node.settings().domain, &record)] })
+        Ok(Response::Forwards { forwards: vec![self.forward_view(&record)] })
+    }
+
+    fn forward_view(&self, record: &ForwardRecord) -> ForwardView {
+        let mut view = forward_view(&self.node.settings().domain, record);
+        if let Some(lack) = lack(record, self.is_asked, self.has_way_out) {
+            let stop = if view.note.is_empty() { "" } else { "; " };
+            view.note = format!("{}{stop}{lack}", view.note);
+        }
+        view
     }
 
     fn forward_named(&self, alias: &str, target: &str) -> Result<ForwardRecord, Failure> {
@@ -242,6 +248,20 @@ fn forward_view(shown: &Domain, record: &ForwardRecord) -> ForwardView {
         note: record.note.clone(),
         complaints: record.complaints,
         page: format!("https://{shown}{WELL_KNOWN}/records/{}", secret_text(&record.credential)),
+    }
+}
+
+/// What this node lacks for an alias to lead anywhere, and what to do about it.
+fn lack(record: &ForwardRecord, is_asked: bool, has_way_out: bool) -> Option<&'static str> {
+    match record.state {
+        ForwardState::Waiting if !is_asked => Some(
+            "this node has no `[forwarding] listen`, without which nothing is granted to it: set it (docs/forwarding.md), or add the \
+             alias with --rewrite or --granted",
+        ),
+        ForwardState::Rewriting if !has_way_out => Some(
+            "a rewritten sender is one of SMTP, and this node has no `[gateway]`: only where the target has a node it goes on",
+        ),
+        _ => None,
     }
 }
 

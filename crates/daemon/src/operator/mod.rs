@@ -39,7 +39,7 @@ pub(crate) struct NodeOperator {
     server: Server,
     peers: Arc<Peers>,
     domains: Vec<String>,
-    address: String,
+    listeners: Vec<ListenerView>,
     stop: tokio::sync::watch::Sender<bool>,
     since_ms: u64,
     watching: Watching,
@@ -54,6 +54,10 @@ pub struct LocalOperator {
     data: PathBuf,
     roles: Option<crate::forwarding::Roles>,
     handover: Arc<Handover>,
+    /// Whether it can be asked by those who forward and those to whom is forwarded.
+    is_asked: bool,
+    /// Whether mail goes out over SMTP.
+    has_way_out: bool,
 }
 
 type Answered = Result<Response, Failure>;
@@ -73,12 +77,18 @@ impl NodeOperator {
             local: LocalOperator::new(node, config),
             server,
             peers,
-            address: config.listen.address.to_string(),
+            listeners: Vec::new(),
             stop,
             since_ms,
             watching,
             certificates: None,
         }
+    }
+
+    /// The same where it is known at which addresses the node listens.
+    pub(crate) fn with_listeners(mut self, listeners: Vec<ListenerView>) -> NodeOperator {
+        self.listeners = listeners;
+        self
     }
 
     /// The same where others can be asked about forwarding.
@@ -101,7 +111,11 @@ impl NodeOperator {
 
     /// Reads the certificate of SMTP again. keeps: GW-15
     pub(crate) async fn reload(&self) -> Answered {
-        let Some(certificates) = self.certificates.clone() else { return Ok(Response::Done) };
+        let Some(certificates) = self.certificates.clone() else {
+            let text = "this node speaks no SMTP, and has no certificate for it";
+            return Err(Failure::new(FailureKind::NotFound, text)
+                .hint("the certificate that it shows to peers is read when it starts"));
+        };
         let read = tokio::task::spawn_blocking(move || certificates.reload()).await;
         let read = read.map_err(|_| Failure::new(FailureKind::Internal, "the work was not finished"))?;
         match read {
@@ -131,9 +145,7 @@ impl NodeOperator {
         };
         status.uptime_ms = now_ms().saturating_sub(self.since_ms);
         status.domains.clone_from(&self.domains);
-        status.listeners = ["exchange", "submission"]
-            .map(|service| ListenerView { address: self.address.clone(), service: service.to_owned() })
-            .to_vec();
+        status.listeners.clone_from(&self.listeners);
         status.connections = self.server.counts().open as u64;
         Ok(Response::Status(status))
     }
@@ -184,7 +196,9 @@ impl LocalOperator {
     pub fn new(node: Node, config: &Config) -> LocalOperator {
         let engine = format!("{:?}", config.store.engine).to_lowercase();
         let handover = Arc::new(Handover::new(node.store().clone()));
-        LocalOperator { node, engine, data: config.data(), roles: None, handover }
+        let is_asked = config.forwarding.listen.is_some();
+        let has_way_out = config.gateway.as_ref().is_some_and(|gateway| gateway.out.enabled);
+        LocalOperator { node, engine, data: config.data(), roles: None, handover, is_asked, has_way_out }
     }
 
     /// Opens the store of a configuration on which no node runs.
@@ -192,7 +206,13 @@ impl LocalOperator {
     /// # Errors
     /// [`crate::Error`] where the store cannot be opened, or a node has it.
     pub fn open(config: &Config) -> Result<LocalOperator, crate::Error> {
-        let store = crate::running::open_store(config)?;
+        let store = crate::running::open_store(config).map_err(|error| match error {
+            crate::Error::Running { socket } => crate::Error::Other(format!(
+                "a node runs on this store: ask it, with --socket {} in place of --config",
+                socket.display()
+            )),
+            other => other,
+        })?;
         let resolver = Arc::new(dns::FixedZones::new());
         let clock = Arc::new(crate::clock::SystemClock);
         let node = Node::new(config.settings()?, store, resolver, clock, Arc::new(node::Quiet));

@@ -73,9 +73,16 @@ impl LocalOperator {
             Legs::Message(digits) => self.legs_of(&digits)?,
             Legs::Lane(name) => {
                 let lane = lane_of(&name)?;
-                let legs =
-                    self.store().legs(Some(&lane), None, control::limits::LIST_MAX).map_err(failure)?;
-                legs.iter().map(|leg| leg.id).collect::<Vec<_>>()
+                let mut all: Vec<LegId> = Vec::new();
+                loop {
+                    let after = all.last().copied();
+                    let page = self.store().legs(Some(&lane), after, control::limits::LIST_MAX);
+                    let page = page.map_err(failure)?;
+                    if page.is_empty() {
+                        break all;
+                    }
+                    all.extend(page.iter().map(|leg| leg.id));
+                }
             }
         };
         let mut count = 0;
@@ -92,9 +99,13 @@ impl LocalOperator {
 
     fn leg(&self, leg: &LegRecord, with_attempts: bool) -> Result<Option<control::LegView>, Failure> {
         let Some(envelope) = self.store().envelope(leg.envelope).map_err(failure)? else { return Ok(None) };
-        let attempts =
-            if with_attempts { self.store().attempts(leg.envelope).map_err(failure)? } else { Vec::new() };
-        Ok(Some(leg_view(leg, &envelope, &attempts)))
+        // What it waits for is known from the attempts, also where they are not listed.
+        let attempts = self.store().attempts(leg.envelope).map_err(failure)?;
+        let mut view = leg_view(leg, &envelope, &attempts);
+        if !with_attempts {
+            view.attempts.clear();
+        }
+        Ok(Some(view))
     }
 
     pub(super) fn trace(&self, digits: &str) -> Answered {

@@ -67,8 +67,10 @@ impl Watching {
             }
             Request::ConsoleLink => {
                 let (links, at) = self.console.as_ref().ok_or_else(|| {
-                    Failure::new(FailureKind::Unavailable, "the console of this node is off")
-                        .hint("turn it on in its configuration, under [console]")
+                    Failure::new(FailureKind::Unavailable, "the console of this node does not run").hint(
+                        "it is off under [console] in the configuration, or its address was taken when the node started, \
+                         which the log says",
+                    )
                 })?;
                 let token = links.issue(&SystemClock);
                 Ok(Response::Link { url: format!("http://{at}/enter/{token}"), seconds: LINK_SECONDS })

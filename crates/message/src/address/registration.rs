@@ -49,7 +49,7 @@ pub enum RegistrationError {
     #[error("the name is reserved")]
     Reserved,
     /// The account exists.
-    #[error("the name is taken")]
+    #[error("another account has it")]
     Taken,
     /// The name looks like this existing or reserved one.
     #[error("the name looks like {0}")]

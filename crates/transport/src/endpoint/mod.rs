@@ -61,10 +61,14 @@ impl Socket {
     /// Opens a UDP socket of the system. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Socket`] where the address cannot be bound.
+    /// [`Error::Address`] where the address cannot be bound, [`Error::Socket`] where the socket is of no use.
     pub fn bind(address: SocketAddr) -> Result<Self, Error> {
         let runtime: Arc<dyn Runtime> = Arc::new(quinn::TokioRuntime);
-        let socket = std::net::UdpSocket::bind(address).map_err(socket_error)?;
+        let socket = std::net::UdpSocket::bind(address).map_err(|error| Error::Address {
+            address,
+            kind: error.kind(),
+            text: error.to_string(),
+        })?;
         let socket = runtime.wrap_udp_socket(socket).map_err(socket_error)?;
         Ok(Self { socket, runtime, seed: None })
     }

@@ -11,6 +11,7 @@ use protocol::{Frame, Settings};
 use tokio::task::JoinSet;
 use transport::{Alpn, Client, Code, Connected, Expectation, HostKey, Limits, Pace};
 
+use super::super::view::details;
 use super::latency::Latency;
 use super::letter::{Letter, Mould};
 use crate::client::{bind, open};
@@ -123,7 +124,7 @@ impl Work {
                 let outcome = transport::offer(link, pace, offer, supply, &line.settings, letter, |_| {});
                 let outcome = outcome.await.map_err(asked)?;
                 let bad = outcome.dispositions.into_iter().find(|one| !is_good(one));
-                Ok(bad.map_or(Ok(()), |bad| Err(format!("{bad:?}"))))
+                Ok(bad.map_or(Ok(()), |bad| Err(format!("{}: {}{}", bad.word(), details(&bad), cause(&bad)))))
             }
             Work::Polls { cookies } => {
                 let poll = Frame::Poll((0..*cookies as u64).map(|place| cookie(number, place)).collect());
@@ -133,6 +134,16 @@ impl Work {
                 }
             }
         }
+    }
+}
+
+/// What a node that defers a load is most likely about.
+fn cause(disposition: &Disposition) -> &'static str {
+    match disposition {
+        Disposition::Deferred { code, .. } if (code.subject, code.detail) == (7, 1) => {
+            "; the node's [rates] allow no more (`waxwing bench submit --help`)"
+        }
+        _ => "",
     }
 }
 

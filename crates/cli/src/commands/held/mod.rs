@@ -74,6 +74,7 @@ async fn decide(
     output: &mut Output,
 ) -> Result<End, Error> {
     let entry = find(session, name).await?;
+    let beside = print::author_line(choice == Choice::Accept { trust: true }, choice == Choice::Block);
     let decide = Decide { identity: entry.identity, recipient: entry.recipient.clone(), choice };
     let (disposition, octets_missing) = match session.decide(decide).await? {
         CookieAnswer::Final(disposition) => (disposition.word(), 0),
@@ -85,6 +86,7 @@ async fn decide(
         output.object(&control::Response::HeldDecided { disposition, octets_missing })?;
     } else {
         output.line(&print::decided_line(disposition, octets_missing))?;
+        beside.iter().try_for_each(|line| output.line(line))?;
     }
     Ok(End::Good)
 }

@@ -88,6 +88,15 @@ pub(in crate::commands) fn decided_line(disposition: &str, octets_missing: u64) 
     }
 }
 
+/// What a decision has done beside the mail itself.
+pub(in crate::commands) fn author_line(trusted: bool, blocked: bool) -> Option<&'static str> {
+    match (trusted, blocked) {
+        (true, _) => Some("Its author is trusted from now on."),
+        (_, true) => Some("Its author is blocked: what comes from there is refused from now on."),
+        _ => None,
+    }
+}
+
 fn short(identity: &str) -> &str {
     identity.get(..12).unwrap_or(identity)
 }

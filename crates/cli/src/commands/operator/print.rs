@@ -56,7 +56,6 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
             return findings_end(findings, output);
         }
         other if output.is_json() => output.object(other)?,
-        Response::Changed { count } => output.line(&format!("{count} changed"))?,
         Response::Compacted { octets_before, octets_after } => {
             output.line(&format!("from {} to {}", size(*octets_before), size(*octets_after)))?;
         }
@@ -67,7 +66,8 @@ pub(super) fn response(response: &Response, output: &mut Output) -> Result<End, 
             output.line(url)?;
             output.line(&paint(FAINT, &format!("good once, within {}", duration(seconds * 1000))))?;
         }
-        Response::Done => output.line(&paint(GOOD, "done"))?,
+        // Whoever knows the order says what it has done.
+        Response::Done | Response::Changed { .. } => {}
         // Only the console asks for these.
         Response::LoggedIn { .. }
         | Response::Standing { .. }
