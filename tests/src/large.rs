@@ -143,7 +143,7 @@ fn intended(number: u64) -> Intended {
     }
 }
 
-/// Looks at the queue at moments when nothing, and then more and more, is due. What is taken stays under its lease.
+/// Looks at the queue at moments when nothing, and then more and more, is due. What is taken stays claimed.
 async fn ticks(store: &Keeper<impl Engine>, recipients: u64) -> Vec<(u64, Duration)> {
     let mut measured = Vec::new();
     let mut taken = 0;

@@ -424,7 +424,7 @@ impl Node {
     async fn write_settlement(&self, settlement: Settlement) -> Result<(), Error> {
         for _ in 0..SETTLE_TRIES_MAX {
             match self.store().settle(settlement.clone()).await {
-                Err(Error::Io(_)) => self.inner.clock.sleep_until(self.now_ms() + 1_000).await,
+                Err(Error::Io(_) | Error::Full) => self.inner.clock.sleep_until(self.now_ms() + 1_000).await,
                 written => return written.map(drop),
             }
         }

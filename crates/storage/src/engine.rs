@@ -83,7 +83,8 @@ pub trait Engine: View + Send + Sync + 'static {
 /// What `act` says; [`Error::Damaged`] where it panics. After a panic in [`Engine::apply`] it is not known whether the batch
 /// is durable, as after any error there.
 pub fn guarded<T>(engine: &str, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    // Nothing of ours is half done where an engine panics: the keeper writes no more after an error of a commit.
+    // Nothing of ours is half done where an engine panics: a reader has nothing then, and after an error of a commit the keeper writes no
+    // more.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<&str>().copied().map(str::to_owned);
         let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();

@@ -102,7 +102,6 @@ impl Files {
     /// Opens the rooms below a directory and makes them where they are not there.
     pub(crate) fn in_directory(directory: &Path) -> Result<Files, Error> {
         let (staging, parts) = (directory.join("staging"), directory.join("parts"));
-        let fresh = !directory.exists();
         fs::create_dir_all(&staging)?;
         fs::create_dir_all(&parts)?;
         // All 256 rooms are made here, so that no commit depends on a directory whose name may not be durable.
@@ -111,14 +110,13 @@ impl Files {
         }
         sync_directory(&parts)?;
         sync_directory(directory)?;
-        // Later it may belong to somebody who lets nobody read it.
-        if let Some(above) = directory.parent().filter(|above| fresh && !above.as_os_str().is_empty()) {
+        if let Some(above) = directory.parent().filter(|above| !above.as_os_str().is_empty()) {
             sync_directory(above)?;
         }
         Ok(Files::at(Place::Directory(directory.to_owned())))
     }
 
-    /// The rooms as they are, to look at only.
+    /// The rooms as they are: nothing is made.
     pub(crate) fn as_found(directory: &Path) -> Files {
         Files::at(Place::Directory(directory.to_owned()))
     }
@@ -340,23 +338,29 @@ impl Files {
         }
     }
 
-    /// Whether so many octets fit above the floor, after partial transfers have given way that wait for their resumption: the
-    /// oldest first, and none where all of them would not be enough for what is asked.
-    pub(crate) fn make_room(&self, floor: u64, octets: u64) -> Result<bool, Error> {
+    /// Whether so many octets fit above the floor, where partial transfers give way that wait for their resumption. None does yet: what
+    /// is announced need not come.
+    pub(crate) fn fits(&self, floor: u64, octets: u64) -> Result<bool, Error> {
         let Some(free) = self.free_octets() else { return Ok(true) };
         let wanted = floor.saturating_add(octets);
-        if free >= wanted {
+        let all = || {
+            let waiting = self.staging()?.into_iter();
+            Ok::<_, Error>(waiting.fold(free, |sum, entry| sum.saturating_add(entry.octets)))
+        };
+        Ok(free >= wanted || all()? >= wanted)
+    }
+
+    /// Whether the floor is free, after partial transfers have given way that wait for their resumption, the oldest first.
+    pub(crate) fn make_room(&self, floor: u64) -> Result<bool, Error> {
+        let is_free = || self.free_octets().is_none_or(|free| free >= floor);
+        if is_free() {
             return Ok(true);
         }
         let mut waiting = self.staging()?;
-        let all = waiting.iter().fold(free, |sum, entry| sum.saturating_add(entry.octets));
-        if free >= floor && all < wanted {
-            return Ok(false);
-        }
         waiting.sort_unstable_by_key(|entry| entry.touched_ms);
         for entry in waiting {
             self.remove_staging(&entry.name)?;
-            if self.free_octets().is_none_or(|free| free >= wanted) {
+            if is_free() {
                 return Ok(true);
             }
         }
@@ -376,6 +380,25 @@ impl Files {
 }
 
 impl StagingFile {
+    /// How many octets are there.
+    pub(crate) fn octets(&self) -> Result<u64, Error> {
+        match (&self.files.place, &self.handle) {
+            (Place::Memory(memory), _) => {
+                Ok(lock(&memory.0.staging).get(&self.name).map_or(0, |(_, octets)| octets.len() as u64))
+            }
+            (Place::Directory(_), Some(handle)) => Ok(handle.metadata()?.len()),
+            (Place::Directory(_), None) => Ok(0),
+        }
+    }
+
+    /// Lets go of it as it is, and as old as it is. One in which there is nothing is removed.
+    pub(crate) fn let_be(mut self, octets: u64) {
+        if octets == 0 {
+            return self.discard();
+        }
+        self.handle = None;
+    }
+
     /// Reads what is there from the start; more than `octets_max` cannot belong to it and is thrown away.
     pub(crate) fn read_all(&mut self, octets_max: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
         match (&self.files.place, &mut self.handle) {
@@ -408,7 +431,7 @@ impl StagingFile {
     pub(crate) fn append(&mut self, octets: &[u8], offset: u64) -> Result<(), Error> {
         self.unlooked += octets.len() as u64;
         if self.unlooked >= LOOK_EVERY_OCTETS {
-            if self.files.free_octets().is_some_and(|free| free < self.floor) {
+            if !self.files.make_room(self.floor)? {
                 return Err(Error::Full);
             }
             self.unlooked = 0;

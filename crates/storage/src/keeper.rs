@@ -166,7 +166,7 @@ impl<E: Engine> Keeper<E> {
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Wait<'_, T> {
-        match self.shared.room(0) {
+        match self.shared.room() {
             Ok(()) => self.submit(operation),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
@@ -185,9 +185,10 @@ impl<E: Engine> Keeper<E> {
 ///
 /// keeps: STO-19
 pub fn make_room(directory: &Path, engine: &Path, settings: Settings) -> Result<(), Error> {
-    let unused = File::open(engine).is_ok_and(|file| file.try_lock().is_ok());
-    if unused && directory.join("staging").exists() {
-        Files::as_found(directory).make_room(settings.free_octets_floor, 0)?;
+    let Ok(file) = File::open(engine) else { return Ok(()) };
+    // Nobody can open the engine while this lock is held.
+    if file.try_lock().is_ok() && directory.join("staging").exists() {
+        Files::as_found(directory).make_room(settings.free_octets_floor)?;
     }
     Ok(())
 }
@@ -223,12 +224,12 @@ impl<E: Engine> Shared<E> {
         Error::Unknown(reason)
     }
 
-    /// Whether there is room for so many octets more. What waits for a resumption gives way: peers that leave much behind keep
-    /// out nobody else's mail.
+    /// Whether there is room for more. What waits for a resumption gives way: peers that leave much behind keep out nobody
+    /// else's mail.
     ///
     /// keeps: STO-19
-    pub(crate) fn room(&self, octets: u64) -> Result<(), Error> {
-        let made = self.files.make_room(self.settings.free_octets_floor, octets)?;
+    pub(crate) fn room(&self) -> Result<(), Error> {
+        let made = self.files.make_room(self.settings.free_octets_floor)?;
         if made { Ok(()) } else { Err(Error::Full) }
     }
 
@@ -283,17 +284,20 @@ impl<E: Engine> Shared<E> {
 
     pub(crate) fn stage(&self, owner: &str, extent: Extent, now_ms: u64) -> Result<PartWriter, Error> {
         self.writable()?;
-        self.room(0)?;
+        self.room()?;
         check_name(owner, OWNER_OCTETS_MAX)?;
         if extent.octets <= INLINE_OCTETS_MAX {
             return Ok(PartWriter::in_memory(owner, extent));
         }
         let floor = self.settings.free_octets_floor;
-        let mut part =
-            PartWriter::in_file(owner, extent, self.files.stage(owner, extent.digest, now_ms, floor)?)?;
+        let file = self.files.stage(owner, extent.digest, now_ms, floor)?;
         // All that is still to come has to fit: nobody is let begin what there is no room for.
-        self.room(extent.octets - part.offset()).inspect_err(|_| part.give_up_unbegun())?;
-        Ok(part)
+        let here = file.octets()?;
+        if !self.files.fits(floor, extent.octets.saturating_sub(here))? {
+            file.let_be(here);
+            return Err(Error::Full);
+        }
+        PartWriter::in_file(owner, extent, file)
     }
 
     pub(crate) fn known(&self, owner: &str, extent: Extent) -> Result<Option<StagedPart>, Error> {
@@ -326,6 +330,7 @@ impl<E: Engine> Shared<E> {
 mod tests {
     use super::*;
     use crate::conformance::{Counter, block_on};
+    use crate::engine::{Pair, View};
     use crate::{
         Acceptance, Content, CookieAnswer, Effect, Exported, FindingKind, Intended, Lane, LegId, Memory,
         NewMessage, Origin, Store,
@@ -402,6 +407,84 @@ mod tests {
         let before = engine.reads();
         assert_eq!(block_on(store.claim(NOW, 100, &|_, _| true)), Ok(Vec::new()));
         assert_eq!(engine.reads(), before, "nothing is due, so nothing is read");
+    }
+
+    /// An engine of which one read fails: so many from now.
+    struct FailsOnce(Memory, std::sync::atomic::AtomicI64);
+
+    impl FailsOnce {
+        fn read<T>(&self, value: Result<T, Error>) -> Result<T, Error> {
+            match self.1.fetch_sub(1, Ordering::SeqCst) {
+                0 => Err(Error::Io("a bad sector".to_owned())),
+                _ => value,
+            }
+        }
+    }
+
+    impl View for FailsOnce {
+        fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            self.read(self.0.value(key))
+        }
+
+        fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.read(self.0.range(from, to, limit))
+        }
+
+        fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+            self.read(self.0.range_back(from, to, limit))
+        }
+    }
+
+    impl Engine for FailsOnce {
+        fn apply(&self, batch: &Batch) -> Result<(), Error> {
+            self.0.apply(batch)
+        }
+
+        fn check(&self) -> Result<Vec<String>, Error> {
+            self.0.check()
+        }
+
+        fn compact(&self) -> Result<(), Error> {
+            self.0.compact()
+        }
+    }
+
+    /// Whatever read fails while legs are claimed: what is claimed has somebody who works on it, and everything else is claimed next.
+    ///
+    /// proves: STO-15, STO-16
+    #[test]
+    fn a_read_that_fails_loses_no_claim_and_no_lane() {
+        const LEGS: usize = 20;
+        let mut failed = 0;
+        for fails in 0..120 {
+            let engine = Memory::new();
+            let before = engine.open(Settings::default()).unwrap();
+            // Two in each of ten lanes.
+            for number in 0..LEGS as u32 {
+                queue(&before, number % 10 + 100 * (number / 10), Some(NOW + u64::from(number))).unwrap();
+            }
+            drop(before);
+            let engine = FailsOnce(engine, (-1).into());
+            let store =
+                Keeper::open_with_in_place(engine, Files::in_memory(MemoryFiles::new()), Settings::default())
+                    .unwrap();
+            store.shared.engine.1.store(fails, Ordering::SeqCst);
+            let mut claimed = Vec::new();
+            for round in 0..5 {
+                // The lane that may not at first has its turn all the same when it may.
+                match block_on(
+                    store.claim(NOW + 1000, LEGS, &|lane, _| round > 2 || lane.as_str() != "lane 3"),
+                ) {
+                    Ok(claims) => claimed.extend(claims.into_iter().map(|claim| claim.leg.id)),
+                    Err(_) => failed += 1,
+                }
+                assert_eq!(store.statistics().claimed, claimed.len() as u64, "{fails}");
+            }
+            claimed.sort_unstable();
+            claimed.dedup();
+            assert_eq!(claimed.len(), LEGS, "{fails}");
+        }
+        assert!(failed > 0, "the first read tells");
     }
 
     /// proves: STO-13
@@ -545,7 +628,8 @@ mod tests {
         let files = MemoryFiles::new();
         let floor = Settings { free_octets_floor: 1000, ..Settings::default() };
         let store = Keeper::open_in_place(Memory::new(), &files, floor).unwrap();
-        let bodies: Vec<Vec<u8>> = (0..4).map(|number| vec![number; PART]).collect();
+        let bodies: Vec<Vec<u8>> =
+            (0..4).map(|number| vec![number; if number == 3 { PART / 2 } else { PART }]).collect();
         let begin = |body: &Vec<u8>, now_ms| {
             let mut part = store.stage("ann", Extent::of(body), now_ms)?;
             part.write(&body[..PART / 2]).map(|()| part)
@@ -554,8 +638,7 @@ mod tests {
         let _here = begin(&bodies[0], NOW - 9).unwrap();
         drop(begin(&bodies[1], NOW - 5).unwrap());
         drop(begin(&bodies[2], NOW - 7).unwrap());
-        // Where one has given way there is room for the rest of the floor and for all of the next.
-        files.set_room_octets(Some(2 * PART as u64 + 1000));
+        files.set_room_octets(Some(3 * PART as u64 / 2 + 999));
         drop(begin(&bodies[3], NOW).unwrap());
         files.set_room_octets(None);
         let offset =

@@ -109,9 +109,9 @@ pub const RETENTION_MS_DEFAULT: u64 = 10 * 24 * 3600 * 1000;
 pub const STAGING_MS_DEFAULT: u64 = 2 * 24 * 3600 * 1000;
 /// Octets of free space below which nothing new is accepted: room to settle and to delete.
 pub const FREE_OCTETS_FLOOR_DEFAULT: u64 = 64 * 1024 * 1024;
-/// Octets that one transfer writes before it is looked again whether the disk has room: so many transfers at once, and no more, can
-/// use up the floor as it is by default.
-pub const LOOK_EVERY_OCTETS: u64 = 1024 * 1024;
+/// Octets that one transfer writes before it is looked again whether the floor is free: a thousand transfers at once could use up the
+/// floor as it is by default.
+pub const LOOK_EVERY_OCTETS: u64 = 64 * 1024;
 /// Polls remembered in memory until the next commit writes their time down.
 pub const POLLS_REMEMBERED_MAX: usize = 4096;
 /// Depth of nested CBOR in a record; ours have five levels.

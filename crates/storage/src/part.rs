@@ -94,15 +94,6 @@ impl PartWriter {
         Ok(StagedPart { owner: self.owner, extent: self.extent, source })
     }
 
-    /// Leaves no file behind where nothing was received yet.
-    pub(crate) fn give_up_unbegun(&mut self) {
-        if let Room::Staging(file) = &mut self.room
-            && self.hasher.octets() == 0
-        {
-            file.discard();
-        }
-    }
-
     /// Throws the partial transfer away, so that a resumption does not begin with wrong octets, and says whose fault it
     /// was.
     fn discard(&mut self) -> Error {

@@ -287,6 +287,10 @@ impl Schedule {
                 if let Some(state) = self.lanes.get_mut(&lane) {
                     state.held = state.held.saturating_sub(held_before.into()) + u64::from(held);
                 }
+                // Who gave it back does not work on it: whoever moves it says when it is due.
+                if self.claims.get(&leg).is_some_and(|claim| claim.ends_ms.is_some() && !claim.shown) {
+                    self.end_claim(leg);
+                }
                 if let Some(claim) = self.claims.get_mut(&leg) {
                     claim.due_ms = due_ms;
                     claim.held = held;
@@ -309,8 +313,10 @@ impl Schedule {
                     self.lanes.remove(&lane);
                 }
             }
-            QueueChange::Unclaimed(leg) => {
-                self.end_claim(leg);
+            QueueChange::Unclaimed(leg, fence) => {
+                if self.claims.get(&leg).is_some_and(|claim| claim.fence == fence) {
+                    self.end_claim(leg);
+                }
             }
         }
     }
@@ -327,7 +333,7 @@ impl Schedule {
     }
 
     /// Makes a leg the head of its lane where it comes before the one that is.
-    fn bring_forward(&mut self, lane: &Lane, leg: (u64, LegId)) {
+    pub(crate) fn bring_forward(&mut self, lane: &Lane, leg: (u64, LegId)) {
         let Some(state) = self.lanes.get(lane) else { return };
         let claimed = self.claims.contains_key(&leg.1) || self.quarantined.contains(&leg.1);
         if !claimed && state.head.is_none_or(|head| leg < head) {

@@ -46,8 +46,8 @@ pub(crate) enum QueueChange {
         held: bool,
         created_at_ms: u64,
     },
-    /// The claim of the leg ends, by a settlement.
-    Unclaimed(LegId),
+    /// The claim of the leg under this fence ends, by a settlement.
+    Unclaimed(LegId, u64),
 }
 
 /// One operation under way.

@@ -29,7 +29,7 @@ pub enum FindingKind {
 }
 
 /// One finding of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What kind.
     pub kind: FindingKind,

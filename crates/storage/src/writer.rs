@@ -162,7 +162,8 @@ fn run<E: Engine>(shared: &Shared<E>, requests: &Receiver<Request>, own: Sender<
                 // Dropped whatever happens: the other thread must not wait for ever.
                 let mut told =
                     Told { requests: &own, result: Err(Error::Unknown("a commit broke off".to_owned())) };
-                told.result = group.finish(shared, &batch);
+                told.result = guarded("commit", || Ok(group.finish(shared, &batch)))
+                    .unwrap_or_else(|error| Err(shared.poison(&error)));
             }
         });
         // Without a second thread every group is committed by this one.

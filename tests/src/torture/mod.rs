@@ -14,7 +14,9 @@ use std::time::Duration;
 pub use doorstep::Doorstep;
 pub use load::{Ledger, Load, Sent};
 pub use network::{Machine, Network};
-pub use power::{DISK_MEBIOCTETS, Disk, SMALL_DISK_MEBIOCTETS, Volume, keeps_by_page, write_out};
+pub use power::{
+    DISK_MEBIOCTETS, Disk, MEDIUM_DISK_MEBIOCTETS, SMALL_DISK_MEBIOCTETS, Volume, keeps_by_page, write_out,
+};
 pub use process::{Node, lines_of, program, stop};
 pub use testkit::Random;
 pub use user::{User, dispositions, mailbox, read_all, read_headers, statuses};

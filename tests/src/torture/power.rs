@@ -12,7 +12,7 @@
 //! file is full of zeroes before it is used: then nothing but its octets is to be kept.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,8 +20,12 @@ use super::{Random, Trouble};
 
 /// Size of the volume: both images and their clones, which share what they have in common.
 const VOLUME_SIZE: &str = "6G";
+/// What has to be free where the volume is made: two disks, their clones, and what is written meanwhile.
+const FREE_MEBIOCTETS_MIN: u64 = 6 * 1024;
 /// Size of one disk: a store under load for some minutes stays below it.
 pub const DISK_MEBIOCTETS: u64 = 1024;
+/// Size of one disk for a store that is under load for some seconds.
+pub const MEDIUM_DISK_MEBIOCTETS: u64 = 256;
 /// Size of one disk for a store that is new.
 pub const SMALL_DISK_MEBIOCTETS: u64 = 128;
 /// Octets of the disk that are kept or lost together: one page.
@@ -63,6 +67,14 @@ impl Volume {
     }
 
     fn mount(&self) -> Result<Mounted, Trouble> {
+        for program in ["mkfs.ext4", "xfs_io"] {
+            run(program, &["-V"])?;
+        }
+        let free = output("df", &["--output=avail", "--block-size=1M", text(self.folder.path())?])?;
+        let free: u64 = free.lines().last().unwrap_or_default().trim().parse()?;
+        if free < FREE_MEBIOCTETS_MIN {
+            return Err(format!("{free} MiB are free, {FREE_MEBIOCTETS_MIN} are needed").into());
+        }
         let image = self.folder.path().join("volume");
         run("truncate", &["-s", VOLUME_SIZE, text(&image)?])?;
         run("mkfs.xfs", &["-q", "-m", "reflink=1", text(&image)?])?;
@@ -227,19 +239,20 @@ pub fn write_out(file: &Path, ranges: &[(u64, u64)]) -> Result<(), Trouble> {
             writeln!(commands, "sync_range {word} {offset} {octets}")?;
         }
     }
+    // In a file, so that neither of the two waits for the other.
+    let mut said = tempfile::tempfile()?;
     let mut writing = Command::new("xfs_io")
         .arg(file)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(said.try_clone()?)
         .spawn()?;
     writing.stdin.take().ok_or("no way to tell xfs_io")?.write_all(commands.as_bytes())?;
-    let done = writing.wait_with_output()?;
-    if done.status.success() && done.stderr.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("xfs_io: {}", String::from_utf8_lossy(&done.stderr)).into())
-    }
+    let status = writing.wait()?;
+    let mut words = String::new();
+    said.rewind()?;
+    said.read_to_string(&mut words)?;
+    if status.success() && words.is_empty() { Ok(()) } else { Err(format!("xfs_io: {words}").into()) }
 }
 
 /// Whether a disk can keep one page and lose the next one ([`Disk::fail_keeping`]). ext4 writes whole folios, which are large where it

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use storage::{Batch, Engine, Logged};
 use storage_redb::Redb;
@@ -43,12 +43,13 @@ fn what_was_settled_long_ago_is_there_when_the_power_comes_back() -> Result<(), 
         let mut last = 0;
         for cut in 1..=cuts {
             let until = last + random.between(1, COMMITS_MAX);
-            let mut child = Command::new(std::env::current_exe()?)
+            let child = Command::new(std::env::current_exe()?)
                 .args([TEST, "--exact", "--nocapture", "--test-threads=1"])
                 .env(CHILD, format!("{engine} {} {}", last + 1, disk.folder().display()))
                 .stdout(Stdio::piped())
                 .spawn()?;
-            let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+            let mut child = Killed(child);
+            let mut lines = BufReader::new(child.0.stdout.take().ok_or("no output")?).lines();
             let number =
                 |line: &str| line.split("acknowledged ").nth(1).and_then(|number| number.parse().ok());
             while last < until {
@@ -56,14 +57,13 @@ fn what_was_settled_long_ago_is_there_when_the_power_comes_back() -> Result<(), 
                     lines.next().ok_or_else(|| format!("{engine}, cut {cut}: the child has ended"))??;
                 last = number(&line).unwrap_or(last);
             }
-            stop(child.id())?;
+            stop(child.0.id())?;
             if random.between(0, 3) == 0 {
-                disk.fail()?
+                disk.fail()?;
             } else {
-                disk.fail_keeping(&mut random)?
+                disk.fail_keeping(&mut random)?;
             }
-            child.kill()?;
-            child.wait()?;
+            drop(child);
             // What it still said before it was stopped was acknowledged too.
             lines.map_while(Result::ok).for_each(|line| last = number(&line).unwrap_or(last));
             disk.come_back()?;
@@ -73,6 +73,17 @@ fn what_was_settled_long_ago_is_there_when_the_power_comes_back() -> Result<(), 
         println!("{engine}: {cuts} cuts, {last} commits, all {KEYS} records there");
     }
     Ok(())
+}
+
+/// A process that is killed when this value goes, also one that was stopped: it holds on to the disk.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The records that a commit changes. The first commits write all of them once.

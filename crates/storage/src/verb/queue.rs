@@ -8,7 +8,7 @@ use super::{list, load};
 use crate::engine::View;
 use crate::limits::{CLAIM_MAX, LIST_MAX};
 use crate::record::Record;
-use crate::schedule::{LaneNumbers, Lanes, Schedule};
+use crate::schedule::{LaneNumbers, Lanes, Schedule, Turn};
 use crate::transaction::Transaction;
 use crate::{Claim, Error, Lane, LaneAges, LaneSummary, LegId, LegRecord, key};
 
@@ -22,14 +22,28 @@ pub(crate) fn claim(
     max: usize,
     may: &dyn Fn(&Lane, usize) -> bool,
 ) -> Result<Vec<Claim>, Error> {
-    let max = max.min(CLAIM_MAX);
     let mut claims = Vec::new();
     schedule.wake(now_ms);
     let mut turn = schedule.begin_turn();
+    let claimed = claim_into(&mut claims, view, schedule, &mut turn, now_ms, max.min(CLAIM_MAX), may);
+    schedule.end_turn(turn);
+    // What was claimed before an error is handed out: otherwise nobody could ever give it back. The error comes again.
+    if claims.is_empty() { claimed.map(|()| claims) } else { Ok(claims) }
+}
+
+fn claim_into(
+    claims: &mut Vec<Claim>,
+    view: &dyn View,
+    schedule: &mut Schedule,
+    turn: &mut Turn,
+    now_ms: u64,
+    max: usize,
+    may: &dyn Fn(&Lane, usize) -> bool,
+) -> Result<(), Error> {
     let mut given: HashMap<Lane, usize> = HashMap::new();
     while claims.len() < max {
         let may = |lane: &Lane| may(lane, given.get(lane).copied().unwrap_or(0));
-        let Some((leg, due_ms, lane)) = schedule.take_next(view, &mut turn, now_ms, &may)? else { break };
+        let Some((leg, due_ms, lane)) = schedule.take_next(view, turn, now_ms, &may)? else { break };
         let record = load::<LegRecord>(view, &key::leg(leg));
         if matches!(record, Ok(None)) {
             // It was removed a moment ago, and the schedule is about to be told.
@@ -47,13 +61,12 @@ pub(crate) fn claim(
             }
             Ok(None) | Err(Error::Damaged { .. }) => schedule.quarantine(leg),
             Err(error) => {
-                schedule.end_turn(turn);
+                schedule.bring_forward(&lane, (due_ms, leg));
                 return Err(error);
             }
         }
     }
-    schedule.end_turn(turn);
-    Ok(claims)
+    Ok(())
 }
 
 /// Legs after the given one, of one lane or of all. What cannot be read is left out.

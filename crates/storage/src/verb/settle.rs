@@ -47,7 +47,7 @@ pub(crate) fn settle(tx: &mut Transaction, settlement: Settlement) -> Result<Set
     };
     leg.unreached = settlement.pause == Pause::Failed;
     add_attempts(tx, &mut envelope, settlement.attempts)?;
-    tx.effects.queue.push(QueueChange::Unclaimed(leg.id));
+    tx.effects.queue.push(QueueChange::Unclaimed(leg.id, settlement.fence));
     let remaining = keep_or_remove(tx, &envelope, leg, settlement.next_due_ms)?;
     let closed = close_if_final(tx, &mut envelope, settlement.now_ms)?;
     save_envelope(tx, &envelope)?;
