@@ -151,3 +151,71 @@ impl Engine for Counter {
         self.engine.compact()
     }
 }
+
+/// What becomes of a read.
+#[cfg(test)]
+pub(crate) enum Tamper {
+    /// It goes on.
+    Leave,
+    /// It finds nothing.
+    Hide,
+    /// It fails.
+    Fail,
+}
+
+/// Says what becomes of a read: of this key, or of a range from it on.
+#[cfg(test)]
+type TamperWith = dyn Fn(&[u8]) -> Tamper + Send + Sync;
+
+/// An engine in memory whose reads are tampered with.
+#[cfg(test)]
+#[derive(Clone)]
+pub(crate) struct Tampered {
+    engine: Memory,
+    tamper: Arc<TamperWith>,
+}
+
+#[cfg(test)]
+impl Tampered {
+    pub(crate) fn new(engine: Memory, tamper: impl Fn(&[u8]) -> Tamper + Send + Sync + 'static) -> Tampered {
+        Tampered { engine, tamper: Arc::new(tamper) }
+    }
+
+    fn read<T: Default>(&self, key: &[u8], read: Result<T, Error>) -> Result<T, Error> {
+        match (self.tamper)(key) {
+            Tamper::Leave => read,
+            Tamper::Hide => Ok(T::default()),
+            Tamper::Fail => Err(Error::Io("it cannot be read".to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+impl View for Tampered {
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.read(key, self.engine.value(key))
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        self.read(from, self.engine.range(from, to, limit))
+    }
+
+    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
+        self.read(from, self.engine.range_back(from, to, limit))
+    }
+}
+
+#[cfg(test)]
+impl Engine for Tampered {
+    fn apply(&self, batch: &Batch) -> Result<(), Error> {
+        self.engine.apply(batch)
+    }
+
+    fn check(&self) -> Result<Vec<String>, Error> {
+        self.engine.check()
+    }
+
+    fn compact(&self) -> Result<(), Error> {
+        self.engine.compact()
+    }
+}

@@ -23,6 +23,8 @@ mod upkeep;
 pub use crash::{OpenEngine, run_crashes};
 pub use engine::run_engine;
 pub use fault::{Counter, Faults, FaultyEngine};
+#[cfg(test)]
+pub(crate) use fault::{Tamper, Tampered};
 pub use fixture::block_on;
 pub use kill::run_kills;
 

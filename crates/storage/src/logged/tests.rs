@@ -1,6 +1,8 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::Memory;
-use crate::conformance::{Faults, FaultyEngine};
+use crate::conformance::{Faults, FaultyEngine, Tamper, Tampered};
 
 /// A row of numbers that looks random and is the same each time.
 struct Numbers(u64);
@@ -137,61 +139,28 @@ fn an_engine_that_fails_loses_nothing() {
     }
 }
 
-/// An engine that cannot be read for a while.
-#[derive(Debug, Clone)]
-struct Blind {
-    engine: Memory,
-    blind: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl View for Blind {
-    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        match self.blind.load(std::sync::atomic::Ordering::SeqCst) {
-            true => Err(Error::Io("it cannot be read".to_owned())),
-            false => self.engine.value(key),
-        }
-    }
-
-    fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-        self.engine.range(from, to, limit)
-    }
-
-    fn range_back(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Pair>, Error> {
-        self.engine.range_back(from, to, limit)
-    }
-}
-
-impl Engine for Blind {
-    fn apply(&self, batch: &Batch) -> Result<(), Error> {
-        self.engine.apply(batch)
-    }
-
-    fn check(&self) -> Result<Vec<String>, Error> {
-        self.engine.check()
-    }
-
-    fn compact(&self) -> Result<(), Error> {
-        self.engine.compact()
-    }
-}
-
 /// A record that is in the log and could not be shown stays there: it is not said to be in the engine when the log is closed.
 ///
 /// proves: STO-7, STO-26
 #[test]
 fn what_could_not_be_shown_is_not_settled() {
     let place = tempfile::tempdir().unwrap();
-    let engine = Blind { engine: Memory::new(), blind: Arc::default() };
+    let blind = Arc::new(AtomicBool::new(false));
+    let own = blind.clone();
+    let engine = Tampered::new(Memory::new(), move |_| match own.load(Ordering::SeqCst) {
+        true => Tamper::Fail,
+        false => Tamper::Leave,
+    });
     let logged = Logged::open(engine.clone(), place.path()).unwrap();
     let (mut come, mut gone) = (Batch::default(), Batch::default());
     come.put(b"leg".to_vec(), b"due".to_vec());
     gone.remove(b"leg".to_vec());
     gone.put(b"mail".to_vec(), b"here".to_vec());
     logged.apply(&come).unwrap();
-    engine.blind.store(true, std::sync::atomic::Ordering::SeqCst);
+    blind.store(true, Ordering::SeqCst);
     let refused = logged.apply(&gone);
     assert_eq!(refused, Err(Error::Io("it cannot be read".to_owned())));
-    engine.blind.store(false, std::sync::atomic::Ordering::SeqCst);
+    blind.store(false, Ordering::SeqCst);
     assert_eq!(logged.apply(&come), refused);
     drop(logged);
     let logged = Logged::open(engine, place.path()).unwrap();

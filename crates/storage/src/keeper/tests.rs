@@ -1,0 +1,287 @@
+use super::*;
+use std::sync::atomic::AtomicI64;
+
+use crate::conformance::{Counter, Tamper, Tampered, block_on};
+use crate::{
+    Acceptance, Content, CookieAnswer, Effect, Exported, FindingKind, Intended, Lane, LegId, Memory,
+    NewMessage, Origin, Store,
+};
+use message::address::Address;
+use message::{Disposition, Draft, DraftContent, DraftPart, HeaderBuilder, Message};
+
+const NOW: u64 = 1_700_000_000_000;
+
+/// Queues a message of one empty part along one of 50 lanes.
+fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<crate::Receipt, Error> {
+    let mut header = HeaderBuilder::new();
+    header.push("Subject", &number.to_string()).unwrap();
+    let root = DraftPart {
+        media_type: "text/plain".to_owned(),
+        parameters: String::new(),
+        fields: Vec::new(),
+        content: DraftContent::Body(Extent::of(b"")),
+    };
+    let draft = Draft { header: header.finish().unwrap(), root };
+    let message = Message::assemble(&draft, vec![bytes::Bytes::new()]).unwrap();
+    let mut cookie = [0; 32];
+    cookie[..4].copy_from_slice(&number.to_be_bytes());
+    let to = Intended {
+        address: Address::from_wire("a@far.test").unwrap(),
+        effect: Effect::Queue { lane: Lane::new(&format!("lane {}", number % 50)).unwrap() },
+        answer: Disposition::Pending {
+            cookie: Cookie::from_bytes(cookie),
+            min_seconds: 1,
+            max_seconds: 2,
+            until: 3,
+        },
+        why: None,
+    };
+    let content = NewMessage {
+        manifest: message.manifest().clone(),
+        headers: Some(message.headers().clone()),
+        seals: Vec::new(),
+        parts: Vec::new(),
+    };
+    block_on(store.accept(Acceptance {
+        offered_as: content.manifest.identity(),
+        content: Content::New(content),
+        octets: 1,
+        origin: Origin::Submission { account: "ann".to_owned() },
+        trace: Vec::new(),
+        now_ms: NOW,
+        expires_at_ms: NOW,
+        release_at_ms,
+        recipients: vec![to],
+        again: Vec::new(),
+    }))
+}
+
+fn counting() -> (Counter, Keeper<Counter>) {
+    let engine = Counter::new();
+    let files = Files::in_memory(MemoryFiles::new());
+    (engine.clone(), Keeper::open_with(engine, files, Settings::default()).unwrap())
+}
+
+/// proves: STO-15
+#[test]
+fn a_claim_among_ten_thousand_legs_reads_what_it_takes() {
+    let (engine, store) = counting();
+    for number in 0..10_000 {
+        queue(&store, number, Some(NOW + if number % 1000 == 0 { 0 } else { 1 + u64::from(number) }))
+            .unwrap();
+    }
+    let before = engine.reads();
+    let claims = block_on(store.claim(NOW, 100, &|_, _| true)).unwrap();
+    assert_eq!(claims.len(), 10);
+    // A leg, its envelope, and a page of at most 16 keys to find the next head of the lane.
+    assert!(engine.reads() - before <= 10 * 20, "{} reads", engine.reads() - before);
+    let before = engine.reads();
+    assert_eq!(block_on(store.claim(NOW, 100, &|_, _| true)), Ok(Vec::new()));
+    assert_eq!(engine.reads(), before, "nothing is due, so nothing is read");
+}
+
+/// Whatever read fails while legs are claimed: what is claimed has somebody who works on it, and everything else is claimed next.
+///
+/// proves: STO-15, STO-16
+#[test]
+fn a_read_that_fails_loses_no_claim_and_no_lane() {
+    const LEGS: usize = 20;
+    let mut failed = 0;
+    for fails in 0..120 {
+        let engine = Memory::new();
+        let before = engine.open(Settings::default()).unwrap();
+        // Two in each of ten lanes.
+        for number in 0..LEGS as u32 {
+            queue(&before, number % 10 + 100 * (number / 10), Some(NOW + u64::from(number))).unwrap();
+        }
+        drop(before);
+        let left = Arc::new(AtomicI64::new(-1));
+        let own = left.clone();
+        let engine = Tampered::new(engine, move |_| match own.fetch_sub(1, Ordering::SeqCst) {
+            0 => Tamper::Fail,
+            _ => Tamper::Leave,
+        });
+        let files = Files::in_memory(MemoryFiles::new());
+        let store = Keeper::open_with_in_place(engine, files, Settings::default()).unwrap();
+        left.store(fails, Ordering::SeqCst);
+        let mut claimed = Vec::new();
+        for round in 0..5 {
+            // The lane that may not at first has its turn all the same when it may.
+            match block_on(store.claim(NOW + 1000, LEGS, &|lane, _| round > 2 || lane.as_str() != "lane 3")) {
+                Ok(claims) => claimed.extend(claims.into_iter().map(|claim| claim.leg.id)),
+                Err(_) => failed += 1,
+            }
+            assert_eq!(store.statistics().claimed, claimed.len() as u64, "{fails}");
+        }
+        claimed.sort_unstable();
+        claimed.dedup();
+        assert_eq!(claimed.len(), LEGS, "{fails}");
+    }
+    assert!(failed > 0, "the first read tells");
+}
+
+/// proves: STO-13
+#[test]
+fn every_cookie_costs_one_look() {
+    let (engine, store) = counting();
+    queue(&store, 7, None).unwrap();
+    let mut own = [0; 32];
+    own[3] = 7;
+    let cost = |holder: &str, cookie: [u8; 32]| {
+        let before = engine.reads();
+        let answer = store.poll(holder, &[Cookie::from_bytes(cookie)], NOW).unwrap().remove(0);
+        (engine.reads() - before, answer == CookieAnswer::Unknown)
+    };
+    assert_eq!(cost("account:ann", own), (1, false));
+    assert_eq!(cost("account:eve", own), (1, true));
+    assert_eq!(cost("account:ann", [9; 32]), (1, true));
+}
+
+/// proves: STO-5
+#[test]
+fn damage_stays_with_its_record() {
+    let engine = Memory::new();
+    let store = engine.open(Settings::default()).unwrap();
+    let (first, second) = (queue(&store, 1, None).unwrap(), queue(&store, 51, None).unwrap());
+    let leg = store.legs(None, None, 1).unwrap()[0].id;
+    let mut damage = Batch::default();
+    damage.put(key::leg(leg), b"\xffnothing of ours".to_vec());
+    engine.apply(&damage).unwrap();
+    let claims = block_on(store.claim(NOW, 10, &|_, _| true)).unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.envelope.id).collect::<Vec<_>>(), [second.envelope]);
+    assert_eq!(store.statistics().quarantined, 1);
+    assert!(matches!(block_on(store.retry(leg, NOW)), Err(Error::Damaged { .. })));
+    let mut found = Vec::new();
+    store.check(&mut |finding| found.push((finding.kind, finding.key))).unwrap();
+    assert_eq!(found, [(FindingKind::Damaged, key::readable(&key::leg(leg)))]);
+    let (mut skipped, mut envelopes) = (0, 0);
+    store
+        .export(&mut |item| match item {
+            Exported::Skipped(_) => skipped += 1,
+            Exported::Envelope(_) => envelopes += 1,
+            _ => {}
+        })
+        .unwrap();
+    assert_eq!((skipped, envelopes), (1, 2));
+    assert!(store.envelope(first.envelope).unwrap().is_some());
+    assert_eq!(block_on(store.retry(LegId(999), NOW)), Err(Error::NotFound("leg")));
+}
+
+/// proves: SUB-12
+#[test]
+fn whoever_hastens_a_leg_does_not_send_what_can_be_taken_back() {
+    let store = Memory::new().open(Settings::default()).unwrap();
+    queue(&store, 1, Some(NOW + 5_000)).unwrap();
+    let leg = || store.legs(None, None, 1).unwrap()[0].clone();
+    block_on(store.retry(leg().id, NOW + 1_000)).unwrap();
+    assert_eq!(leg().due_ms, NOW + 5_000);
+    block_on(store.retry(leg().id, NOW + 6_000)).unwrap();
+    assert_eq!(leg().due_ms, NOW + 6_000);
+}
+
+/// proves: STO-19
+#[test]
+fn a_full_disk_refuses_what_grows_and_settles_what_is_there() {
+    let (engine, directory) = (Memory::new(), tempfile::tempdir().unwrap());
+    let store = Keeper::open(engine.clone(), directory.path(), Settings::default()).unwrap();
+    queue(&store, 1, None).unwrap();
+    drop(store);
+    // What somebody else has left there keeps no store from opening.
+    std::fs::write(directory.path().join("parts/.DS_Store"), b"x").unwrap();
+    let full = Settings { free_octets_floor: u64::MAX, ..Settings::default() };
+    let store = Keeper::open(engine, directory.path(), full).unwrap();
+    assert_eq!(queue(&store, 2, None), Err(Error::Full));
+    assert!(matches!(store.stage("ann", Extent::of(b"x"), NOW), Err(Error::Full)));
+    let leg = store.legs(None, None, 1).unwrap()[0].id;
+    assert_eq!(block_on(store.remove(leg, NOW)), Ok(Vec::new()));
+    // Who is held can be refused, and not be taken: what is asked of the store differs by that alone.
+    let decide = |ruling| {
+        let decision = crate::Decision { envelope: crate::EnvelopeId(99), recipient: 0, ruling, now_ms: NOW };
+        block_on(store.decide(decision))
+    };
+    let refuse = crate::Ruling::Refuse { code: message::Code::NO_SUCH_ADDRESS, text: String::new() };
+    assert_eq!(decide(refuse), Err(Error::NotFound("envelope")));
+    assert_eq!(decide(crate::Ruling::Accept { wanted: message::Selection::All }), Err(Error::Full));
+    assert!(!store.statistics().read_only);
+}
+
+/// Nobody is let begin what does not fit, and who has begun stops where others have filled the disk.
+///
+/// proves: STO-19
+#[test]
+fn the_floor_stays_free() {
+    const PART: usize = 3 * 1024 * 1024;
+    let files = MemoryFiles::new();
+    let floor = Settings { free_octets_floor: 1000, ..Settings::default() };
+    let store = Keeper::open_in_place(Memory::new(), &files, floor).unwrap();
+    let body = vec![7; PART];
+    files.set_room_octets(Some(PART as u64 + 999));
+    assert!(matches!(store.stage("ann", Extent::of(&body), NOW), Err(Error::Full)));
+    assert!(store.shared.files.staging().unwrap().is_empty(), "nothing was begun");
+    files.set_room_octets(Some(PART as u64 + 1000));
+    let mut part = store.stage("ann", Extent::of(&body), NOW).unwrap();
+    part.write(&body[..PART / 2]).unwrap();
+    files.set_room_octets(Some(PART as u64 / 2 + 999));
+    assert_eq!(part.write(&body[PART / 2..]), Err(Error::Full));
+    // It goes on when there is room for the rest.
+    drop(part);
+    files.set_room_octets(Some(PART as u64 + 1000));
+    let mut part = store.stage("ann", Extent::of(&body), NOW).unwrap();
+    assert_eq!(part.offset(), PART as u64 / 2);
+    part.write(&body[PART / 2..]).unwrap();
+    assert_eq!(part.finish().unwrap().extent(), Extent::of(&body));
+}
+
+/// Where too little is free, partial transfers go before the engine is opened, unless somebody has it.
+///
+/// proves: STO-19
+#[test]
+fn room_is_made_before_the_engine_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, part) = (directory.path().join("engine"), directory.path().join("staging/one.part"));
+    let full = Settings { free_octets_floor: u64::MAX, ..Settings::default() };
+    let made = || make_room(directory.path(), &engine, full).map(|()| !part.exists());
+    assert_eq!(made(), Ok(true), "there is no store yet");
+    std::fs::create_dir(directory.path().join("staging")).unwrap();
+    std::fs::write(&part, b"half of it").unwrap();
+    let file = File::create(&engine).unwrap();
+    file.lock().unwrap();
+    assert_eq!(made(), Ok(false), "it is open");
+    drop(file);
+    assert_eq!(made(), Ok(true));
+}
+
+/// What was left behind first goes first, what is being received stays, and one that gave way begins anew.
+///
+/// proves: STO-19
+#[test]
+fn what_waits_for_a_resumption_makes_room() {
+    const PART: usize = 100_000;
+    let files = MemoryFiles::new();
+    let floor = Settings { free_octets_floor: 1000, ..Settings::default() };
+    let store = Keeper::open_in_place(Memory::new(), &files, floor).unwrap();
+    let bodies: Vec<Vec<u8>> =
+        (0..4).map(|number| vec![number; if number == 3 { PART / 2 } else { PART }]).collect();
+    let begin = |body: &Vec<u8>, now_ms| {
+        let mut part = store.stage("ann", Extent::of(body), now_ms)?;
+        part.write(&body[..PART / 2]).map(|()| part)
+    };
+    // The last of them is not left: its sender is still there.
+    let _here = begin(&bodies[0], NOW - 9).unwrap();
+    drop(begin(&bodies[1], NOW - 5).unwrap());
+    drop(begin(&bodies[2], NOW - 7).unwrap());
+    files.set_room_octets(Some(3 * PART as u64 / 2 + 999));
+    drop(begin(&bodies[3], NOW).unwrap());
+    files.set_room_octets(None);
+    let offset =
+        |number: usize| store.stage("ann", Extent::of(&bodies[number]), NOW).map(|part| part.offset());
+    assert_eq!(offset(1), Ok(PART as u64 / 2), "the younger of the two still waits");
+    assert_eq!(offset(2), Ok(0));
+    // Where that does not help there is no room, and what is open stays even then.
+    files.set_room_octets(Some(999));
+    assert_eq!(offset(3), Err(Error::Full));
+    files.set_room_octets(None);
+    assert_eq!((offset(0), offset(1)), (Err(Error::Busy), Ok(0)));
+    files.set_room_octets(Some(999));
+    assert_eq!(queue(&store, 1, None), Err(Error::Full));
+}
