@@ -1,7 +1,10 @@
 //! What the keeper relies on in an engine itself.
 
+use std::path::Path;
+
 use crate::engine::{Batch, Engine};
 use crate::limits::{KEY_OCTETS_MAX, VALUE_OCTETS_MAX};
+use crate::{Settings, Store, make_room};
 
 /// Tests one engine; `open` opens it again where it was before. Panics where it does not do what [`Engine`] says.
 ///
@@ -57,4 +60,20 @@ pub fn run_engine<E: Engine>(open: &dyn Fn() -> E) {
             .iter()
             .all(|(key, value)| value.len() == VALUE_OCTETS_MAX && value.iter().all(|o| *o == key[1]))
     );
+}
+
+/// Tests that what is under way in a store that is open gives way to nobody from outside, however little is free. The store is in
+/// this directory, and the engine has this file open.
+pub fn run_room(store: Box<dyn Store>, directory: &Path, file: &Path) {
+    let full = Settings { free_octets_floor: u64::MAX, ..Settings::default() };
+    let part = directory.join("staging/one.part");
+    std::fs::write(&part, b"half of it").unwrap();
+    make_room(directory, file, full).unwrap();
+    assert!(part.exists());
+    drop(store);
+    // An engine may let go of its lock a moment later.
+    while part.exists() {
+        make_room(directory, file, full).unwrap();
+        std::thread::yield_now();
+    }
 }

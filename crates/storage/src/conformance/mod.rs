@@ -21,7 +21,7 @@ mod status;
 mod upkeep;
 
 pub use crash::{OpenEngine, run_crashes};
-pub use engine::run_engine;
+pub use engine::{run_engine, run_room};
 pub use fault::{Counter, Faults, FaultyEngine};
 #[cfg(test)]
 pub(crate) use fault::{Tamper, Tampered};
