@@ -114,10 +114,10 @@ pub fn print(global: &Global, text: &str) -> Result<(), ExitCode> {
     printed(global, |output| output.line(text.trim_end_matches('\n')))
 }
 
-/// As [`print`], one object for programs.
+/// As [`print()`], one object for programs.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_object(global: &Global, object: &impl serde::Serialize) -> Result<(), ExitCode> {
     printed(global, |output| output.object(object))
 }

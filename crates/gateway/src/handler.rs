@@ -133,6 +133,8 @@ pub struct Letter {
     pub recipients: Vec<Recipient>,
     /// The octets as they came, lines ended with CRLF, dots undone.
     pub octets: Bytes,
+    /// Whom it was delivered to, or sent on from, since it was here, as its Delivered-To fields have it.
+    pub left: Vec<String>,
     /// The Received field for it, as one whole line or folded, with CRLF at its end.
     pub received: String,
     /// What MAV says of the return path.
@@ -156,10 +158,9 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// Whether it was delivered to this address before, or sent on from it, as its Delivered-To fields have it: then it goes
-    /// around in a circle. keeps: GW-108
+    /// Whether it was delivered to this address, or sent on from it, and comes back: it goes around in a circle. keeps: GW-108
     pub fn was_delivered_to(&self, address: &Address) -> bool {
-        loops::was_delivered_to(&self.octets, address)
+        loops::Way::comes_back_to(&self.left, address)
     }
 }
 

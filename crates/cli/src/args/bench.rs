@@ -14,7 +14,7 @@ pub enum BenchCommand {
     /// Hand messages to your node as fast as it takes them
     ///
     /// Each message is another one and is carried like any other: use an address that is made for this. A node that has rates takes
-    /// no more than they allow ([rates] user-messages-per-hour and user-recipients-per-day; a new configuration has 500 and
+    /// no more than they allow (`[rates]` user-messages-per-hour and user-recipients-per-day; a new configuration has 500 and
     /// 2000): set them to 0 at the node that is measured.
     #[command(after_help = "Example:\n  waxwing bench submit --to bob@b.test --in-flight 20 --size 4KiB\n  \
         waxwing bench submit --to bob@b.test --rate 50 --duration 60 --watch ~/.config/waxwing-bob")]
@@ -23,7 +23,7 @@ pub enum BenchCommand {
     ///
     /// The configuration is that of the node that offers: its domain, its key and its certificate are shown and its
     /// seal is set. It need not run. The domain of the seal must be found in the DNS by the node that is asked. That takes no more than its
-    /// [rates] allow (peer-messages-per-minute and peer-recipients-per-minute; a new configuration has 600 and 3000).
+    /// `[rates]` allow (peer-messages-per-minute and peer-recipients-per-minute; a new configuration has 600 and 3000).
     #[command(
         after_help = "Example:\n  waxwing bench exchange --config north.toml --node b.test:7625 \\\n    \
         --to bob@b.test --in-flight 100 --messages 20000"

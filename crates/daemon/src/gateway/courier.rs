@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::ReturnPath;
@@ -13,15 +12,11 @@ use message::address::{Address, Domain};
 use message::{Code, Cookie, Disposition, Message};
 use node::{Answered, Consignment, Leaves, Report, Trouble, TryRecord};
 use storage::LegacyOrigin;
-use tokio::time::timeout;
 
 use super::awaited::Awaited;
 use super::room::{LARGE_OCTETS_MAX, Room};
 use super::way_back::WayBack;
 use crate::clock;
-
-/// How long an attempt may take, whatever the server does.
-const ATTEMPT_MAX: Duration = Duration::from_secs(3_600);
 
 /// Carries mail to servers of the old world.
 pub(crate) struct LegacyCourier {
@@ -52,8 +47,8 @@ type Tell<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
 impl LegacyCourier {
     pub(crate) async fn deliver(&self, consignment: &Consignment, step: Tell<'_>) -> Report {
         let mut told = Told::nothing(consignment.envelope.recipients.len());
-        let attempt = within_time(self.try_deliver(consignment, step, &mut told)).await;
-        told.report(attempt)
+        let result = self.try_deliver(consignment, step, &mut told).await;
+        told.report(result)
     }
 
     /// What became of cookies; those that are none of ours are unknown.
@@ -322,23 +317,13 @@ fn signs_for(consignment: &Consignment) -> Option<Domain> {
     proved.then(|| domain.clone())
 }
 
-/// An attempt does not take for ever, whatever the server does; none where it had to be ended. keeps: GW-109
-async fn within_time<T>(attempt: impl Future<Output = T>) -> Option<T> {
-    timeout(ATTEMPT_MAX, attempt).await.ok()
-}
-
 impl Told {
     fn nothing(count: usize) -> Told {
         Told { dispositions: vec![None; count], tried: Vec::new(), passed_on: Vec::new(), later: None }
     }
 
-    /// What the node is told after an attempt. Where that had to be ended, what was answered until then counts.
-    fn report(mut self, attempt: Option<Result<(), Trouble>>) -> Report {
-        let result = attempt.unwrap_or_else(|| {
-            let text = "the attempt took too long".to_owned();
-            self.later = Some(Trouble::Temporary(Code::NO_ANSWER, text));
-            Ok(())
-        });
+    /// What the node is told after an attempt.
+    fn report(self, result: Result<(), Trouble>) -> Report {
         let Told { dispositions, tried, passed_on, later } = self;
         let all: Vec<Disposition> = dispositions.into_iter().map(|one| one.unwrap_or(NOT_NOW)).collect();
         // Where nobody was answered anything but "not now", it is the way that was troubled, and its time doubles.
@@ -398,36 +383,4 @@ fn recipient(address: Address) -> gateway::Recipient {
 
 fn ours(text: String) -> Trouble {
     Trouble::Temporary(Code::SYSTEM_TROUBLE, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::Instant;
-
-    use super::*;
-
-    /// A server that answers one recipient, and then nothing more for ever.
-    ///
-    /// proves: GW-109
-    #[tokio::test(start_paused = true)]
-    async fn an_attempt_ends_and_what_was_answered_counts() {
-        let began = Instant::now();
-        for answered in [true, false] {
-            let mut told = Told::nothing(2);
-            let attempt = async {
-                if answered {
-                    told.dispositions[0] = Some(Disposition::Relayed);
-                }
-                std::future::pending::<Result<(), Trouble>>().await
-            };
-            let attempt = within_time(attempt).await;
-            assert_eq!(attempt, None);
-            let expected = match answered {
-                true => Ok(vec![Disposition::Relayed, NOT_NOW]),
-                false => Err(Trouble::Temporary(Code::NO_ANSWER, "the attempt took too long".to_owned())),
-            };
-            assert_eq!(told.report(attempt).result, expected);
-        }
-        assert_eq!(began.elapsed(), 2 * ATTEMPT_MAX);
-    }
 }

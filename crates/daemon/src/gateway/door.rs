@@ -117,16 +117,18 @@ impl LegacyDoor {
             Some(awaited) => awaited.notices(&letter).await?,
             None => vec![None; letter.recipients.len()],
         };
-        for (recipient, answer) in letter.recipients.iter().zip(&mut notices) {
+        let circling: Vec<bool> =
+            letter.recipients.iter().map(|recipient| circles(&letter, &recipient.address)).collect();
+        if circling.iter().all(|circles| *circles) {
+            return Err((Code::LOOP, CIRCLES.to_owned()));
+        }
+        for ((recipient, answer), circles) in letter.recipients.iter().zip(&mut notices).zip(circling) {
             if let Some(back) = self.way_back.as_ref().filter(|back| back.is_one(&recipient.address)) {
                 *answer = Some(back.bring(&recipient.address, &letter).await);
-            } else if answer.is_none() && circles(&letter, &recipient.address) {
+            } else if answer.is_none() && circles && letter.individual {
+                // Where there is one reply for all, nobody would hear of this one: it goes around once more.
                 *answer = Some(Disposition::refused(Code::LOOP, CIRCLES));
             }
-        }
-        if notices.iter().all(|answer| matches!(answer, Some(Disposition::Refused { code: Code::LOOP, .. })))
-        {
-            return Err((Code::LOOP, CIRCLES.to_owned()));
         }
         let recipients: Vec<Address> = letter
             .recipients

@@ -356,11 +356,13 @@ impl LmtpCourier {
             Some(Ok(octets)) => octets,
             // It is told and listed as what the server itself refuses.
             Some(Err(reason)) => {
-                let code = match reason {
-                    NoLegacyForm::TooLarge { .. } => Code::MESSAGE_TOO_LARGE,
-                    NoLegacyForm::Untranslatable(_) | NoLegacyForm::Incomplete => Code::new(5, 6, 5),
-                };
-                return Ok(Handed::Refused(code, format!("not handed over: {reason}")));
+                let text = format!("not handed over: {reason}");
+                return Ok(match reason {
+                    NoLegacyForm::TooLarge { .. } => Handed::Refused(Code::MESSAGE_TOO_LARGE, text),
+                    NoLegacyForm::Untranslatable(_) => Handed::Refused(Code::new(5, 6, 5), text),
+                    // The disk may have it when it is asked again.
+                    NoLegacyForm::Incomplete => Handed::PutOff(Code::SYSTEM_TROUBLE, text),
+                });
             }
             None => return Ok(Handed::Settled),
         };

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::notice::{Action, Owed, Said};
-use gateway::out::{Outcome, Sender, Shipment};
+use gateway::out::{Outcome, Sender, Shipment, Step};
 use message::address::Domain;
 use message::{Code, Disposition};
 use node::{Node, delay_ms};
 use storage::NoticeDue;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::error::Elapsed;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::clock;
@@ -308,7 +309,7 @@ impl Notices {
                 }
             };
             let began_ms = clock::now_ms();
-            let attempt = timeout(limit, self.attempt(sender, &notice, began_ms)).await;
+            let attempt = self.attempt(sender, &notice, began_ms, limit).await;
             let too_old = began_ms > notice.received_at_ms.saturating_add(2 * TRIED_MS);
             let attempt = if too_old { Ok(Attempt::Settled) } else { attempt };
             if attempt != Ok(Attempt::Settled) {
@@ -334,25 +335,40 @@ impl Notices {
         }
     }
 
-    async fn attempt(&self, sender: &Sender, notice: &NoticeDue, now_ms: u64) -> Attempt {
-        let mut outcome = self.sent(sender, notice, self.written(notice, now_ms)).await;
-        if outcome.as_ref().is_some_and(is_about_content) && !notice.header.is_empty() {
+    /// Each time that it is offered takes so long at the most.
+    async fn attempt(
+        &self,
+        sender: &Sender,
+        notice: &NoticeDue,
+        now_ms: u64,
+        limit: Duration,
+    ) -> Result<Attempt, Elapsed> {
+        let (mut outcome, step) =
+            timeout(limit, self.sent(sender, notice, self.written(notice, now_ms))).await?;
+        if outcome.as_ref().is_some_and(|outcome| is_about_content(outcome, step))
+            && !notice.header.is_empty()
+        {
             // The sender's own words in it may be what is not taken; what became of the message can be said without them.
             let bare = NoticeDue { header: Vec::new(), ..notice.clone() };
-            outcome = self.sent(sender, notice, self.written(&bare, now_ms)).await;
+            (outcome, _) = timeout(limit, self.sent(sender, notice, self.written(&bare, now_ms))).await?;
         }
-        match outcome {
+        Ok(match outcome {
             Some(Outcome::Taken { .. }) => Attempt::Settled,
             Some(Outcome::Deferred { .. }) => Attempt::PutOff,
             refused => {
                 tracing::info!(to = %notice.return_path, ?refused, "a notice of failure is not taken");
                 Attempt::Settled
             }
-        }
+        })
     }
 
-    /// What its server has said to these octets.
-    async fn sent(&self, sender: &Sender, notice: &NoticeDue, octets: Vec<u8>) -> Option<Outcome> {
+    /// What its server has said to these octets, and at which step it did not take them.
+    async fn sent(
+        &self,
+        sender: &Sender,
+        notice: &NoticeDue,
+        octets: Vec<u8>,
+    ) -> (Option<Outcome>, Option<Step>) {
         let shipment = Shipment {
             domain: notice.return_path.domain().clone(),
             return_path: None,
@@ -368,7 +384,8 @@ impl Notices {
             parameters: Vec::new(),
             forwarded: false,
         };
-        sender.send(&shipment, &|_, _| {}).await.recipients.into_iter().next()
+        let report = sender.send(&shipment, &|_, _| {}).await;
+        (report.recipients.into_iter().next(), report.tried.last().map(|tried| tried.step))
     }
 
     /// A user is told of a failure in the own mailbox, unless the account does not want it any more: it is put there, and is
@@ -436,11 +453,15 @@ impl Notices {
 }
 
 /// Whether something is not taken for what is in it, and not for whom it is or where it comes from: by the subject of the code
-/// (RFC 3463) the system, as where it is too large; the content; or a policy, as a filter's. keeps: GW-93
-fn is_about_content(outcome: &Outcome) -> bool {
+/// (RFC 3463) the system, as where it is too large; the content; or a policy, as a filter's that has seen it. keeps: GW-93
+fn is_about_content(outcome: &Outcome, step: Option<Step>) -> bool {
     match outcome {
         Outcome::Unfit { .. } => true,
-        Outcome::Refused { code, .. } => matches!(code.subject, 3 | 6 | 7),
+        Outcome::Refused { code, .. } => match code.subject {
+            3 | 6 => true,
+            7 => step.is_some_and(|step| step >= Step::Data),
+            _ => false,
+        },
         Outcome::Taken { .. } | Outcome::Deferred { .. } => false,
     }
 }

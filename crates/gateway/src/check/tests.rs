@@ -400,6 +400,7 @@ async fn a_forwarder_is_trusted_where_everybody_has_arranged_it() {
             return_path: Some("a@sender.test".parse().unwrap()),
             recipients: recipients.iter().map(recipient).collect(),
             octets: PLAIN.as_bytes().to_vec().into(),
+            left: Vec::new(),
             received: String::new(),
             mav: None,
             findings: Findings::default(),

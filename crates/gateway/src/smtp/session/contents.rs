@@ -150,14 +150,16 @@ impl Session {
         let (octets, held) = content.finish();
         let settings = &self.offer.settings;
         let way = loops::way(&octets, &[&settings.host, settings.domain.as_str()]);
-        if way.hops > SMTP_HOPS_MAX || way.here > SMTP_OWN_HOPS_MAX {
+        // A user may send on what came here often, and begins its way anew.
+        let is_back = self.client.account.is_none() && way.here > SMTP_OWN_HOPS_MAX;
+        if way.hops > SMTP_HOPS_MAX || is_back {
             self.transaction = None;
             return self.error(&LOOP);
         }
-        self.offer_letter(octets, held);
+        self.offer_letter(octets, way.left, held);
     }
 
-    fn offer_letter(&mut self, octets: BytesMut, held: OwnedSemaphorePermit) {
+    fn offer_letter(&mut self, octets: BytesMut, left: Vec<String>, held: OwnedSemaphorePermit) {
         let id = self.draw();
         let Some(transaction) = self.transaction.take() else { return };
         let settings = &self.offer.settings;
@@ -180,6 +182,7 @@ impl Session {
             return_path: transaction.mail.path,
             recipients: transaction.recipients,
             octets: octets.freeze(),
+            left,
             received,
             mav: transaction.mav,
             findings: Findings::default(),
