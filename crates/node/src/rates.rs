@@ -369,7 +369,7 @@ pub(crate) fn registered(domain: &Domain) -> &str {
 
 /// Who has what a server of the old world is held under: the registered domain of a proved name, and of an IPv6 address the
 /// network of 64 bits. An IPv4 address belongs to itself. keeps: REP-13
-fn owner(holder: &str) -> Cow<'_, str> {
+pub(crate) fn owner(holder: &str) -> Cow<'_, str> {
     let Some(name) = holder.strip_prefix("smtp:") else { return holder.into() };
     match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => match address.parse::<Ipv6Addr>() {
