@@ -65,7 +65,7 @@ pub use maildir::{Maildir, NoLegacyForm, legacy_form, whole};
 pub use memory::Deed;
 pub use outside::{Clock, Later};
 pub use queue::Dispatcher;
-pub use rates::{Over, Rates, Use};
+pub use rates::{Over, Rates, Use, registered};
 pub use refusals::Refusal;
 pub use service::PolicyService;
 pub use settings::{DomainKey, Settings};

@@ -352,8 +352,8 @@ pub(crate) fn pending_full() -> Disposition {
 
 /// The registered domain that a name most likely belongs to: its last two labels, or the last three where the second
 /// level is a short word under a country, such as `co.uk`. A mistake only makes some share a count that is
-/// [`DOMAIN_FACTOR`] times as large. keeps: REP-13
-pub(crate) fn registered(domain: &Domain) -> &str {
+/// larger than that of one. keeps: REP-13
+pub fn registered(domain: &Domain) -> &str {
     let text = domain.as_str();
     let ends: Vec<usize> = text.match_indices('.').map(|(at, _)| at).collect();
     let Some(last) = ends.last() else { return text };
