@@ -27,6 +27,7 @@ pub mod limits;
 mod maildir;
 mod memory;
 mod outside;
+mod proved;
 mod publish;
 mod queue;
 mod rates;

@@ -3,4 +3,5 @@
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod no_room;
 mod polls;
