@@ -4,4 +4,5 @@
 mod clocks;
 #[cfg(test)]
 mod no_room;
+#[cfg(test)]
 mod polls;
