@@ -350,7 +350,7 @@ fn trouble(error: &AskError) -> Trouble {
 fn words(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => format!("{text} ({code})"),
-        Trouble::Throttled => "held back by this node itself".to_owned(),
+        Trouble::Throttled | Trouble::NoRoom => "held back by this node itself".to_owned(),
     }
 }
 
@@ -359,7 +359,7 @@ fn note(tried: &mut Vec<TryRecord>, host: &str, step: &str, trouble: &Trouble) {
         Trouble::Temporary(code, text) | Trouble::Permanent(code, text) => {
             record(tried, host, step, Some(*code), text)
         }
-        Trouble::Throttled => {}
+        Trouble::Throttled | Trouble::NoRoom => {}
     }
 }
 

@@ -12,10 +12,14 @@ use crate::forwarding::{NOT_GRANTED_YET, Onward};
 use crate::here::LOCAL_LANE;
 use crate::limits::SETTLE_TRIES_MAX;
 use crate::outside::Later;
-use crate::{Event, Node, backoff};
+use crate::{Event, Node, backoff, rates};
 
 /// Attempts of one turn that are kept: the others of its recipients have their dispositions.
 const TRIED_KEPT_MAX: usize = 32;
+/// For how long we hold ourselves back.
+const THROTTLED_MS: u64 = 1_000;
+/// And where there was no room in memory, which gets free as messages leave.
+const NO_ROOM_MS: u64 = 10_000;
 
 /// One message for some recipients at one domain.
 pub struct Consignment {
@@ -23,6 +27,8 @@ pub struct Consignment {
     pub domain: Domain,
     /// For whom, and which way it came.
     pub envelope: Envelope,
+    /// Under whom it counts where room is shared out: who has brought it, and below one registered domain all together.
+    pub holder: String,
     /// Whether the domain has asked for it again: then nothing goes unasked, because it says what is missing there.
     pub again: bool,
     /// What it consists of.
@@ -72,6 +78,8 @@ pub enum Trouble {
     Permanent(Code, String),
     /// We held ourselves back: no attempt was made, and the back-off does not advance.
     Throttled,
+    /// The same, because there was no room in memory: what makes room takes longer than what throttles.
+    NoRoom,
 }
 
 /// What became of a cookie at the next hop.
@@ -143,7 +151,8 @@ struct Ledger {
     failed: Option<String>,
     /// Whether it failed because the next hop was not reached, or was lost: then hearing of it ends the pause.
     unreached: bool,
-    throttled: bool,
+    /// For how long we hold ourselves back.
+    throttled_ms: Option<u64>,
     reached: bool,
 }
 
@@ -160,7 +169,7 @@ impl Node {
             passed_on: Vec::new(),
             failed: None,
             unreached: false,
-            throttled: false,
+            throttled_ms: None,
             reached: false,
         };
         if claim.leg.lane.as_str() == LOCAL_LANE {
@@ -301,6 +310,7 @@ impl Node {
                     .collect(),
                 trace: claim.envelope.trace.clone(),
             },
+            holder: rates::owner(&claim.envelope.origin.holder()).into_owned(),
             message,
             store: self.store().clone(),
             redirect_failed: false,
@@ -338,7 +348,8 @@ impl Node {
                 ledger.unreached |= is_unreached(step, code);
                 ledger.failed = Some(text);
             }
-            Err(Trouble::Throttled) => ledger.throttled = true,
+            Err(Trouble::Throttled) => ledger.throttle(THROTTLED_MS),
+            Err(Trouble::NoRoom) => ledger.throttle(NO_ROOM_MS),
         }
     }
 
@@ -399,10 +410,8 @@ impl Node {
                 ledger.unreached |= is_unreached(step, *code);
                 (Some(*code), text.clone())
             }
-            Trouble::Throttled => {
-                ledger.throttled = true;
-                return;
-            }
+            Trouble::Throttled => return ledger.throttle(THROTTLED_MS),
+            Trouble::NoRoom => return ledger.throttle(NO_ROOM_MS),
         };
         let report = Report {
             result: Err(trouble.clone()),
@@ -451,7 +460,7 @@ impl Node {
         // than he wants. keeps: STA-4
         let pauses_ms = [
             failed.then_some(backoff_ms),
-            ledger.throttled.then_some(1_000),
+            ledger.throttled_ms,
             // Where the offer came to nothing, that has a pause of its own.
             (!ledger.again.is_empty()).then_some(0),
             deferred_ms,
@@ -474,7 +483,7 @@ impl Node {
                 // Who answers, and answers badly, is asked no sooner because others of its messages go well.
                 (true, _) => Pause::Asked,
                 (false, Some(_)) => Pause::Asked,
-                (false, None) if ledger.throttled => Pause::OurOwn,
+                (false, None) if ledger.throttled_ms.is_some() => Pause::OurOwn,
                 (false, None) => Pause::Answered,
             },
         };
@@ -540,6 +549,11 @@ impl Node {
 }
 
 impl Ledger {
+    /// Nothing was tried, and is not for so long.
+    fn throttle(&mut self, pause_ms: u64) {
+        self.throttled_ms = self.throttled_ms.max(Some(pause_ms));
+    }
+
     fn take(&mut self, place: u32, disposition: Disposition) {
         match disposition {
             Disposition::Pending { min_seconds, max_seconds, .. } => {

@@ -105,6 +105,8 @@ pub const LIST_TESTED_MS: u64 = 12 * 3600 * 1000;
 /// Peers, domains and users whose rates are counted at once; those who come when it is full, and nobody has room to be
 /// told apart, share one count. Some 4 MiB.
 pub const RATES_MAX: usize = 20_000;
+/// Names below one registered domain that one client of the old world is remembered to have proved.
+pub const PROVED_BY_ONE_MAX: usize = 100;
 /// Recipients for whom one peer may hold open cookies, where nothing else is set: each is some hundred octets here until
 /// somebody decides, for days.
 pub const PENDING_PER_PEER: u64 = 10_000;

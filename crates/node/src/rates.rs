@@ -16,6 +16,7 @@ use storage::{LegacyOrigin, Origin};
 
 use crate::commit::{Intent, Why};
 use crate::limits::{DOMAIN_FACTOR, PENDING_PER_PEER, RATE_AFTER_SECONDS_MAX, RATES_MAX};
+use crate::proved::Proved;
 use crate::{Intake, Node};
 
 const MINUTE_MS: u64 = 60_000;
@@ -23,8 +24,6 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 /// Seconds after which a peer whose bound of pending deliveries is reached may come again: they go as people decide.
 const PENDING_AFTER_SECONDS: u32 = 900;
-/// For how long it counts what a client of the old world was proved to be: its next mail comes within a day.
-const PROVED_MS: u64 = DAY_MS;
 /// The rule that puts it off.
 pub(crate) const PENDING_FULL: &str = "peer-pending";
 
@@ -161,8 +160,7 @@ struct Counts {
     full_at_us: HashMap<Place, u64>,
     /// When those that say nothing any more were last removed.
     swept_at_ms: u64,
-    /// Clients of the old world, and domains of which their return paths were last proved to be; and when.
-    proved_ms: HashMap<(IpAddr, Domain), u64>,
+    proved: Proved,
 }
 
 impl Buckets {
@@ -197,24 +195,13 @@ impl Buckets {
         self.lock().with_taken(&limits, now_ms).map(|_| ())
     }
 
-    /// Remembers whether mail of this client was proved to be from this domain.
-    fn note_proved(&self, client: IpAddr, domain: &Domain, proved: bool, now_ms: u64) {
-        let (mut counts, place) = (self.lock(), (client, domain.clone()));
-        if !proved {
-            counts.proved_ms.remove(&place);
-            return;
-        }
-        if counts.proved_ms.len() >= RATES_MAX && !counts.proved_ms.contains_key(&place) {
-            counts.proved_ms.retain(|_, at_ms| now_ms.abs_diff(*at_ms) < PROVED_MS);
-        }
-        if counts.proved_ms.len() < RATES_MAX || counts.proved_ms.contains_key(&place) {
-            counts.proved_ms.insert(place, now_ms);
-        }
+    /// Remembers that mail of this client was proved to be from this domain.
+    fn note_proved(&self, client: IpAddr, domain: &Domain, now_ms: u64) {
+        self.lock().proved.note(client, domain, now_ms);
     }
 
     fn was_proved(&self, client: IpAddr, domain: &Domain, now_ms: u64) -> bool {
-        let at_ms = self.lock().proved_ms.get(&(client, domain.clone())).copied();
-        at_ms.is_some_and(|at_ms| now_ms.abs_diff(at_ms) < PROVED_MS)
+        self.lock().proved.has(client, domain, now_ms)
     }
 
     /// What is used of the limits of a party, for display.
@@ -251,12 +238,15 @@ impl Intake {
         }
         let rates = &node.settings().rates;
         let (buckets, now_ms) = (&node.inner.buckets, node.now_ms());
-        if let Origin::Legacy(legacy) = &self.origin
-            && let Some(path) = &legacy.return_path
-        {
-            buckets.note_proved(legacy.client, path.domain(), legacy.verified, now_ms);
-        }
-        let over = buckets.take(rates, party, count, now_ms).err()?;
+        let Err(over) = buckets.take(rates, party, count, now_ms) else {
+            // What is put off gives nobody a place. keeps: REP-21
+            if let Origin::Legacy(legacy) = &self.origin
+                && let Some(path) = legacy.return_path.as_ref().filter(|_| legacy.verified)
+            {
+                buckets.note_proved(legacy.client, path.domain(), now_ms);
+            }
+            return None;
+        };
         if rates.put_off || matches!(party, Party::User(_)) {
             for intent in intents.iter_mut().filter(|intent| fresh(intent)) {
                 *intent = Intent::Answered(over.answer(), Why::new(over.limit, over.words.as_str()));
@@ -276,8 +266,8 @@ impl Node {
     }
 
     /// What a server of the old world is over before it has brought anything, where it is to be put off for it: then nothing
-    /// of its message is taken or looked at. What it will prove is not known yet, so it counts as what it proved to be the
-    /// last time, else as its address.
+    /// of its message is taken or looked at. What it will prove is not known yet, so it counts as what it proved to be
+    /// within a day, else as its address.
     ///
     /// # Errors
     /// A code of class 4 and a text.
@@ -352,8 +342,8 @@ pub(crate) fn pending_full() -> Disposition {
 
 /// The registered domain that a name most likely belongs to: its last two labels, or the last three where the second
 /// level is a short word under a country, such as `co.uk`. A mistake only makes some share a count that is
-/// [`DOMAIN_FACTOR`] times as large. keeps: REP-13
-pub(crate) fn registered(domain: &Domain) -> &str {
+/// larger than that of one. keeps: REP-13
+pub fn registered(domain: &Domain) -> &str {
     let text = domain.as_str();
     let ends: Vec<usize> = text.match_indices('.').map(|(at, _)| at).collect();
     let Some(last) = ends.last() else { return text };
@@ -369,7 +359,7 @@ pub(crate) fn registered(domain: &Domain) -> &str {
 
 /// Who has what a server of the old world is held under: the registered domain of a proved name, and of an IPv6 address the
 /// network of 64 bits. An IPv4 address belongs to itself. keeps: REP-13
-fn owner(holder: &str) -> Cow<'_, str> {
+pub(crate) fn owner(holder: &str) -> Cow<'_, str> {
     let Some(name) = holder.strip_prefix("smtp:") else { return holder.into() };
     match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => match address.parse::<Ipv6Addr>() {
@@ -578,27 +568,6 @@ mod tests {
             buckets.take(&rates, Party::Legacy(&holder), 1, NOW).is_ok()
         });
         assert_eq!(taken.count() as u64, 60 * DOMAIN_FACTOR);
-    }
-
-    /// proves: REP-21
-    #[test]
-    fn what_clients_were_proved_to_be_is_bounded_and_fades() {
-        let (buckets, old) = (Buckets::default(), domain("old.test"));
-        let client = |number: usize| IpAddr::V4((0x0a00_0000 + number as u32).into());
-        for number in 0..RATES_MAX + 10 {
-            buckets.note_proved(client(number), &old, true, NOW);
-        }
-        assert_eq!(buckets.lock().proved_ms.len(), RATES_MAX);
-        assert!(buckets.was_proved(client(0), &old, NOW + PROVED_MS - 1));
-        assert!(!buckets.was_proved(client(0), &old, NOW + PROVED_MS));
-        assert!(!buckets.was_proved(client(0), &domain("other.test"), NOW));
-        assert!(!buckets.was_proved(client(RATES_MAX), &old, NOW));
-        // What is not proved any more counts no longer, and what has faded makes room.
-        buckets.note_proved(client(0), &old, false, NOW);
-        assert!(!buckets.was_proved(client(0), &old, NOW));
-        buckets.note_proved(client(0), &old, true, NOW + PROVED_MS);
-        buckets.note_proved(client(RATES_MAX), &old, true, NOW + PROVED_MS);
-        assert!(buckets.was_proved(client(RATES_MAX), &old, NOW + PROVED_MS));
     }
 
     /// proves: REP-13

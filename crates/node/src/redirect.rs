@@ -71,7 +71,7 @@ impl Node {
                 let later = Disposition::Deferred { code, after_seconds: AGAIN_SECONDS };
                 failed.iter().for_each(|place| answers[*place] = later.clone());
             }
-            Err(Trouble::Throttled) => {
+            Err(Trouble::Throttled | Trouble::NoRoom) => {
                 let later =
                     Disposition::Deferred { code: Code::SYSTEM_TROUBLE, after_seconds: AGAIN_SECONDS };
                 failed.iter().for_each(|place| answers[*place] = later.clone());
@@ -114,6 +114,7 @@ impl Consignment {
         Consignment {
             domain: self.domain.clone(),
             envelope,
+            holder: self.holder.clone(),
             message: self.message.clone(),
             store: Arc::clone(&self.store),
             redirect_failed: self.redirect_failed,

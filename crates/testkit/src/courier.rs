@@ -52,7 +52,7 @@ impl Courier for SimulatedCourier {
                 Err(Trouble::Temporary(code, text) | Trouble::Permanent(code, text)) => {
                     format!("{code} {text}")
                 }
-                Err(Trouble::Throttled) => "throttled".to_owned(),
+                Err(Trouble::Throttled | Trouble::NoRoom) => "throttled".to_owned(),
             };
             let tried = TryRecord {
                 host: consignment.domain.as_str().to_owned(),

@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod no_room;
+#[cfg(test)]
 mod polls;

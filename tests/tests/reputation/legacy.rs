@@ -148,11 +148,17 @@ async fn who_is_over_a_rate_hears_so_before_the_content() {
     for path in [None, Some(&eve), Some(&bounces)] {
         assert_eq!(over(path), Some(Code::new(4, 7, 1)), "{path:?}");
     }
-    // Once its domain was proved from there it has a count of its own.
+    // Once its domain was proved from there it has a count of its own, which another who gives that name does not end.
     for number in 0..3 {
         take(&scene, offer(true, &[BOB]), &message(&format!("proved {number}"))).await;
+        take(&scene, offer(false, &[BOB]), &message(&format!("forged {number}"))).await;
         assert_eq!(over(Some(&bounces)).is_some(), number == 2);
     }
+    // What is put off is not remembered.
+    let other = "192.0.2.3".parse().unwrap();
+    let answers = take(&scene, LegacyOffer { client: other, ..offer(true, &[BOB]) }, &message("late")).await;
+    assert!(matches!(answers[0].disposition, Disposition::Deferred { .. }));
+    assert_eq!(scene.node.legacy_rate(other, Some(&bounces)), Ok(()));
     assert_eq!(scene.node.legacy_rate("192.0.2.2".parse().unwrap(), Some(&eve)), Ok(()));
     // Who leaves that to the rules has it decided there.
     let scene = Scene::new(|settings| {

@@ -145,6 +145,32 @@ async fn a_right_address_is_taken_whatever_else_comes_from_a_network() {
     }
 }
 
+/// Who has seen an address does not send its sender what it likes for as long as that is good.
+///
+/// proves: FWD-41
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notices_to_one_address_have_a_rate() {
+    let street = Street::with(DSN).await;
+    lead(&street, "rw@one.test", "new@far.test", false).await;
+    let back = sender_of(&street, "rw@one.test", "there").await;
+    let mut talk = vec!["EHLO mx.author.test".to_owned()];
+    for number in 0..200 {
+        talk.extend([NULL.to_owned(), rcpt(&back), "DATA".to_owned()]);
+        talk.push(format!("{}.", notice(&format!("n{number}"))));
+    }
+    talk.extend([NULL.to_owned(), rcpt(&back)]);
+    let said = street.lines(&talk).await;
+    let taken = said.iter().filter(|said| said.starts_with("250 2.0.0")).count();
+    assert!(said.last().is_some_and(|said| said.starts_with("450 4.7.1")), "{taken} {said:?}");
+    let count = std::iter::from_fn(|| street.heard.try_recv().ok()).count();
+    assert_eq!(count, 200, "{said:?}");
+    // Another sender's is not concerned.
+    street.send("MAIL FROM:<bob@author.test>", &rcpt("rw@one.test"), "bob").await;
+    let other = path(&street.next().mail);
+    let said = street.say(NULL, &rcpt(&other), notice("bob")).await;
+    assert!(said.starts_with("250"), "{said}");
+}
+
 /// Whoever brings a notice hears what is said where it goes, and keeps it until it is taken.
 ///
 /// proves: FWD-38

@@ -14,7 +14,7 @@ use node::{Answered, Consignment, Leaves, Report, Trouble, TryRecord};
 use storage::LegacyOrigin;
 
 use super::awaited::Awaited;
-use super::room::{LARGE_OCTETS_MAX, Room};
+use super::room::{ROOM_OCTETS_MAX, Room, Wanted};
 use super::way_back::WayBack;
 use crate::clock;
 
@@ -69,13 +69,17 @@ impl LegacyCourier {
         // Base64 adds a third, and the message and its legacy form are there at the same time.
         let octets = consignment.message.manifest.message_octets().saturating_mul(7) / 3;
         let octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        if octets > LARGE_OCTETS_MAX {
+        if octets > ROOM_OCTETS_MAX {
             let text = "the message is too large for the old world".to_owned();
             return Err(Trouble::Permanent(Code::MESSAGE_TOO_LARGE, text));
         }
         // Nobody waits for long behind those who are slow: what finds no room comes back, and others go on.
-        let wanted = (consignment.envelope.identity, consignment.domain.clone());
-        let mut room = self.room.take(&wanted, octets).await.ok_or(Trouble::Throttled)?;
+        let wanted = Wanted {
+            message: consignment.envelope.identity,
+            to: consignment.domain.clone(),
+            holder: consignment.holder.clone(),
+        };
+        let mut room = self.room.take(&wanted, octets).await.ok_or(Trouble::NoRoom)?;
         let (store, stored) = (consignment.store.clone(), consignment.message.clone());
         let read = tokio::task::spawn_blocking(move || node::whole(store.as_ref(), &stored)).await;
         let message = read

@@ -47,7 +47,7 @@ impl Courier for Crossing {
                             text: text.clone(),
                             recipient: None,
                         }],
-                        Trouble::Throttled => Vec::new(),
+                        Trouble::Throttled | Trouble::NoRoom => Vec::new(),
                     };
                     Report { result: Err(trouble), tried, passed_on: Vec::new() }
                 }

@@ -14,7 +14,7 @@ use node::{LegacyOffer, Node};
 use storage::{Passage, PassedCookie, Wish};
 
 use super::awaited::Awaited;
-use super::way_back::WayBack;
+use super::way_back::{TOO_MUCH, WayBack};
 use crate::inbound::network_of;
 
 /// Who takes what comes in over SMTP.
@@ -84,6 +84,10 @@ impl Handler for LegacyDoor {
             }
             if let Some(back) = self.way_back.as_ref().filter(|back| back.is_one(address)) {
                 return match back.is_right(address) {
+                    true if return_path.is_none() && back.has_enough(address) => {
+                        let text = "too many notices to this address just now; try again later".to_owned();
+                        Verdict::No(reply(TOO_MUCH, text))
+                    }
                     true if return_path.is_none() => Verdict::Welcome,
                     false if !back.may_go_on(client.address) => Verdict::NoMore(no_such(address)),
                     _ => Verdict::No(no_such(address)),

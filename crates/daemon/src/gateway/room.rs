@@ -1,11 +1,12 @@
-//! Room in memory for messages that leave for the old world, where a message has to be whole. Small ones and large ones have
-//! rooms of their own, so that neither waits for the others. Large ones come in the order in which they have asked: who finds
-//! no room for some seconds gives its worker back to the queue, and keeps its place until it comes again.
+//! Room in memory for messages that leave for the old world, where a message has to be whole. Small, middling and large ones
+//! have rooms of their own, so that none waits for larger ones. Those of a room come in the order in which they have asked: who
+//! finds no room gives its worker back to the queue, and keeps its place until it comes again. A few wait with their workers.
 //!
 //! keeps: GW-109
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use message::Identity;
@@ -13,31 +14,48 @@ use message::address::Domain;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-/// Octets of large messages at a time, and of one at the most.
-pub(super) const LARGE_OCTETS_MAX: u32 = 256 * 1024 * 1024;
-/// Octets of small ones at a time.
-const SMALL_OCTETS_MAX: u32 = 64 * 1024 * 1024;
-/// Up to so many octets a message is a small one: nearly all are, and eight of them go at a time whatever they have.
-const SMALL_MESSAGE_OCTETS_MAX: u32 = 8 * 1024 * 1024;
-/// How long a message waits with a worker of the queue; it comes again after a second.
+const KIB: u32 = 1024;
+const MIB: u32 = 1024 * KIB;
+/// Octets that one message may need at the most, and what there is for large ones together.
+pub(super) const ROOM_OCTETS_MAX: u32 = 256 * MIB;
+/// How long a message waits with a worker of the queue, which has it come again after as long.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// For how long a place is kept for whoever does not come: far longer than the queue takes, and what has expired meanwhile
 /// keeps others waiting no longer than that.
 const PLACE_KEPT: Duration = Duration::from_secs(120);
-/// Large messages that have a place; who comes when there are more waits without one.
+/// Messages that have a place in one room; who comes when there are more waits without one.
 const PLACES_MAX: usize = 1_000;
+/// And those of one holder among them.
+const PLACES_OF_ONE_MAX: usize = PLACES_MAX / 4;
 
-/// Which message, and where it goes.
-pub(super) type Wanted = (Identity, Domain);
+/// Which message, where it goes, and under whom it counts.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) message: Identity,
+    pub(super) to: Domain,
+    pub(super) holder: String,
+}
 
 /// The rooms, and who waits.
 pub(crate) struct Room {
-    small: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    small: Class,
+    middling: Class,
+    large: Class,
+}
+
+/// Messages of about one size, and the room that they share.
+struct Class {
+    /// What one of them needs at the most.
+    one_max: u32,
+    /// What one of them takes at the most: half of the room, so that no message has to wait until all others have left.
+    cost_max: u32,
+    room: Arc<Semaphore>,
+    /// Who may wait with a worker of the queue.
+    workers: Semaphore,
     places: Mutex<Vec<Place>>,
 }
 
-/// A place in the row of the large ones: room is put aside for it as it gets free, whether somebody waits with it or not.
+/// A place in the row: room is put aside for it as it gets free, whether somebody waits with it or not.
 struct Place {
     wanted: Wanted,
     turn: Turn,
@@ -48,27 +66,52 @@ type Turn = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireErro
 
 impl Room {
     pub(crate) fn new() -> Room {
-        let room = |octets: u32| Arc::new(Semaphore::new(octets as usize));
-        Room { small: room(SMALL_OCTETS_MAX), large: room(LARGE_OCTETS_MAX), places: Mutex::default() }
+        Room {
+            // A message of 256 KiB needs 600 while its legacy form is made. There are 128 for each worker of the queue, which most
+            // do not need; they leave soon, so some more may wait.
+            small: Class::new(600 * KIB, 32 * MIB, 64),
+            middling: Class::new(8 * MIB, 64 * MIB, 8),
+            large: Class::new(ROOM_OCTETS_MAX, ROOM_OCTETS_MAX, 8),
+        }
     }
 
-    /// Room for so many octets, no more than [`LARGE_OCTETS_MAX`]; none where there is none now, and who wants it is to come
-    /// again.
+    /// Room for a message that needs so many octets, no more than [`ROOM_OCTETS_MAX`]; none where there is none now, and who
+    /// wants it is to come again.
     pub(super) async fn take(&self, wanted: &Wanted, octets: u32) -> Option<OwnedSemaphorePermit> {
-        if octets <= SMALL_MESSAGE_OCTETS_MAX {
-            return timeout(WAIT_MAX, self.small.clone().acquire_many_owned(octets)).await.ok()?.ok();
+        let classes = [&self.small, &self.middling];
+        let class = classes.into_iter().find(|class| octets <= class.one_max).unwrap_or(&self.large);
+        class.take(wanted, octets).await
+    }
+}
+
+impl Class {
+    fn new(one_max: u32, all: u32, workers: usize) -> Class {
+        Class {
+            one_max,
+            cost_max: all / 2,
+            room: Arc::new(Semaphore::new(all as usize)),
+            workers: Semaphore::new(workers),
+            places: Mutex::default(),
         }
+    }
+
+    async fn take(&self, wanted: &Wanted, octets: u32) -> Option<OwnedSemaphorePermit> {
         let mut turn = self.place_of(wanted).unwrap_or_else(|| {
-            let large = self.large.clone();
-            Box::pin(large.acquire_many_owned(octets))
+            let room = self.room.clone();
+            Box::pin(room.acquire_many_owned(octets.min(self.cost_max)))
         });
-        match timeout(WAIT_MAX, &mut turn).await {
-            Ok(room) => room.ok(),
-            Err(_) => {
-                self.keep(wanted, turn);
-                None
-            }
+        // What is there at once is had without waiting; else this is where it gets its place in the row.
+        let at_once = std::future::poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
+        if let Poll::Ready(room) = at_once {
+            return room.ok();
         }
+        if let Ok(_worker) = self.workers.try_acquire()
+            && let Ok(room) = timeout(WAIT_MAX, &mut turn).await
+        {
+            return room.ok();
+        }
+        self.keep(wanted, turn);
+        None
     }
 
     /// The place that somebody has had before.
@@ -78,9 +121,11 @@ impl Room {
         Some(places.remove(at).turn)
     }
 
+    /// Nobody has so many places that others would have none.
     fn keep(&self, wanted: &Wanted, turn: Turn) {
         let mut places = self.places();
-        if places.len() < PLACES_MAX {
+        let of_one = places.iter().filter(|place| place.wanted.holder == wanted.holder).count();
+        if places.len() < PLACES_MAX && of_one < PLACES_OF_ONE_MAX {
             places.push(Place { wanted: wanted.clone(), turn, left_at: Instant::now() });
         }
     }
@@ -95,31 +140,78 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
 
-    const MIB: u32 = 1024 * 1024;
+    fn wanted_by(holder: &str, number: u32) -> Wanted {
+        let mut identity = [0; 32];
+        identity[..4].copy_from_slice(&number.to_be_bytes());
+        Wanted {
+            message: Identity::from_bytes(identity),
+            to: Domain::parse("far.test").unwrap(),
+            holder: holder.to_owned(),
+        }
+    }
 
-    fn wanted(number: u8) -> Wanted {
-        (Identity::from_bytes([number; 32]), Domain::parse("far.test").unwrap())
+    fn wanted(number: u32) -> Wanted {
+        wanted_by("account:ann", number)
+    }
+
+    /// All of the room for large ones, as what is under way has it.
+    async fn all_of(room: &Room) -> Vec<OwnedSemaphorePermit> {
+        let mut all = Vec::new();
+        for number in 0..16 {
+            all.push(room.take(&wanted(number), 16 * MIB).await.unwrap());
+        }
+        all
     }
 
     /// proves: GW-109
     #[tokio::test(start_paused = true)]
-    async fn small_ones_wait_for_no_large_one_and_large_ones_for_no_small_one() {
-        let room = Room::new();
-        let large = room.take(&wanted(1), LARGE_OCTETS_MAX).await;
-        assert!(large.is_some());
-        let began = Instant::now();
-        assert!(room.take(&wanted(2), 9 * MIB).await.is_none(), "there is no room");
-        assert_eq!(began.elapsed(), WAIT_MAX, "and that is known after ten seconds");
-        let mut small = Vec::new();
-        for number in 10..18 {
-            small.push(room.take(&wanted(number), SMALL_MESSAGE_OCTETS_MAX).await.unwrap());
+    async fn large_ones_without_room_hold_few_workers_and_small_ones_wait_for_none() {
+        let room = Arc::new(Room::new());
+        let _large = all_of(&room).await;
+        let mut middling = Vec::new();
+        for number in 100..108 {
+            middling.push(room.take(&wanted(number), 8 * MIB).await.unwrap());
         }
-        assert_eq!(began.elapsed(), WAIT_MAX, "a small one does not wait behind a large one");
-        assert!(room.take(&wanted(20), MIB).await.is_none(), "small ones have their bound, too");
-        drop(large);
-        assert!(room.take(&wanted(2), 9 * MIB).await.is_some());
+        // One user sends 20 MiB to 300 domains, and something less to as many.
+        let began = Instant::now();
+        let mut workers = tokio::task::JoinSet::new();
+        for number in 1_000..1_600 {
+            let room = room.clone();
+            let octets = if number < 1_300 { 47 * MIB } else { 2 * MIB };
+            workers.spawn(async move { room.take(&wanted(number), octets).await.is_some() });
+        }
+        for _ in 0..600 - 16 {
+            assert!(!workers.join_next().await.unwrap().unwrap());
+        }
+        assert_eq!((began.elapsed(), workers.len()), (Duration::ZERO, 16), "eight of each wait");
+        // The largest of the small ones have room at once meanwhile.
+        let mut small = Vec::new();
+        for number in 2_000..2_050 {
+            small.push(room.take(&wanted(number), 600 * KIB).await.unwrap());
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        while workers.join_next().await.is_some() {}
+        assert_eq!(began.elapsed(), WAIT_MAX, "and the others are away after ten seconds");
+    }
+
+    /// proves: GW-109
+    #[tokio::test(start_paused = true)]
+    async fn small_ones_have_their_bound_too() {
+        let room = Room::new();
+        let mut small = Vec::new();
+        for number in 0..54 {
+            small.push(room.take(&wanted(number), 600 * KIB).await.unwrap());
+        }
+        assert!(room.take(&wanted(100), 600 * KIB).await.is_none());
+        small.pop();
+        // One that is smaller does not go before it.
+        assert!(room.take(&wanted(101), 500 * KIB).await.is_none());
+        assert!(room.take(&wanted(100), 600 * KIB).await.is_some());
+        assert!(room.take(&wanted(101), 500 * KIB).await.is_some());
     }
 
     /// Each time that one of the smaller ones is sent, another one is there already: without a place the largest would never
@@ -129,10 +221,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_gives_its_worker_back_keeps_its_place() {
         let room = Room::new();
-        let mut under_way = Vec::new();
-        for number in 0..16 {
-            under_way.push(room.take(&wanted(number), 16 * MIB).await.unwrap());
-        }
+        let mut under_way = all_of(&room).await;
         let largest = wanted(100);
         assert!(room.take(&largest, 100 * MIB).await.is_none());
         // While it is away, others ask, and room gets free bit by bit.
@@ -148,25 +237,50 @@ mod tests {
         for number in 101..107 {
             assert!(room.take(&wanted(number), 16 * MIB).await.is_some());
         }
-        assert!(room.places().is_empty());
+        assert!(room.large.places().is_empty());
+    }
+
+    /// proves: GW-109
+    #[tokio::test(start_paused = true)]
+    async fn the_largest_takes_half_of_the_room() {
+        let room = Room::new();
+        let mut under_way = all_of(&room).await;
+        let largest = wanted(100);
+        assert!(room.take(&largest, ROOM_OCTETS_MAX).await.is_none());
+        under_way.truncate(8);
+        let room_for_it = room.take(&largest, ROOM_OCTETS_MAX).await.unwrap();
+        assert_eq!(room_for_it.num_permits(), (ROOM_OCTETS_MAX / 2) as usize);
     }
 
     /// proves: GW-109
     #[tokio::test(start_paused = true)]
     async fn who_does_not_come_again_keeps_nobody_waiting() {
         let room = Room::new();
-        let all = room.take(&wanted(1), LARGE_OCTETS_MAX).await;
-        assert!(room.take(&wanted(2), LARGE_OCTETS_MAX).await.is_none());
+        let all = all_of(&room).await;
+        assert!(room.take(&wanted(101), 128 * MIB).await.is_none());
+        assert!(room.take(&wanted(102), 128 * MIB).await.is_none());
         drop(all);
-        assert!(room.take(&wanted(3), 16 * MIB).await.is_none(), "all of it is put aside for the other");
+        assert!(room.take(&wanted(103), 16 * MIB).await.is_none(), "all of it is put aside for the others");
         tokio::time::advance(PLACE_KEPT).await;
-        assert!(room.take(&wanted(3), 16 * MIB).await.is_some());
-        // Places are bounded.
-        let _all = room.take(&wanted(4), LARGE_OCTETS_MAX - 16 * MIB).await;
-        for _ in 0..PLACES_MAX + 2 {
-            let turn = Box::pin(room.large.clone().acquire_many_owned(16 * MIB));
-            room.keep(&wanted(5), turn);
+        assert!(room.take(&wanted(103), 16 * MIB).await.is_some());
+    }
+
+    /// proves: GW-109
+    #[tokio::test(start_paused = true)]
+    async fn places_are_bounded_and_one_holder_has_a_quarter_of_them() {
+        let room = Room::new();
+        let _all = all_of(&room).await;
+        let ask = |holder: &str, number: u32| {
+            let wanted = wanted_by(holder, number);
+            let mut turn: Turn = Box::pin(room.large.room.clone().acquire_many_owned(16 * MIB));
+            assert!(turn.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            room.large.keep(&wanted, turn);
+        };
+        (0..PLACES_MAX as u32).for_each(|number| ask("account:eve", number));
+        assert_eq!(room.large.places().len(), PLACES_OF_ONE_MAX);
+        for holder in ["account:ann", "account:bob", "smtp:far.test", "smtp:old.test"] {
+            (0..PLACES_MAX as u32).for_each(|number| ask(holder, number));
         }
-        assert_eq!(room.places().len(), PLACES_MAX);
+        assert_eq!(room.large.places().len(), PLACES_MAX);
     }
 }

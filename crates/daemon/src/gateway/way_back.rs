@@ -18,7 +18,7 @@ use gateway::srs::{Srs, is_rewritten};
 use gateway::{Letter, Recipient};
 use message::address::{Address, Domain};
 use message::{Code, Disposition};
-use node::Clock;
+use node::{Clock, registered};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -37,11 +37,18 @@ const SECRETS_MAX: usize = 8;
 /// How many that are none one network may name in ten minutes before each further one ends its session: an honest server
 /// names some where somebody has sent it mail from invented ones.
 const WRONG_MAX: u32 = 20;
+/// Notices to one such address in ten minutes, whoever brings them: one is given out for each sender and day, and an address
+/// that somebody has seen is good for seven weeks.
+const NOTICES_MAX: u32 = 200;
+/// The ten minutes.
+const NOTICES_WINDOW_MS: u64 = 600_000;
+/// Addresses for which they are counted at once.
+const COUNTED_MAX: usize = 10_000;
 /// Octets of notices that are under way at a time.
 const ROOM_OCTETS: usize = 64 * 1024 * 1024;
 /// What a notice counts at the least, so that 32 are under way at the most.
 const NOTICE_OCTETS_MIN: usize = 2 * 1024 * 1024;
-/// Notices to one domain that are under way: a quarter of all, so that a server that is slow leaves room to the others.
+/// Notices to one registered domain that are under way: a quarter of all, so that a server that is slow leaves room to the others.
 const TO_ONE_DOMAIN_MAX: usize = 8;
 /// For how long a notice is carried: whoever has brought it waits for ten minutes (RFC 5321 section 4.5.3.2.6).
 const TIME_MAX: Duration = Duration::from_secs(300);
@@ -53,6 +60,8 @@ pub(crate) struct WayBack {
     secrets: Mutex<Secrets>,
     /// Who has named such addresses that are none.
     wrong: Rates,
+    /// What has come to those that are right.
+    brought: Brought,
     room: Semaphore,
     under_way: UnderWay,
 }
@@ -66,7 +75,8 @@ impl WayBack {
         let secrets = Mutex::new(Secrets::open(file)?);
         let wrong = Rates::new(WRONG_MAX, 1);
         let room = Semaphore::new(ROOM_OCTETS);
-        Ok(WayBack { domain, sender, secrets, wrong, room, under_way: UnderWay::default() })
+        let (brought, under_way) = Default::default();
+        Ok(WayBack { domain, sender, secrets, wrong, brought, room, under_way })
     }
 
     /// The address of ours that leads back to this return path; none where there is no room for it.
@@ -86,11 +96,16 @@ impl WayBack {
     }
 
     /// Whether such an address leads anywhere: it was made here, and not too long ago. That costs a hash, and is asked before
-    /// anything is counted: whatever else comes from a network, a notice to a right address is taken.
+    /// anything is counted: whatever else comes from a network, a notice to a right address is taken where it has not had enough.
     ///
     /// keeps: FWD-41
     pub(super) fn is_right(&self, address: &Address) -> bool {
         self.origin(address, clock::now_ms()).is_some()
+    }
+
+    /// Whether so much was brought to a right address that more is to come later. keeps: FWD-41
+    pub(super) fn has_enough(&self, address: &Address) -> bool {
+        self.brought.has_enough(address, clock::now_ms())
     }
 
     /// Counts that this client has named one that is none; false where its network has named too many. keeps: FWD-41
@@ -124,6 +139,9 @@ impl WayBack {
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         let Some(_one) = self.under_way.begin(origin.domain()) else { return later(Code::SYSTEM_FULL) };
         let Ok(_room) = self.room.try_acquire_many(cost) else { return later(Code::SYSTEM_FULL) };
+        if !self.brought.count(address, clock::now_ms()) {
+            return later(TOO_MUCH);
+        }
         let shipment = Shipment {
             domain: origin.domain().clone(),
             return_path: None,
@@ -153,27 +171,78 @@ fn later(code: Code) -> Disposition {
     Disposition::Deferred { code, after_seconds: 60 }
 }
 
-/// How many notices go to each domain now.
+/// Not authorized to bring more just now (RFC 3463, section 3.8: X.7.1).
+pub(super) const TOO_MUCH: Code = Code::new(4, 7, 1);
+
+/// How many notices have come to each address of ours within ten minutes.
 #[derive(Default)]
-struct UnderWay(Mutex<HashMap<Domain, usize>>);
+struct Brought(Mutex<HashMap<String, Count>>);
+
+struct Count {
+    since_ms: u64,
+    notices: u32,
+}
+
+impl Count {
+    /// A clock that was set back does not make the time longer.
+    fn is_over(&self, now_ms: u64) -> bool {
+        now_ms.abs_diff(self.since_ms) >= NOTICES_WINDOW_MS
+    }
+}
+
+impl Brought {
+    /// One more; false where there were enough, and it is not counted. Where there is no room for another address the one that
+    /// is counted for the longest time makes it: so many that are right nobody has by guessing. keeps: FWD-41
+    fn count(&self, address: &Address, now_ms: u64) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = key_of(address);
+        if all.len() >= COUNTED_MAX && !all.contains_key(&key) {
+            let oldest = all.iter().min_by_key(|(_, count)| count.since_ms).map(|(key, _)| key.clone());
+            oldest.and_then(|oldest| all.remove(&oldest));
+        }
+        let count = all.entry(key).or_insert(Count { since_ms: now_ms, notices: 0 });
+        if count.is_over(now_ms) {
+            *count = Count { since_ms: now_ms, notices: 0 };
+        }
+        let one_more = count.notices < NOTICES_MAX;
+        count.notices += u32::from(one_more);
+        one_more
+    }
+
+    fn has_enough(&self, address: &Address, now_ms: u64) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&key_of(address)).is_some_and(|count| count.notices >= NOTICES_MAX && !count.is_over(now_ms))
+    }
+}
+
+/// An address is the same whatever its case, and whichever separator is behind its tag.
+fn key_of(address: &Address) -> String {
+    let local = address.local().as_str();
+    local.get("SRS0=".len()..).unwrap_or(local).to_ascii_lowercase()
+}
+
+/// How many notices go to each registered domain now.
+#[derive(Default)]
+struct UnderWay(Mutex<HashMap<String, usize>>);
 
 /// One of them, until it is dropped.
 struct OneUnderWay<'a> {
     all: &'a UnderWay,
-    domain: Domain,
+    domain: String,
 }
 
 impl UnderWay {
     /// One more to this domain; none where there are too many. keeps: FWD-38
     fn begin(&self, domain: &Domain) -> Option<OneUnderWay<'_>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let domain = registered(domain).to_owned();
         let count = all.entry(domain.clone()).or_default();
         // What is there has one at least, so nothing is left behind here.
         if *count >= TO_ONE_DOMAIN_MAX {
             return None;
         }
         *count += 1;
-        Some(OneUnderWay { all: self, domain: domain.clone() })
+        Some(OneUnderWay { all: self, domain })
     }
 }
 
@@ -275,13 +344,43 @@ mod tests {
     fn one_domain_leaves_room_to_the_others() {
         let under_way = UnderWay::default();
         let domain = |name: &str| Domain::parse(name).unwrap();
-        let slow: Vec<_> = (0..TO_ONE_DOMAIN_MAX).map(|_| under_way.begin(&domain("slow.test"))).collect();
+        // Names below it are the same server's for all that anybody knows.
+        let slow: Vec<_> =
+            (0..TO_ONE_DOMAIN_MAX).map(|at| under_way.begin(&domain(&format!("h{at}.slow.test")))).collect();
         assert!(slow.iter().all(Option::is_some));
         assert!(under_way.begin(&domain("slow.test")).is_none());
         assert!(under_way.begin(&domain("fine.test")).is_some());
         drop(slow);
         assert!(under_way.begin(&domain("slow.test")).is_some());
         assert!(under_way.0.lock().unwrap().is_empty(), "nothing is left behind");
+    }
+
+    /// proves: FWD-41
+    #[test]
+    fn who_has_seen_an_address_cannot_flood_its_sender() {
+        let brought = Brought::default();
+        let address = |local: &str| Address::from_wire(&format!("{local}@one.test")).unwrap();
+        let (first, now_ms) = (address("SRS0=abcdefgh=AA=author.test=ann"), 20_000 * DAY_MS);
+        for number in 0..NOTICES_MAX {
+            assert!(!brought.has_enough(&first, now_ms), "{number}");
+            assert!(brought.count(&first, now_ms), "{number}");
+        }
+        for same in ["SRS0=abcdefgh=AA=author.test=ann", "srs0+ABCDEFGH=aa=author.test=ANN"] {
+            assert!(!brought.count(&address(same), now_ms + NOTICES_WINDOW_MS - 1), "{same}");
+            assert!(brought.has_enough(&address(same), now_ms), "{same}");
+        }
+        let other = address("SRS0=abcdefgh=AB=author.test=ann");
+        assert!(!brought.has_enough(&other, now_ms) && brought.count(&other, now_ms));
+        // It is over after ten minutes, or where the clock was set back.
+        for later_ms in [now_ms + NOTICES_WINDOW_MS, now_ms - NOTICES_WINDOW_MS] {
+            assert!(!brought.has_enough(&first, later_ms));
+        }
+        // There is room for so many; the oldest goes.
+        for number in 0..COUNTED_MAX as u64 - 1 {
+            assert!(brought.count(&address(&format!("SRS0=h{number}=AA=author.test=ann")), now_ms + 1));
+        }
+        assert_eq!(brought.0.lock().unwrap().len(), COUNTED_MAX);
+        assert!(brought.count(&first, now_ms + NOTICES_WINDOW_MS));
     }
 
     /// proves: FWD-39
