@@ -175,7 +175,10 @@ impl Session {
             Verdict::NoMore(reply) => {
                 self.reply(&reply);
                 self.pause_ms = crate::limits::SMTP_PAUSE_MS_MAX;
-                self.close(&TOO_MANY_ERRORS);
+                // It may have been one error too many by itself.
+                if !matches!(self.state, State::Closed) {
+                    self.close(&TOO_MANY_ERRORS);
+                }
             }
         }
     }
