@@ -1,5 +1,6 @@
 //! Two nodes and the DNS for their zones. The zones are served by the test, so that both nodes can die.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use daemon::{Config, Layout};
@@ -7,6 +8,7 @@ use dns::zones;
 use storage::{Finding, FindingKind};
 
 use super::{Node, Trouble};
+use crate::world::free_address;
 
 /// Two nodes in a folder.
 pub struct World {
@@ -18,6 +20,17 @@ pub struct World {
     _zones: zones::Running,
 }
 
+/// Ports that nobody else takes while a node is down: a layout takes those that the system gives.
+fn choose_ports(folder: &Path) -> Result<(), Trouble> {
+    for file in ["north.test/address", "south.test/address", "dns.address", "legacy.address"] {
+        let file = folder.join(file);
+        let above = file.parent().ok_or("a file without a folder")?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(above)?;
+        std::fs::write(&file, format!("{}\n", free_address()))?;
+    }
+    Ok(())
+}
+
 impl World {
     /// Lays out both nodes and starts neither. They try again after one or two seconds, so that tests end soon.
     ///
@@ -25,6 +38,7 @@ impl World {
     /// Where a file cannot be written or a port not be had.
     pub async fn lay_out(change: impl Fn(&mut Config)) -> Result<World, Trouble> {
         let folder = tempfile::Builder::new().prefix("waxwing-torture-").tempdir()?;
+        choose_ports(folder.path())?;
         let layout = Layout::at(folder.path())?;
         let zones = layout.serve_zones().await?;
         let (north, south) = (Node::new(layout.north), Node::new(layout.south));
@@ -32,6 +46,10 @@ impl World {
             node.configure(|config| {
                 config.queue.retry_first_seconds = 1;
                 config.queue.retry_longest_seconds = 2;
+                config.console.listen = free_address();
+                if let Some(gateway) = &mut config.gateway {
+                    gateway.transfer = gateway.transfer.map(|_| free_address());
+                }
                 change(config);
             })?;
         }
