@@ -168,7 +168,7 @@ async fn round(
     let world = World::lay_out(|config| config.store.engine = engine).await?;
     let mebioctets = match cuts {
         0..=1 => SMALL_DISK_MEBIOCTETS,
-        2..=10 => MEDIUM_DISK_MEBIOCTETS,
+        2..=4 => MEDIUM_DISK_MEBIOCTETS,
         _ => DISK_MEBIOCTETS,
     };
     let disks = [
