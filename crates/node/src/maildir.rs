@@ -163,7 +163,8 @@ impl fmt::Display for NoLegacyForm {
     }
 }
 
-/// The message as a mail program reads it. Results of checks that claim to be of one of these hosts, and are of the message and so of its author, are left out. Blocks.
+/// The message as a mail program reads it. Results of checks that claim to be of one of these hosts, and are of the message
+/// and so of its author, are left out. Blocks.
 ///
 /// # Errors
 /// Why it has no such form.

@@ -4,12 +4,13 @@
 //! keeps: REP-21
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use message::address::Domain;
+use storage::LegacyOrigin;
 
 use crate::limits::{PROVED_BY_ONE_MAX, RATES_MAX};
-use crate::rates::registered;
+use crate::rates::{owner, registered};
 
 /// For how long it counts: the next mail of such a client comes within a day.
 pub(crate) const PROVED_MS: u64 = 24 * 3_600_000;
@@ -30,7 +31,7 @@ type Pair = (IpAddr, Domain);
 
 /// The network of a client, and the registered domain: names below that cost nothing, and one machine could fill the table
 /// with them.
-type Group = (IpAddr, String);
+type Group = (String, String);
 
 impl Proved {
     /// Mail of this client was proved to be from this domain. Where there is no room the oldest goes.
@@ -72,10 +73,7 @@ impl Proved {
 }
 
 fn group_of((client, domain): &Pair) -> Group {
-    let network = match client {
-        IpAddr::V4(_) => *client,
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(*address) >> 64 << 64).into(),
-    };
+    let network = owner(&LegacyOrigin::holder_of(*client, None)).into_owned();
     (network, registered(domain).to_owned())
 }
 

@@ -63,10 +63,10 @@ impl Sled {
         let tree = guarded("sled", || open_unlocked(directory))?;
         let file = File::open(&path)?;
         if fresh {
+            write_through(&file);
             tree.flush().map_err(failure)?;
             sync_creation(directory)?;
         }
-        write_through(&file);
         file.sync_all()?;
         Ok(Sled { tree, file, failed: AtomicBool::new(false) })
     }
