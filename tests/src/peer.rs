@@ -17,7 +17,6 @@ use crate::World;
 use crate::world::SELECTOR;
 
 /// Octets read at a time.
-const CHUNK_OCTETS: usize = 64 * 1024;
 
 /// A connection to a node by whoever the test says.
 pub struct Peer {
@@ -240,7 +239,7 @@ impl RawStream {
             if let Some(item) = self.reader.next_item().unwrap() {
                 return Some(item);
             }
-            let octets = self.pace.read(&mut self.receive, CHUNK_OCTETS).await.ok()??;
+            let octets = self.pace.read(&mut self.receive).await.ok()??;
             self.reader.push(&octets);
         }
     }

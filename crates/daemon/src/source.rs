@@ -1,7 +1,7 @@
 //! Bodies from the store, for the transport to send.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use message::Identity;
@@ -16,19 +16,29 @@ const BLOCKING_OCTETS: u64 = storage::limits::INLINE_OCTETS_MAX;
 pub struct StoreSource {
     store: Arc<dyn Store>,
     identity: Identity,
+    /// The part that was read last: what is read next is more of it.
+    open: Mutex<Option<(usize, Arc<PartReader>)>>,
 }
 
 impl StoreSource {
     /// Those of this message in this store.
     pub fn new(store: Arc<dyn Store>, identity: Identity) -> StoreSource {
-        StoreSource { store, identity }
+        StoreSource { store, identity, open: Mutex::default() }
     }
 
-    fn open(&self, part: usize) -> io::Result<PartReader> {
-        self.store
+    fn open(&self, part: usize) -> io::Result<Arc<PartReader>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, reader)) = open.as_ref().filter(|(number, _)| *number == part) {
+            return Ok(reader.clone());
+        }
+        let reader = self
+            .store
             .open_part(self.identity, part)
             .map_err(io::Error::other)?
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the part is not here"))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the part is not here"))?;
+        let reader = Arc::new(reader);
+        *open = Some((part, reader.clone()));
+        Ok(reader)
     }
 }
 
