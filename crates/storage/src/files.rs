@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+#[cfg(target_os = "linux")]
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use message::{Digest, DigestWriter};
 
 use crate::Error;
-use crate::limits::LOOK_EVERY_OCTETS;
+use crate::limits::{LOOK_EVERY_OCTETS, WRITE_BACK_OCTETS};
 
 /// The rooms of the files of one store.
 #[derive(Debug)]
@@ -446,6 +448,7 @@ impl StagingFile {
                     let _ = handle.set_len(offset);
                     return Err(error.into());
                 }
+                begin_writing_back(handle, offset, octets.len() as u64);
             }
             (Place::Directory(_), None) => return Err(Error::Closed),
         }
@@ -500,6 +503,20 @@ impl PlacedFile {
             }
         }
     }
+}
+
+/// Has the kernel write to the disk what was appended, a whole block at a time, so that little is left to wait for when the file is
+/// synced. An advice: the sync makes it durable.
+fn begin_writing_back(file: &File, offset: u64, octets: u64) {
+    let (begun, end) = (offset / WRITE_BACK_OCTETS, (offset + octets) / WRITE_BACK_OCTETS);
+    // To let go of what is in memory Linux first writes it, without waiting. What is being written stays to be read.
+    #[cfg(target_os = "linux")]
+    if let Some(length) = NonZeroU64::new((end - begun) * WRITE_BACK_OCTETS) {
+        let _ =
+            rustix::fs::fadvise(file, begun * WRITE_BACK_OCTETS, Some(length), rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, begun, end);
 }
 
 /// The name of a partial transfer: nobody but its owner finds it.

@@ -112,6 +112,8 @@ pub const FREE_OCTETS_FLOOR_DEFAULT: u64 = 64 * 1024 * 1024;
 /// Octets of a large part that are gathered before they are hashed and written together. BLAKE3 has its full speed from 16 KiB on,
 /// and at 64 KiB a write costs little beside the copying.
 pub const GATHERED_OCTETS: usize = 64 * 1024;
+/// Octets of a part after which their writing to the disk begins: enough for disks to be at their best, and little to wait for at the end.
+pub const WRITE_BACK_OCTETS: u64 = 1024 * 1024;
 /// Octets that one transfer writes before it is looked again whether the floor is free: a thousand transfers at once could use up the
 /// floor as it is by default.
 pub const LOOK_EVERY_OCTETS: u64 = 64 * 1024;
