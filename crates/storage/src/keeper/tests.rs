@@ -256,7 +256,8 @@ fn room_is_made_before_the_engine_is_opened() {
 /// proves: STO-19
 #[test]
 fn what_waits_for_a_resumption_makes_room() {
-    const PART: usize = 100_000;
+    // Half of it is more than is gathered before it is written.
+    const PART: usize = 400_000;
     let files = MemoryFiles::new();
     let floor = Settings { free_octets_floor: 1000, ..Settings::default() };
     let store = Keeper::open_in_place(Memory::new(), &files, floor).unwrap();
