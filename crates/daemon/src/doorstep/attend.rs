@@ -70,7 +70,8 @@ impl Attendant {
     pub(super) async fn attend(self, mut stopped: watch::Receiver<bool>) {
         let mut connected = None;
         tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => {}
+            // Whoever lets go of the doorstep without stopping it does not say this: it is gone as if it had been killed.
+            Ok(_) = stopped.wait_for(|stop| *stop) => {}
             () = self.keep_registered(&mut connected) => {}
         }
         if let Some(connected) = connected {
