@@ -9,7 +9,7 @@ use message::address::Domain;
 use message::{Code, Cookie};
 use tokio::sync::oneshot;
 
-use crate::deliver::{Answered, Courier, Trouble};
+use crate::courier::{Answered, Courier, Trouble};
 use crate::limits::POLL_COOKIES_MAX;
 
 type Answer = Result<Vec<Answered>, Trouble>;
@@ -116,7 +116,7 @@ impl Drop for Served<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deliver::{Consignment, Report};
+    use crate::courier::{Consignment, Report};
     use crate::outside::Later;
     use message::Disposition;
     use tokio::sync::Semaphore;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use message::{Code, Disposition, Redirect};
 
-use crate::deliver::{Consignment, Courier, Report, Trouble, TryRecord};
+use crate::courier::{Consignment, Courier, Report, Trouble, TryRecord};
 use crate::doorstep::may_redirect_to;
 use crate::limits::REDIRECTS_MS_MAX;
 use crate::{Event, Node};
