@@ -17,6 +17,7 @@ use crate::World;
 use crate::world::SELECTOR;
 
 /// Octets read at a time.
+const CHUNK_OCTETS: usize = 64 * 1024;
 
 /// A connection to a node by whoever the test says.
 pub struct Peer {
@@ -239,7 +240,7 @@ impl RawStream {
             if let Some(item) = self.reader.next_item().unwrap() {
                 return Some(item);
             }
-            let octets = self.pace.read(&mut self.receive).await.ok()??;
+            let octets = self.pace.read(&mut self.receive, CHUNK_OCTETS).await.ok()??;
             self.reader.push(&octets);
         }
     }

@@ -40,22 +40,33 @@ impl StoreSource {
         *open = Some((part, reader.clone()));
         Ok(reader)
     }
+
+    fn close(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Source for StoreSource {
     fn read(&self, part: usize, offset: u64, octets_max: usize) -> Later<'_, io::Result<Bytes>> {
         Box::pin(async move {
             let reader = self.open(part)?;
+            let octets = reader.octets();
             let read = move || {
                 let mut buffer = vec![0; octets_max];
                 let count = reader.read_at(offset, &mut buffer).map_err(io::Error::other)?;
                 buffer.truncate(count);
                 Ok(Bytes::from(buffer))
             };
-            if octets_max as u64 <= BLOCKING_OCTETS {
-                return read();
+            let read = if octets_max as u64 <= BLOCKING_OCTETS {
+                read()
+            } else {
+                tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+            };
+            // The file is closed with its last octet, however long the rest of the message takes.
+            if read.as_ref().is_ok_and(|read: &Bytes| offset + read.len() as u64 >= octets) {
+                self.close();
             }
-            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+            read
         })
     }
 

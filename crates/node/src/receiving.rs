@@ -54,9 +54,14 @@ impl Reception {
         offset(&self.slot)
     }
 
-    /// Keeps the next octets.
+    /// Keeps the next octets. Where that fails nobody goes on with this writer: whoever comes next opens the part anew.
     pub(crate) fn write(&self, octets: &[u8]) -> Result<(), Failure> {
-        lock(&self.slot).as_mut().ok_or_else(taken_over)?.write(octets).map_err(trouble)
+        let mut slot = lock(&self.slot);
+        let written = slot.as_mut().ok_or_else(taken_over)?.write(octets);
+        written.map_err(|error| {
+            *slot = None;
+            trouble(error)
+        })
     }
 
     /// The writer, to finish the part.

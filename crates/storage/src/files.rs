@@ -3,21 +3,23 @@
 //! A file is in `parts` only with the octets of its digest, synced: it is written and synced in `staging` and renamed.
 //! A store that is only in memory keeps the same two rooms in maps.
 
+mod staging;
+mod write_back;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-#[cfg(target_os = "linux")]
-use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use message::{Digest, DigestWriter};
 
+use self::write_back::WriteBack;
 use crate::Error;
-use crate::limits::{LOOK_EVERY_OCTETS, WRITE_BACK_OCTETS};
+
+pub(crate) use self::staging::StagingFile;
 
 /// The rooms of the files of one store.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub(crate) struct Files {
     place: Place,
     /// Names of staging files that a writer or a staged part has open.
     open: Mutex<HashSet<String>>,
+    write_back: WriteBack,
     #[cfg(any(test, feature = "conformance"))]
     faults: crate::conformance::Faults,
 }
@@ -69,20 +72,6 @@ impl MemoryFiles {
 /// A lock that is taken even when its last holder panicked: what it guards is changed in single steps.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A partial transfer, open for one writer.
-#[derive(Debug)]
-pub(crate) struct StagingFile {
-    name: String,
-    files: Arc<Files>,
-    handle: Option<File>,
-    /// When it was opened, in Unix milliseconds: its age counts from there.
-    touched_ms: u64,
-    /// Octets that have to stay free.
-    floor: u64,
-    /// Octets written since it was looked whether they are.
-    unlooked: u64,
 }
 
 /// A file among the parts, open for reading.
@@ -132,6 +121,7 @@ impl Files {
         Files {
             place,
             open: Mutex::default(),
+            write_back: WriteBack::default(),
             #[cfg(any(test, feature = "conformance"))]
             faults: crate::conformance::Faults::none(),
         }
@@ -166,8 +156,7 @@ impl Files {
             return Err(Error::Busy);
         }
         // From here on dropping the file gives the name free again.
-        let mut file =
-            StagingFile { name, files: self.clone(), handle: None, touched_ms: now_ms, floor, unlooked: 0 };
+        let mut file = StagingFile::new(name, self.clone(), now_ms, floor);
         match &self.place {
             Place::Directory(directory) => {
                 let path = staging_path(directory, &file.name);
@@ -381,109 +370,6 @@ impl Files {
     }
 }
 
-impl StagingFile {
-    /// How many octets are there.
-    pub(crate) fn octets(&self) -> Result<u64, Error> {
-        match (&self.files.place, &self.handle) {
-            (Place::Memory(memory), _) => {
-                Ok(lock(&memory.0.staging).get(&self.name).map_or(0, |(_, octets)| octets.len() as u64))
-            }
-            (Place::Directory(_), Some(handle)) => Ok(handle.metadata()?.len()),
-            (Place::Directory(_), None) => Ok(0),
-        }
-    }
-
-    /// Lets go of it as it is, and as old as it is. One in which there is nothing is removed.
-    pub(crate) fn let_be(mut self, octets: u64) {
-        if octets == 0 {
-            return self.discard();
-        }
-        self.handle = None;
-    }
-
-    /// Reads what is there from the start; more than `octets_max` cannot belong to it and is thrown away.
-    pub(crate) fn read_all(&mut self, octets_max: u64, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
-        match (&self.files.place, &mut self.handle) {
-            (Place::Memory(memory), _) => {
-                if let Some((_, octets)) = lock(&memory.0.staging).get_mut(&self.name) {
-                    octets.truncate(usize::try_from(octets_max).unwrap_or(usize::MAX));
-                    take(octets);
-                }
-            }
-            (Place::Directory(_), Some(handle)) => {
-                if handle.metadata()?.len() > octets_max {
-                    handle.set_len(octets_max)?;
-                }
-                let mut buffer = vec![0; 64 * 1024];
-                loop {
-                    let count = handle.read(&mut buffer)?;
-                    if count == 0 {
-                        break;
-                    }
-                    take(&buffer[..count]);
-                }
-            }
-            (Place::Directory(_), None) => {}
-        }
-        Ok(())
-    }
-
-    /// Writes octets at the end, which is at `offset`. A write that fails is cut off again, as far as that goes. Others may have
-    /// filled the disk meanwhile: then this one stops above the floor. keeps: STO-19
-    pub(crate) fn append(&mut self, octets: &[u8], offset: u64) -> Result<(), Error> {
-        self.unlooked += octets.len() as u64;
-        if self.unlooked >= LOOK_EVERY_OCTETS {
-            if !self.files.make_room(self.floor)? {
-                return Err(Error::Full);
-            }
-            self.unlooked = 0;
-        }
-        match (&self.files.place, &mut self.handle) {
-            (Place::Memory(memory), _) => {
-                lock(&memory.0.staging).entry(self.name.clone()).or_default().1.extend_from_slice(octets);
-            }
-            (Place::Directory(_), Some(handle)) => {
-                if let Err(error) = handle.write_all(octets) {
-                    // What is left too much is hashed at the next resumption and found out at its end.
-                    let _ = handle.set_len(offset);
-                    return Err(error.into());
-                }
-                begin_writing_back(handle, offset, octets.len() as u64);
-            }
-            (Place::Directory(_), None) => return Err(Error::Closed),
-        }
-        Ok(())
-    }
-
-    /// Makes the octets durable, and closes the file: a message can have many of them.
-    pub(crate) fn finish(&mut self) -> Result<(), Error> {
-        self.handle.as_ref().map_or(Ok(()), |handle| handle.sync_all())?;
-        self.close();
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            // Writing has set the time of the machine's clock. Where that cannot be undone, it counts from there.
-            let _ = handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(self.touched_ms));
-        }
-    }
-
-    /// Throws the octets away.
-    pub(crate) fn discard(&mut self) {
-        // A file that cannot be removed has a wrong digest, which the next resumption finds out.
-        let _ = self.files.unlink_staging(&self.name);
-        self.handle = None;
-    }
-}
-
-impl Drop for StagingFile {
-    fn drop(&mut self) {
-        self.close();
-        lock(&self.files.open).remove(&self.name);
-    }
-}
-
 impl PlacedFile {
     /// Reads from this offset on, as many octets as fit and are there.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Error> {
@@ -503,20 +389,6 @@ impl PlacedFile {
             }
         }
     }
-}
-
-/// Has the kernel write to the disk what was appended, a whole block at a time, so that little is left to wait for when the file is
-/// synced. An advice: the sync makes it durable.
-fn begin_writing_back(file: &File, offset: u64, octets: u64) {
-    let (begun, end) = (offset / WRITE_BACK_OCTETS, (offset + octets) / WRITE_BACK_OCTETS);
-    // To let go of what is in memory Linux first writes it, without waiting. What is being written stays to be read.
-    #[cfg(target_os = "linux")]
-    if let Some(length) = NonZeroU64::new((end - begun) * WRITE_BACK_OCTETS) {
-        let _ =
-            rustix::fs::fadvise(file, begun * WRITE_BACK_OCTETS, Some(length), rustix::fs::Advice::DontNeed);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (file, begun, end);
 }
 
 /// The name of a partial transfer: nobody but its owner finds it.

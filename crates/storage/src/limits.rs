@@ -109,11 +109,13 @@ pub const RETENTION_MS_DEFAULT: u64 = 10 * 24 * 3600 * 1000;
 pub const STAGING_MS_DEFAULT: u64 = 2 * 24 * 3600 * 1000;
 /// Octets of free space below which nothing new is accepted: room to settle and to delete.
 pub const FREE_OCTETS_FLOOR_DEFAULT: u64 = 64 * 1024 * 1024;
-/// Octets of a large part that are gathered before they are hashed and written together. BLAKE3 has its full speed from 16 KiB on,
-/// and at 64 KiB a write costs little beside the copying.
-pub const GATHERED_OCTETS: usize = 64 * 1024;
+/// Octets of a large part that are gathered before they are hashed and written together: BLAKE3 has its full speed from 16 KiB on, and
+/// a write costs little beside the copying. Each part that is being received may hold so many in memory.
+pub const GATHERED_OCTETS: usize = 32 * 1024;
 /// Octets of a part after which their writing to the disk begins: enough for disks to be at their best, and little to wait for at the end.
 pub const WRITE_BACK_OCTETS: u64 = 1024 * 1024;
+/// Stretches of parts that wait for their writing to begin; each holds a file open. What is beyond is written when it is synced.
+pub const WRITE_BACK_WAITING_MAX: usize = 16;
 /// Octets that one transfer writes before it is looked again whether the floor is free: a thousand transfers at once could use up the
 /// floor as it is by default.
 pub const LOOK_EVERY_OCTETS: u64 = 64 * 1024;

@@ -67,7 +67,8 @@ impl PartWriter {
     ///
     /// # Errors
     /// [`Error::Digest`] or [`Error::Remains`] where there are more than announced; the partial transfer is thrown away. [`Error::Full`] or
-    /// [`Error::Io`] where they cannot be written; what was written before is kept.
+    /// [`Error::Io`] where they cannot be written: then what was gathered is gone with them, and [`PartWriter::offset`] says what
+    /// is still here.
     pub fn write(&mut self, octets: &[u8]) -> Result<(), Error> {
         if octets.len() as u64 > self.extent.octets - self.offset() {
             return Err(self.discard());
@@ -76,24 +77,47 @@ impl PartWriter {
             Room::Memory(memory) => {
                 memory.extend_from_slice(octets);
                 self.hasher.update(octets);
-                return Ok(());
+                Ok(())
             }
-            Room::Staging(_) => self.gathered.extend_from_slice(octets),
+            Room::Staging(_) => self.gather(octets),
         }
-        if self.gathered.len() >= GATHERED_OCTETS { self.put_down() } else { Ok(()) }
     }
 
-    /// Writes what is gathered to the file. What cannot be written is no longer here.
-    fn put_down(&mut self) -> Result<(), Error> {
-        if let Room::Staging(file) = &mut self.room
-            && !self.gathered.is_empty()
-        {
-            let written = file.append(&self.gathered, self.hasher.octets());
-            if written.is_ok() {
-                self.hasher.update(&self.gathered);
+    /// Gathers octets, and writes as often as there are enough of them.
+    fn gather(&mut self, mut octets: &[u8]) -> Result<(), Error> {
+        while self.gathered.len() + octets.len() >= GATHERED_OCTETS {
+            let (now, later) = octets.split_at(GATHERED_OCTETS - self.gathered.len());
+            if self.gathered.is_empty() {
+                self.put_down(now)?;
+            } else {
+                self.gathered.extend_from_slice(now);
+                self.put_down_gathered()?;
             }
-            self.gathered.clear();
-            written?;
+            octets = later;
+        }
+        if !octets.is_empty() {
+            self.gathered.reserve_exact(GATHERED_OCTETS - self.gathered.len());
+            self.gathered.extend_from_slice(octets);
+        }
+        Ok(())
+    }
+
+    /// Writes what is gathered. What cannot be written is no longer here.
+    fn put_down_gathered(&mut self) -> Result<(), Error> {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        let put = self.put_down(&gathered);
+        gathered.clear();
+        self.gathered = gathered;
+        put
+    }
+
+    /// Writes octets to the file, and hashes them once they are there.
+    fn put_down(&mut self, octets: &[u8]) -> Result<(), Error> {
+        if let Room::Staging(file) = &mut self.room
+            && !octets.is_empty()
+        {
+            file.append(octets, self.hasher.octets())?;
+            self.hasher.update(octets);
         }
         Ok(())
     }
@@ -103,17 +127,17 @@ impl PartWriter {
     /// # Errors
     /// [`Error::Digest`] where they are not what was announced, [`Error::Remains`] where some of them are what an earlier
     /// transfer has left: the partial transfer is thrown away.
-    /// [`Error::Full`] or [`Error::Io`] where the file cannot be written or synced.
+    /// [`Error::Full`] or [`Error::Io`] where the file cannot be written or synced; after a sync that has failed nothing of it stays.
     /// keeps: EXC-24
     pub fn finish(mut self) -> Result<StagedPart, Error> {
-        self.put_down()?;
+        self.put_down_gathered()?;
         if self.hasher.octets() != self.extent.octets || self.hasher.digest() != self.extent.digest {
             return Err(self.discard());
         }
         let source = match std::mem::replace(&mut self.room, Room::Memory(Vec::new())) {
             Room::Memory(memory) => Source::Inline(memory.into()),
             Room::Staging(mut file) => {
-                file.finish()?;
+                file.finish(self.extent.octets)?;
                 Source::Staging(file)
             }
         };
@@ -137,7 +161,7 @@ impl Drop for PartWriter {
     /// A transfer that ends early is resumed where it stopped.
     fn drop(&mut self) {
         // What cannot be written comes again.
-        let _ = self.put_down();
+        let _ = self.put_down_gathered();
     }
 }
 

@@ -26,8 +26,8 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
     // Content
 
     /// Begins to receive a leaf from this owner, or goes on where an earlier attempt of the same owner stopped
-    /// ([`PartWriter::offset`] says where). Opening, writing and finishing do blocking file I/O for parts of more
-    /// than [`crate::limits::INLINE_OCTETS_MAX`] octets.
+    /// ([`PartWriter::offset`] says where). Opening, writing, finishing and dropping do blocking file I/O for parts of
+    /// more than [`crate::limits::INLINE_OCTETS_MAX`] octets.
     ///
     /// # Errors
     /// [`Error::Busy`] where the same owner is sending the same part on another connection; [`Error::Full`];

@@ -3,9 +3,12 @@
 use crate::endpoint::SendStream;
 use crate::error::{Code, Error};
 use bytes::{Bytes, BytesMut};
-use quinn::{IdleTimeout, RecvStream, TransportConfig, VarInt};
+use quinn::{IdleTimeout, ReadError, RecvStream, TransportConfig, VarInt};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -35,8 +38,8 @@ pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// How long a stream may last whatever it moves: a first flight, a peer that thinks, an answer of two frames.
 const STREAM_GRACE: Duration = Duration::from_secs(120);
-/// Pieces that are read from a stream at once. One comes with each datagram, and a large content in a long row of them.
-const PIECES_MAX: usize = 32;
+/// Most pieces that one read takes. Each frame of a stream is one, so with full datagrams these are some 90 KiB.
+const PIECES_MAX: usize = 64;
 /// Octets that buy a stream one more second: a hundred streams at this pace fill a line of 200 kbit/s.
 const OCTETS_FOR_A_SECOND: u64 = 256;
 
@@ -68,7 +71,8 @@ pub struct Limits {
     pub peer_pushes: u32,
     /// Octets that a peer may send on one stream ahead of our reading.
     pub stream_window: u32,
-    /// Octets that a peer may send on all streams ahead of our reading: the memory that one peer can take.
+    /// Octets that a peer may send on all streams ahead of our reading: most of the memory that one peer can take. Beside it
+    /// each stream has at most one read of 128 KiB in hand, and 32 KiB of a part that wait for more.
     pub connection_window: u32,
     /// Octets that we buffer towards one peer until it acknowledges them.
     pub send_window: u64,
@@ -189,17 +193,16 @@ impl Pace {
         }
     }
 
-    /// Reads the next octets, as many as have come in up to [`PIECES_MAX`] datagrams: each step on the way from here to the disk
-    /// costs the same for few octets as for many. `None` at the end of the stream.
+    /// Reads the next octets, as many as are there and at most `octets_max`: each step on their way costs the same for few
+    /// as for many. `None` at the end of the stream.
     ///
     /// # Errors
     /// [`Error::Stalled`] or [`Error::TimeLimit`] after which the stream is stopped; what reading can fail
     /// with.
-    pub async fn read(&self, stream: &mut RecvStream) -> Result<Option<Bytes>, Error> {
-        let mut pieces: [Bytes; PIECES_MAX] = Default::default();
-        match timeout(self.patience(), stream.read_chunks(&mut pieces)).await {
+    pub async fn read(&self, stream: &mut RecvStream, octets_max: usize) -> Result<Option<Bytes>, Error> {
+        match timeout(self.patience(), next_octets(stream, octets_max)).await {
             Ok(read) => {
-                let octets = read?.map(|count| joined(&mut pieces[..count]));
+                let octets = read?;
                 self.count(octets.as_ref().map_or(0, Bytes::len));
                 Ok(octets)
             }
@@ -218,7 +221,8 @@ impl Pace {
     /// As [`Pace::read`], and [`Error::TooLarge`] beyond `octets_max`, after which the stream is stopped.
     pub async fn read_to_end(&self, stream: &mut RecvStream, octets_max: usize) -> Result<Bytes, Error> {
         let mut all = BytesMut::new();
-        while let Some(chunk) = self.read(stream).await? {
+        // One octet more than allowed is asked for, so that too much is seen as such.
+        while let Some(chunk) = self.read(stream, octets_max - all.len() + 1).await? {
             if all.len() + chunk.len() > octets_max {
                 let _ = stream.stop(Code::FrameTooLarge.into());
                 return Err(Error::TooLarge { limit: octets_max });
@@ -297,14 +301,46 @@ impl Pace {
     }
 }
 
+/// What is there, once something is. Nothing is taken from the stream by a call that is dropped while it waits.
+async fn next_octets(stream: &mut RecvStream, octets_max: usize) -> Result<Option<Bytes>, ReadError> {
+    let Some(first) = stream.read_chunk(octets_max, true).await? else { return Ok(None) };
+    let mut octets = first.bytes.len();
+    let mut pieces = vec![first.bytes];
+    while octets < octets_max && pieces.len() < PIECES_MAX {
+        match at_once(stream.read_chunk(octets_max - octets, true)).await {
+            Some(Ok(Some(more))) => {
+                octets += more.bytes.len();
+                pieces.push(more.bytes);
+            }
+            // A reset is told once only, and what came before it is of no use.
+            Some(Err(error @ ReadError::Reset(_))) => return Err(error),
+            // Any other error is told again by the next call.
+            _ => break,
+        }
+    }
+    Ok(Some(joined(pieces)))
+}
+
+/// What a future gives now; `None` where it has to wait.
+async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
 /// The pieces as one; a single one is not copied.
-fn joined(pieces: &mut [Bytes]) -> Bytes {
-    if let [piece] = pieces {
-        return std::mem::take(piece);
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    if pieces.len() == 1 {
+        return pieces.pop().unwrap_or_default();
     }
     let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
     for piece in pieces {
-        all.extend_from_slice(piece);
+        all.extend_from_slice(&piece);
     }
     all.freeze()
 }

@@ -166,7 +166,7 @@ async fn check(link: &Link, case: &Case) -> Result<(), String> {
     let mut reader = Reader::new();
     let mut items = Vec::new();
     loop {
-        match pace.read(&mut receive).await {
+        match pace.read(&mut receive, 1 << 16).await {
             Ok(Some(octets)) => reader.push(&octets),
             Ok(None) => break,
             Err(error) => return Err(format!("{error} behind {items:?}")),

@@ -62,7 +62,7 @@ async fn answer(scripts: Scripts, pace: Pace, link: Link, mut send: SendStream, 
             Ok(_) => {}
             Err(error) => panic!("our own client: {error}"),
         }
-        let Ok(Some(octets)) = pace.read(&mut receive).await else { return };
+        let Ok(Some(octets)) = pace.read(&mut receive, 1 << 16).await else { return };
         reader.push(&octets);
     };
     let (number, acts) = match &first {
@@ -93,7 +93,7 @@ async fn answer(scripts: Scripts, pace: Pace, link: Link, mut send: SendStream, 
     }
     // Everything else that comes is read and forgotten.
     let ended = loop {
-        match pace.read(&mut receive).await {
+        match pace.read(&mut receive, 1 << 16).await {
             Ok(Some(_)) => {}
             Ok(None) => break None,
             Err(transport::Error::StreamAborted { number }) => break Some(number),

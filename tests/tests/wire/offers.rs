@@ -188,7 +188,7 @@ async fn an_answer_that_does_not_wait_for_the_content_is_read() {
             // Of the second offer the body has begun when it is stopped.
             let mut octets = 0;
             while octets < if body { 3_000 } else { 1 } {
-                octets += pace.read(&mut receive).await.unwrap().unwrap().len();
+                octets += pace.read(&mut receive, 1_000).await.unwrap().unwrap().len();
             }
             receive.stop(code.into()).unwrap();
             let failure = Failure { code: Code::NOT_AUTHORIZED, text: "no".to_owned() };

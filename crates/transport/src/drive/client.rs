@@ -68,7 +68,7 @@ pub async fn offer(
             }
         }
         wanted = wanted && still_wanted(buffered.flush(&mut send, &pace).await)?;
-        let octets = pace.read(&mut receive).await?;
+        let octets = pace.read(&mut receive, CHUNK_OCTETS).await?;
         machine
             .handle(NO_CLOCK, octets.as_deref())
             .map_err(|error| give_up(&mut send, &mut receive, error))?;
@@ -104,7 +104,7 @@ async fn send_body(
         at += chunk.len() as u64;
         tokio::select! {
             biased;
-            answer = pace.read(receive) => {
+            answer = pace.read(receive, CHUNK_OCTETS) => {
                 machine
                     .handle(NO_CLOCK, answer?.as_deref())
                     .map_err(|error| give_up(send, receive, error))?;
@@ -184,7 +184,7 @@ async fn exchange(
                 (AskingOutput::Event(_), _) => return Ok(None),
             }
         }
-        let octets = pace.read(&mut receive).await?;
+        let octets = pace.read(&mut receive, CHUNK_OCTETS).await?;
         machine
             .handle(NO_CLOCK, octets.as_deref())
             .map_err(|error| give_up(&mut send, &mut receive, error))?;

@@ -25,7 +25,7 @@ pub use server::serve;
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Octets that are read from a source at a time.
+/// Octets that are read from a source or a stream at a time.
 const CHUNK_OCTETS: usize = 128 * 1024;
 
 /// Who answers an offer: the one trait by which the house above hears of connections.

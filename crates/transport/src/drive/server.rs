@@ -128,7 +128,7 @@ impl Stream {
                     }
                 }
             }
-            let octets = self.pace.read(&mut self.receive).await?;
+            let octets = self.pace.read(&mut self.receive, CHUNK_OCTETS).await?;
             machine.handle(NO_CLOCK, octets.as_deref())?;
             if octets.is_none() {
                 // The peer has finished its side before the answer; that is allowed only after all content came, and
