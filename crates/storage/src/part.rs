@@ -254,3 +254,6 @@ impl PartReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

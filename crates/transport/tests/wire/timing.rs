@@ -172,3 +172,37 @@ async fn a_sender_that_dies_halfway_does_not_look_complete() {
     let number = u64::from(Code::Cancelled.number());
     assert_eq!(reading.await.unwrap(), Err(Error::StreamAborted { number }));
 }
+
+/// What is there comes with one read, and never more than was asked for.
+#[tokio::test]
+async fn a_read_takes_what_is_there_up_to_its_bound() {
+    const OCTETS: usize = 10_000;
+    let key = host_key();
+    let server = Server::bind(socket(), &key.clone().into(), services(), &Limits::default()).unwrap();
+    let address = server.local_address().unwrap();
+    let (all_here, wait) = tokio::sync::oneshot::channel();
+    let reading = tokio::spawn(async move {
+        let link = server.accept().await.unwrap().authenticated().await.unwrap();
+        let (_send, mut receive) = link.accept_bi().await.unwrap();
+        let pace = Pace::start(&Limits::default());
+        wait.await.unwrap();
+        let mut reads = Vec::new();
+        for bound in [1, 5_000, 1 << 20, 1 << 20] {
+            reads.push(pace.read(&mut receive, bound).await.unwrap());
+        }
+        reads
+    });
+    let client = client(None, &Limits::default());
+    let connected = client.connect(address, NAME, Alpn::Exchange, &pin(&key)).await.unwrap();
+    let (mut send, _receive) = connected.open_bi().await.unwrap();
+    let pace = Pace::start(&Limits::default());
+    let octets: Vec<u8> = (0..OCTETS).map(|at| (at % 251) as u8).collect();
+    pace.write(&mut send, octets.clone().into()).await.unwrap();
+    send.finish();
+    // All of it is acknowledged, and so it is there.
+    pace.delivered(&mut send).await.unwrap();
+    all_here.send(()).unwrap();
+    let expected =
+        [&octets[..1], &octets[1..5_001], &octets[5_001..]].map(|some| Some(Bytes::copy_from_slice(some)));
+    assert_eq!(reading.await.unwrap(), [&expected[..], &[None]].concat());
+}
