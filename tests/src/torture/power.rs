@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::{Random, Trouble};
 
@@ -34,6 +35,8 @@ const PAGE_OCTETS: u64 = 4096;
 const RUN_PAGES_MAX: u64 = 64;
 /// Size of the image that the disk is in.
 const IMAGE_SIZE: &str = "1500M";
+/// How often a file system that is busy is unmounted again, ten milliseconds later each time.
+const BUSY_TRIES_MAX: u32 = 1_000;
 /// How ext4 is mounted: see above.
 const MOUNT_OPTIONS: &str = "noauto_da_alloc,commit=300,noatime";
 
@@ -214,6 +217,15 @@ impl Mounted {
     }
 
     fn unmount(self) -> Result<(), Trouble> {
+        // The device of what was mounted from inside goes a moment after that.
+        for _ in 0..BUSY_TRIES_MAX {
+            match run("umount", &[text(&self.folder)?]) {
+                Err(error) if error.to_string().contains("busy") => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                unmounted => return unmounted,
+            }
+        }
         run("umount", &[text(&self.folder)?])
     }
 }
