@@ -109,6 +109,8 @@ impl StagingFile {
         if let Some(handle) = &self.handle
             && let Err(error) = self.files.step(|| synced(handle, octets))
         {
+            // Where its name cannot be taken away either, its octets can.
+            let _ = handle.set_len(0);
             self.discard();
             return Err(error);
         }
