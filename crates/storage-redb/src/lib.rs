@@ -69,6 +69,9 @@ impl Drop for Redb {
 fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
+    // After a crash the database is opened without a walk through all of it, and what is half written is not told by a checksum alone,
+    // over octets that whoever writes messages may choose.
+    transaction.set_quick_repair(true);
     {
         let mut table = transaction.open_table(PAIRS)?;
         for (key, value) in batch.changes() {

@@ -65,9 +65,9 @@ impl Sled {
         if fresh {
             write_through(&file);
             tree.flush().map_err(failure)?;
-            sync_creation(directory)?;
         }
-        file.sync_all()?;
+        // Whoever made it may have been killed before its names were durable.
+        sync_creation(directory)?;
         Ok(Sled { tree, file, failed: AtomicBool::new(false) })
     }
 

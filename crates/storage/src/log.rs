@@ -108,6 +108,18 @@ impl Log {
             contents.push(octets);
         }
         let heads: Vec<_> = contents.iter().map(|octets| Head::read(octets)).collect();
+        let short = |octets: &Vec<u8>| octets.len() < BLOCK_OCTETS;
+        if heads.iter().all(Option::is_none) {
+            // Both have their first block, durably, before either has a head.
+            for (one, octets) in files.iter().zip(&contents) {
+                if short(octets) {
+                    one.file.write_at(&[0; BLOCK_OCTETS], 0)?;
+                }
+                one.file.sync_all()?;
+            }
+        } else if contents.iter().any(short) {
+            return Err(damaged("one of its two files is gone"));
+        }
         let secret = Secret::of(&heads, &contents, place)?;
         let read =
             |(octets, head): (&Vec<u8>, &Option<Head>)| Contents::read(octets, head.as_ref(), &secret, has);

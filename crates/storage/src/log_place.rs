@@ -74,6 +74,7 @@ impl LogPlace for LogDirectory {
         let options =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
         let file = options.open(&path)?;
+        forget_unsynced(&file)?;
         let octets = std::fs::read(&path)?;
         Ok((Arc::new(file), octets))
     }
@@ -91,6 +92,15 @@ impl LogPlace for LogDirectory {
         getrandom::fill(&mut octets).map_err(|error| std::io::Error::other(error.to_string()))?;
         Ok(octets)
     }
+}
+
+/// Has what is read of this file come from the disk. Where a sync had failed, in a process of before, the system still shows what it
+/// could not write, and has said so once: that it is synced now would not be true. keeps: STO-28
+fn forget_unsynced(file: &File) -> Result<(), Error> {
+    file.sync_all()?;
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    Ok(())
 }
 
 impl LogFile for File {

@@ -188,7 +188,11 @@ fn a_log_that_lacks_a_file_is_damaged() {
     log.append(&batch(1, 10)).unwrap();
     log.turn();
     log.append(&batch(2, 10)).unwrap();
-    std::fs::remove_file(place.path().join(NAMES[0])).unwrap();
+    let removed = place.path().join(NAMES[0]);
+    std::fs::remove_file(&removed).unwrap();
+    assert!(matches!(open(place.path()), Err(Error::Damaged { .. })));
+    // Nor is it whole where it has a first block only.
+    std::fs::write(&removed, [0; BLOCK_OCTETS]).unwrap();
     assert!(matches!(open(place.path()), Err(Error::Damaged { .. })));
     // Where the engine has what was in it, nothing is lacking.
     heads.write(1, 1).unwrap();

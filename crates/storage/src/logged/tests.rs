@@ -198,3 +198,34 @@ fn it_does_what_an_engine_must() {
     let (engine, place) = (Memory::new(), tempfile::tempdir().unwrap());
     crate::conformance::run_engine(&|| Logged::open(engine.clone(), place.path()).unwrap());
 }
+
+/// One of its two files is gone, and what it may have had with it: nobody goes on without a word. One that was cut off in its
+/// making has neither head, and is made.
+///
+/// proves: STO-28
+#[test]
+fn a_file_of_the_log_that_is_gone_is_seen() {
+    for name in ["wal-0", "wal-1"] {
+        let (engine, place) = (Memory::new(), tempfile::tempdir().unwrap());
+        let mut changes = Batch::default();
+        changes.put(b"k".to_vec(), b"v".to_vec());
+        let logged = Logged::open(engine.clone(), place.path()).unwrap();
+        logged.apply(&changes).unwrap();
+        // As a machine stops: nothing more is written.
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["wal-0", "wal-1"] {
+            std::fs::copy(place.path().join(name), copy.path().join(name)).unwrap();
+        }
+        std::fs::remove_file(copy.path().join(name)).unwrap();
+        let gone = Logged::open(Memory::new(), copy.path()).map(drop);
+        assert!(matches!(gone, Err(Error::Damaged { .. })), "{gone:?}");
+    }
+    for (first, second) in [(0, None), (4096, None), (4096, Some(0)), (4096, Some(4096))] {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("wal-0"), vec![0; first]).unwrap();
+        if let Some(octets) = second {
+            std::fs::write(place.path().join("wal-1"), vec![0; octets]).unwrap();
+        }
+        Logged::open(Memory::new(), place.path()).unwrap();
+    }
+}
