@@ -6,7 +6,7 @@
 mod staging;
 mod write_back;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use message::{Digest, DigestWriter};
 
 use self::write_back::WriteBack;
 use crate::Error;
+use crate::limits::{FREE_FILES_FLOOR, STAGING_OPEN_MAX, STAGING_OPEN_OF_ONE_MAX};
 
 pub(crate) use self::staging::StagingFile;
 
@@ -25,8 +26,8 @@ pub(crate) use self::staging::StagingFile;
 #[derive(Debug)]
 pub(crate) struct Files {
     place: Place,
-    /// Names of staging files that a writer or a staged part has open.
-    open: Mutex<HashSet<String>>,
+    /// Names of staging files that a writer or a staged part has, and whose it is where the file is open.
+    open: Mutex<HashMap<String, Option<String>>>,
     write_back: WriteBack,
     #[cfg(any(test, feature = "conformance"))]
     faults: crate::conformance::Faults,
@@ -143,7 +144,8 @@ impl Files {
         result
     }
 
-    /// Opens the partial transfer of this owner and digest, or makes it.
+    /// Opens the partial transfer of this owner and digest, or makes it. So many may be open at once, of one owner a part of them.
+    /// keeps: STO-19
     pub(crate) fn stage(
         self: &Arc<Self>,
         owner: &str,
@@ -152,8 +154,20 @@ impl Files {
         floor: u64,
     ) -> Result<StagingFile, Error> {
         let name = staging_name(owner, digest);
-        if !lock(&self.open).insert(name.clone()) {
-            return Err(Error::Busy);
+        {
+            let mut open = lock(&self.open);
+            if open.contains_key(&name) {
+                return Err(Error::Busy);
+            }
+            let (mut all, mut own) = (0, 0);
+            for by in open.values().flatten() {
+                all += 1;
+                own += usize::from(by == owner);
+            }
+            if all >= STAGING_OPEN_MAX || own >= STAGING_OPEN_OF_ONE_MAX {
+                return Err(Error::Full);
+            }
+            open.insert(name.clone(), Some(owner.to_owned()));
         }
         // From here on dropping the file gives the name free again.
         let mut file = StagingFile::new(name, self.clone(), now_ms, floor);
@@ -174,7 +188,7 @@ impl Files {
     /// Whether a staging file of this name is open, or has octets in it.
     pub(crate) fn is_begun(&self, owner: &str, digest: Digest) -> bool {
         let name = staging_name(owner, digest);
-        if lock(&self.open).contains(&name) {
+        if lock(&self.open).contains_key(&name) {
             return true;
         }
         match &self.place {
@@ -308,7 +322,7 @@ impl Files {
             }
         }
         let open = lock(&self.open);
-        entries.retain(|entry| !open.contains(&entry.name));
+        entries.retain(|entry| !open.contains_key(&entry.name));
         Ok(entries)
     }
 
@@ -316,7 +330,7 @@ impl Files {
     pub(crate) fn remove_staging(&self, name: &str) -> Result<(), Error> {
         // The set stays locked meanwhile, so that no writer can open it in between.
         let open = lock(&self.open);
-        if open.contains(name) { Ok(()) } else { self.unlink_staging(name) }
+        if open.contains_key(name) { Ok(()) } else { self.unlink_staging(name) }
     }
 
     fn unlink_staging(&self, name: &str) -> Result<(), Error> {
@@ -329,10 +343,10 @@ impl Files {
         }
     }
 
-    /// Whether so many octets fit above the floor, where partial transfers give way that wait for their resumption. None does yet: what
+    /// Whether so many octets fit above the floor and a file does, where partial transfers give way that wait for their resumption. None does yet: what
     /// is announced need not come.
     pub(crate) fn fits(&self, floor: u64, octets: u64) -> Result<bool, Error> {
-        let Some(free) = self.free_octets() else { return Ok(true) };
+        let Some(Free { octets: free, .. }) = self.free() else { return Ok(true) };
         let wanted = floor.saturating_add(octets);
         let all = || {
             let waiting = self.staging()?.into_iter();
@@ -343,30 +357,55 @@ impl Files {
 
     /// Whether the floor is free, after partial transfers have given way that wait for their resumption, the oldest first.
     pub(crate) fn make_room(&self, floor: u64) -> Result<bool, Error> {
-        let is_free = || self.free_octets().is_none_or(|free| free >= floor);
+        let is_free = || self.free().is_none_or(|free| free.is_above(floor));
         if is_free() {
             return Ok(true);
         }
         let mut waiting = self.staging()?;
         waiting.sort_unstable_by_key(|entry| entry.touched_ms);
+        let mut failure = None;
         for entry in waiting {
-            self.remove_staging(&entry.name)?;
+            // One that cannot be removed keeps no other.
+            failure = self.remove_staging(&entry.name).err().or(failure);
             if is_free() {
                 return Ok(true);
             }
         }
-        Ok(false)
+        failure.map_or(Ok(false), Err)
     }
 
     /// Free octets for us on the disk; `None` in memory where nothing else was said.
     pub(crate) fn free_octets(&self) -> Option<u64> {
+        self.free().map(|free| free.octets)
+    }
+
+    fn free(&self) -> Option<Free> {
         match &self.place {
             Place::Directory(directory) => {
                 let room = rustix::fs::statvfs(directory).ok()?;
-                Some(room.f_bavail.saturating_mul(room.f_frsize))
+                Some(Free {
+                    octets: room.f_bavail.saturating_mul(room.f_frsize),
+                    // Some file systems do not count them.
+                    files: (room.f_files > 0).then_some(room.f_favail),
+                })
             }
-            Place::Memory(memory) => memory.free_octets(),
+            Place::Memory(memory) => memory.free_octets().map(|octets| Free { octets, files: None }),
         }
+    }
+}
+
+/// What is free on a disk.
+#[derive(Debug, Clone, Copy)]
+struct Free {
+    octets: u64,
+    /// Files that can still be made; `None` where there is no bound.
+    files: Option<u64>,
+}
+
+impl Free {
+    /// Whether it is enough: so many octets, and files for an engine that has to make some. keeps: STO-19
+    fn is_above(self, floor: u64) -> bool {
+        self.octets >= floor && self.files.is_none_or(|files| files >= FREE_FILES_FLOOR)
     }
 }
 
@@ -418,4 +457,17 @@ fn remove_file(path: &Path) -> Result<(), Error> {
 /// Makes names in a directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
     Ok(File::open(directory)?.sync_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proves: STO-19
+    #[test]
+    fn a_disk_without_files_is_full() {
+        let free = |octets, files| Free { octets, files }.is_above(1_000);
+        assert!(free(1_000, None) && free(1_000, Some(FREE_FILES_FLOOR)));
+        assert!(!free(999, None) && !free(u64::MAX, Some(FREE_FILES_FLOOR - 1)));
+    }
 }

@@ -256,16 +256,18 @@ impl<E: Engine> Shared<E> {
         polls.extend(own.take(room).map(|(cookie, _)| (key::cookie(cookie), now_ms)));
     }
 
-    /// Removes partial transfers that nobody resumed in time; returns how many.
-    pub(crate) fn sweep_staging(&self, now_ms: u64, max: usize) -> Result<usize, Error> {
-        let mut swept = 0;
+    /// Removes partial transfers that nobody resumed in time; returns how many. One that cannot be removed keeps no other.
+    pub(crate) fn sweep_staging(&self, now_ms: u64) -> Result<usize, Error> {
+        let (mut swept, mut failure) = (0, None);
         for entry in self.files.staging()? {
-            if swept < max && entry.touched_ms.saturating_add(self.settings.staging_ms) <= now_ms {
-                self.files.remove_staging(&entry.name)?;
-                swept += 1;
+            if entry.touched_ms.saturating_add(self.settings.staging_ms) <= now_ms {
+                match self.files.remove_staging(&entry.name) {
+                    Ok(()) => swept += 1,
+                    Err(error) => failure = Some(error),
+                }
             }
         }
-        Ok(swept)
+        failure.map_or(Ok(swept), Err)
     }
 
     /// Writes the times of polls into a batch that is about to be committed.

@@ -109,6 +109,18 @@ pub const RETENTION_MS_DEFAULT: u64 = 10 * 24 * 3600 * 1000;
 pub const STAGING_MS_DEFAULT: u64 = 2 * 24 * 3600 * 1000;
 /// Octets of free space below which nothing new is accepted: room to settle and to delete.
 pub const FREE_OCTETS_FLOOR_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Files that can still be made on the disk, below which it counts as full: an engine makes some when it is opened.
+pub const FREE_FILES_FLOOR: u64 = 1_000;
+/// Octets of what one commit removes when its time is over; what one envelope takes may go beyond.
+pub const EXPIRE_OCTETS_MAX: usize = 1024 * 1024;
+/// By how much the clock has to be set back for it to matter, in milliseconds.
+pub const CLOCK_FELL_MS: u64 = 60_000;
+/// Legs that are looked at in one transaction after the clock was set back.
+pub const CLOCK_PAGE: usize = 200;
+/// Partial transfers whose files are open at once.
+pub const STAGING_OPEN_MAX: usize = 512;
+/// And those of one owner.
+pub const STAGING_OPEN_OF_ONE_MAX: usize = 128;
 /// Octets of a large part that are gathered before they are hashed and written together: BLAKE3 has its full speed from 16 KiB on, and
 /// a write costs little beside the copying. Each part that is being received may hold so many in memory.
 pub const GATHERED_OCTETS: usize = 32 * 1024;

@@ -92,6 +92,8 @@ pub struct LegRecord {
     pub backoff: u32,
     /// Whether it waits because the next hop was not reached: then it is due as soon as that is heard of.
     pub unreached: bool,
+    /// Up to which time, in Unix milliseconds, what a clock that was ahead had put into it was set right; 0 where nothing was.
+    pub ahead_ms: u64,
     /// Whether an operator holds it: it is not claimed until released.
     pub held: bool,
     /// The text of the last attempt that failed; none once the next hop has answered.

@@ -207,6 +207,17 @@ impl Schedule {
         }
     }
 
+    /// Ends the claims that were given back.
+    pub(crate) fn end_given_back(&mut self, now_ms: u64) {
+        let legs: Vec<_> = std::mem::take(&mut self.given_back).into_iter().map(|(_, leg)| leg).collect();
+        for leg in legs {
+            if let Some(claim) = self.claims.get_mut(&leg) {
+                claim.ends_ms = Some(now_ms);
+            }
+            self.given_back.insert((now_ms, leg));
+        }
+    }
+
     /// Leaves a leg alone whose records cannot be read.
     pub(crate) fn quarantine(&mut self, leg: LegId) {
         self.quarantined.insert(leg);

@@ -344,9 +344,23 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
 
     // Upkeep
 
-    /// Ends what was held past its time, removes records whose retention has passed and partial transfers that nobody
-    /// resumed; at most `max` of them. Returns how many.
+    /// The leg that was made last; `None` where there is none, or it cannot be read.
+    fn latest_leg(&self) -> Result<Option<LegRecord>, Error>;
+
+    /// The clock was set back, to this time: legs that were made or last tried at a time that is still to come wait no longer than they
+    /// were to, and claims that were given back end. Looks at some legs after the given one, and returns the last of these, with
+    /// which it is to be called again; `None` where there are no more.
+    fn clock_fell(&self, after: Option<LegId>, now_ms: u64) -> Wait<'_, Option<LegId>>;
+
+    /// Ends what was held past its time and removes records whose retention has passed; at most `max` of them. Returns how many: as
+    /// long as it is not 0 there may be more.
     fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize>;
+
+    /// Removes partial transfers that nobody resumed in time; returns how many. Blocking, and in proportion to how many there are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where they cannot be listed, or one of them cannot be removed; the others are.
+    fn sweep(&self, now_ms: u64) -> Result<usize, Error>;
 
     /// Looks for damage and orphans, reads every record and every file, and never stops at the first. Blocking and
     /// long.

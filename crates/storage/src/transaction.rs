@@ -83,6 +83,11 @@ impl<'a> Transaction<'a> {
         (self.own, self.effects)
     }
 
+    /// Octets of what the operation has changed.
+    pub(crate) fn octets(&self) -> usize {
+        self.own.octets()
+    }
+
     /// Writes a value, which must fit.
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Error> {
         if value.len() > VALUE_OCTETS_MAX {
@@ -200,29 +205,36 @@ impl Transaction<'_> {
     }
 }
 
+/// Chunks of a record: their number is one octet.
+const CHUNKS_MAX: usize = 256;
+
 fn chunk_key(prefix: &[u8], number: usize) -> Option<Vec<u8>> {
     let mut key = prefix.to_vec();
     key.push(u8::try_from(number).ok()?);
     Some(key)
 }
 
-/// Reads a record that was written in chunks. A chunk of the full size is followed by another.
+/// Reads a record that was written in chunks. A chunk of the full size is followed by another: then all of them are read at one
+/// moment, since the record may be written anew meanwhile.
 pub(crate) fn read_chunked(view: &dyn View, prefix: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let damaged = || Error::Damaged { key: key::readable(prefix) };
+    let first = chunk_key(prefix, 0).ok_or_else(damaged)?;
+    let Some(chunk) = view.value(&first)? else { return Ok(None) };
+    if chunk.len() < CHUNK_OCTETS {
+        return Ok(Some(chunk));
+    }
+    let end = [prefix, &[u8::MAX, 0]].concat();
     let mut record = Vec::new();
-    for number in 0..=usize::from(u8::MAX) {
-        let Some(key) = chunk_key(prefix, number) else { break };
-        match view.value(&key)? {
-            Some(chunk) => {
-                record.extend_from_slice(&chunk);
-                if chunk.len() < CHUNK_OCTETS {
-                    return Ok(Some(record));
-                }
-            }
-            None if number == 0 => return Ok(None),
-            None => break,
+    for (number, (key, chunk)) in view.range(&first, &end, CHUNKS_MAX)?.into_iter().enumerate() {
+        if chunk_key(prefix, number).as_ref() != Some(&key) {
+            break;
+        }
+        record.extend_from_slice(&chunk);
+        if chunk.len() < CHUNK_OCTETS {
+            return Ok(Some(record));
         }
     }
-    Err(Error::Damaged { key: key::readable(prefix) })
+    Err(damaged())
 }
 
 /// Reads a number of eight octets.

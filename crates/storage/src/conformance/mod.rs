@@ -8,6 +8,8 @@ mod accept;
 mod content;
 mod correspondent;
 mod crash;
+#[cfg(test)]
+mod damage;
 mod engine;
 mod fault;
 mod fixture;
@@ -58,6 +60,8 @@ const TESTS: &[(&str, Test)] = &[
     ("legs_are_counted_by_age", queue::legs_are_counted_by_age),
     ("a_claim_costs_what_it_takes", queue::a_claim_costs_what_it_takes),
     ("legs_are_held_released_and_removed", queue::legs_are_held_released_and_removed),
+    ("a_clock_that_was_ahead_keeps_nothing_waiting", queue::a_clock_that_was_ahead_keeps_nothing_waiting),
+    ("much_that_is_over_goes_in_steps", upkeep::much_that_is_over_goes_in_steps),
     ("what_waits_for_an_answer_is_not_hastened", queue::what_waits_for_an_answer_is_not_hastened),
     ("restarts_void_claims", queue::restarts_void_claims),
     ("a_submitter_can_give_up", queue::a_submitter_can_give_up),

@@ -315,3 +315,59 @@ fn a_withdrawal_meets_a_claim(store: &dyn Store) {
     let words: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.current().word()).collect();
     assert_eq!(words, ["withdrawn", "accepted"]);
 }
+
+/// What was made, tried or given back under a clock that was ahead waits from then on for as long as it was to, what an
+/// operator holds stays held, and all else has the time that it had.
+///
+/// proves: STO-32
+pub(super) fn a_clock_that_was_ahead_keeps_nothing_waiting(open: &Open) {
+    const AHEAD: u64 = 3 * 3_600_000;
+    let store = open();
+    let queued = |number: u8, now_ms: u64, release_at_ms: Option<u64>| {
+        let message = letter(&number.to_string(), &[octets(number, 10)]);
+        let content = Content::New(staged(&*store, "peer.test", &message).unwrap());
+        let mut all =
+            acceptance(content, peer(), vec![to_queue("a@far.test", &format!("lane {number}"), number)]);
+        (all.now_ms, all.release_at_ms) = (now_ms, release_at_ms);
+        block_on(store.accept(all)).unwrap();
+    };
+    let leg = |number: u8| {
+        let all = store.legs(Some(&lane(&format!("lane {number}"))), None, 1).unwrap();
+        all.into_iter().next().unwrap()
+    };
+    let due = |number: u8| leg(number).due_ms;
+    queued(1, NOW - 1_000, Some(NOW + 500));
+    queued(2, NOW + AHEAD, None);
+    queued(3, NOW + AHEAD, Some(NOW + AHEAD + 10_000));
+    queued(4, NOW - 2_000, None);
+    queued(5, NOW + AHEAD, None);
+    block_on(store.hold(leg(5).id)).unwrap();
+    // The fourth was tried while it was ahead, and is to wait for 40 seconds.
+    let claim = block_on(store.claim(NOW, 1, &|_, _| true)).unwrap().remove(0);
+    assert_eq!(claim.leg.lane, lane("lane 4"));
+    let mut tried = attempt("connection refused");
+    (tried.at_ms, tried.lane) = (NOW + AHEAD, lane("lane 4"));
+    let again = Settlement {
+        attempts: vec![tried],
+        ..settlement(&claim, vec![(0, Outcome::Again)], Some(NOW + AHEAD + 40_000))
+    };
+    block_on(store.settle(again)).unwrap();
+    assert_eq!(store.latest_leg().unwrap().map(|leg| leg.created_at_ms), Some(NOW + AHEAD));
+    let mut after = None;
+    while let Some(last) = block_on(store.clock_fell(after, NOW)).unwrap() {
+        after = Some(last);
+    }
+    assert_eq!([due(1), due(2), due(3), due(4)], [NOW + 500, NOW, NOW + 10_000, NOW + 40_000]);
+    assert!(leg(5).held);
+    // Once is enough.
+    block_on(store.clock_fell(None, NOW)).unwrap();
+    assert_eq!([due(1), due(2), due(3), due(4)], [NOW + 500, NOW, NOW + 10_000, NOW + 40_000]);
+    // One that was given back until an hour that is far off now is claimed at once.
+    let claim = block_on(store.claim(NOW, 9, &|_, _| true)).unwrap().remove(0);
+    assert_eq!(claim.leg.lane, lane("lane 2"));
+    store.let_go(claim.leg.id, claim.fence, NOW + AHEAD + 3_600_000);
+    assert_eq!(block_on(store.claim(NOW, 9, &|_, _| true)), Ok(Vec::new()));
+    assert!(block_on(store.clock_fell(None, NOW)).unwrap().is_some());
+    let claimed = block_on(store.claim(NOW, 9, &|_, _| true)).unwrap();
+    assert_eq!(claimed.iter().map(|claim| claim.leg.lane.clone()).collect::<Vec<_>>(), [lane("lane 2")]);
+}

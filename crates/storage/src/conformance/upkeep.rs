@@ -41,13 +41,47 @@ pub(super) fn retention_ends(open: &Open) {
     let body = octets(3, LARGE);
     let mut writer = store.stage("peer.test", message::Extent::of(&body), NOW).unwrap();
     writer.write(&body[..100]).unwrap();
-    assert_eq!(block_on(store.expire(NOW + STAGING_MS_DEFAULT, 100)), Ok(0));
+    assert_eq!(store.sweep(NOW + STAGING_MS_DEFAULT), Ok(0));
     drop(writer);
-    assert_eq!(block_on(store.expire(NOW + STAGING_MS_DEFAULT, 100)), Ok(1));
+    assert_eq!(store.sweep(NOW + STAGING_MS_DEFAULT), Ok(1));
+    // And one that has nothing yet does not even stay until then.
     let writer = store.stage("peer.test", message::Extent::of(&body), NOW).unwrap();
     assert_eq!(writer.offset(), 0);
     drop(writer);
-    assert_eq!(block_on(store.expire(NOW + 2 * STAGING_MS_DEFAULT, 100)), Ok(1));
+    assert_eq!(store.sweep(NOW + 2 * STAGING_MS_DEFAULT), Ok(0));
+    assert_eq!(findings(&*store), Vec::<String>::new());
+}
+
+/// A message to many takes much when it is forgotten: a commit has some of them, however many are asked for.
+///
+/// proves: STO-33
+pub(super) fn much_that_is_over_goes_in_steps(open: &Open) {
+    const MESSAGES: usize = 110;
+    let store = open();
+    for number in 0..MESSAGES as u8 {
+        let message = letter(&number.to_string(), &[octets(number, 10)]);
+        let refused = |place: u32| {
+            let (code, text) = (message::Code::NO_SUCH_ADDRESS, "nobody of this name".to_owned());
+            crate::Intended {
+                address: address(&format!("{}{place}@here.test", "long".repeat(15))),
+                effect: crate::Effect::Refuse { code, text: text.clone() },
+                answer: Disposition::Refused { code, text },
+                why: None,
+            }
+        };
+        let offer = Content::Offered { identity: message.identity() };
+        block_on(store.accept(acceptance(offer, peer(), (0..100).map(refused).collect()))).unwrap();
+    }
+    let (mut steps, mut gone) = (0, 0);
+    loop {
+        match block_on(store.expire(NOW + RETENTION_MS_DEFAULT, 1_000)).unwrap() {
+            0 => break,
+            some => gone += some,
+        }
+        steps += 1;
+    }
+    assert_eq!(gone, MESSAGES);
+    assert!(steps > 1, "all at once");
     assert_eq!(findings(&*store), Vec::<String>::new());
 }
 

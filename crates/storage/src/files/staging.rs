@@ -40,12 +40,11 @@ impl StagingFile {
         }
     }
 
-    /// Lets go of it as it is, and as old as it is. One in which there is nothing is removed.
+    /// Lets go of it as it is, and as old as it is.
     pub(crate) fn let_be(mut self, octets: u64) {
-        if octets == 0 {
-            return self.discard();
+        if octets > 0 {
+            self.handle = None;
         }
-        self.handle = None;
     }
 
     /// Reads what is there from the start; more than `octets_max` cannot belong to it and is thrown away.
@@ -123,6 +122,9 @@ impl StagingFile {
             // Writing has set the time of the machine's clock. Where that cannot be undone, it counts from there.
             let _ = handle.set_modified(SystemTime::UNIX_EPOCH + Duration::from_millis(self.touched_ms));
         }
+        if let Some(by) = lock(&self.files.open).get_mut(&self.name) {
+            *by = None;
+        }
     }
 
     /// Throws the octets away.
@@ -134,7 +136,15 @@ impl StagingFile {
 }
 
 impl Drop for StagingFile {
+    /// One in which there is nothing goes: it is worth nothing to whoever resumes, and a file all the same. keeps: STO-19
     fn drop(&mut self) {
+        let unplaced = match &self.files.place {
+            Place::Directory(_) => self.handle.is_some(),
+            Place::Memory(memory) => lock(&memory.0.staging).contains_key(&self.name),
+        };
+        if unplaced && matches!(self.octets(), Ok(0)) {
+            self.discard();
+        }
         self.close();
         lock(&self.files.open).remove(&self.name);
     }

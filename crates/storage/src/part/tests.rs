@@ -85,3 +85,39 @@ fn a_file_of_another_length_is_no_part() {
     assert!(matches!(part.finish(), Err(Error::Io(_))));
     assert_eq!(staged(directory.path()), [] as [PathBuf; 0]);
 }
+
+/// Who begins and sends nothing leaves no file, and nobody has more of them open than his part.
+///
+/// proves: STO-19
+#[test]
+fn files_are_counted_too() {
+    use crate::limits::{STAGING_OPEN_MAX, STAGING_OPEN_OF_ONE_MAX};
+    let directory = tempfile::tempdir().unwrap();
+    let files = Arc::new(Files::in_directory(directory.path()).unwrap());
+    let begin = |owner: &str, number: usize| {
+        let extent = Extent::of(&body(40_000 + number));
+        PartWriter::in_file(owner, extent, files.stage(owner, extent.digest, NOW, 0)?)
+    };
+    let own: Vec<_> = (0..STAGING_OPEN_OF_ONE_MAX).map(|number| begin("ann", number).unwrap()).collect();
+    assert_eq!(begin("ann", own.len()).map(drop), Err(Error::Full));
+    let mut others = Vec::new();
+    while let Ok(one) = begin(&format!("peer {}.test", others.len() / 100), others.len()) {
+        others.push(one);
+    }
+    assert_eq!(own.len() + others.len(), STAGING_OPEN_MAX);
+    drop(own);
+    let mut some = begin("ann", 0).unwrap();
+    some.write(&body(40_000)[..35_000]).unwrap();
+    drop((some, others));
+    assert_eq!(staged(directory.path()).len(), 1, "only what has octets stays");
+    // A part that is whole has no file open, and does not count.
+    let whole: Vec<_> = (0..STAGING_OPEN_OF_ONE_MAX + 1)
+        .map(|number| {
+            let mut writer = begin("ann", number).unwrap();
+            let from = writer.offset() as usize;
+            writer.write(&body(40_000 + number)[from..]).unwrap();
+            writer.finish().unwrap()
+        })
+        .collect();
+    assert_eq!(staged(directory.path()).len(), whole.len());
+}

@@ -120,6 +120,7 @@ impl Record for LegRecord {
             (9, Some(flag(self.held))),
             (10, self.last_error.as_deref().map(text)),
             (11, self.unreached.then(|| flag(true))),
+            (12, (self.ahead_ms > 0).then(|| uint(self.ahead_ms))),
         ]
     }
 
@@ -135,6 +136,7 @@ impl Record for LegRecord {
             backoff: fields.small(8)?,
             held: fields.flag(9)?,
             unreached: fields.optional(11, Value::as_bool)?.unwrap_or(false),
+            ahead_ms: fields.optional(12, as_uint)?.unwrap_or(0),
             last_error: fields.optional(10, read_text)?,
         })
     }

@@ -433,6 +433,7 @@ pub(crate) fn add_leg(
         held: false,
         last_error: None,
         unreached: false,
+        ahead_ms: 0,
     };
     tx.mark(key::lane_due(lane, leg.due_ms, id));
     tx.mark(key::lane_leg(lane, id));

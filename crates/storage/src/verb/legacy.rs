@@ -5,7 +5,7 @@ use message::address::Address;
 
 use super::check::{Inspection, each};
 use super::content::load_message;
-use super::{list, load};
+use super::{list, load, load_legible};
 use crate::engine::View;
 use crate::key::table;
 use crate::limits::{
@@ -143,7 +143,9 @@ pub(crate) fn note_end(tx: &mut Transaction, envelope: &EnvelopeRecord, place: u
         }
         // What was answered at once was heard by whoever has submitted it. keeps: STA-21
         Origin::Submission { account } if waited && failed => {
-            let Some(record) = load::<AccountRecord>(tx, &key::account(account))? else { return Ok(()) };
+            let Some(record) = load_legible::<AccountRecord>(tx, &key::account(account))? else {
+                return Ok(());
+            };
             let Some(own) = record.addresses.first().filter(|_| record.notices) else { return Ok(()) };
             NoticeDue { account: Some(account.clone()), ..notice(tx.allocate()?, own) }
         }

@@ -28,6 +28,15 @@ pub(crate) fn load<T: Record>(view: &dyn View, key: &[u8]) -> Result<Option<T>, 
     view.value(key)?.map(|octets| T::decode(&octets, key)).transpose()
 }
 
+/// The same for what stands beside the record that an operation is about: where it cannot be read it counts as not there, and the
+/// operation goes on without it; the check reports it. keeps: STO-5
+pub(crate) fn load_legible<T: Record>(view: &dyn View, key: &[u8]) -> Result<Option<T>, Error> {
+    match load(view, key) {
+        Err(Error::Damaged { .. }) => Ok(None),
+        read => read,
+    }
+}
+
 /// The pairs whose keys begin so, after the given key, no more than a listing returns.
 pub(crate) fn list(
     view: &dyn View,

@@ -59,7 +59,11 @@ pub(crate) fn count_pending(
         return Ok(());
     };
     let key = key::pending_of(&envelope.origin.holder());
-    let before = read_number(tx, &key)?.unwrap_or(0);
+    let before = match read_number(tx, &key) {
+        // One that cannot be read begins anew. keeps: STO-5
+        Err(Error::Damaged { .. }) => 0,
+        read => read?.unwrap_or(0),
+    };
     match if begins { before.saturating_add(1) } else { before.saturating_sub(1) } {
         0 => tx.remove(key),
         count => tx.put(key, count.to_be_bytes().to_vec())?,

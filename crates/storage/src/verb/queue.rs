@@ -6,7 +6,7 @@ use super::settle::move_leg;
 use super::status::load_envelope;
 use super::{list, load};
 use crate::engine::View;
-use crate::limits::{CLAIM_MAX, LIST_MAX};
+use crate::limits::{CLAIM_MAX, CLOCK_FELL_MS, CLOCK_PAGE, LIST_MAX};
 use crate::record::Record;
 use crate::schedule::{LaneNumbers, Lanes, Schedule, Turn};
 use crate::transaction::Transaction;
@@ -67,6 +67,46 @@ fn claim_into(
         }
     }
     Ok(())
+}
+
+/// The leg that was made last, where it can be read.
+pub(crate) fn latest_leg(view: &dyn View) -> Result<Option<LegRecord>, Error> {
+    let prefix = [key::table::LEG];
+    let last = view.range_back(&prefix, &key::after_prefix(&prefix), 1)?;
+    Ok(last.first().and_then(|(key, value)| LegRecord::decode(value, key).ok()))
+}
+
+/// The clock has been set back: legs that were made or last tried at a time that is still to come wait from now on for as long as
+/// they were to wait from then. Goes through so many legs after the given one; returns the last of them, or nothing where
+/// there are no more.
+///
+/// keeps: STO-32
+pub(crate) fn clock_fell(
+    tx: &mut Transaction,
+    after: Option<LegId>,
+    now_ms: u64,
+    claimed: &dyn Fn(LegId) -> bool,
+) -> Result<Option<LegId>, Error> {
+    let page = list(tx, &[key::table::LEG], after.map(key::leg), CLOCK_PAGE)?;
+    let last = page.last().and_then(|(key, _)| key::last_long(key)).map(LegId);
+    for (key, value) in page {
+        // What cannot be read is the claim's to find out, and whoever works on a leg says when it is due.
+        let Ok(mut leg) = LegRecord::decode(&value, &key) else { continue };
+        if leg.held || claimed(leg.id) {
+            continue;
+        }
+        let attempts = super::status::attempts(tx, leg.envelope)?;
+        let tried = attempts.iter().filter(|one| one.lane == leg.lane).map(|one| one.at_ms).max();
+        let from_ms = tried.unwrap_or(0).max(leg.created_at_ms);
+        let ahead_ms = from_ms.saturating_sub(now_ms);
+        // Each of these times is set right once, however often the clock is set.
+        if ahead_ms > CLOCK_FELL_MS && from_ms > leg.ahead_ms {
+            let due_ms = leg.due_ms.saturating_sub(ahead_ms).max(now_ms);
+            leg.ahead_ms = from_ms;
+            move_leg(tx, leg, due_ms, false)?;
+        }
+    }
+    Ok(last)
 }
 
 /// Legs after the given one, of one lane or of all. What cannot be read is left out.

@@ -4,7 +4,7 @@ use message::{Cookie, Disposition, Identity};
 
 use super::content::let_go;
 use super::peer::count_pending;
-use super::{cut, list, load};
+use super::{cut, list, load, load_legible};
 use crate::engine::View;
 use crate::limits::{
     ATTEMPT_TEXT_OCTETS_MAX, ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, IDENTITIES_LOOKED_AT, LIST_MAX,
@@ -107,7 +107,7 @@ pub(crate) fn finish_told(
     let told = recipient.told.clone();
     if let Disposition::Pending { cookie, .. } = &recipient.told {
         let key = key::cookie(cookie);
-        if let Some(mut record) = load::<CookieRecord>(tx, &key)? {
+        if let Some(mut record) = load_legible::<CookieRecord>(tx, &key)? {
             record.outcome = Some(outcome.clone());
             record.wanted = None;
             tx.put(key, record.encode())?;
@@ -134,7 +134,7 @@ pub(crate) fn finish_told(
 pub(crate) fn end_hold(tx: &mut Transaction, envelope: EnvelopeId, place: u32) -> Result<bool, Error> {
     let key = key::held(envelope, place);
     let mut later = false;
-    if let Some(held) = load::<Held>(tx, &key)? {
+    if let Some(held) = load_legible::<Held>(tx, &key)? {
         later = matches!(held.stage, Stage::Later { .. });
         if let Some(account) = &held.account {
             tx.remove(key::held_of(account, envelope, place));
@@ -171,7 +171,7 @@ pub(crate) fn close(tx: &mut Transaction, envelope: &mut EnvelopeRecord, now_ms:
     for recipient in &envelope.recipients {
         let Disposition::Pending { cookie, .. } = &recipient.told else { continue };
         let key = key::cookie(cookie);
-        if let Some(mut record) = load::<CookieRecord>(tx, &key)? {
+        if let Some(mut record) = load_legible::<CookieRecord>(tx, &key)? {
             record.forgotten_at_ms = Some(forgotten_at_ms);
             tx.put(key, record.encode())?;
         }
@@ -203,10 +203,10 @@ pub(crate) fn add_attempts(
     Ok(())
 }
 
-/// The journal of an envelope.
+/// The journal of an envelope. What cannot be read is left out: the check reports it.
 pub(crate) fn attempts(view: &dyn View, id: EnvelopeId) -> Result<Vec<Attempt>, Error> {
     let pairs = list(view, &key::attempts(id), None, LIST_MAX)?;
-    pairs.iter().map(|(key, value)| Attempt::decode(value, key)).collect()
+    Ok(pairs.iter().filter_map(|(key, value)| Attempt::decode(value, key).ok()).collect())
 }
 
 /// Answers a holder about cookies. Every cookie costs one look, whatever comes of it.

@@ -130,6 +130,18 @@ impl<E: Engine> Store for Keeper<E> {
         })
     }
 
+    fn latest_leg(&self) -> Result<Option<LegRecord>, Error> {
+        queue::latest_leg(&self.shared.engine)
+    }
+
+    fn clock_fell(&self, after: Option<LegId>, now_ms: u64) -> Wait<'_, Option<LegId>> {
+        lock(&self.shared.schedule).end_given_back(now_ms);
+        let shared = Arc::clone(&self.shared);
+        self.submit(move |tx| {
+            queue::clock_fell(tx, after, now_ms, &|leg| lock(&shared.schedule).is_claimed(leg))
+        })
+    }
+
     fn hold(&self, leg: LegId) -> Wait<'_, ()> {
         self.submit(move |tx| settle::change_leg(tx, leg, LegChange::Hold))
     }
@@ -348,11 +360,11 @@ impl<E: Engine> Store for Keeper<E> {
     }
 
     fn expire(&self, now_ms: u64, max: usize) -> Wait<'_, usize> {
-        Box::pin(async move {
-            let swept = self.shared.sweep_staging(now_ms, max)?;
-            let ended = self.submit(move |tx| expire::expire(tx, now_ms, max.saturating_sub(swept))).await?;
-            Ok(swept + ended)
-        })
+        self.submit(move |tx| expire::expire(tx, now_ms, max))
+    }
+
+    fn sweep(&self, now_ms: u64) -> Result<usize, Error> {
+        self.shared.sweep_staging(now_ms)
     }
 
     fn check(&self, report: &mut dyn FnMut(Finding)) -> Result<(), Error> {
