@@ -235,7 +235,7 @@ impl Admission {
         // keeps: EXC-20
         trace.push(Hop { by: settings.domain.clone(), at: now_ms / 1000 });
         // keeps: SUB-12
-        let release = self.offered.release_after_seconds.min(RELEASE_SECONDS_MAX);
+        let release_ms = self.release_ms();
         let acceptance = Acceptance {
             content,
             offered_as: self.known_as,
@@ -243,10 +243,8 @@ impl Admission {
             origin: self.origin.clone(),
             trace,
             now_ms,
-            expires_at_ms: now_ms
-                .saturating_add(release.saturating_mul(1000))
-                .saturating_add(settings.queue_ms),
-            release_at_ms: (release > 0).then(|| now_ms.saturating_add(release.saturating_mul(1000))),
+            expires_at_ms: now_ms.saturating_add(release_ms).saturating_add(settings.queue_ms),
+            release_at_ms: (release_ms > 0).then(|| now_ms.saturating_add(release_ms)),
             recipients,
             again: again.iter().map(|(_, one)| one.clone()).collect(),
         };
@@ -377,6 +375,11 @@ impl Admission {
         why.map(Why::to_string)
     }
 
+    /// For how long the message can be taken back, in milliseconds.
+    fn release_ms(&self) -> u64 {
+        self.offered.release_after_seconds.min(RELEASE_SECONDS_MAX).saturating_mul(1000)
+    }
+
     /// How a recipient is pending.
     fn pend(&self, place: usize, now_ms: u64) -> Result<Effect, Failure> {
         Ok(Effect::Pend(match &self.intents[place] {
@@ -402,6 +405,8 @@ impl Admission {
     fn intended(&self, place: usize, now_ms: u64) -> Result<Intended, Failure> {
         let (node, address) = (&self.node, self.envelope.recipients[place].clone());
         let pending = |for_ms: u64| node.pending(now_ms.saturating_add(for_ms));
+        // What is kept back first has its whole time afterwards. keeps: STA-4
+        let queued = || pending(self.release_ms().saturating_add(node.settings().queue_ms));
         let (effect, answer) = match &self.intents[place] {
             Intent::Mailbox { account } => (
                 Effect::Mailbox { account: account.clone(), seals: self.told(Some(account))?.notes },
@@ -419,17 +424,17 @@ impl Admission {
             }
             Intent::RouteHere => {
                 let lane = Lane::new(LOCAL_LANE).map_err(trouble)?;
-                (Effect::Queue { lane }, pending(node.settings().queue_ms))
+                (Effect::Queue { lane }, queued())
             }
             Intent::Route => {
                 let lane = Lane::new(&format!("exchange:{}", address.domain())).map_err(trouble)?;
-                (Effect::Queue { lane }, pending(node.settings().queue_ms))
+                (Effect::Queue { lane }, queued())
             }
             Intent::Forward { through, to } => {
                 let lane = Lane::new(&format!("exchange:{}", to.domain())).map_err(trouble)?;
                 let (alias, through) = (address.clone(), through.clone());
                 let forwarded = Forwarded { alias, through, to: to.clone() };
-                (Effect::Forward { lane, forwarded }, pending(node.settings().queue_ms))
+                (Effect::Forward { lane, forwarded }, queued())
             }
             Intent::List { .. } => (Effect::Elsewhere, Disposition::Accepted),
             Intent::Answered(Disposition::Refused { code, text }, _) => {

@@ -26,8 +26,12 @@ impl Node {
         let mut ledger = Ledger::default();
         if claim.leg.lane.as_str() == LOCAL_LANE {
             ledger.outcomes = self.deliver_here(&claim).await;
-            ledger.failed =
-                ledger.outcomes.is_empty().then(|| "the mailbox cannot be written now".to_owned());
+            if ledger.outcomes.is_empty() {
+                match self.now_ms() >= claim.envelope.expires_at_ms {
+                    true => ledger.finish_all(&claim, &Disposition::Expired),
+                    false => ledger.failed = Some("the mailbox cannot be written now".to_owned()),
+                }
+            }
             return self.settle_claim(&claim, ledger).await;
         }
         match domain_of(&claim.leg.lane) {
@@ -304,9 +308,17 @@ impl Node {
             (None, Some(domain)) if ledger.reached && ledger.deferred_seconds.is_none() => {
                 self.heard_from(&domain).await
             }
+            // Its time is over, or it was in vain: nobody has to remember a lane in which nothing is left.
+            (None, Some(_)) if !ledger.reached && self.is_empty(&claim.leg.lane) => {
+                self.inner.queue.was_troubled(&claim.leg.lane);
+            }
             _ => {}
         }
         self.inner.queue.ring();
+    }
+
+    fn is_empty(&self, lane: &storage::Lane) -> bool {
+        self.store().legs(Some(lane), None, 1).is_ok_and(|legs| legs.is_empty())
     }
 
     /// Tells who handed the message in what has settled, and notes what a hint of the next hop would be about.

@@ -116,10 +116,16 @@ impl Node {
         }
     }
 
-    /// What waits in a lane is looked at now.
+    /// What waits in a lane for a grant is looked at now. What waits for the next hop waits on, for as long as that has said.
+    /// keeps: EXC-18
     async fn wake(&self, lane: &Lane) -> Result<(), Failure> {
         for leg in self.store().legs(Some(lane), None, LIST_MAX).map_err(trouble)? {
-            // What waits for an answer of the next hop is not hastened by the store.
+            let attempts = self.store().attempts(leg.envelope).map_err(trouble)?;
+            let last = attempts.iter().rfind(|one| one.lane == *lane);
+            // A server may give the same code: then it has a name.
+            if !last.is_some_and(|one| one.code == Some(NOT_GRANTED_YET) && one.host.is_empty()) {
+                continue;
+            }
             if let Err(error) = self.store().retry(leg.id, self.now_ms()).await {
                 tracing::debug!(%error, %lane, "a leg could not be made due");
             }

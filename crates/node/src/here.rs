@@ -27,7 +27,11 @@ impl Node {
         let (envelope, store) = (&claim.envelope, self.store());
         let identity = envelope.identity;
         let refused = Disposition::refused(Code::NO_SUCH_ADDRESS, "no such address here");
-        let Some(message) = store.message(identity)? else { return Err(storage::Error::NotFound("message")) };
+        let Some(message) = store.message(identity)? else {
+            let gone = Disposition::refused(Code::SYSTEM_TROUBLE, "the message is gone");
+            let places = claim.leg.recipients.iter();
+            return Ok(places.map(|place| (*place, Outcome::Final(gone.clone()))).collect());
+        };
         let message = message.brought_by(envelope);
         let from = message.headers.as_ref().and_then(|headers| crate::submit::from_address(headers).ok());
         let found = self.verify(&message.manifest, from.as_ref(), &message.seals, &envelope.origin).await;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use message::Cookie;
 use message::address::Domain;
+use storage::limits::CLOCK_FELL_MS;
 use storage::{Claim, Lane, LegId, NextHop};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -100,9 +101,13 @@ impl Node {
     pub async fn upkeep(&self) {
         loop {
             match self.store().expire(self.now_ms(), EXPIRE_MAX).await {
-                Ok(EXPIRE_MAX) => continue,
-                Ok(_) => {}
+                Ok(0) => {}
+                Ok(_) => continue,
                 Err(error) => self.tell(Event::Trouble { what: format!("upkeep: {error}") }),
+            }
+            let (store, now_ms) = (self.store().clone(), self.now_ms());
+            if let Err(error) = self.blocking(move || store.sweep(now_ms)).await {
+                self.tell(Event::Trouble { what: format!("partial transfers: {error}") });
             }
             for done in [self.sweep_memory().await, self.write_memory().await] {
                 if let Err(error) = done {
@@ -124,7 +129,9 @@ impl Dispatcher {
         let (done, mut finished) = mpsc::unbounded_channel::<Lane>();
         let mut busy: HashMap<Lane, usize> = HashMap::new();
         let mut working = 0_usize;
+        let mut told_ms = self.latest_ms();
         loop {
+            self.watch_clock(&mut told_ms).await;
             while let Ok(lane) = finished.try_recv() {
                 release(&mut busy, &mut working, &lane);
             }
@@ -149,6 +156,37 @@ impl Dispatcher {
             }
             if let Some(lane) = self.wait(&mut finished, working).await {
                 release(&mut busy, &mut working, &lane);
+            }
+        }
+    }
+
+    /// When the latest leg was made, as the clock said then.
+    fn latest_ms(&self) -> u64 {
+        self.node.store().latest_leg().ok().flatten().map_or(0, |leg| leg.created_at_ms)
+    }
+
+    /// Where the clock was set back since it was looked at last, the queue follows: what came under a clock that was ahead does not
+    /// wait until it is that late. keeps: STO-32
+    async fn watch_clock(&self, told_ms: &mut u64) {
+        let (now_ms, before_ms) = (self.node.now_ms(), *told_ms);
+        *told_ms = now_ms;
+        if before_ms <= now_ms.saturating_add(CLOCK_FELL_MS) {
+            return;
+        }
+        tracing::warn!(
+            seconds = (before_ms - now_ms) / 1_000,
+            "the clock was set back: what waits in the queue is due anew"
+        );
+        let mut after = None;
+        loop {
+            match self.node.store().clock_fell(after, now_ms).await {
+                Ok(None) => return,
+                Ok(last) => after = last,
+                Err(error) => {
+                    return self
+                        .node
+                        .tell(Event::Trouble { what: format!("after the clock was set back: {error}") });
+                }
             }
         }
     }

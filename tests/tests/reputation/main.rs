@@ -17,3 +17,5 @@ mod service;
 mod standing;
 #[cfg(test)]
 mod until;
+#[cfg(test)]
+mod waiting;

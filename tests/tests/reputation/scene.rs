@@ -17,6 +17,9 @@ pub(crate) struct Scene {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) zones: Arc<FixedZones>,
     pub(crate) timeline: Timeline,
+    pub(crate) disk: Disk,
+    /// How far its clock is off.
+    pub(crate) shift: Arc<Shift>,
 }
 
 /// The key of every domain here.
@@ -47,12 +50,13 @@ impl Scene {
     ) -> Scene {
         let (life, shift, timeline) = (Life::begin(), Arc::new(Shift::default()), Timeline::begin());
         let clock = Arc::new(NodeClock::new(timeline, shift.clone(), life.clone(), Random::new(1)));
-        let store: Arc<dyn Store> = Disk::new(Vice::None).open(&life).unwrap();
+        let disk = Disk::new(Vice::None);
+        let store: Arc<dyn Store> = disk.open(&life).unwrap();
         let mut settings = site::settings("here.test", &key());
         change(&mut settings);
         let node = Node::new(settings, store.clone(), resolver, clock, Arc::new(node::Quiet));
         node.put_account("bob", &[Address::from_wire("bob@here.test").unwrap()], None).await.unwrap();
-        Scene { node, store, zones, timeline }
+        Scene { node, store, zones, timeline, disk, shift }
     }
 
     /// A peer offers a letter of its own author, with content as it is asked for.
@@ -72,18 +76,27 @@ impl Scene {
         self.zones.remove(&dns::waxkey::name_of(site::SELECTOR, peer).unwrap()).unwrap();
         site::publish(&self.zones, peer, &key());
         let (message, sealed) = sealed(peer, text);
-        self.bring(Origin::Peer { domain: domain(peer) }, &message, vec![sealed], to, seconds).await
+        let origin = Origin::Peer { domain: domain(peer) };
+        self.bring(origin, Offered::default(), &message, vec![sealed], to, seconds).await
     }
 
     /// A user of this node submits a letter.
     pub(crate) async fn submit(&self, text: &str, to: &[&str]) -> Vec<Disposition> {
+        self.submit_later(text, to, 0).await
+    }
+
+    /// The same, to be taken back for so many seconds.
+    pub(crate) async fn submit_later(&self, text: &str, to: &[&str], seconds: u64) -> Vec<Disposition> {
         let message = letter("bob@here.test", text);
-        self.bring(Origin::Submission { account: "bob".to_owned() }, &message, Vec::new(), to, 0).await
+        let offered = Offered { release_after_seconds: seconds, ..Offered::default() };
+        self.bring(Origin::Submission { account: "bob".to_owned() }, offered, &message, Vec::new(), to, 0)
+            .await
     }
 
     async fn bring(
         &self,
         origin: Origin,
+        offered: Offered,
         message: &Message,
         seals: Vec<Seal>,
         to: &[&str],
@@ -96,7 +109,7 @@ impl Scene {
             recipients: to.iter().map(|text| Address::from_wire(text).unwrap()).collect(),
             trace: Vec::new(),
         };
-        let admitted = self.node.intake(origin).admit(envelope, Offered::default()).await.unwrap();
+        let admitted = self.node.intake(origin).admit(envelope, offered).await.unwrap();
         let mut admission = match admitted {
             Admitted::Answered { dispositions, .. } => return dispositions,
             Admitted::Admission(admission) => admission,
