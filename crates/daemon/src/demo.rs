@@ -3,7 +3,7 @@
 //! It writes ordinary configuration files and starts ordinary nodes; run again on the same folder it finds everything
 //! as it was.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ use crate::{Error, Running, files, init};
 
 /// The selector of the keys of both domains.
 const SELECTOR: &str = "key1";
+/// Free UDP ports that are tried until one is free for TCP, too.
+const PORT_TRIES_MAX: u32 = 100;
 
 /// Two nodes and a DNS server that run.
 pub struct Demo {
@@ -83,14 +85,15 @@ impl Layout {
     /// Where a file cannot be written, or one that is there cannot be read.
     pub fn at(folder: &Path) -> Result<Layout, Error> {
         let (north, south) = (lay_out(folder, "north.test")?, lay_out(folder, "south.test")?);
-        let dns_address = address_of(&folder.join("dns.address"))?;
-        let legacy_address = address_of(&folder.join("legacy.address"))?;
+        let mut ports = Ports::default();
+        let dns_address = ports.address_of(&folder.join("dns.address"))?;
+        let legacy_address = ports.address_of(&folder.join("legacy.address"))?;
         for (own, other) in [(&north, &south), (&south, &north)] {
             if !own.config_file.exists() {
                 let text = {
-                    let address = address_of(&own.folder.join("address"))?;
-                    let gateway = GatewayPorts { transfer: free_tcp()?, legacy: legacy_address.port() };
-                    configuration(own, other, dns_address, address, free_tcp()?, &gateway).to_text()?
+                    let address = ports.address_of(&own.folder.join("address"))?;
+                    let gateway = GatewayPorts { transfer: ports.free()?, legacy: legacy_address.port() };
+                    configuration(own, other, dns_address, address, ports.free()?, &gateway).to_text()?
                 };
                 files::write_public(
                     &own.config_file,
@@ -283,25 +286,43 @@ fn zone(laid: &Site, config: &Config) -> String {
     )
 }
 
-/// A free address for the console or for SMTP.
-fn free_tcp() -> Result<SocketAddr, Error> {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| Error::Other(format!("no free port: {error}")))
-}
+/// Free ports, for UDP and for TCP. They are held until all are chosen, so that none is chosen twice.
+#[derive(Default)]
+struct Ports(Vec<(UdpSocket, TcpListener)>);
 
-/// The address in a file; one with a port that is free now is written there at first.
-fn address_of(file: &Path) -> Result<SocketAddr, Error> {
-    if file.exists() {
-        let text = files::read(file)?;
-        return text.trim().parse().map_err(|_| Error::Config {
-            path: file.to_owned(),
-            reason: "is not an address and a port; delete the file to have another one chosen".to_owned(),
-        });
+impl Ports {
+    fn free(&mut self) -> Result<SocketAddr, Error> {
+        self.bind().map_err(|error| Error::Other(format!("no free port: {error}")))
     }
-    let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|socket| socket.local_addr())
-        .map_err(|error| Error::file(file, error))?;
-    files::write_public(file, &format!("{address}\n"))?;
-    Ok(address)
+
+    fn bind(&mut self) -> std::io::Result<SocketAddr> {
+        let mut tries = PORT_TRIES_MAX;
+        loop {
+            let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = udp.local_addr()?;
+            tries -= 1;
+            match TcpListener::bind(address) {
+                Ok(tcp) => {
+                    self.0.push((udp, tcp));
+                    return Ok(address);
+                }
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The address in a file; one with a port that is free now is written there at first.
+    fn address_of(&mut self, file: &Path) -> Result<SocketAddr, Error> {
+        if file.exists() {
+            let text = files::read(file)?;
+            return text.trim().parse().map_err(|_| Error::Config {
+                path: file.to_owned(),
+                reason: "is not an address and a port; delete the file to have another one chosen".to_owned(),
+            });
+        }
+        let address = self.bind().map_err(|error| Error::file(file, error))?;
+        files::write_public(file, &format!("{address}\n"))?;
+        Ok(address)
+    }
 }

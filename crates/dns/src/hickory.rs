@@ -81,7 +81,10 @@ impl HickoryResolver {
         });
         let server = NameServerConfig::new(address.ip(), true, connections.into());
         let config = ResolverConfig::from_name_servers(vec![server]);
-        Settings::new(config, ResolverOpts::default(), validate).build()
+        let mut options = ResolverOpts::default();
+        // On the way to this machine nobody else answers; and the ports that others have set aside stay theirs.
+        options.os_port_selection = address.ip().is_loopback();
+        Settings::new(config, options, validate).build()
     }
 
     /// Validates, and also trusts this key for its zone; the root's keys stay trusted. The cache starts empty.

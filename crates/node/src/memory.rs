@@ -49,6 +49,8 @@ struct Table {
     /// How many the store has, where they were counted.
     kept: Option<usize>,
     swept_at_ms: u64,
+    /// Whether nobody can go before something is written: then it is not looked for each time.
+    packed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -69,7 +71,7 @@ impl Node {
         if !table.peers.contains_key(peer) {
             // Whoever is not in memory is looked up once; where the store fails, nothing is counted.
             let Ok(stored) = self.store().peer(peer) else { return };
-            if !table.make_room() {
+            if !table.make_room(stored.is_some()) {
                 return;
             }
             let remembered = match stored {
@@ -190,12 +192,21 @@ impl Memory {
 }
 
 impl Table {
-    /// Makes room for one more: those that the store has just so can go. Whether there is room.
-    fn make_room(&mut self) -> bool {
-        if self.peers.len() >= PEERS_IN_MEMORY_MAX {
+    /// Makes room for one more, which the store has or not: those that the store has just so can go, and for one that it has those
+    /// that it has no room for. Whether there is room. keeps: REP-10
+    fn make_room(&mut self, stored: bool) -> bool {
+        if self.is_full() && !self.packed {
             self.peers.retain(|_, remembered| !remembered.written);
+            self.packed = self.is_full();
         }
-        self.peers.len() < PEERS_IN_MEMORY_MAX
+        if self.is_full() && stored && self.kept.is_some_and(|kept| kept >= PEERS_KEPT_MAX) {
+            self.peers.retain(|_, remembered| remembered.stored);
+        }
+        !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.peers.len() >= PEERS_IN_MEMORY_MAX
     }
 
     /// The records that have changed, no more than are written at once, and whether there are others. New ones are left
@@ -220,6 +231,7 @@ impl Table {
     }
 
     fn was_written(&mut self, records: &[PeerRecord]) {
+        self.packed = false;
         for record in records {
             let Some(remembered) = self.peers.get_mut(&record.domain) else { continue };
             if !remembered.stored {
@@ -374,13 +386,13 @@ mod tests {
     fn the_table_is_bounded_and_what_is_unwritten_stays() {
         let mut table = Table { kept: Some(PEERS_KEPT_MAX - 1), ..Table::default() };
         for number in 0..PEERS_IN_MEMORY_MAX {
-            assert!(table.make_room());
+            assert!(table.make_room(false));
             let domain = peer(&format!("p{number}.test"));
             let record = unknown(&domain, NOW);
             let written = number % 2 == 0;
             table.peers.insert(domain, Remembered { record, written, stored: written });
         }
-        assert!(table.make_room());
+        assert!(table.make_room(false));
         assert_eq!(table.peers.len(), PEERS_IN_MEMORY_MAX / 2);
         // There is room in the store for one more.
         let (some, more) = table.to_write();
@@ -392,6 +404,26 @@ mod tests {
             remembered.written = false;
         }
         assert_eq!(table.to_write().0.len(), 1, "what the store has may still change");
+    }
+
+    /// Names that nobody can keep do not keep out those that are known.
+    ///
+    /// proves: REP-10
+    #[test]
+    fn whom_the_store_has_is_counted_however_many_others_come() {
+        let mut table = Table { kept: Some(PEERS_KEPT_MAX), ..Table::default() };
+        let insert = |table: &mut Table, name: &str, stored: bool| {
+            let there = table.make_room(stored);
+            if there {
+                let record = unknown(&peer(name), NOW);
+                table.peers.insert(peer(name), Remembered { record, written: false, stored });
+            }
+            there
+        };
+        assert!((0..PEERS_IN_MEMORY_MAX).all(|number| insert(&mut table, &format!("p{number}.test"), false)));
+        assert!(!insert(&mut table, "new.test", false) && table.packed);
+        assert!(insert(&mut table, "known.test", true));
+        assert_eq!(table.to_write().0.len(), 1);
     }
 
     /// proves: REP-10

@@ -346,6 +346,14 @@ async fn hints_without_end_cost_one_question() {
     };
     let offered = || scripts[0].1.lock().unwrap().offers == 1;
     assert!(waxwing_tests::world::until(offered).await);
+    // A hint that comes before the node has written that it waits may be passed over.
+    let waits = |event: &Event| match event {
+        Event::Settled { disposition: Disposition::Pending { .. }, identity: of, .. } if *of == identity => {
+            Some(())
+        }
+        _ => None,
+    };
+    scene.world.events("south.test").find("waits for the next hop", waits).await;
     // The right cookie among 999 others, 500 times; half a frame, too long a frame, and no frame, 100 times.
     let cookies: Vec<Vec<u8>> =
         (0..999_u64).map(|n| bytes(message::Digest::of(&n.to_be_bytes()).as_bytes())).collect();

@@ -73,6 +73,17 @@ async fn check(peer: &Peer, message: &message::Message, seals: &[message::Seal])
 /// settled in the store of the sender.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_need_no_more() {
+    // A world is cold only once.
+    for _ in 0..TURNS {
+        if two_nodes().await {
+            return;
+        }
+    }
+    panic!("two nodes take more round trips, however often it is tried");
+}
+
+/// Whether no more were taken than are needed; what else the machine does may come on top.
+async fn two_nodes() -> bool {
     let public = free_address();
     let mut world =
         World::new(&[Site::new("north.test"), Site::new("south.test").reached_at(public.port())]).await;
@@ -81,7 +92,6 @@ async fn two_nodes_need_no_more() {
     world.start("south.test").await;
     let mut alice = world.user("alice@north.test").await;
     let _bob = world.user("bob@south.test").await;
-    let mut least_warm = f64::INFINITY;
     for turn in 0..TURNS {
         let text = format!("Letter {turn}");
         let identity = alice.send(&letter("alice@north.test", &text), &["bob@south.test"]).await;
@@ -96,15 +106,17 @@ async fn two_nodes_need_no_more() {
         let took = round_trips(ended - began);
         println!("round trips: {text} {took:.2}");
         if turn == 0 {
-            // Cold only once, so with more patience: a third round trip would show.
-            assert!((2.0..2.9).contains(&took), "cold: {took:.2} round trips");
+            // With more patience: a third round trip would show.
+            assert!(took >= 2.0, "cold: {took:.2} round trips");
+            if took >= 2.9 {
+                return false;
+            }
             continue;
         }
         assert!(took >= 1.0, "{text}: {took:.2} round trips");
-        least_warm = least_warm.min(took);
-        if least_warm < 1.4 {
-            return;
+        if took < 1.4 {
+            return true;
         }
     }
-    panic!("on a live connection {least_warm:.2} round trips");
+    false
 }

@@ -366,7 +366,9 @@ async fn files_are_translated_or_refused_with_a_reason() {
 #[tokio::test]
 async fn a_node_that_is_not_there_is_told_so() {
     let (_, user) = enrolled().await;
-    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // It stays open, so that nobody else is there.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nobody = silent.local_addr().unwrap();
     let profile = std::fs::read_to_string(user.path("profile/profile.toml")).unwrap();
     let node = profile.lines().find(|line| line.starts_with("node")).unwrap();
     user.write("profile/profile.toml", profile.replace(node, &format!("node = \"{nobody}\"")));

@@ -248,10 +248,12 @@ async fn a_server_needs_distinct_services_with_short_settings() {
 
 #[tokio::test]
 async fn a_closing_server_says_that_it_goes() {
-    let echo = Echo::start(&Limits::default());
+    let mut echo = Echo::start(&Limits::default());
     let client = client(None, &Limits::default());
     let connected = client.connect(echo.address, NAME, Alpn::Exchange, &pin(&echo.key)).await.unwrap();
     connected.settings().await.unwrap();
+    // Before the handshake is over for the server, too, it could not say why.
+    drop(echo.seen.recv().await.unwrap().unwrap());
     echo.server.close("update").await;
     let number = u64::from(Code::GoingAway.number());
     assert_eq!(connected.closed().await, Error::ClosedByPeer { number, reason: "update".to_owned() });
