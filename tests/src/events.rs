@@ -8,8 +8,9 @@ use node::{Event, Observer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long a test waits for an event before it fails. Nothing that is waited for takes a fifth of this.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a test waits for an event before it fails: some wait until a handshake that nobody answers is given up, which takes ten
+/// seconds.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// All events of a node, across its restarts.
 #[derive(Debug)]

@@ -24,9 +24,9 @@ use crate::Events;
 pub use testkit::site::SELECTOR;
 
 /// How long something may take of which nobody is told when it is done.
-const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long a node that was stopped may have its store and its address: less than an attempt to connect lasts.
-const GONE_MAX: Duration = Duration::from_secs(8);
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a node that was stopped may have its store and its address.
+const GONE_MAX: Duration = Duration::from_secs(60);
 
 /// What a test says of one node before it starts.
 #[derive(Debug, Clone)]

@@ -20,6 +20,7 @@ use protocol::Enrol;
 use storage::Origin;
 use waxwing_tests::smtp::{Session, Smtp};
 use waxwing_tests::torture::program;
+use waxwing_tests::world::free_address;
 use waxwing_tests::{Site, User, World, letter};
 
 /// Each server, and at which of its addresses it listens and sends: the first forwarder sends from another one.
@@ -125,10 +126,8 @@ async fn forward(world: &World, alias: &str, target: &str) {
 /// A port that is free at all addresses.
 fn common_port() -> u16 {
     loop {
-        let first = TcpListener::bind((ip(11), 0)).unwrap();
-        let port = first.local_addr().unwrap().port();
-        let rest: Vec<_> = (12..=14).map(|last| TcpListener::bind((ip(last), port))).collect();
-        if rest.iter().all(Result::is_ok) {
+        let port = free_address().port();
+        if (11..=14).all(|last| TcpListener::bind((ip(last), port)).is_ok()) {
             return port;
         }
     }

@@ -263,7 +263,7 @@ async fn a_node_says_that_its_disk_is_read_only_and_ends() -> Result<(), Trouble
         scene.world.south.kill()?;
         disk.remount("ro")?;
         scene.world.south.start()?;
-        let code = scene.world.south.ended(Duration::from_secs(10)).await?;
+        let code = scene.world.south.ended(Duration::from_secs(60)).await?;
         let words = scene.world.south.last_words();
         println!("{engine}: ended with {code:?}: {words}");
         assert_eq!(code, Some(5));

@@ -35,8 +35,8 @@ const SETTLE_THREADS_MAX: usize = 4;
 /// Changes that are worth a thread.
 const SETTLE_SHARE_MIN: usize = 100;
 
-/// How often and how long to wait for the lock: two seconds in all. Flushing what is left takes milliseconds.
-const LOCK_WAITS: u32 = 100;
+/// How often and how long to wait for the lock: five seconds in all. Flushing what is left takes milliseconds.
+const LOCK_WAITS: u32 = 250;
 const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// A sled database that is written to by the rules of this crate only.

@@ -379,7 +379,7 @@ async fn read_mailbox(
 async fn check_maildir(world: &World, user: &User, count: usize) -> Result<(), Trouble> {
     let folder = world.south.config()?.data().join("maildir").join(&user.account).join("new");
     let mut files = 0;
-    let complete = until(Duration::from_secs(10), "the Maildir", async || {
+    let complete = until(Duration::from_secs(60), "the Maildir", async || {
         files = std::fs::read_dir(&folder).map_or(0, Iterator::count);
         Ok((files == count).then_some(()))
     });

@@ -21,9 +21,9 @@ use waxwing_tests::torture::{
 /// How often the power fails for each engine in the short form.
 const CUTS: u64 = 3;
 /// How long everything may take to settle after the last cut, as for kills.
-const SETTLE_TIME: Duration = Duration::from_secs(100);
+const SETTLE_TIME: Duration = Duration::from_secs(300);
 /// How long a node may take until it begins to make a store.
-const STARTING_TIME: Duration = Duration::from_secs(10);
+const STARTING_TIME: Duration = Duration::from_secs(60);
 /// Microseconds within which a store is made, most of the time.
 const CREATION_MICROSECONDS: u64 = 60_000;
 /// Milliseconds after its first acknowledged message within which the power of a new node fails.
