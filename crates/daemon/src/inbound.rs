@@ -16,6 +16,7 @@ use crate::clock;
 use crate::decisions;
 use crate::limits::{IDENTITY_LOOKUPS_MAX, IDENTITY_NAMES_MAX};
 use crate::peers::{Peers, Who};
+use crate::slices::Slices;
 use crate::source::{StoreSource, supply};
 use crate::statements;
 use crate::view::{cookie_answer, mailbox_entry, status_record};
@@ -28,6 +29,7 @@ pub(crate) struct Door {
     pub(crate) roots: Option<Roots>,
     pub(crate) settings: protocol::Settings,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) slices: Arc<Slices>,
     /// Turns for those whose domain has to be looked for in the DNS.
     pub(crate) lookups: Arc<Semaphore>,
 }
@@ -51,7 +53,7 @@ impl Handler for Door {
                 Alpn::Submission => {
                     let device = link.peer().and_then(Peer::ed25519_public_key);
                     self.peers.note(link, Who::Device(device), true);
-                    user_session(self.node.clone(), device, link.remote_address().ip())
+                    user_session(self.node.clone(), device, link.remote_address().ip(), self.slices.clone())
                 }
                 Alpn::Doorstep => {
                     return Err(Failure {
@@ -105,9 +107,14 @@ pub fn peer_session(node: Node, domain: Domain, key_digest: Option<[u8; 32]>) ->
 }
 
 /// How a node answers a user's program that has shown this device key, whatever carries it. `seen_at` is where the
-/// program is: for the count of wrong passwords, and for redirects to it.
-pub fn user_session(node: Node, device: Option<[u8; 32]>, seen_at: IpAddr) -> Arc<dyn Session> {
-    Arc::new(UserSession { node, device, seen_at })
+/// program is: for the count of wrong passwords, and for redirects to it. `slices` are those of the node.
+pub fn user_session(
+    node: Node,
+    device: Option<[u8; 32]>,
+    seen_at: IpAddr,
+    slices: Arc<Slices>,
+) -> Arc<dyn Session> {
+    Arc::new(UserSession { node, device, seen_at, slices })
 }
 
 /// A peer: another node.
@@ -146,6 +153,7 @@ struct UserSession {
     node: Node,
     device: Option<[u8; 32]>,
     seen_at: IpAddr,
+    slices: Arc<Slices>,
 }
 
 impl UserSession {
@@ -278,7 +286,8 @@ impl UserSession {
             || Failure { code: Code::INVALID_ARGUMENTS, text: "no such message in this mailbox".to_owned() };
         let store = self.node.store().clone();
         let Some(entry) = store.mail_of(account, identity).map_err(store_failure)? else {
-            return decisions::fetch(&self.node, account, identity, selection)?.ok_or_else(nothing);
+            let held = decisions::fetch(&self.node, account, identity, selection, &self.slices)?;
+            return held.ok_or_else(nothing);
         };
         let message = store.message(identity).map_err(store_failure)?.ok_or_else(nothing)?;
         let message = message.noted_as(&entry.seals);
@@ -286,7 +295,7 @@ impl UserSession {
         if !entry.seen && !matches!(selection, message::Selection::Headers) {
             store.mark_seen(account, entry.uid, true).await.map_err(store_failure)?;
         }
-        let source = Arc::new(StoreSource::new(store, identity));
+        let source = Arc::new(StoreSource::new(store, identity, self.slices.clone()));
         Ok(Reply::Content { supply, selection, source })
     }
 }

@@ -40,3 +40,9 @@ pub(crate) const HANDOVER_MS_DEFAULT: u64 = 5 * 86_400_000;
 pub(crate) const IDENTITY_LOOKUPS_MAX: usize = 256;
 /// Names of a certificate that are looked for.
 pub(crate) const IDENTITY_NAMES_MAX: usize = 4;
+/// Ranges of parts that are made at once: for each a whole part may have to be read and hashed.
+pub(crate) const SLICES_AT_ONCE_MAX: usize = 2;
+/// The shortest part whose tree is kept: shorter ones are hashed in a millisecond.
+pub(crate) const TREE_OF_OCTETS_MIN: u64 = 1 << 20;
+/// Octets of all trees that are kept: those of four parts of 1 GiB.
+pub(crate) const TREES_OCTETS_MAX: usize = 16 << 20;

@@ -14,6 +14,7 @@ use transport::{Alpn, AskError, Expectation, Fault, Lease, Limits, Pace, Pool, R
 
 use crate::clock;
 use crate::peers::{Peers, Who};
+use crate::slices::Slices;
 use crate::source::{StoreSource, supply};
 
 /// Carries mail to other nodes over QUIC.
@@ -25,6 +26,7 @@ pub(crate) struct ExchangeCourier {
     pub(crate) pins: Arc<BTreeMap<Domain, [u8; 32]>>,
     pub(crate) roots: Option<Roots>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) slices: Arc<Slices>,
 }
 
 /// A connection to one of the hosts of a domain, and what was tried to get it.
@@ -147,7 +149,7 @@ impl ExchangeCourier {
             submission: None,
             way,
         };
-        let source = StoreSource::new(consignment.store.clone(), identity);
+        let source = StoreSource::new(consignment.store.clone(), identity, self.slices.clone());
         step(
             "offer",
             &format!("offered to {}, {} recipients", reached.host, offer.envelope.recipients.len()),

@@ -31,6 +31,7 @@ use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
 use crate::published::Published;
+use crate::slices::Slices;
 use crate::{Error, console, files, gateway, listen};
 
 /// When Maildirs that could not be written are tried again, unless mail comes sooner.
@@ -77,7 +78,7 @@ impl Running {
             &limits,
         )?;
         let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
-        let peers = Arc::new(Peers::default());
+        let (peers, slices) = (Arc::new(Peers::default()), Arc::new(Slices::default()));
         let door = Door {
             node: node.clone(),
             pins: pins.clone(),
@@ -85,6 +86,7 @@ impl Running {
             roots: roots.clone(),
             settings: protocol_settings(config),
             peers: peers.clone(),
+            slices: slices.clone(),
             lookups: Arc::new(Semaphore::new(IDENTITY_LOOKUPS_MAX)),
         };
         let watching = Watching {
@@ -102,6 +104,7 @@ impl Running {
             pins,
             roots,
             peers: peers.clone(),
+            slices,
         };
         node.ask_for_keys(Arc::new(courier.clone()));
         let roles = Roles::open(config, &node, resolver.clone()).await?;

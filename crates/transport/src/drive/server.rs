@@ -165,7 +165,12 @@ impl Stream {
                     }
                 }
                 OfferingOutput::MakeSlice { part, offset, octets } => {
-                    let slice = source.slice(part, offset, octets).await.map_err(unreadable)?;
+                    // It costs much, and who has gone does not wait for it. keeps: SEC-10
+                    let slice = tokio::select! {
+                        biased;
+                        _ = self.send.delivered() => return Err(End::Transport),
+                        slice = source.slice(part, offset, octets) => slice.map_err(unreadable)?,
+                    };
                     for octets in slice_content(part, offset, slice) {
                         buffered.push(octets);
                     }
