@@ -18,6 +18,7 @@ mod files;
 mod flow;
 mod forwarding;
 mod gateway;
+mod identity;
 mod inbound;
 mod init;
 mod keys;

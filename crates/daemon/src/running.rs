@@ -13,7 +13,6 @@ use dns::{HickoryResolver, Resolver, TrustAnchor};
 use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
-use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,8 +24,8 @@ use crate::error::is_in_use;
 use crate::flow::Flow;
 use crate::forwarding::Roles;
 use crate::gateway::GatewayAddresses;
+use crate::identity::Identities;
 use crate::inbound::Door;
-use crate::limits::IDENTITY_LOOKUPS_MAX;
 use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
@@ -81,13 +80,10 @@ impl Running {
         let (peers, slices) = (Arc::new(Peers::default()), Arc::new(Slices::default()));
         let door = Door {
             node: node.clone(),
-            pins: pins.clone(),
-            resolver: resolver.clone(),
-            roots: roots.clone(),
+            identities: Identities::new(pins.clone(), resolver.clone(), roots.clone()),
             settings: protocol_settings(config),
             peers: peers.clone(),
             slices: slices.clone(),
-            lookups: Arc::new(Semaphore::new(IDENTITY_LOOKUPS_MAX)),
         };
         let watching = Watching {
             flow,
