@@ -261,6 +261,11 @@ impl UserSession {
 }
 
 impl Session for UserSession {
+    /// keeps: TRA-24
+    fn has_proved(&self) -> bool {
+        self.account().is_ok()
+    }
+
     fn offer(&self) -> Box<dyn OfferSession> {
         match self.account() {
             Ok(account) => {

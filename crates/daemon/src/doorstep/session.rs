@@ -83,6 +83,11 @@ struct DoorstepSession {
 }
 
 impl Session for DoorstepSession {
+    /// A ticket says something about its own offer only.
+    fn has_proved(&self) -> bool {
+        false
+    }
+
     fn offer(&self) -> Box<dyn OfferSession> {
         Box::new(Taking {
             node: self.node.clone(),
