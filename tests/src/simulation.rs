@@ -23,7 +23,8 @@ impl Doors for HouseDoors {
     }
 
     fn user(&self, node: Node, device: [u8; 32]) -> Arc<dyn Session> {
-        daemon::user_session(node, Some(device), std::net::Ipv4Addr::new(5, 9, 0, 1).into())
+        let seen_at = std::net::Ipv4Addr::new(5, 9, 0, 1).into();
+        daemon::user_session(node, Some(device), seen_at, Arc::default())
     }
 
     fn doorstep(&self, node: Node, tickets: Arc<node::Tickets>, domain: Domain) -> Arc<dyn Session> {
@@ -32,7 +33,7 @@ impl Doors for HouseDoors {
     }
 
     fn source(&self, store: Arc<dyn Store>, identity: Identity) -> Arc<dyn Source> {
-        Arc::new(daemon::StoreSource::new(store, identity))
+        Arc::new(daemon::StoreSource::new(store, identity, Arc::default()))
     }
 }
 

@@ -9,6 +9,7 @@ use storage::{EnvelopeId, Stage};
 use transport::Reply;
 
 use crate::inbound::{failure, fitting};
+use crate::slices::Slices;
 use crate::source::{StoreSource, supply};
 use crate::view::{clean, seal_words};
 
@@ -57,6 +58,7 @@ pub(crate) fn fetch(
     account: &str,
     identity: Identity,
     selection: Selection,
+    slices: &Arc<Slices>,
 ) -> Result<Option<Reply>, Failure> {
     let limit = storage::limits::LIST_MAX;
     let held = node.store().held_for(identity, limit).map_err(crate::inbound::store_failure)?;
@@ -82,7 +84,7 @@ pub(crate) fn fetch(
         return Err(Failure { code: Code::INVALID_ARGUMENTS, text });
     }
     let Some(supply) = supply(&message) else { return Ok(None) };
-    let source = Arc::new(StoreSource::new(node.store().clone(), identity));
+    let source = Arc::new(StoreSource::new(node.store().clone(), identity, slices.clone()));
     Ok(Some(Reply::Content { supply, selection, source }))
 }
 

@@ -1,6 +1,5 @@
 //! The adapter from `transport` to `node` on the way in: who the peer is, its offers and its requests.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,13 +8,12 @@ use message::{Code, Cookie, Disposition, Envelope};
 use node::{Admission, Admitted, Intake, Next, Node, Offered, TakenAtDoorstep};
 use protocol::{AnsweringEvent, Failure, Frame, Offer, Outcome, StatusQuery, Way};
 use storage::{EnvelopeId, MailUid, Origin};
-use tokio::sync::Semaphore;
-use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Roots, Session, Step};
+use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Session, Step};
 
-use crate::clock;
 use crate::decisions;
-use crate::limits::{IDENTITY_LOOKUPS_MAX, IDENTITY_NAMES_MAX};
+use crate::identity::Identities;
 use crate::peers::{Peers, Who};
+use crate::slices::Slices;
 use crate::source::{StoreSource, supply};
 use crate::statements;
 use crate::view::{cookie_answer, mailbox_entry, status_record};
@@ -23,13 +21,10 @@ use crate::view::{cookie_answer, mailbox_entry, status_record};
 /// Who answers the connections of a node.
 pub(crate) struct Door {
     pub(crate) node: Node,
-    pub(crate) pins: Arc<BTreeMap<Domain, [u8; 32]>>,
-    pub(crate) resolver: Arc<dyn dns::Resolver>,
-    pub(crate) roots: Option<Roots>,
+    pub(crate) identities: Identities,
     pub(crate) settings: protocol::Settings,
     pub(crate) peers: Arc<Peers>,
-    /// Turns for those whose domain has to be looked for in the DNS.
-    pub(crate) lookups: Arc<Semaphore>,
+    pub(crate) slices: Arc<Slices>,
 }
 
 impl Handler for Door {
@@ -41,7 +36,7 @@ impl Handler for Door {
         Box::pin(async move {
             let session: Arc<dyn Session> = match link.alpn() {
                 Alpn::Exchange => {
-                    let domain = self.domain_of(link.peer()).await.ok_or_else(|| Failure {
+                    let domain = self.identities.domain_of(link.peer()).await.ok_or_else(|| Failure {
                         code: Code::AUTHENTICATION_FAILED,
                         text: "no domain is proved by the certificate shown".to_owned(),
                     })?;
@@ -51,7 +46,7 @@ impl Handler for Door {
                 Alpn::Submission => {
                     let device = link.peer().and_then(Peer::ed25519_public_key);
                     self.peers.note(link, Who::Device(device), true);
-                    user_session(self.node.clone(), device, link.remote_address().ip())
+                    user_session(self.node.clone(), device, link.remote_address().ip(), self.slices.clone())
                 }
                 Alpn::Doorstep => {
                     return Err(Failure {
@@ -65,39 +60,6 @@ impl Handler for Door {
     }
 }
 
-impl Door {
-    /// The domain that a peer has proved: by a pin, by the TLSA records of its own exchange, or by an authority.
-    async fn domain_of(&self, peer: Option<&Peer>) -> Option<Domain> {
-        let peer = peer?;
-        let names: Vec<Domain> =
-            peer.names().iter().filter_map(|name| Domain::from_wire(name).ok()).collect();
-        let digest = peer.key_digest();
-        if let Some(domain) = names.iter().find(|name| self.pins.get(name) == Some(&digest)) {
-            return Some(domain.clone());
-        }
-        // Anybody can put any names into a certificate. While many are looked for, one name has to do. keeps: SEC-5, SEC-6
-        let busy = self.lookups.available_permits() < IDENTITY_LOOKUPS_MAX / 2;
-        let _turn = self.lookups.acquire().await.ok()?;
-        let tried = if busy { 1 } else { IDENTITY_NAMES_MAX };
-        // A domain that is pinned is known by its pin only.
-        for domain in names.iter().filter(|name| !self.pins.contains_key(name)).take(tried) {
-            let found =
-                dns::locate::exchange_of(self.resolver.as_ref(), domain.as_str(), clock::random_below).await;
-            if let Ok(dns::locate::Location::Native { targets }) = found
-                && targets.iter().any(|target| target.tlsa.contains(&digest))
-            {
-                return Some(domain.clone());
-            }
-            let name = [domain.as_str().to_owned()];
-            let roots = self.roots.as_ref();
-            if roots.is_some_and(|roots| peer.web_pki_valid_for(&name, roots, clock::now_ms()).is_ok()) {
-                return Some(domain.clone());
-            }
-        }
-        None
-    }
-}
-
 /// How a node answers a peer that was authenticated as this domain, whatever carries it. Only one that has shown a key, by
 /// its digest, can be redirected.
 pub fn peer_session(node: Node, domain: Domain, key_digest: Option<[u8; 32]>) -> Arc<dyn Session> {
@@ -105,9 +67,14 @@ pub fn peer_session(node: Node, domain: Domain, key_digest: Option<[u8; 32]>) ->
 }
 
 /// How a node answers a user's program that has shown this device key, whatever carries it. `seen_at` is where the
-/// program is: for the count of wrong passwords, and for redirects to it.
-pub fn user_session(node: Node, device: Option<[u8; 32]>, seen_at: IpAddr) -> Arc<dyn Session> {
-    Arc::new(UserSession { node, device, seen_at })
+/// program is: for the count of wrong passwords, and for redirects to it. `slices` are those of the node.
+pub fn user_session(
+    node: Node,
+    device: Option<[u8; 32]>,
+    seen_at: IpAddr,
+    slices: Arc<Slices>,
+) -> Arc<dyn Session> {
+    Arc::new(UserSession { node, device, seen_at, slices })
 }
 
 /// A peer: another node.
@@ -146,6 +113,7 @@ struct UserSession {
     node: Node,
     device: Option<[u8; 32]>,
     seen_at: IpAddr,
+    slices: Arc<Slices>,
 }
 
 impl UserSession {
@@ -278,7 +246,8 @@ impl UserSession {
             || Failure { code: Code::INVALID_ARGUMENTS, text: "no such message in this mailbox".to_owned() };
         let store = self.node.store().clone();
         let Some(entry) = store.mail_of(account, identity).map_err(store_failure)? else {
-            return decisions::fetch(&self.node, account, identity, selection)?.ok_or_else(nothing);
+            let held = decisions::fetch(&self.node, account, identity, selection, &self.slices)?;
+            return held.ok_or_else(nothing);
         };
         let message = store.message(identity).map_err(store_failure)?.ok_or_else(nothing)?;
         let message = message.noted_as(&entry.seals);
@@ -286,12 +255,17 @@ impl UserSession {
         if !entry.seen && !matches!(selection, message::Selection::Headers) {
             store.mark_seen(account, entry.uid, true).await.map_err(store_failure)?;
         }
-        let source = Arc::new(StoreSource::new(store, identity));
+        let source = Arc::new(StoreSource::new(store, identity, self.slices.clone()));
         Ok(Reply::Content { supply, selection, source })
     }
 }
 
 impl Session for UserSession {
+    /// keeps: TRA-24
+    fn has_proved(&self) -> bool {
+        self.account().is_ok()
+    }
+
     fn offer(&self) -> Box<dyn OfferSession> {
         match self.account() {
             Ok(account) => {

@@ -1,5 +1,7 @@
 //! The bounds of the daemon's own work.
 
+use std::time::Duration;
+
 /// Octets of a question to a policy service: an envelope's worth of words, each of which is bounded.
 pub(crate) const SERVICE_QUESTION_OCTETS_MAX: usize = 64 * 1024;
 /// Octets of its answer, the body.
@@ -40,3 +42,16 @@ pub(crate) const HANDOVER_MS_DEFAULT: u64 = 5 * 86_400_000;
 pub(crate) const IDENTITY_LOOKUPS_MAX: usize = 256;
 /// Names of a certificate that are looked for.
 pub(crate) const IDENTITY_NAMES_MAX: usize = 4;
+/// The longest that is looked for who a peer is: it has waited for as long as for a whole handshake.
+pub(crate) const IDENTITY_TIME_MAX: Duration = Duration::from_secs(10);
+/// For how long it is remembered that a key does not prove a name, or could not be looked for: who comes again at once is not
+/// looked for again, and who has published a record meanwhile does not wait for long.
+pub(crate) const IDENTITY_FAILURE_TIME: Duration = Duration::from_secs(30);
+/// Such names and keys that are remembered, some hundred octets each.
+pub(crate) const IDENTITY_FAILURES_MAX: usize = 4096;
+/// Ranges of parts that are made at once: for each a whole part may have to be read and hashed.
+pub(crate) const SLICES_AT_ONCE_MAX: usize = 2;
+/// The shortest part whose tree is kept: shorter ones are hashed in a millisecond.
+pub(crate) const TREE_OF_OCTETS_MIN: u64 = 1 << 20;
+/// Octets of all trees that are kept: those of four parts of 1 GiB.
+pub(crate) const TREES_OCTETS_MAX: usize = 16 << 20;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use dns::locate::{Location, Target, exchange_of};
 use dns::{Persistence, Security};
-use message::address::Domain;
-use message::{Code, Cookie, Redirect};
+use message::address::{Address, Domain};
+use message::{Code, Cookie, Disposition, Envelope, Redirect};
 use node::{Answered, Consignment, Courier, Later, Report, Trouble, TryRecord};
 use protocol::{CookieAnswer, Frame, Item, Offer, OfferingEvent, Reader, Settings, Way};
 use transport::{Alpn, AskError, Expectation, Fault, Lease, Limits, Pace, Pool, Roots, Route};
 
 use crate::clock;
 use crate::peers::{Peers, Who};
+use crate::slices::Slices;
 use crate::source::{StoreSource, supply};
 
 /// Carries mail to other nodes over QUIC.
@@ -25,6 +26,7 @@ pub(crate) struct ExchangeCourier {
     pub(crate) pins: Arc<BTreeMap<Domain, [u8; 32]>>,
     pub(crate) roots: Option<Roots>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) slices: Arc<Slices>,
 }
 
 /// A connection to one of the hosts of a domain, and what was tried to get it.
@@ -92,7 +94,7 @@ impl ExchangeCourier {
         consignment: &Consignment,
         step: Tell<'_>,
         tried: &mut Vec<TryRecord>,
-    ) -> Result<Vec<message::Disposition>, Trouble> {
+    ) -> Result<Vec<Disposition>, Trouble> {
         let reached = self.reach(&consignment.domain, step, tried).await?;
         let way = if consignment.redirect_failed { Way::RedirectFailed } else { Way::Plain };
         self.offer(consignment, &reached, (way, "offer"), step, tried).await
@@ -107,7 +109,7 @@ impl ExchangeCourier {
         redirect: &Redirect,
         step: Tell<'_>,
         tried: &mut Vec<TryRecord>,
-    ) -> Result<Vec<message::Disposition>, Trouble> {
+    ) -> Result<Vec<Disposition>, Trouble> {
         let address: IpAddr = redirect.address.parse().map_err(|_| {
             Trouble::Temporary(Code::NOT_AUTHORIZED, "a redirect to what is no address".to_owned())
         })?;
@@ -129,6 +131,9 @@ impl ExchangeCourier {
         self.offer(consignment, &reached, (way, "doorstep"), step, tried).await
     }
 
+    /// Offers to all recipients, to as many at once as the receiver allows: each has the answer to its own offer.
+    ///
+    /// keeps: EXC-31
     async fn offer(
         &self,
         consignment: &Consignment,
@@ -136,18 +141,44 @@ impl ExchangeCourier {
         (way, name): (Way, &str),
         step: Tell<'_>,
         tried: &mut Vec<TryRecord>,
-    ) -> Result<Vec<message::Disposition>, Trouble> {
+    ) -> Result<Vec<Disposition>, Trouble> {
+        let recipients = &consignment.envelope.recipients;
+        let most = usize::try_from(reached.settings.recipients_max).unwrap_or(usize::MAX).max(1);
+        let mut told = Vec::with_capacity(recipients.len());
+        for some in recipients.chunks(most) {
+            let how = (way.clone(), name);
+            match self.offer_to(some, consignment, reached, how, step, tried).await {
+                Ok(answered) => told.extend(answered),
+                Err(Trouble::Permanent(code, text)) if most < recipients.len() => {
+                    told.extend(some.iter().map(|_| Disposition::refused(code, &text)));
+                }
+                Err(trouble) if told.is_empty() => return Err(trouble),
+                Err(trouble) => {
+                    told.resize(recipients.len(), put_off(&trouble));
+                    break;
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    /// Offers to some of the recipients.
+    async fn offer_to(
+        &self,
+        recipients: &[Address],
+        consignment: &Consignment,
+        reached: &Reached,
+        (way, name): (Way, &str),
+        step: Tell<'_>,
+        tried: &mut Vec<TryRecord>,
+    ) -> Result<Vec<Disposition>, Trouble> {
         let identity = consignment.envelope.identity;
         let Some(supply) = supply(&consignment.message) else {
             return Err(Trouble::Permanent(Code::SYSTEM_TROUBLE, "the message is not whole".to_owned()));
         };
-        let offer = Offer {
-            envelope: consignment.envelope.clone(),
-            eager: protocol::Eager::Nothing,
-            submission: None,
-            way,
-        };
-        let source = StoreSource::new(consignment.store.clone(), identity);
+        let envelope = Envelope { recipients: recipients.to_vec(), ..consignment.envelope.clone() };
+        let offer = Offer { envelope, eager: protocol::Eager::Nothing, submission: None, way };
+        let source = StoreSource::new(consignment.store.clone(), identity, self.slices.clone());
         step(
             "offer",
             &format!("offered to {}, {} recipients", reached.host, offer.envelope.recipients.len()),
@@ -283,6 +314,15 @@ impl ExchangeCourier {
         }
         Ok(Expectation::WebPki { names, roots })
     }
+}
+
+/// For those whose offer came to nothing when others had their answers already.
+fn put_off(trouble: &Trouble) -> Disposition {
+    let code = match trouble {
+        Trouble::Temporary(code, _) | Trouble::Permanent(code, _) => *code,
+        Trouble::Throttled | Trouble::NoRoom => Code::SYSTEM_TROUBLE,
+    };
+    Disposition::Deferred { code: Code { class: 4, ..code }, after_seconds: 1 }
 }
 
 /// Does something over a pooled connection. Where the other end falls silent, or nobody waits for it any more, whoever is

@@ -13,7 +13,6 @@ use dns::{HickoryResolver, Resolver, TrustAnchor};
 use node::{Maildir, Node, Observer};
 use protocol::{Frame, Settings, encode};
 use storage::Store;
-use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,12 +24,13 @@ use crate::error::is_in_use;
 use crate::flow::Flow;
 use crate::forwarding::Roles;
 use crate::gateway::GatewayAddresses;
+use crate::identity::Identities;
 use crate::inbound::Door;
-use crate::limits::IDENTITY_LOOKUPS_MAX;
 use crate::operator::{NodeOperator, Watching};
 use crate::outbound::ExchangeCourier;
 use crate::peers::Peers;
 use crate::published::Published;
+use crate::slices::Slices;
 use crate::{Error, console, files, gateway, listen};
 
 /// When Maildirs that could not be written are tried again, unless mail comes sooner.
@@ -77,15 +77,13 @@ impl Running {
             &limits,
         )?;
         let client = Client::bind(Socket::bind(outbound_address(config))?, Some(key), &limits)?;
-        let peers = Arc::new(Peers::default());
+        let (peers, slices) = (Arc::new(Peers::default()), Arc::new(Slices::default()));
         let door = Door {
             node: node.clone(),
-            pins: pins.clone(),
-            resolver: resolver.clone(),
-            roots: roots.clone(),
+            identities: Identities::new(pins.clone(), resolver.clone(), roots.clone()),
             settings: protocol_settings(config),
             peers: peers.clone(),
-            lookups: Arc::new(Semaphore::new(IDENTITY_LOOKUPS_MAX)),
+            slices: slices.clone(),
         };
         let watching = Watching {
             flow,
@@ -102,6 +100,7 @@ impl Running {
             pins,
             roots,
             peers: peers.clone(),
+            slices,
         };
         node.ask_for_keys(Arc::new(courier.clone()));
         let roles = Roles::open(config, &node, resolver.clone()).await?;

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use message::Identity;
-use message::slice::{Outboard, OutboardBuilder, SliceError, encode_slice};
 use storage::{PartReader, Store, StoredMessage};
 use transport::{Later, Source};
+
+use crate::slices::Slices;
 
 /// Octets from which on reading is handed to a thread for blocking work.
 const BLOCKING_OCTETS: u64 = storage::limits::INLINE_OCTETS_MAX;
@@ -18,12 +19,13 @@ pub struct StoreSource {
     identity: Identity,
     /// The part that was read last: what is read next is more of it.
     open: Mutex<Option<(usize, Arc<PartReader>)>>,
+    slices: Arc<Slices>,
 }
 
 impl StoreSource {
-    /// Those of this message in this store.
-    pub fn new(store: Arc<dyn Store>, identity: Identity) -> StoreSource {
-        StoreSource { store, identity, open: Mutex::default() }
+    /// Those of this message in this store. Ranges are made where all of the node's are.
+    pub fn new(store: Arc<dyn Store>, identity: Identity, slices: Arc<Slices>) -> StoreSource {
+        StoreSource { store, identity, open: Mutex::default(), slices }
     }
 
     fn open(&self, part: usize) -> io::Result<Arc<PartReader>> {
@@ -73,55 +75,10 @@ impl Source for StoreSource {
     fn slice(&self, part: usize, offset: u64, octets: u64) -> Later<'_, io::Result<Bytes>> {
         Box::pin(async move {
             let reader = self.open(part)?;
-            let slice = tokio::task::spawn_blocking(move || slice_of(&reader, offset, octets));
-            slice.await.map_err(io::Error::other)?
+            let total = reader.octets();
+            let read_at = move |at, buffer: &mut [u8]| reader.read_at(at, buffer).map_err(io::Error::other);
+            self.slices.of((self.identity, part), total, Box::new(read_at), (offset, octets)).await
         })
-    }
-}
-
-/// A range of a part with its proof. The tree over the part is worked out anew each time: ranges are asked for seldom,
-/// and a tree that is kept could be damaged.
-fn slice_of(reader: &PartReader, offset: u64, octets: u64) -> io::Result<Bytes> {
-    let outboard = outboard_of(reader)?;
-    let slice = encode_slice(&outboard, offset, octets, |at, buffer: &mut [u8]| {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match reader
-                .read_at(at + filled as u64, &mut buffer[filled..])
-                .map_err(|_| SliceTrouble::Unreadable)?
-            {
-                0 => return Err(SliceTrouble::Unreadable),
-                count => filled += count,
-            }
-        }
-        Ok(())
-    });
-    slice.map(Bytes::from).map_err(|trouble| io::Error::other(format!("{trouble:?}")))
-}
-
-fn outboard_of(reader: &PartReader) -> io::Result<Outboard> {
-    let (mut builder, mut at, mut buffer) = (OutboardBuilder::new(), 0, vec![0; 256 * 1024]);
-    loop {
-        match reader.read_at(at, &mut buffer).map_err(io::Error::other)? {
-            0 => return Ok(builder.finish()),
-            count => {
-                builder.push(&buffer[..count]);
-                at += count as u64;
-            }
-        }
-    }
-}
-
-/// Why a range could not be made.
-#[derive(Debug)]
-enum SliceTrouble {
-    Unreadable,
-    Slice(#[expect(dead_code, reason = "shown by Debug")] SliceError),
-}
-
-impl From<SliceError> for SliceTrouble {
-    fn from(error: SliceError) -> SliceTrouble {
-        SliceTrouble::Slice(error)
     }
 }
 

@@ -9,6 +9,10 @@ pub const RECORDS_PER_ANSWER_MAX: usize = 128;
 /// Targets of one domain that are looked up. Beyond this a sender would ask more than it could ever try.
 pub const TARGETS_MAX: usize = 16;
 
+/// Targets of one domain that are asked for the keys by which a client may be known: anybody can make a node ask, and can name
+/// targets that are somebody else's.
+pub const SENDER_TARGETS_MAX: usize = 4;
+
 /// Addresses kept for one target, both families together. A sender that failed on eight tries the next target.
 pub const ADDRESSES_PER_TARGET_MAX: usize = 8;
 

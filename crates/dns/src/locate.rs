@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::limits::{ADDRESSES_PER_TARGET_MAX, TARGETS_MAX};
+use crate::limits::{ADDRESSES_PER_TARGET_MAX, SENDER_TARGETS_MAX, TARGETS_MAX};
 use crate::together::{Pending, all};
 use crate::{Answer, Error, Resolver, Security, Srv, Tlsa, name, srv};
 
@@ -70,6 +70,44 @@ pub async fn submission_of(
     random: impl FnMut(u32) -> u32 + Send,
 ) -> Result<Location, Error> {
     service(resolver, &name::below("_waxwing-sub._udp", domain)?, random).await
+}
+
+/// By which keys a client may be known that says it is an exchange of this domain. The addresses are of no use for that, and
+/// are not asked for; nor is anything where the SRV answer is not secure. Of the targets the first few are asked, those before
+/// others that `is_named`, as in the client's certificate.
+///
+/// # Errors
+/// As [`exchange_of`]; those of the questions for keys where none was found.
+///
+/// keeps: DISCOVERY-13
+pub async fn sender_keys(
+    resolver: &dyn Resolver,
+    domain: &str,
+    is_named: impl Fn(&str) -> bool + Send,
+    random: impl FnMut(u32) -> u32 + Send,
+) -> Result<Vec<[u8; 32]>, Error> {
+    let name = name::below("_waxwing._udp", domain)?;
+    let answer = resolver.srv(&name).await?;
+    if answer.security != Security::Secure {
+        return Ok(Vec::new());
+    }
+    let mut places = srv::order(answer.records, random);
+    places.sort_by_key(|place| !place.target.as_deref().is_some_and(&is_named));
+    let targets = places.iter().filter_map(|place| Some((place.port, place.target.as_deref()?)));
+    let asked = targets.take(SENDER_TARGETS_MAX);
+    let asked = asked.map(|(port, host)| Box::pin(keys(resolver, port, host)) as Pending<'_, _>).collect();
+    let mut found = Vec::new();
+    let mut failure = None;
+    for outcome in all(asked).await {
+        match outcome {
+            Ok(digests) => found.extend(digests),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match failure {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
 }
 
 async fn service(
@@ -260,6 +298,29 @@ mod tests {
         check(false, &[(QUIC, &all)], &[]).await;
         let short = Record::Tlsa(Tlsa { usage: 3, selector: 1, matching: 1, data: vec![0; 31] });
         check(true, &[(QUIC, &[short])], &[]).await;
+    }
+
+    #[tokio::test] // proves: DISCOVERY-13
+    async fn a_client_is_known_by_the_keys_of_a_few_targets() {
+        let zones = FixedZones::new();
+        for at in 0..6_u8 {
+            let host = format!("h{at}.north.test");
+            zones.add("_waxwing._udp.north.test", here(at.into(), 7625, Some(&host))).unwrap();
+            zones.add(&format!("_7625._quic.{host}"), tlsa(3, 1, 1, at)).unwrap();
+        }
+        let keys = async |named: &str| sender_keys(&zones, "north.test", |host| host == named, |_| 0).await;
+        assert_eq!(keys("").await, Ok(vec![]), "what is not secure proves nothing");
+        zones.set_security("north.test", Security::Secure).unwrap();
+        // No target has an address.
+        assert_eq!(keys("").await, Ok([0, 1, 2, 3].map(|octet| [octet; 32]).to_vec()));
+        assert_eq!(keys("h5.north.test").await, Ok([5, 0, 1, 2].map(|octet| [octet; 32]).to_vec()));
+        zones.fail("_7625._quic.h0.north.test", Some(Failure::Timeout)).unwrap();
+        assert_eq!(keys("").await, Ok([1, 2, 3].map(|octet| [octet; 32]).to_vec()));
+        zones.set_security("_quic.h1.north.test", Security::Insecure).unwrap();
+        for at in [2, 3] {
+            zones.remove(&format!("_7625._quic.h{at}.north.test")).unwrap();
+        }
+        assert_eq!(keys("").await, Err(Error::Timeout));
     }
 
     #[tokio::test] // proves: DISCOVERY-8

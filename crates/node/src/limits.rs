@@ -17,6 +17,12 @@ pub const KEYS_MAX: usize = 10_000;
 /// Issuers beside the peer and the domain of the From address whose keys are asked for: a list, a forwarder, a gateway,
 /// an accreditor.
 pub const OTHER_ISSUERS_MAX: usize = 4;
+/// Keys of one issuer that are asked for in one message: one is usual, two while a key is replaced.
+pub const KEYS_PER_ISSUER_MAX: usize = 4;
+/// Milliseconds for the keys of one message, all together: two questions that are not answered.
+pub const KEYS_MS_MAX: u64 = 10_000;
+/// And for those of other issuers than the peer and the domain of the From address, so that these have time left.
+pub const OTHER_KEYS_MS_MAX: u64 = 5_000;
 /// How long a key is remembered at the most, in milliseconds, whatever its TTL says.
 pub const KEY_MS_MAX: u64 = 3_600_000;
 /// Accounts read at a time when a new address is held against those that exist.

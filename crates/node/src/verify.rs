@@ -9,7 +9,10 @@ use policy::SealEvidence;
 use storage::{Origin, SealNote};
 
 use crate::keys::Authored;
-use crate::limits::{AUTHOR_SEALS_MAX, KEY_MS_MAX, KEYS_MAX, OTHER_ISSUERS_MAX};
+use crate::limits::{
+    AUTHOR_SEALS_MAX, KEY_MS_MAX, KEYS_MAX, KEYS_MS_MAX, KEYS_PER_ISSUER_MAX, OTHER_ISSUERS_MAX,
+    OTHER_KEYS_MS_MAX,
+};
 use crate::{Event, Node};
 
 /// What was found about the seals of one message.
@@ -55,6 +58,9 @@ pub(crate) enum NoKey {
     Unknown,
 }
 
+/// The keys of a message that were asked for: issuer and selector.
+type KeyNames<'a> = Vec<(&'a str, &'a [u8])>;
+
 /// Keys of domains, for as long as their records say.
 #[derive(Debug, Default)]
 pub(crate) struct KeyCache(Mutex<HashMap<(String, String), (PublicKey, u64)>>);
@@ -77,8 +83,9 @@ impl Node {
         let authored = self.authored(manifest, author, seals).await;
         let mut notes = Vec::new();
         let (mut behind, mut bearer) = (SealEvidence::Missing, SealEvidence::Missing);
-        let now_seconds = self.now_ms() / 1000;
-        let mut asked: Vec<&str> = Vec::new();
+        let began_ms = self.now_ms();
+        let now_seconds = began_ms / 1000;
+        let (mut asked, mut names): (Vec<&str>, KeyNames<'_>) = (Vec::new(), Vec::new());
         for (place, seal) in seals.iter().enumerate() {
             let claims = seal.claims();
             let by = |domain: Option<&Domain>| domain.is_some_and(|domain| domain.as_str() == claims.issuer);
@@ -89,7 +96,11 @@ impl Node {
             }
             // Strangers' seals are for show: they must not make us ask the DNS without end.
             let bounded = needed || asked.len() <= OTHER_ISSUERS_MAX;
-            let key = if bounded { self.key_for(seal).await } else { Err(NoKey::None) };
+            let until_ms = began_ms + if needed { KEYS_MS_MAX } else { OTHER_KEYS_MS_MAX };
+            let key = match bounded {
+                true => self.key_in_time(seal, &mut names, until_ms).await,
+                false => Err(NoKey::None),
+            };
             let key_id = key.as_ref().ok().map(message::PublicKey::id);
             let checked = match key {
                 Ok(key) => match seal.verify(manifest.octets(), &key, now_seconds) {
@@ -155,6 +166,32 @@ impl Node {
         let seals = seals.into_iter().map(|(place, seal)| (place, seal.clone())).collect();
         let manifest = bytes::Bytes::copy_from_slice(manifest.octets());
         Some(Authored::new(author.clone(), seals, manifest, fetched))
+    }
+
+    /// The key of a seal, where it comes in time and the issuer has not used many others. Which of them would be the right one
+    /// nobody knows, so what is not asked for is as what cannot be had just now. keeps: DISCOVERY-14
+    async fn key_in_time<'a>(
+        &self,
+        seal: &'a Seal,
+        names: &mut KeyNames<'a>,
+        until_ms: u64,
+    ) -> Result<PublicKey, NoKey> {
+        let claims = seal.claims();
+        if matches!(claims.role, Role::Author | Role::Unknown(_)) {
+            return Err(NoKey::None);
+        }
+        let name = (claims.issuer.as_str(), seal.key_name());
+        if !names.contains(&name) {
+            if names.iter().filter(|(issuer, _)| *issuer == name.0).count() == KEYS_PER_ISSUER_MAX {
+                return Err(NoKey::Unknown);
+            }
+            names.push(name);
+        }
+        tokio::select! {
+            biased;
+            key = self.key_for(seal) => key,
+            () = self.inner.clock.sleep_until(until_ms) => Err(NoKey::Unknown),
+        }
     }
 
     /// The key of a domain that sealed. Those of authors are looked for elsewhere, and mean something to each reader.

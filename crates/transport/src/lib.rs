@@ -19,7 +19,7 @@ pub use drive::{
     offer, serve,
 };
 pub use endpoint::{
-    Accepted, Alpn, Client, Connected, Counts, Link, RecvStream, SendStream, Server, WeakLink,
+    Accepted, Alpn, Client, Connected, Counts, InUse, Link, RecvStream, SendStream, Server, WeakLink,
 };
 pub use endpoint::{DEFAULT_PORT, ServerIdentity, Service, Socket};
 pub use error::{Code, Error, Fault};

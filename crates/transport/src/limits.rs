@@ -80,6 +80,11 @@ pub struct Limits {
     pub connections: usize,
     /// Connections that a server holds at once from one IPv4 address or IPv6 /64 network.
     pub connections_per_address: usize,
+    /// Connections that a server holds at once from one IPv6 /48 network.
+    pub connections_per_site: usize,
+    /// A connection on which nothing is under way for this long is closed by the server, unless its peer has proved who
+    /// it is.
+    pub unproved_time: Duration,
     /// With this many handshakes in progress a server asks unproven addresses to prove themselves (Retry).
     pub handshakes_before_retry: usize,
     /// Connections that a pool holds at once.
@@ -116,6 +121,10 @@ impl Default for Limits {
             connections: 1000,
             // A provider behind one address translator still gets through.
             connections_per_address: 32,
+            // A quarter of all: a customer commonly has that many addresses to itself, but so have hosts of many.
+            connections_per_site: 250,
+            // A program asks at once for what it has connected for; a person types before that.
+            unproved_time: Duration::from_secs(30),
             // One handshake costs about a millisecond of processor time.
             handshakes_before_retry: 64,
             // A node talks with some hundred peers at a time.

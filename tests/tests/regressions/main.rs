@@ -6,3 +6,5 @@ mod clocks;
 mod no_room;
 #[cfg(test)]
 mod polls;
+#[cfg(test)]
+mod selectors;

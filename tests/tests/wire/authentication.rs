@@ -1,13 +1,14 @@
 //! Who a peer is, and who a user is.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use message::address::Address;
 use message::{Code, Disposition, Selection};
 use protocol::{Enrol, Failure, Frame, StatusQuery, SubmissionOptions};
 use storage::AccountRecord;
-use transport::{Alpn, AskError, Code as Closed, Error, HostKey, KeyKind};
+use transport::{Alpn, AskError, Code as Closed, Error, HostKey, KeyKind, Session as _};
 use waxwing_tests::{Memory, Peer, Site, World, letter};
 
 /// Whoever this is, the node closes the connection as with one who is not authenticated.
@@ -311,4 +312,28 @@ async fn an_address_that_looks_like_anothers_is_not_given() {
         assert!(add("eve", address).await.is_err(), "{address}");
     }
     assert_eq!(add("eve", "eve@north.test").await, Ok(()));
+}
+
+/// Who has not enrolled has proved nothing, whatever key it shows, and who has enrolled has: the connection stays.
+///
+/// proves: TRA-24
+#[tokio::test]
+async fn an_enrolled_device_has_proved_something() {
+    let world = World::started(&[Site::new("north.test")]).await;
+    let node = world.node("north.test");
+    let alice = Address::parse("alice@north.test").unwrap();
+    node.put_account("alice", &[alice], Some("right".to_owned())).await.unwrap();
+    let session = |device| {
+        let seen_at = Ipv4Addr::LOCALHOST.into();
+        daemon::user_session(node.clone(), device, seen_at, Arc::default())
+    };
+    assert!(!session(None).has_proved());
+    let device = session(Some([7; 32]));
+    for (password, proved) in [("wrong", false), ("right", true)] {
+        assert!(!device.has_proved());
+        let enrol = Enrol { account: "alice".into(), password: password.into(), device: "a test".into() };
+        device.ask(Frame::Enrol(enrol)).await;
+        assert_eq!(device.has_proved(), proved, "{password}");
+    }
+    assert!(session(Some([7; 32])).has_proved() && !session(Some([8; 32])).has_proved());
 }

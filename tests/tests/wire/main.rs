@@ -39,6 +39,8 @@ mod policy;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]
+mod ranges;
+#[cfg(test)]
 mod readers;
 #[cfg(test)]
 mod relaying;

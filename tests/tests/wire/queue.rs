@@ -1,6 +1,6 @@
 //! The queue: what cannot be delivered now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use message::{Code, Disposition};
 use node::Event;
@@ -157,6 +157,96 @@ async fn what_is_deferred_is_offered_later_and_later() {
         assert!((least_ms - 5_000..=most_ms).contains(&wait_ms), "{tries}: {wait_ms}");
         node.store().retry(leg().id, node.now_ms()).await.unwrap();
         node.wake_queue();
+    }
+}
+
+/// A receiver that takes two recipients at once, and writes down for whom it was asked. Of each offer with Carol among them it
+/// says the same.
+#[derive(Clone)]
+struct Few {
+    offers: Arc<Mutex<Vec<Vec<String>>>>,
+    of_carol: Code,
+}
+
+const TWO: Settings = Settings { eager_octets: 0, part_octets_max: 1 << 20, recipients_max: 2 };
+
+impl Handler for Few {
+    fn settings(&self) -> Settings {
+        TWO
+    }
+
+    fn meet<'a>(&'a self, _: &'a Link) -> Later<'a, Result<Arc<dyn Session>, Failure>> {
+        Box::pin(async { Ok(Arc::new(self.clone()) as Arc<dyn Session>) })
+    }
+}
+
+impl Session for Few {
+    fn offer(&self) -> Box<dyn OfferSession> {
+        Box::new(self.clone())
+    }
+
+    fn ask(&self, _: Frame) -> Later<'_, Reply> {
+        Box::pin(async { Reply::Frame(Frame::Done) })
+    }
+}
+
+impl OfferSession for Few {
+    fn handle(&mut self, event: AnsweringEvent) -> Later<'_, Result<Step, Failure>> {
+        let AnsweringEvent::Offered(offer) = event else { panic!("nothing was wanted") };
+        let to: Vec<String> = offer.envelope.recipients.iter().map(ToString::to_string).collect();
+        let step = match to.iter().any(|to| to.starts_with("carol")) {
+            true => Err(Failure { code: self.of_carol, text: "not for Carol".to_owned() }),
+            false => Ok(Step::Answer(Outcome {
+                dispositions: vec![Disposition::Accepted; to.len()],
+                sealed: None,
+            })),
+        };
+        self.offers.lock().unwrap().push(to);
+        Box::pin(async { step })
+    }
+}
+
+/// Five recipients, and each gets the answer that was given about it.
+///
+/// proves: EXC-31
+#[tokio::test]
+async fn a_receiver_of_few_recipients_is_offered_few_at_once() {
+    let to = ["ann", "bob", "carol", "dan", "eve"].map(|name| format!("{name}@south.test"));
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    for (of_carol, offers) in [
+        (Code::NOT_AUTHORIZED, vec![vec![to[0], to[1]], vec![to[2], to[3]], vec![to[4]]]),
+        (Code::SYSTEM_FULL, vec![vec![to[0], to[1]], vec![to[2], to[3]]]),
+    ] {
+        let mut world = World::new(&[Site::new("north.test"), Site::new("south.test")]).await;
+        let server = Server::bind(
+            Socket::bind(world.address("south.test")).unwrap(),
+            &ServerIdentity::from(world.host_key("south.test")),
+            vec![Service { alpn: Alpn::Exchange, settings: encode(&Frame::Settings(TWO)) }],
+            &Limits::default(),
+        )
+        .unwrap();
+        let few = Few { offers: Arc::default(), of_carol };
+        tokio::spawn(transport::serve(server, Limits::default(), Arc::new(few.clone())));
+        world.start("north.test").await;
+        let mut alice = world.user("alice@north.test").await;
+        let identity = alice.send(&letter("alice@north.test", "To five"), &to).await;
+        assert!(until(|| few.offers.lock().unwrap().len() >= offers.len()).await);
+        for accepted in [to[0], to[1]] {
+            assert_eq!(world.events("north.test").settled(identity, accepted).await, Disposition::Accepted);
+        }
+        assert_eq!(few.offers.lock().unwrap()[..offers.len()], offers);
+        if of_carol.class == 5 {
+            for refused in [to[2], to[3]] {
+                let told = world.events("north.test").settled(identity, refused).await;
+                assert_eq!(told, Disposition::refused(of_carol, "not for Carol"));
+            }
+            assert_eq!(world.events("north.test").settled(identity, to[4]).await, Disposition::Accepted);
+        } else {
+            // The others are offered later, and wait until then.
+            let told = alice.dispositions(identity).await;
+            let waiting = told.iter().filter(|told| matches!(told, Disposition::Pending { .. })).count();
+            assert_eq!(waiting, 3, "{told:?}");
+        }
     }
 }
 

@@ -130,7 +130,9 @@ impl Doorstep {
             news(&DoorstepNews::Taken(one.clone()));
             untold.push(one);
         });
-        let entrance = session::Entrance { node: node.clone(), tickets: tickets.clone(), device, on_taken };
+        let (tickets_held, slices) = (tickets.clone(), Arc::default());
+        let entrance =
+            session::Entrance { node: node.clone(), tickets: tickets_held, device, on_taken, slices };
         let mut tasks = JoinSet::new();
         tasks.spawn(transport::serve(server.clone(), limits.clone(), Arc::new(entrance)));
         let upkeep = node.clone();

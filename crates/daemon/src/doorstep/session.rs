@@ -9,6 +9,7 @@ use protocol::{AnsweringEvent, Failure, Frame, Offer, Way};
 use transport::{Alpn, Handler, Later, Link, OfferSession, Peer, Reply, Session, Step};
 
 use crate::inbound::{Receiving, Refusing, reply, user_session};
+use crate::slices::Slices;
 
 /// The account that everything at a doorstep is for: there is no other.
 pub const DOORSTEP_ACCOUNT: &str = "doorstep";
@@ -22,6 +23,7 @@ pub(super) struct Entrance {
     pub(super) tickets: Arc<Tickets>,
     pub(super) device: [u8; 32],
     pub(super) on_taken: OnTaken,
+    pub(super) slices: Arc<Slices>,
 }
 
 impl Handler for Entrance {
@@ -41,8 +43,8 @@ impl Handler for Entrance {
                     Ok(session)
                 }
                 (Alpn::Submission, Some(_)) if own => {
-                    let reader =
-                        user_session(self.node.clone(), Some(self.device), link.remote_address().ip());
+                    let (seen_at, slices) = (link.remote_address().ip(), self.slices.clone());
+                    let reader = user_session(self.node.clone(), Some(self.device), seen_at, slices);
                     Ok(Arc::new(Reading(reader)) as Arc<dyn Session>)
                 }
                 _ => Err(Failure {
@@ -81,6 +83,11 @@ struct DoorstepSession {
 }
 
 impl Session for DoorstepSession {
+    /// A ticket says something about its own offer only.
+    fn has_proved(&self) -> bool {
+        false
+    }
+
     fn offer(&self) -> Box<dyn OfferSession> {
         Box::new(Taking {
             node: self.node.clone(),

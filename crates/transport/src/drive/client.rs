@@ -36,7 +36,10 @@ pub async fn offer(
     loop {
         while let Some(output) = machine.poll() {
             match output {
-                OfferingOutput::Send(_) | OfferingOutput::SendBody { .. } if !wanted => {}
+                OfferingOutput::Send(_)
+                | OfferingOutput::SendBody { .. }
+                | OfferingOutput::MakeSlice { .. }
+                    if !wanted => {}
                 OfferingOutput::Send(octets) => buffered.push(octets),
                 OfferingOutput::SendBody { part, from, octets } => {
                     let body = (part, from, octets);
@@ -47,8 +50,18 @@ pub async fn offer(
                     }
                 }
                 OfferingOutput::MakeSlice { part, offset, octets } => {
-                    let slice = source.slice(part, offset, octets).await.map_err(local)?;
-                    machine.slice(part, offset, slice);
+                    wanted = still_wanted(buffered.flush(&mut send, &pace).await)?;
+                    if !wanted {
+                        break;
+                    }
+                    // It costs much, and who takes no more does not wait for it. keeps: SEC-10
+                    tokio::select! {
+                        biased;
+                        stopped = send.delivered() => wanted = still_wanted(stopped)?,
+                        slice = source.slice(part, offset, octets) => {
+                            machine.slice(part, offset, slice.map_err(local)?);
+                        }
+                    }
                 }
                 OfferingOutput::Finish => {}
                 OfferingOutput::Event(event) => {

@@ -41,6 +41,12 @@ pub trait Handler: Send + Sync + 'static {
 
 /// One authenticated connection, as the house sees it.
 pub trait Session: Send + Sync + 'static {
+    /// Whether the peer has proved who it is by now: whoever has not is not kept for long where it asks for nothing. Asked
+    /// when the session begins and after each request.
+    fn has_proved(&self) -> bool {
+        true
+    }
+
     /// A new offer begins on this connection.
     fn offer(&self) -> Box<dyn OfferSession>;
 

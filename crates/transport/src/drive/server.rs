@@ -33,6 +33,7 @@ pub async fn serve(server: Server, limits: Limits, handler: Arc<dyn Handler>) {
 
 async fn connection(accepted: Accepted, limits: Arc<Limits>, handler: Arc<dyn Handler>) -> Result<(), Error> {
     let link = accepted.authenticated().await?;
+    let meeting = link.in_use();
     let session = match handler.meet(&link).await {
         Ok(session) => session,
         Err(failure) => {
@@ -40,6 +41,8 @@ async fn connection(accepted: Accepted, limits: Arc<Limits>, handler: Arc<dyn Ha
             return Ok(());
         }
     };
+    note_proof(&link, session.as_ref());
+    drop(meeting);
     let protocol = match link.alpn() {
         Alpn::Submission => Protocol::Submission,
         Alpn::Exchange => Protocol::Exchange,
@@ -49,16 +52,30 @@ async fn connection(accepted: Accepted, limits: Arc<Limits>, handler: Arc<dyn Ha
         tokio::spawn(pushed::tell(link.clone(), limits.clone(), news));
     }
     loop {
-        let (send, receive) = link.accept_bi().await?;
+        let (send, receive) = tokio::select! {
+            biased;
+            stream = link.accept_bi() => stream?,
+            () = link.unused_for(limits.unproved_time) => {
+                link.close(Code::Idle, "nothing was proved, and nothing is under way");
+                return Ok(());
+            }
+        };
         let (link, session, pace) = (link.clone(), session.clone(), Pace::start(&limits));
-        let settings = handler.settings();
+        let (settings, in_use) = (handler.settings(), link.in_use());
         tokio::spawn(async move {
             let mut stream = Stream { send, receive, pace };
-            if let Err(end) = stream.run(protocol, settings, session).await {
+            if let Err(end) = stream.run(&link, protocol, settings, session).await {
                 tracing::debug!(?end, "a stream has ended early");
                 stream.end(end, &link).await;
             }
+            drop(in_use);
         });
+    }
+}
+
+fn note_proof(link: &Link, session: &dyn Session) {
+    if !link.is_proved() && session.has_proved() {
+        link.proved();
     }
 }
 
@@ -91,6 +108,7 @@ struct Stream {
 impl Stream {
     async fn run(
         &mut self,
+        link: &Link,
         protocol: Protocol,
         settings: protocol::Settings,
         session: Arc<dyn Session>,
@@ -109,7 +127,10 @@ impl Stream {
                         return Ok(());
                     }
                     AnsweringOutput::Event(AnsweringEvent::Asked(request)) => {
-                        match session.ask(request).await {
+                        let reply = session.ask(request).await;
+                        // As by an enrolment.
+                        note_proof(link, session.as_ref());
+                        match reply {
                             Reply::Frame(frame) => machine.reply(&frame),
                             content => return self.send_content(content).await,
                         }
@@ -165,7 +186,12 @@ impl Stream {
                     }
                 }
                 OfferingOutput::MakeSlice { part, offset, octets } => {
-                    let slice = source.slice(part, offset, octets).await.map_err(unreadable)?;
+                    // It costs much, and who has gone does not wait for it. keeps: SEC-10
+                    let slice = tokio::select! {
+                        biased;
+                        _ = self.send.delivered() => return Err(End::Transport),
+                        slice = source.slice(part, offset, octets) => slice.map_err(unreadable)?,
+                    };
                     for octets in slice_content(part, offset, slice) {
                         buffered.push(octets);
                     }

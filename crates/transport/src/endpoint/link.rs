@@ -26,7 +26,7 @@ struct Inner {
     peer: Option<Peer>,
     server_name: Option<String>,
     /// On a server: counted as open until the link is dropped.
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Link {
@@ -37,7 +37,11 @@ impl Link {
         place: Option<Place>,
     ) -> Result<Self, Error> {
         let peer = peer_of(&connection)?;
-        Ok(Self(Arc::new(Inner { connection, alpn, peer, server_name, _place: place })))
+        let link = Self(Arc::new(Inner { connection, alpn, peer, server_name, place }));
+        if let Some(place) = &link.0.place {
+            place.taken_by(link.downgrade());
+        }
+        Ok(link)
     }
 
     /// The same connection, not held open by whoever has this.
@@ -100,6 +104,34 @@ impl Link {
         Ok(self.0.connection.accept_uni().await?)
     }
 
+    /// On a server: the peer has proved who it is, and stays connected for as long as it likes.
+    pub fn proved(&self) {
+        if let Some(place) = &self.0.place {
+            place.proved();
+        }
+    }
+
+    /// On a server: whether it has.
+    pub fn is_proved(&self) -> bool {
+        self.0.place.as_ref().is_some_and(Place::is_proved)
+    }
+
+    /// On a server: something is under way on this connection for as long as this is held.
+    pub fn in_use(&self) -> InUse {
+        if let Some(place) = &self.0.place {
+            place.begun();
+        }
+        InUse(self.clone())
+    }
+
+    /// On a server: waits until a peer that has proved nothing has had nothing under way for so long. keeps: TRA-24
+    pub async fn unused_for(&self, time: Duration) {
+        match &self.0.place {
+            Some(place) => place.unused_for(time).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Closes the connection at once; what is not yet acknowledged may be lost. The reason is read by people.
     pub fn close(&self, code: Code, reason: &str) {
         self.0.connection.close(code.into(), reason.as_bytes());
@@ -126,8 +158,20 @@ impl Link {
     }
 }
 
+/// That a connection is in use.
+#[derive(Debug)]
+pub struct InUse(Link);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if let Some(place) = &self.0.0.place {
+            place.ended();
+        }
+    }
+}
+
 /// A connection that may have ended: a [`Link`] as long as somebody else has one.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct WeakLink(Weak<Inner>);
 
 impl WeakLink {
@@ -145,6 +189,12 @@ impl WeakLink {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("alpn", &self.0.alpn).field("remote", &self.remote_address()).finish()
+    }
+}
+
+impl fmt::Debug for WeakLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakLink")
     }
 }
 

@@ -10,7 +10,7 @@ mod stream;
 
 pub use admission::Counts;
 pub use client::{Client, Connected};
-pub use link::{Link, WeakLink};
+pub use link::{InUse, Link, WeakLink};
 pub use quinn::RecvStream;
 pub use server::{Accepted, Server, ServerIdentity, Service};
 pub use stream::SendStream;

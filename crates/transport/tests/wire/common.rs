@@ -71,6 +71,7 @@ impl Echo {
 
 async fn echo(accepted: Accepted, sender: mpsc::UnboundedSender<Result<Link, Error>>) {
     let link = accepted.authenticated().await;
+    link.iter().for_each(Link::proved);
     let _ = sender.send(link.clone());
     let Ok(link) = link else { return };
     while let Ok((mut send, mut receive)) = link.accept_bi().await {

@@ -10,3 +10,5 @@ mod pool;
 mod restart;
 #[cfg(test)]
 mod timing;
+#[cfg(test)]
+mod unproved;

@@ -201,13 +201,15 @@ async fn over_the_cap_connections_are_refused_and_places_come_back() {
     let mut echo = Echo::start(&limits);
     let client = client(None, &Limits::default());
     let expectation = pin(&echo.key);
-    let connect = || client.connect(echo.address, NAME, Alpn::Exchange, &expectation);
+    let address = echo.address;
+    let connect = || client.connect(address, NAME, Alpn::Exchange, &expectation);
     let one = connect().await.unwrap();
+    let first = echo.next().await.unwrap();
     let _two = connect().await.unwrap();
+    let _second = echo.next().await.unwrap();
     assert_eq!(connect().await.unwrap_err(), Error::Refused);
     assert_eq!(echo.server.counts().refused, 1);
     one.close(Code::NoError, "");
-    let first = echo.seen.recv().await.unwrap().unwrap();
     first.closed().await;
     drop((first, one));
     // The echo task lets go of its link as soon as it runs; until then the server refuses.
