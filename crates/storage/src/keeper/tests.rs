@@ -11,8 +11,15 @@ use message::{Disposition, Draft, DraftContent, DraftPart, HeaderBuilder, Messag
 
 const NOW: u64 = 1_700_000_000_000;
 
-/// Queues a message of one empty part along one of 50 lanes.
-fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<crate::Receipt, Error> {
+/// A cookie that begins with this number.
+fn cookie(number: u32) -> Cookie {
+    let mut cookie = [0; 32];
+    cookie[..4].copy_from_slice(&number.to_be_bytes());
+    Cookie::from_bytes(cookie)
+}
+
+/// A message of one empty part that goes to these, from this origin.
+fn letter(number: u32, origin: Origin, recipients: Vec<Intended>) -> Acceptance {
     let mut header = HeaderBuilder::new();
     header.push("Subject", &number.to_string()).unwrap();
     let root = DraftPart {
@@ -23,37 +30,50 @@ fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<c
     };
     let draft = Draft { header: header.finish().unwrap(), root };
     let message = Message::assemble(&draft, vec![bytes::Bytes::new()]).unwrap();
-    let mut cookie = [0; 32];
-    cookie[..4].copy_from_slice(&number.to_be_bytes());
-    let to = Intended {
-        address: Address::from_wire("a@far.test").unwrap(),
-        effect: Effect::Queue { lane: Lane::new(&format!("lane {}", number % 50)).unwrap() },
-        answer: Disposition::Pending {
-            cookie: Cookie::from_bytes(cookie),
-            min_seconds: 1,
-            max_seconds: 2,
-            until: 3,
-        },
-        why: None,
-    };
     let content = NewMessage {
         manifest: message.manifest().clone(),
         headers: Some(message.headers().clone()),
         seals: Vec::new(),
         parts: Vec::new(),
     };
-    block_on(store.accept(Acceptance {
+    Acceptance {
         offered_as: content.manifest.identity(),
         content: Content::New(content),
         octets: 1,
-        origin: Origin::Submission { account: "ann".to_owned() },
+        origin,
         trace: Vec::new(),
         now_ms: NOW,
         expires_at_ms: NOW,
-        release_at_ms,
-        recipients: vec![to],
+        release_at_ms: None,
+        recipients,
         again: Vec::new(),
-    }))
+    }
+}
+
+/// Somebody who is queued along this lane under this cookie.
+fn queued(address: &str, lane: &str, number: u32) -> Intended {
+    Intended {
+        address: Address::from_wire(address).unwrap(),
+        effect: Effect::Queue { lane: Lane::new(lane).unwrap() },
+        answer: Disposition::Pending {
+            cookie: cookie(number),
+            min_seconds: 1,
+            max_seconds: 2,
+            until: NOW / 1000 + 30,
+        },
+        why: None,
+    }
+}
+
+fn a_peer() -> Origin {
+    Origin::Peer { domain: message::address::Domain::from_wire("peer.test").unwrap() }
+}
+
+/// Queues a message of one empty part along one of 50 lanes.
+fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<crate::Receipt, Error> {
+    let to = queued("a@far.test", &format!("lane {}", number % 50), number);
+    let origin = Origin::Submission { account: "ann".to_owned() };
+    block_on(store.accept(Acceptance { release_at_ms, ..letter(number, origin, vec![to]) }))
 }
 
 fn counting() -> (Counter, Keeper<Counter>) {
@@ -135,6 +155,36 @@ fn every_cookie_costs_one_look() {
     assert_eq!(cost("account:ann", own), (1, false));
     assert_eq!(cost("account:eve", own), (1, true));
     assert_eq!(cost("account:ann", [9; 32]), (1, true));
+}
+
+/// Whoever gives up a hundred recipients, ten times over in one frame, has each envelope written once; and not at all where all
+/// of it is final.
+///
+/// proves: STO-12
+#[test]
+fn what_is_given_up_is_written_once_and_what_is_final_never() {
+    const ALL: u32 = 100;
+    let engine = Memory::new();
+    let store = engine.open(Settings::default()).unwrap();
+    let to = (0..ALL).map(|number| queued(&format!("a{number}@far.test"), "far", number)).collect();
+    let receipt = block_on(store.accept(letter(1, a_peer(), to))).unwrap();
+    let cookies: Vec<Cookie> = (0..10).flat_map(|_| (0..ALL).map(cookie)).collect();
+    let group = Batch::default();
+    let give_up = |holder: &str| {
+        let mut tx = crate::transaction::Transaction::new(&engine, None, &group, 1);
+        let told = crate::verb::settle::give_up(&mut tx, holder, &cookies, NOW);
+        assert_eq!(told, Ok(Vec::new()), "no next hop has a cookie");
+        (tx.written, tx.into_changes().0)
+    };
+    let (written, changes) = give_up("peer.test");
+    // For each its cookie, once more when the envelope is closed, and the count of what is pending; and the envelope.
+    assert!(written <= 3 * ALL as usize + 2, "{written} values were written");
+    engine.apply(&changes).unwrap();
+    let envelope = store.envelope(receipt.envelope).unwrap().unwrap();
+    assert!(envelope.recipients.iter().all(|one| one.outcome == Some(Disposition::Withdrawn)));
+    assert_eq!(store.pending("peer.test"), Ok(0));
+    assert_eq!(give_up("peer.test").0, 0, "all of it is final");
+    assert_eq!(give_up("other.test").0, 0);
 }
 
 /// proves: STO-5
