@@ -12,6 +12,7 @@ use storage::{
 
 use crate::accept::{Admission, Failure, deferred, trouble};
 use crate::aliases::Target;
+use crate::decide::crowded_out;
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::memory::Deed;
@@ -228,8 +229,8 @@ impl Admission {
         if recipients.is_empty() && again.is_empty() {
             return Ok((self.answers(), None));
         }
-        let recipients = self.with_members(recipients)?;
-        let mailboxes = self.mailboxes(&recipients);
+        let members = self.members(&recipients)?;
+        let mailboxes = self.mailboxes(recipients.iter().chain(&members));
         let mut answers = self.answers();
         let mut trace = self.envelope.trace.clone();
         // keeps: EXC-20
@@ -248,12 +249,21 @@ impl Admission {
                 .saturating_add(settings.queue_ms),
             release_at_ms: (release > 0).then(|| now_ms.saturating_add(release.saturating_mul(1000))),
             recipients,
+            members,
+            room: Some(self.room()),
             again: again.iter().map(|(_, one)| one.clone()).collect(),
         };
         let pins = self.pins()?;
         let receipt = match node.store().accept(acceptance).await {
             Ok(receipt) => receipt,
             Err(storage::Error::Full) => return Ok((deferred(Code::SYSTEM_FULL, self.intents.len()), None)),
+            Err(storage::Error::Crowded(crowded)) => {
+                for (place, answer) in wanted.into_iter().zip(crowded) {
+                    self.tell_decided(identity, place, &answer);
+                    answers[place] = answer;
+                }
+                return Ok((answers, None));
+            }
             Err(error) => return Err(trouble(error)),
         };
         mailboxes.iter().for_each(|account| node.tell_mail(account));
@@ -277,8 +287,8 @@ impl Admission {
     }
 
     /// The accounts into whose mailboxes it goes: of recipients, of members of lists, and of those who were pending until now.
-    fn mailboxes(&self, recipients: &[Intended]) -> BTreeSet<String> {
-        let now = recipients.iter().filter_map(|intended| match &intended.effect {
+    fn mailboxes<'a>(&self, intended: impl Iterator<Item = &'a Intended>) -> BTreeSet<String> {
+        let now = intended.filter_map(|intended| match &intended.effect {
             Effect::Mailbox { account, .. } => Some(account.clone()),
             _ => None,
         });
@@ -323,17 +333,19 @@ impl Admission {
 
     fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {
         let late = *answer == Disposition::Expired;
+        let crowded = crowded_out(answer);
         let recipient = self.envelope.recipients[place].clone();
-        let why = match &self.intents[place] {
+        let why = match (&self.intents[place], crowded.clone()) {
             // That was told when it was decided.
-            Intent::Answered(..) => return,
+            (Intent::Answered(..), _) => return,
+            (_, Some(why)) => why,
             _ if late => Why::new("until", "it came when its time was over"),
-            Intent::Held { why, .. } | Intent::Later { why, .. } => why.clone(),
-            Intent::Mailbox { .. } => self.decided[place].clone().unwrap_or(Why::new("mailbox", "")),
+            (Intent::Held { why, .. } | Intent::Later { why, .. }, _) => why.clone(),
+            (Intent::Mailbox { .. }, _) => self.decided[place].clone().unwrap_or(Why::new("mailbox", "")),
             _ => self.decided[place].clone().unwrap_or(Why::new("queue", "")),
         };
         match &self.intents[place] {
-            _ if late => {}
+            _ if late || crowded.is_some() => {}
             Intent::Mailbox { .. } => self.node.note_deed(&self.origin, Deed::Accepted),
             Intent::Held { .. } => self.node.note_deed(&self.origin, Deed::Held),
             _ => {}
