@@ -117,6 +117,7 @@ impl Admission {
     /// # Errors
     /// A code and a text where the message cannot be taken at all.
     pub async fn commit(mut self) -> Result<Committed, Failure> {
+        self.leave_out_who_blocks()?;
         self.put_off_lists();
         let (Some(manifest), Some(headers)) = (self.manifest.take(), self.headers.take()) else {
             return self.commit_unseen().await;

@@ -129,7 +129,13 @@ impl Admission {
             shown,
         };
         let since_ms = self.again[place].as_ref().map(|held| held.since_ms);
-        let evidence = self.node.evidence(&facts, &self.envelope.recipients[place], since_ms)?;
+        let recipient = &self.envelope.recipients[place];
+        // An alias can lead to an account: then that is who decides, and whose list counts. keeps: FWD-42
+        let account = match &self.intents[place] {
+            Intent::Mailbox { account } => Some(account.clone()),
+            _ => self.node.account_at(recipient)?,
+        };
+        let evidence = self.node.evidence(&facts, (recipient, account.as_deref()), since_ms)?;
         Ok(self.node.judge(&evidence).await)
     }
 

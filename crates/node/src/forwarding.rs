@@ -11,7 +11,7 @@ use message::{Code, Disposition, Identity};
 use storage::limits::{FORWARDS_PER_ALIAS_MAX, LIST_MAX};
 use storage::{
     Claim, Effect, ForwardRecord, ForwardState, Forwarded, GrantRecord, GrantState, Intended, Lane,
-    LegacyOrigin, Origin,
+    LegacyOrigin, Origin, Regard,
 };
 
 use crate::Node;
@@ -365,6 +365,24 @@ impl Admission {
                 *intent = Intent::Answered(disposition, Why::new("list", "too many recipients at once"));
             }
         }
+    }
+
+    /// Leaves out of lists whoever here has blocked the author. Nobody is told. keeps: FWD-42
+    pub(crate) fn leave_out_who_blocks(&mut self) -> Result<(), Failure> {
+        let Some(author) = self.headers.as_ref().and_then(crate::author) else { return Ok(()) };
+        for intent in &mut self.intents {
+            let Intent::List { members } = intent else { continue };
+            for member in std::mem::take(members) {
+                let regard = match &member {
+                    Target::Here { account, .. } => self.node.correspondent(account, &author)?,
+                    Target::Away { .. } => None,
+                };
+                if !regard.is_some_and(|known| known.regard == Regard::Blocked) {
+                    members.push(member);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Everybody to whom lists among the recipients lead, each once, and nobody who is a recipient too. The node answers for those
