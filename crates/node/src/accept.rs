@@ -438,8 +438,8 @@ pub(crate) fn trouble(error: storage::Error) -> Failure {
     }
 }
 
-/// The answers where nothing was kept for want of resources.
+/// The answer where nothing was kept for want of resources.
 /// keeps: EXC-14
-pub(crate) fn deferred(code: Code, recipients: usize) -> Vec<Disposition> {
-    vec![Disposition::Deferred { code, after_seconds: DEFER_SECONDS }; recipients]
+pub(crate) fn deferred(code: Code) -> Disposition {
+    Disposition::Deferred { code, after_seconds: DEFER_SECONDS }
 }

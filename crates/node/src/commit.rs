@@ -87,6 +87,11 @@ impl Intent {
     pub(crate) fn needs_content(&self) -> bool {
         !matches!(self, Intent::Answered(..))
     }
+
+    /// Whether it leaves this node, under our seal as a forwarder.
+    fn goes_on(&self) -> bool {
+        matches!(self, Intent::Route | Intent::Forward { .. } | Intent::List { .. })
+    }
 }
 
 /// What an admission has become.
@@ -119,6 +124,7 @@ impl Admission {
     pub async fn commit(mut self) -> Result<Committed, Failure> {
         self.leave_out_who_blocks()?;
         self.put_off_lists();
+        self.refuse_what_has_no_room_for_our_seal();
         let (Some(manifest), Some(headers)) = (self.manifest.take(), self.headers.take()) else {
             return self.commit_unseen().await;
         };
@@ -160,6 +166,22 @@ impl Admission {
         Ok(Committed { answers, sealed })
     }
 
+    /// Refuses those to whom a message would go on that has no room for our seal: without it the next node would refuse what we
+    /// bring. The others are served. keeps: EXC-16
+    fn refuse_what_has_no_room_for_our_seal(&mut self) {
+        if matches!(self.origin, Origin::Submission { .. }) || self.seals.len() < message::limits::SEALS_MAX {
+            return;
+        }
+        let text = "no room for the seal of this node as a forwarder";
+        for place in 0..self.intents.len() {
+            if self.intents[place].goes_on() {
+                let why = Why::new("seals-full", format!("it has {} seals", self.seals.len()));
+                self.intents[place] = Intent::Answered(Disposition::refused(Code::NOT_AUTHORIZED, text), why);
+                self.tell_answered(place);
+            }
+        }
+    }
+
     /// Whether anything is to be written: what is to be done for somebody, or how what was pending is settled.
     fn needs_record(&self) -> bool {
         self.intents.iter().any(Intent::needs_content) || self.again.iter().any(Option::is_some)
@@ -189,18 +211,7 @@ impl Admission {
             }
             Origin::Peer { .. } | Origin::Legacy(_) => {
                 let mut seals = self.seals.clone();
-                let goes_on = |intent: &Intent| {
-                    matches!(intent, Intent::Route | Intent::Forward { .. } | Intent::List { .. })
-                };
-                let relayed = self.intents.iter().any(goes_on);
-                if relayed && seals.len() >= message::limits::SEALS_MAX {
-                    // Without it the next node would refuse what we bring.
-                    return Err((
-                        Code::NOT_AUTHORIZED,
-                        "no room for the seal of this node as a forwarder".to_owned(),
-                    ));
-                }
-                if relayed {
+                if self.intents.iter().any(Intent::goes_on) {
                     let (ours, forwarded) = (&self.node.settings().domain, self.forwarded_alone()?);
                     seals.push(self.node.seal(&manifest, ours, Role::Forwarder, |claims| {
                         (claims.recipient, claims.authorization) = forwarded;
@@ -257,7 +268,14 @@ impl Admission {
         let pins = self.pins()?;
         let receipt = match node.store().accept(acceptance).await {
             Ok(receipt) => receipt,
-            Err(storage::Error::Full) => return Ok((deferred(Code::SYSTEM_FULL, self.intents.len()), None)),
+            Err(storage::Error::Full) => {
+                // Who is answered already stays so. keeps: EXC-12, EXC-16
+                let open = wanted.into_iter().filter(|place| self.intents[*place].needs_content());
+                for place in open.chain(again.iter().map(|(place, _)| *place)) {
+                    answers[place] = deferred(Code::SYSTEM_FULL);
+                }
+                return Ok((answers, None));
+            }
             Err(storage::Error::Crowded(crowded)) => {
                 for (place, answer) in wanted.into_iter().zip(crowded) {
                     self.tell_decided(identity, place, &answer);

@@ -249,7 +249,7 @@ impl Admission {
         self.intents[place] = Intent::Answered(Disposition::Deferred { code, after_seconds }, why);
     }
 
-    fn tell_answered(&self, place: usize) {
+    pub(crate) fn tell_answered(&self, place: usize) {
         if let Some((disposition, why)) = self.intents[place].answered() {
             let (identity, recipient) = (self.identity(), self.envelope.recipients[place].clone());
             if matches!(disposition, Disposition::Refused { .. }) {
