@@ -8,7 +8,9 @@ use storage::{Decision, HeldRecord, OfferedBefore, Origin, Ruling, Stage, Staged
 
 use crate::account::fold;
 use crate::commit::{Intent, Why};
+use crate::holding::Share;
 use crate::memory::Deed;
+use crate::rates::whose;
 use crate::receiving::Reception;
 use crate::verify::Verified;
 use crate::{Event, Node};
@@ -118,6 +120,8 @@ pub struct Admission {
     pub(crate) verified: Option<Verified>,
     pub(crate) parts: BTreeMap<usize, StagedPart>,
     pub(crate) writing: BTreeMap<usize, Reception>,
+    /// What of it stands in memory.
+    pub(crate) share: Share,
     /// The part that is being received, and how many of the octets that come are here already.
     pub(crate) current: Option<(usize, u64)>,
 }
@@ -223,8 +227,10 @@ impl Intake {
                 .map(|envelope| envelope.identity);
             return Ok(Admitted::Answered { dispositions: answers, known });
         }
+        let share = Share::of(&node.inner.holding, whose(&self.origin.holder()).into_owned());
         let mut admission = Admission {
             node: node.clone(),
+            share,
             origin: self.origin.clone(),
             envelope,
             offered,
