@@ -190,5 +190,7 @@ fn acceptance(number: u64) -> Result<Acceptance, Trouble> {
         release_at_ms: Some(THEN_MS),
         recipients: (0..RECIPIENTS).map(recipient).collect::<Result<_, _>>()?,
         again: Vec::new(),
+        members: Vec::new(),
+        room: None,
     })
 }

@@ -202,6 +202,8 @@ fn accept(key: &SecretKey, count: u64) -> Result<Path, Trouble> {
                 why: None,
             }],
             again: Vec::new(),
+            members: Vec::new(),
+            room: None,
         });
     }
     Ok(Box::new(move || {

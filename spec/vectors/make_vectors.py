@@ -263,6 +263,9 @@ BAD_MANIFESTS = [
     ("MSG-11", "an array", cbor([1, 2, 3])),
     ("MSG-11", "nothing", b""),
 ]
+no_octets = cbor2.loads(bytes.fromhex(ACCEPTED[1]["manifest"]))
+no_octets[2][4] = b"x" * 32
+BAD_MANIFESTS += [("MSG-10", "a leaf of no octets with another digest than that of none", cbor(no_octets))]
 MANIFEST_17 = cbor({0: 1, 1: one_leaf[1], 2: nested(17).manifest()})
 MANIFEST_257 = cbor({0: 1, 1: one_leaf[1], 2: Container("multipart/mixed", [Leaf("text/plain", b"")] * 256).manifest()})
 BAD_MANIFESTS += [("MSG-11", "17 levels", MANIFEST_17), ("MSG-11", "257 parts", MANIFEST_257)]

@@ -88,6 +88,8 @@ fn acceptance(identity: Identity, kind: u8, number: u64, to: Intended) -> Accept
         release_at_ms: None,
         recipients: vec![to],
         again: Vec::new(),
+        members: Vec::new(),
+        room: None,
     }
 }
 

@@ -123,6 +123,8 @@ fn acceptance(number: u64, store: &dyn Store) -> Acceptance {
         release_at_ms: Some(BEGIN_MS + number * STEP_MS),
         recipients,
         again: Vec::new(),
+        members: Vec::new(),
+        room: None,
     }
 }
 

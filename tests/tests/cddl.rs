@@ -15,7 +15,7 @@ use cddl::validator::{Validator, cbor::CBORValidator};
 use serde_json::Value as Json;
 
 /// What CDDL cannot say, and where it is said instead.
-const IN_WORDS: [(&str, &str); 29] = [
+const IN_WORDS: [(&str, &str); 30] = [
     ("frame: octets after the map", "FRM-2; CDDL is about one item"),
     ("frame: nested deeper than 36", "FRM-2"),
     ("frame: a key twice", "FRM-3; no map of CDDL's data model has one"),
@@ -32,6 +32,7 @@ const IN_WORDS: [(&str, &str); 29] = [
     ("manifest: a leaf's type on a container", "03-message.md: the types of containers"),
     ("manifest: a media type in upper case", "03-message.md"),
     ("manifest: a container longer than its parts", "03-message.md"),
+    ("manifest: a leaf of no octets with another digest than that of none", "03-message.md"),
     ("manifest: 17 levels", "03-message.md"),
     ("manifest: 257 parts", "03-message.md"),
     ("manifest: keys out of order", "03-message.md: the deterministic encoding, which CDDL does not see"),

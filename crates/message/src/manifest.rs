@@ -272,6 +272,10 @@ fn check_part(part: &Part, depth: usize, parts: &mut usize, headers: &mut u64) -
     if is_container(&part.media_type) != part.leaf().is_none() {
         return Err(Error::Manifest("only containers have parts, and they have nothing else"));
     }
+    // Nothing of it ever comes that could be held against another digest.
+    if part.octets == 0 && part.leaf().is_some_and(|digest| digest != Digest::of(b"")) {
+        return Err(Error::Manifest("a leaf of no octets has the digest of some"));
+    }
     if let PartContent::Container(children) = &part.content {
         let mut sum = 0_u64;
         for child in children {

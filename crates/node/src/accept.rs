@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use message::address::Address;
 use message::{Code, Disposition, Envelope, Headers, Identity, Manifest, Seal, Selection};
-use storage::{Decision, HeldRecord, Origin, Ruling, Stage, StagedPart};
+use storage::{Decision, HeldRecord, OfferedBefore, Origin, Ruling, Stage, StagedPart};
 
 use crate::account::fold;
 use crate::commit::{Intent, Why};
+use crate::holding::Share;
 use crate::memory::Deed;
+use crate::rates::whose;
 use crate::receiving::Reception;
 use crate::verify::Verified;
 use crate::{Event, Node};
@@ -118,6 +120,8 @@ pub struct Admission {
     pub(crate) verified: Option<Verified>,
     pub(crate) parts: BTreeMap<usize, StagedPart>,
     pub(crate) writing: BTreeMap<usize, Reception>,
+    /// What of it stands in memory.
+    pub(crate) share: Share,
     /// The part that is being received, and how many of the octets that come are here already.
     pub(crate) current: Option<(usize, u64)>,
 }
@@ -182,27 +186,20 @@ impl Intake {
         let known_as = offered.known_as(&self.origin, envelope.identity, fresh);
         let (mut intents, mut known) = (Vec::with_capacity(envelope.recipients.len()), None);
         let mut again = Vec::with_capacity(envelope.recipients.len());
-        for recipient in &envelope.recipients {
-            let holder = self.origin.holder();
-            let mut before = node.store().offered_before(&holder, known_as, recipient).map_err(trouble)?;
-            // keeps: STA-18
-            if let Some((_, Disposition::Pending { until, .. })) = &before
-                && until.saturating_mul(1000) <= node.now_ms()
-            {
-                node.end_overdue().await?;
-                before = node.store().offered_before(&holder, known_as, recipient).map_err(trouble)?;
-            }
-            let pending = matches!(before, Some((_, Disposition::Pending { .. })));
-            let wanted = if pending && !offered.sign_only { self.wanted(known_as, recipient)? } else { None };
-            let intent = match before {
+        let before = match offered.sign_only {
+            true => vec![None; envelope.recipients.len()],
+            false => self.before(known_as, &envelope.recipients).await?,
+        };
+        for (recipient, before) in envelope.recipients.iter().zip(before) {
+            let intent = match &before {
                 _ if offered.sign_only => Intent::Route,
-                _ if wanted.is_some() => {
+                Some(OfferedBefore { wanted: Some(held), .. }) => {
                     let intent = self.first_sight(&envelope, recipient, looping)?;
-                    self.settle_at_sight(wanted.as_ref(), intent).await?
+                    self.settle_at_sight(held, intent).await?
                 }
-                Some((envelope, disposition)) => {
-                    known = Some(envelope);
-                    Intent::Answered(disposition, Why::before())
+                Some(before) => {
+                    known = Some(before.envelope);
+                    Intent::Answered(before.answer.clone(), Why::before())
                 }
                 None => match self.first_sight(&envelope, recipient, looping)? {
                     // keeps: SUB-12
@@ -210,6 +207,7 @@ impl Intake {
                     intent => intent,
                 },
             };
+            let wanted = before.and_then(|before| before.wanted);
             again.push(wanted.filter(|_| intent.needs_content()));
             intents.push(intent);
         }
@@ -229,8 +227,10 @@ impl Intake {
                 .map(|envelope| envelope.identity);
             return Ok(Admitted::Answered { dispositions: answers, known });
         }
+        let share = Share::of(&node.inner.holding, whose(&self.origin.holder()).into_owned());
         let mut admission = Admission {
             node: node.clone(),
+            share,
             origin: self.origin.clone(),
             envelope,
             offered,
@@ -256,15 +256,30 @@ impl Intake {
         Ok(Admitted::Admission(Box::new(admission)))
     }
 
-    /// The earlier offer for this recipient, where its sender was asked to make it again. keeps: STA-7
-    fn wanted(&self, known_as: Identity, recipient: &Address) -> Result<Option<HeldRecord>, Failure> {
-        let (holder, now_ms) = (self.origin.holder(), self.node.now_ms());
-        self.node.store().wanted_again(&holder, known_as, recipient, now_ms).map_err(trouble)
+    /// What earlier offers of the same have left for each recipient, and where their sender was asked to make it again.
+    /// keeps: STA-7, STA-18
+    async fn before(
+        &self,
+        known_as: Identity,
+        recipients: &[Address],
+    ) -> Result<Vec<Option<OfferedBefore>>, Failure> {
+        let (node, holder) = (&self.node, self.origin.holder());
+        let look = || node.store().offered_before(&holder, known_as, recipients, node.now_ms());
+        let before = look().map_err(trouble)?;
+        let over = |before: &OfferedBefore| match &before.answer {
+            Disposition::Pending { until, .. } => until.saturating_mul(1000) <= node.now_ms(),
+            _ => false,
+        };
+        if before.iter().flatten().any(over) {
+            node.end_overdue().await?;
+            return look().map_err(trouble);
+        }
+        Ok(before)
     }
 
     /// What was pending and is answered by the envelope alone now, such as that the account is gone, is settled so.
-    async fn settle_at_sight(&self, held: Option<&HeldRecord>, intent: Intent) -> Result<Intent, Failure> {
-        let (Some(held), Intent::Answered(Disposition::Refused { code, text }, why)) = (held, &intent) else {
+    async fn settle_at_sight(&self, held: &HeldRecord, intent: Intent) -> Result<Intent, Failure> {
+        let Intent::Answered(Disposition::Refused { code, text }, why) = &intent else {
             return Ok(intent);
         };
         let ruling = Ruling::Refuse { code: *code, text: text.clone() };
@@ -429,8 +444,8 @@ pub(crate) fn trouble(error: storage::Error) -> Failure {
     }
 }
 
-/// The answers where nothing was kept for want of resources.
+/// The answer where nothing was kept for want of resources.
 /// keeps: EXC-14
-pub(crate) fn deferred(code: Code, recipients: usize) -> Vec<Disposition> {
-    vec![Disposition::Deferred { code, after_seconds: DEFER_SECONDS }; recipients]
+pub(crate) fn deferred(code: Code) -> Disposition {
+    Disposition::Deferred { code, after_seconds: DEFER_SECONDS }
 }

@@ -12,6 +12,7 @@ use storage::{
 
 use crate::accept::{Admission, Failure, deferred, trouble};
 use crate::aliases::Target;
+use crate::decide::crowded_out;
 use crate::here::LOCAL_LANE;
 use crate::limits::{RELEASE_SECONDS_MAX, SEALED_OCTETS_MAX};
 use crate::memory::Deed;
@@ -86,6 +87,11 @@ impl Intent {
     pub(crate) fn needs_content(&self) -> bool {
         !matches!(self, Intent::Answered(..))
     }
+
+    /// Whether it leaves this node, under our seal as a forwarder.
+    fn goes_on(&self) -> bool {
+        matches!(self, Intent::Route | Intent::Forward { .. } | Intent::List { .. })
+    }
 }
 
 /// What an admission has become.
@@ -116,7 +122,9 @@ impl Admission {
     /// # Errors
     /// A code and a text where the message cannot be taken at all.
     pub async fn commit(mut self) -> Result<Committed, Failure> {
+        self.leave_out_who_blocks()?;
         self.put_off_lists();
+        self.refuse_what_has_no_room_for_our_seal();
         let (Some(manifest), Some(headers)) = (self.manifest.take(), self.headers.take()) else {
             return self.commit_unseen().await;
         };
@@ -158,6 +166,22 @@ impl Admission {
         Ok(Committed { answers, sealed })
     }
 
+    /// Refuses those to whom a message would go on that has no room for our seal: without it the next node would refuse what we
+    /// bring. The others are served. keeps: EXC-16
+    fn refuse_what_has_no_room_for_our_seal(&mut self) {
+        if matches!(self.origin, Origin::Submission { .. }) || self.seals.len() < message::limits::SEALS_MAX {
+            return;
+        }
+        let text = "no room for the seal of this node as a forwarder";
+        for place in 0..self.intents.len() {
+            if self.intents[place].goes_on() {
+                let why = Why::new("seals-full", format!("it has {} seals", self.seals.len()));
+                self.intents[place] = Intent::Answered(Disposition::refused(Code::NOT_AUTHORIZED, text), why);
+                self.tell_answered(place);
+            }
+        }
+    }
+
     /// Whether anything is to be written: what is to be done for somebody, or how what was pending is settled.
     fn needs_record(&self) -> bool {
         self.intents.iter().any(Intent::needs_content) || self.again.iter().any(Option::is_some)
@@ -187,18 +211,7 @@ impl Admission {
             }
             Origin::Peer { .. } | Origin::Legacy(_) => {
                 let mut seals = self.seals.clone();
-                let goes_on = |intent: &Intent| {
-                    matches!(intent, Intent::Route | Intent::Forward { .. } | Intent::List { .. })
-                };
-                let relayed = self.intents.iter().any(goes_on);
-                if relayed && seals.len() >= message::limits::SEALS_MAX {
-                    // Without it the next node would refuse what we bring.
-                    return Err((
-                        Code::NOT_AUTHORIZED,
-                        "no room for the seal of this node as a forwarder".to_owned(),
-                    ));
-                }
-                if relayed {
+                if self.intents.iter().any(Intent::goes_on) {
                     let (ours, forwarded) = (&self.node.settings().domain, self.forwarded_alone()?);
                     seals.push(self.node.seal(&manifest, ours, Role::Forwarder, |claims| {
                         (claims.recipient, claims.authorization) = forwarded;
@@ -228,8 +241,8 @@ impl Admission {
         if recipients.is_empty() && again.is_empty() {
             return Ok((self.answers(), None));
         }
-        let recipients = self.with_members(recipients)?;
-        let mailboxes = self.mailboxes(&recipients);
+        let members = self.members(&recipients)?;
+        let mailboxes = self.mailboxes(recipients.iter().chain(&members));
         let mut answers = self.answers();
         let mut trace = self.envelope.trace.clone();
         // keeps: EXC-20
@@ -246,12 +259,28 @@ impl Admission {
             expires_at_ms: now_ms.saturating_add(release_ms).saturating_add(settings.queue_ms),
             release_at_ms: (release_ms > 0).then(|| now_ms.saturating_add(release_ms)),
             recipients,
+            members,
+            room: Some(self.room()),
             again: again.iter().map(|(_, one)| one.clone()).collect(),
         };
         let pins = self.pins()?;
         let receipt = match node.store().accept(acceptance).await {
             Ok(receipt) => receipt,
-            Err(storage::Error::Full) => return Ok((deferred(Code::SYSTEM_FULL, self.intents.len()), None)),
+            Err(storage::Error::Full) => {
+                // Who is answered already stays so. keeps: EXC-12, EXC-16
+                let open = wanted.into_iter().filter(|place| self.intents[*place].needs_content());
+                for place in open.chain(again.iter().map(|(place, _)| *place)) {
+                    answers[place] = deferred(Code::SYSTEM_FULL);
+                }
+                return Ok((answers, None));
+            }
+            Err(storage::Error::Crowded(crowded)) => {
+                for (place, answer) in wanted.into_iter().zip(crowded) {
+                    self.tell_decided(identity, place, &answer);
+                    answers[place] = answer;
+                }
+                return Ok((answers, None));
+            }
             Err(error) => return Err(trouble(error)),
         };
         mailboxes.iter().for_each(|account| node.tell_mail(account));
@@ -275,8 +304,8 @@ impl Admission {
     }
 
     /// The accounts into whose mailboxes it goes: of recipients, of members of lists, and of those who were pending until now.
-    fn mailboxes(&self, recipients: &[Intended]) -> BTreeSet<String> {
-        let now = recipients.iter().filter_map(|intended| match &intended.effect {
+    fn mailboxes<'a>(&self, intended: impl Iterator<Item = &'a Intended>) -> BTreeSet<String> {
+        let now = intended.filter_map(|intended| match &intended.effect {
             Effect::Mailbox { account, .. } => Some(account.clone()),
             _ => None,
         });
@@ -321,17 +350,19 @@ impl Admission {
 
     fn tell_decided(&self, identity: Identity, place: usize, answer: &Disposition) {
         let late = *answer == Disposition::Expired;
+        let crowded = crowded_out(answer);
         let recipient = self.envelope.recipients[place].clone();
-        let why = match &self.intents[place] {
+        let why = match (&self.intents[place], crowded.clone()) {
             // That was told when it was decided.
-            Intent::Answered(..) => return,
+            (Intent::Answered(..), _) => return,
+            (_, Some(why)) => why,
             _ if late => Why::new("until", "it came when its time was over"),
-            Intent::Held { why, .. } | Intent::Later { why, .. } => why.clone(),
-            Intent::Mailbox { .. } => self.decided[place].clone().unwrap_or(Why::new("mailbox", "")),
+            (Intent::Held { why, .. } | Intent::Later { why, .. }, _) => why.clone(),
+            (Intent::Mailbox { .. }, _) => self.decided[place].clone().unwrap_or(Why::new("mailbox", "")),
             _ => self.decided[place].clone().unwrap_or(Why::new("queue", "")),
         };
         match &self.intents[place] {
-            _ if late => {}
+            _ if late || crowded.is_some() => {}
             Intent::Mailbox { .. } => self.node.note_deed(&self.origin, Deed::Accepted),
             Intent::Held { .. } => self.node.note_deed(&self.origin, Deed::Held),
             _ => {}

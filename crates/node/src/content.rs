@@ -1,10 +1,11 @@
 //! Content: what of an offered message comes, what of it is asked for, and where it goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use message::slice::verify_slice;
-use message::{Code, Extent, Headers, Identity, Manifest, Seal, Selection};
+use message::{Code, Digest, Extent, Headers, Identity, Manifest, Seal, Selection};
+use storage::limits::INLINE_OCTETS_MAX;
 use storage::{Origin, StagedPart};
 
 use crate::Event;
@@ -29,7 +30,25 @@ impl Admission {
             return Err((Code::MESSAGE_TOO_LARGE, format!("a part is larger than {most} octets")));
         }
         self.manifest = Some(manifest);
-        Ok(())
+        self.count_octets()
+    }
+
+    /// Counts what of the offer stands in memory.
+    ///
+    /// # Errors
+    /// 4.3.1 where there is no room for it. keeps: SEC-5
+    fn count_octets(&mut self) -> Result<(), Failure> {
+        let manifest = self.manifest.as_ref().map_or(0, |manifest| manifest.octets().len() as u64);
+        let headers = match (&self.manifest, &self.headers) {
+            (Some(manifest), Some(_)) => manifest.headers_octets(),
+            _ => 0,
+        };
+        let seals: u64 = self.seals.iter().map(|seal| seal.octets().len() as u64).sum();
+        // A twin has the same octets.
+        let parts: BTreeMap<Digest, u64> =
+            self.parts.values().map(|part| (part.digest(), part.octets_in_memory())).collect();
+        let open = self.writing.values().map(|part| part.extent().octets.min(INLINE_OCTETS_MAX));
+        self.share.set(manifest + headers + seals + parts.values().sum::<u64>() + open.sum::<u64>())
     }
 
     /// The seals have come.
@@ -54,6 +73,8 @@ impl Admission {
             return Ok(());
         }
         if !self.writing.contains_key(&part) {
+            // Room for a small part is made when it begins, and as much is gathered of a large one.
+            self.share.add(extent.octets.min(INLINE_OCTETS_MAX))?;
             let writer = self.node.receive(self.origin.holder(), extent).await?;
             self.writing.insert(part, writer);
         }
@@ -114,6 +135,7 @@ impl Admission {
         if let Some((wanted, asked)) = self.asking.take() {
             self.got.extend([wanted, asked]);
         }
+        self.count_octets()?;
         let submitted = matches!(self.origin, Origin::Submission { .. });
         if (submitted || self.offered.sign_only) && (self.manifest.is_none() || self.headers.is_none()) {
             return Ok(Next::Want(Selection::Headers));
@@ -303,7 +325,7 @@ impl Admission {
     async fn finish(&mut self, part: usize, reception: Reception) -> Result<(), Failure> {
         let writer = reception.into_writer()?;
         let staged = match writer.extent().octets {
-            small if small <= storage::limits::INLINE_OCTETS_MAX => writer.finish().map_err(trouble)?,
+            small if small <= INLINE_OCTETS_MAX => writer.finish().map_err(trouble)?,
             _ => self.node.blocking(move || writer.finish()).await.map_err(trouble)?,
         };
         self.parts.insert(part, staged);

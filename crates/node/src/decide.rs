@@ -2,7 +2,7 @@
 
 use message::{Code, Disposition, Selection};
 use policy::{Decision, Verdict};
-use storage::Origin;
+use storage::{Origin, Room};
 
 use crate::Event;
 use crate::accept::{Admission, DEFER_SECONDS, Door, Failure, trouble};
@@ -10,11 +10,25 @@ use crate::commit::{Intent, Why};
 use crate::evidence::{Facts, Shown};
 use crate::limits::{HELD_FULL_SECONDS, HELD_PER_ACCOUNT_MAX, HELD_PER_PEER_MAX};
 use crate::memory::{Deed, answers_for};
-use crate::rates::{PENDING_FULL, pending_full, pending_room};
+use crate::rates::{PENDING_FULL, pending_full, pending_room, share_places};
 use crate::submit;
 
 /// The rule by which an account is full of what is held for it.
 const HELD_FULL: &str = "held-full";
+
+fn held_full() -> Disposition {
+    Disposition::Deferred { code: Code::MAILBOX_FULL, after_seconds: HELD_FULL_SECONDS }
+}
+
+/// Why the store has found no room for a recipient that was to wait; `None` where this answer does not say so.
+pub(crate) fn crowded_out(answer: &Disposition) -> Option<Why> {
+    let rule = match answer {
+        answer if *answer == held_full() => HELD_FULL,
+        answer if *answer == pending_full() => PENDING_FULL,
+        _ => return None,
+    };
+    Some(Why::new(rule, "there was room when it came, and none when it was to be kept"))
+}
 
 impl Admission {
     /// Verifies the seals where they are here, and decides about every recipient that is not decided about yet. What a
@@ -115,7 +129,13 @@ impl Admission {
             shown,
         };
         let since_ms = self.again[place].as_ref().map(|held| held.since_ms);
-        let evidence = self.node.evidence(&facts, &self.envelope.recipients[place], since_ms)?;
+        let recipient = &self.envelope.recipients[place];
+        // An alias can lead to an account: then that is who decides, and whose list counts. keeps: FWD-42
+        let account = match &self.intents[place] {
+            Intent::Mailbox { account } => Some(account.clone()),
+            _ => self.node.account_at(recipient)?,
+        };
+        let evidence = self.node.evidence(&facts, (recipient, account.as_deref()), since_ms)?;
         Ok(self.node.judge(&evidence).await)
     }
 
@@ -146,19 +166,19 @@ impl Admission {
                     // A user's program is not asked to come again.
                     (_, Origin::Submission { .. }) => return Ok(()),
                 };
-                self.intents[place] = Intent::Later { account, after_seconds, why };
+                match self.full(place, account.as_deref())? {
+                    Some(full) => self.put_off_full(place, &full, &why),
+                    None => self.intents[place] = Intent::Later { account, after_seconds, why },
+                }
             }
             (Verdict::Hold { keep }, Intent::Mailbox { account }) => {
-                // Who is held already keeps the place.
-                let full = if self.again[place].is_none() { self.full(&account)? } else { None };
-                if let Some(full) = full {
-                    let why = Why::new(HELD_FULL, format!("{full}; {why}"));
-                    self.put_off(place, Code::MAILBOX_FULL, HELD_FULL_SECONDS, why);
-                } else {
-                    self.intents[place] = Intent::Held { account, keep, why };
+                match self.full(place, Some(&account))? {
+                    Some(full) => self.put_off_full(place, &full, &why),
+                    None => self.intents[place] = Intent::Held { account, keep, why },
                 }
             }
             (Verdict::Accept, Intent::Mailbox { account }) => self.redirect(place, &account),
+            // Nobody here could decide about what goes on: whoever gets it does. keeps: POL-15
             _ => {}
         }
         Ok(())
@@ -183,26 +203,53 @@ impl Admission {
         }
     }
 
-    /// Why nothing more is held for an account, where that is so: everything there, or everything of this peer. The work is
-    /// bounded by what may be held. keeps: STA-14
-    fn full(&self, account: &str) -> Result<Option<String>, Failure> {
+    /// Why nothing more is held for an account, where that is so: everything there, or everything of this peer and of those below
+    /// the same registered domain; recipients of this offer count with it. The work is bounded by what may be held. Who is held
+    /// already keeps the place. The store counts again when it holds it. keeps: STA-14
+    fn full(&self, place: usize, account: Option<&str>) -> Result<Option<String>, Failure> {
+        let Some(account) = account.filter(|_| self.again[place].is_none()) else { return Ok(None) };
+        let here = |(at, intent): &(usize, &Intent)| match intent {
+            Intent::Held { account: own, .. } | Intent::Later { account: Some(own), .. } => {
+                self.again[*at].is_none() && own == account
+            }
+            _ => false,
+        };
+        let this = self.intents.iter().enumerate().filter(here).count();
         let holder = self.origin.holder();
-        let counted = self.node.store().held_count(account, &holder, HELD_PER_ACCOUNT_MAX);
+        let theirs = |by: &str| share_places(by, &holder);
+        let counted = self.node.store().held_count(account, &theirs, HELD_PER_ACCOUNT_MAX);
         let (all, own) = counted.map_err(trouble)?;
-        Ok(if all >= HELD_PER_ACCOUNT_MAX {
+        Ok(if all + this >= HELD_PER_ACCOUNT_MAX {
             Some(format!("{all} messages are held for {account}"))
-        } else if own >= HELD_PER_PEER_MAX {
-            Some(format!("{own} messages of {holder} are held for {account}"))
+        } else if own + this >= HELD_PER_PEER_MAX {
+            Some(format!("{own} messages of {holder}, or of its domain, are held for {account}"))
         } else {
             None
         })
+    }
+
+    fn put_off_full(&mut self, place: usize, full: &str, why: &Why) {
+        let why = Why::new(HELD_FULL, format!("{full}; {why}"));
+        self.put_off(place, Code::MAILBOX_FULL, HELD_FULL_SECONDS, why);
+    }
+
+    /// How much may wait of what this party brings, for the store to count when it is kept. keeps: STA-14, REP-14
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            pending_max: pending_room(&self.node.settings().rates, 0),
+            pending_full: pending_full(),
+            held_max: HELD_PER_ACCOUNT_MAX,
+            held_shared_max: HELD_PER_PEER_MAX,
+            shared: share_places,
+            held_full: held_full(),
+        }
     }
 
     fn put_off(&mut self, place: usize, code: Code, after_seconds: u32, why: Why) {
         self.intents[place] = Intent::Answered(Disposition::Deferred { code, after_seconds }, why);
     }
 
-    fn tell_answered(&self, place: usize) {
+    pub(crate) fn tell_answered(&self, place: usize) {
         if let Some((disposition, why)) = self.intents[place].answered() {
             let (identity, recipient) = (self.identity(), self.envelope.recipients[place].clone());
             if matches!(disposition, Disposition::Refused { .. }) {

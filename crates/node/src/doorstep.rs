@@ -221,6 +221,8 @@ impl Node {
                 release_at_ms: None,
                 recipients: vec![elsewhere],
                 again: Vec::new(),
+                members: Vec::new(),
+                room: None,
             };
             self.store().accept(acceptance).await.map_err(trouble)?;
             if let Some(own) = self.store().mail_of(account, identity).map_err(trouble)? {

@@ -9,6 +9,7 @@ use storage::{Origin, Regard};
 use crate::Node;
 use crate::accept::{Failure, trouble};
 use crate::account::fold;
+use crate::commit::Intent;
 use crate::keys::author_key;
 use crate::submit::from_address;
 use crate::verify::{Verified, words};
@@ -48,21 +49,23 @@ pub(crate) struct Shown<'a> {
 }
 
 impl Node {
-    /// The evidence for one recipient; `waiting_since_ms` is when the same was first offered, where it was put off.
+    /// The evidence for one recipient, and the account that it leads to, where that is here; `waiting_since_ms` is when the same
+    /// was first offered, where it was put off.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub(crate) fn evidence(
         &self,
         facts: &Facts<'_>,
-        recipient: &Address,
+        (recipient, account): (&Address, Option<&str>),
         waiting_since_ms: Option<u64>,
     ) -> Result<Evidence, Failure> {
         let peer = match facts.origin {
             Origin::Peer { domain } => Some(domain.clone()),
             Origin::Submission { .. } | Origin::Legacy(_) => None,
         };
-        let mut seen = facts.shown.map(|shown| self.seen(shown, peer.as_ref(), recipient)).transpose()?;
+        let to = (recipient, account);
+        let mut seen = facts.shown.map(|shown| self.seen(shown, peer.as_ref(), to)).transpose()?;
         let legacy = legacy_of(facts.origin);
         if let (Some(legacy), Some(seen)) = (&legacy, &mut seen) {
             trust_only_what_is_proved(legacy, seen);
@@ -82,7 +85,33 @@ impl Node {
         })
     }
 
-    fn seen(&self, shown: Shown<'_>, peer: Option<&Domain>, recipient: &Address) -> Result<Seen, Failure> {
+    /// The account that has this address.
+    pub(crate) fn account_at(&self, recipient: &Address) -> Result<Option<String>, Failure> {
+        if !self.settings().is_local(recipient.domain()) {
+            return Ok(None);
+        }
+        let account = self.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?;
+        Ok(account.map(|account| account.name))
+    }
+
+    /// The account that has this address, or to which it leads as an alias. keeps: FWD-42
+    pub(crate) fn account_behind(&self, recipient: &Address) -> Result<Option<String>, Failure> {
+        let account = self.account_at(recipient)?;
+        if account.is_some() || !self.settings().is_local(recipient.domain()) {
+            return Ok(account);
+        }
+        Ok(match self.forward_at_sight(recipient)? {
+            Some(Intent::Mailbox { account }) => Some(account),
+            _ => None,
+        })
+    }
+
+    fn seen(
+        &self,
+        shown: Shown<'_>,
+        peer: Option<&Domain>,
+        (recipient, account): (&Address, Option<&str>),
+    ) -> Result<Seen, Failure> {
         let from = from_address(shown.headers).ok();
         let mut seen = Seen {
             seals: shown.verified.evidence,
@@ -96,16 +125,11 @@ impl Node {
             from,
         };
         let verified = shown.verified;
-        let account = match self.settings().is_local(recipient.domain()) {
-            true => self.store().account_of_address(&fold(recipient).to_string()).map_err(trouble)?,
-            false => None,
-        };
-        let reader = account.as_ref().map(|account| &account.name[..]);
-        let told = self.tell_seals(reader, &verified.notes, verified.authored.as_ref())?;
+        let told = self.tell_seals(account, &verified.notes, verified.authored.as_ref())?;
         seen.seals_found = words(&told.notes);
         seen.author_key = author_key(&told.notes);
         if let Some(account) = account {
-            self.look_in_the_list(&account.name, recipient, peer, shown.verified, &mut seen)?;
+            self.look_in_the_list(account, recipient, peer, shown.verified, &mut seen)?;
         }
         Ok(seen)
     }

@@ -97,7 +97,8 @@ impl Node {
         };
         let facts =
             Facts { origin: &origin, octets, standing, rate: self.rate_now(&origin), supplied, shown };
-        let evidence = self.evidence(&facts, recipient, None)?;
+        let account = self.account_behind(recipient)?;
+        let evidence = self.evidence(&facts, (recipient, account.as_deref()), None)?;
         let mut explanation = self.settings().rules.explain(&evidence);
         // The service is asked as it would be for an offer: without it the explanation could be wrong.
         if let Some(said) = self.ask_service(&evidence, &explanation.decision).await {

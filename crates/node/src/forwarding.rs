@@ -11,7 +11,7 @@ use message::{Code, Disposition, Identity};
 use storage::limits::{FORWARDS_PER_ALIAS_MAX, LIST_MAX};
 use storage::{
     Claim, Effect, ForwardRecord, ForwardState, Forwarded, GrantRecord, GrantState, Intended, Lane,
-    LegacyOrigin, Origin,
+    LegacyOrigin, Origin, Regard,
 };
 
 use crate::Node;
@@ -373,15 +373,34 @@ impl Admission {
         }
     }
 
-    /// The recipients with everybody to whom lists among them lead, each once. The node answers for those itself: it has
-    /// no cookie for them to give.
+    /// Leaves out of lists whoever here has blocked the author. Nobody is told. keeps: FWD-42
+    pub(crate) fn leave_out_who_blocks(&mut self) -> Result<(), Failure> {
+        let Some(author) = self.headers.as_ref().and_then(crate::author) else { return Ok(()) };
+        for intent in &mut self.intents {
+            let Intent::List { members } = intent else { continue };
+            for member in std::mem::take(members) {
+                let regard = match &member {
+                    Target::Here { account, .. } => self.node.correspondent(account, &author)?,
+                    Target::Away { .. } => None,
+                };
+                if !regard.is_some_and(|known| known.regard == Regard::Blocked) {
+                    members.push(member);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody to whom lists among the recipients lead, each once, and nobody who is a recipient too. The node answers for those
+    /// itself: it has no cookie for them to give.
     ///
     /// keeps: FWD-6
-    pub(crate) fn with_members(&self, mut recipients: Vec<Intended>) -> Result<Vec<Intended>, Failure> {
+    pub(crate) fn members(&self, recipients: &[Intended]) -> Result<Vec<Intended>, Failure> {
+        let mut members: Vec<Intended> = Vec::new();
         for (place, intent) in self.intents.iter().enumerate() {
-            let Intent::List { members } = intent else { continue };
+            let Intent::List { members: leads_to } = intent else { continue };
             let alias = &self.envelope.recipients[place];
-            for member in members {
+            for member in leads_to {
                 let (address, effect) = match member {
                     Target::Here { account, address } => {
                         let seals = self.told(Some(account))?.notes;
@@ -394,14 +413,14 @@ impl Admission {
                         (to, Effect::Forward { lane, forwarded })
                     }
                 };
-                if recipients.iter().any(|known| known.address == *address) {
+                if recipients.iter().chain(&members).any(|known| known.address == *address) {
                     continue;
                 }
                 let answer = Disposition::Accepted;
-                recipients.push(Intended { address: address.clone(), effect, answer, why: self.why(place) });
+                members.push(Intended { address: address.clone(), effect, answer, why: self.why(place) });
             }
         }
-        Ok(recipients)
+        Ok(members)
     }
 
     /// What the seal of a forwarder says: recipient and authorization where it forwards to one address under a grant.

@@ -82,6 +82,8 @@ impl Node {
                 release_at_ms: None,
                 recipients,
                 again: Vec::new(),
+                members: Vec::new(),
+                room: None,
             })
             .await?;
         self.pin_all(pins).await;

@@ -202,10 +202,11 @@ impl Node {
         identity: Identity,
         recipient: &Address,
     ) -> Result<bool, Failure> {
-        let before = self.store().offered_before(holder, known_as, recipient).map_err(trouble)?;
-        let Some((envelope, _)) = before else { return Ok(false) };
+        let one = std::slice::from_ref(recipient);
+        let before = self.store().offered_before(holder, known_as, one, self.now_ms()).map_err(trouble)?;
+        let Some(before) = before.into_iter().flatten().next() else { return Ok(false) };
         let held = self.store().held_for(identity, LIST_MAX).map_err(trouble)?;
-        let own = held.iter().find(|held| held.envelope == envelope && held.address == *recipient);
+        let own = held.iter().find(|held| held.envelope == before.envelope && held.address == *recipient);
         Ok(own.is_none_or(|held| !matches!(held.stage, Stage::Later { .. })))
     }
 }

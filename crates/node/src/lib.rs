@@ -22,6 +22,7 @@ mod forwarding;
 mod gather;
 mod held;
 mod here;
+mod holding;
 mod keys;
 mod ledger;
 mod legacy;
@@ -97,6 +98,7 @@ struct Inner {
     polls: Arc<gather::Gathering>,
     doorsteps: doorstep::Doorsteps,
     receptions: receiving::Receptions,
+    holding: Arc<holding::Holding>,
     memory: memory::Memory,
     buckets: rates::Buckets,
     standings: standing::Standings,
@@ -133,6 +135,7 @@ impl Node {
                 polls: Arc::default(),
                 doorsteps: doorstep::Doorsteps::default(),
                 receptions: receiving::Receptions::default(),
+                holding: Arc::default(),
                 memory: memory::Memory::default(),
                 buckets: rates::Buckets::default(),
                 standings: standing::Standings::default(),

@@ -61,6 +61,12 @@ pub const MAILDIR_OCTETS_MAX: u64 = 16 * 1024 * 1024;
 /// Parts that one offer opens because an earlier one has left some of them; what was begun of others is passed over when it comes
 /// again. A message can have 255.
 pub const PARTS_GONE_ON_WITH_MAX: usize = 4;
+/// Octets that the offers of all together hold in memory while they are open: small parts, manifest, headers, seals, and what is
+/// gathered of large parts. With what else is in memory a node stays under 150 MiB.
+pub const HOLDING_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+/// Octets that the offers of one account, or of the peers below one registered domain, hold: two messages of 255 small parts of
+/// the largest size, or 500 usual ones at once.
+pub const HOLDING_OF_ONE_OCTETS_MAX: u64 = 16 * 1024 * 1024;
 /// Milliseconds without an octet after which a new offer takes over a part that an older offer has left open: many round
 /// trips, and far less than the 30 seconds after which the older one is given up.
 pub const TAKE_OVER_AFTER_MS: u64 = 2_000;

@@ -373,6 +373,20 @@ pub(crate) fn owner(holder: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether two holders share the places of what is held for an account: whoever has one name below a registered domain has as
+/// many as they like. keeps: STA-14
+pub(crate) fn share_places(one: &str, other: &str) -> bool {
+    one == other || whose(one) == whose(other)
+}
+
+/// Who has what a holder is held under: the registered domain of a peer, of the old world as [`owner`] says, an account itself.
+pub(crate) fn whose(holder: &str) -> Cow<'_, str> {
+    match Domain::from_wire(holder) {
+        Ok(domain) => registered(&domain).to_owned().into(),
+        Err(_) => owner(holder),
+    }
+}
+
 /// Too many recipients (RFC 3463, section 3.6: X.5.3).
 const TOO_MANY_RECIPIENTS: Code = Code::new(4, 5, 3);
 /// Not authorized to bring more just now (RFC 3463, section 3.8: X.7.1).

@@ -248,12 +248,12 @@ fn weaker(one: SealEvidence, other: SealEvidence) -> SealEvidence {
         .unwrap_or(SealEvidence::Verified)
 }
 
-/// One verified seal is enough; a broken one weighs more than one that could not be checked.
+/// One verified seal is enough; and one that could not be checked may be it, however many others are broken. keeps: EXC-17
 fn stronger(one: SealEvidence, other: SealEvidence) -> SealEvidence {
     let weight = |evidence| match evidence {
         SealEvidence::Missing => 0,
-        SealEvidence::Unknown => 1,
-        SealEvidence::Broken => 2,
+        SealEvidence::Broken => 1,
+        SealEvidence::Unknown => 2,
         SealEvidence::Verified => 3,
     };
     if weight(other) > weight(one) { other } else { one }
@@ -271,5 +271,33 @@ impl KeyCache {
             keys.clear();
         }
         keys.insert(name, (key, now_ms + ttl_ms.min(KEY_MS_MAX)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of two seals, or one of two questions, is answered as the columns say.
+    ///
+    /// proves: EXC-17, EXC-25
+    #[test]
+    fn what_could_not_be_checked_may_be_the_one_that_holds() {
+        use SealEvidence::{Broken, Missing, Unknown, Verified};
+        let cases = [
+            // One, other, of two seals, of two questions.
+            (Verified, Broken, Verified, Broken),
+            (Verified, Unknown, Verified, Unknown),
+            (Broken, Unknown, Unknown, Broken),
+            (Missing, Unknown, Unknown, Missing),
+            (Missing, Broken, Broken, Broken),
+            (Missing, Missing, Missing, Missing),
+        ];
+        for (one, other, seals, questions) in cases {
+            for (one, other) in [(one, other), (other, one)] {
+                assert_eq!(stronger(one, other), seals, "{one:?}, {other:?}");
+                assert_eq!(weaker(one, other), questions, "{one:?}, {other:?}");
+            }
+        }
     }
 }

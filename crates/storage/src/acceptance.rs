@@ -3,7 +3,7 @@
 use message::address::{Address, Domain};
 use message::{Code, Disposition, Headers, Hop, Identity, Manifest, Seal, Selection};
 
-use crate::{EnvelopeId, EnvelopeRecord, Lane, LegacyOrigin, SealMark, SealNote, StagedPart};
+use crate::{EnvelopeId, EnvelopeRecord, HeldRecord, Lane, LegacyOrigin, SealMark, SealNote, StagedPart};
 
 /// Who handed a message in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,8 +228,42 @@ pub struct Acceptance {
     pub release_at_ms: Option<u64>,
     /// For whom, each once, at most [`message::limits::RECIPIENTS_MAX`]; may be empty only where `again` is not.
     pub recipients: Vec<Intended>,
+    /// Those to whom lists among the recipients lead. Nobody is answered about them, and with the recipients they fit into an
+    /// envelope; one whom the same origin has reached with this message before is left out.
+    pub members: Vec<Intended>,
     /// Those that were pending. One that is not pending any more is left as it is.
     pub again: Vec<Again>,
+    /// How much may wait; without it as much as comes.
+    pub room: Option<Room>,
+}
+
+/// How much may wait here. It is counted in the transaction, the recipients of the same offer with it: what was counted before
+/// may have grown meanwhile. keeps: STA-14, REP-14
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// Recipients for whom the holder may have open cookies. Users have as many as they like.
+    pub pending_max: u64,
+    /// What a recipient is answered who would be one more.
+    pub pending_full: Disposition,
+    /// Recipients that may be held for one account.
+    pub held_max: usize,
+    /// How many of those whoever shares the places may have brought.
+    pub held_shared_max: usize,
+    /// Whether two holders share the places.
+    pub shared: fn(&str, &str) -> bool,
+    /// What a recipient is answered who would be one more.
+    pub held_full: Disposition,
+}
+
+/// What an earlier offer has left for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedBefore {
+    /// The envelope in which it is.
+    pub envelope: EnvelopeId,
+    /// What is true of it now.
+    pub answer: Disposition,
+    /// What is pending of it, where its sender is asked now to offer it again.
+    pub wanted: Option<HeldRecord>,
 }
 
 /// What an acceptance has become.
@@ -238,7 +272,7 @@ pub struct Receipt {
     /// The envelope; where every recipient had been answered or pended before, the one of the first of them.
     pub envelope: EnvelopeId,
     /// The truth for each recipient now, in the order given: for one that the same peer had offered before it is what
-    /// became of that offer, and nothing was done a second time.
+    /// became of that offer, and nothing was done a second time; for one without [`Room`] what that says, and nothing was kept.
     pub answers: Vec<Disposition>,
     /// What became of those that were pending, in the order given.
     pub again: Vec<Disposition>,

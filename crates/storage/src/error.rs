@@ -52,6 +52,9 @@ pub enum Error {
     /// The same owner is staging the same part on another connection just now.
     #[error("the part is being received on another connection")]
     Busy,
+    /// None of the recipients of an acceptance has [`crate::Room`]: what each is answered. Nothing was changed.
+    #[error("there is no room for any of the recipients among those that wait")]
+    Crowded(Vec<message::Disposition>),
     /// There is no room on the disk; nothing was changed.
     #[error("there is no room on the disk")]
     Full,
@@ -100,6 +103,7 @@ impl Error {
             Error::Digest => Fault::Peer,
             Error::Remains
             | Error::Busy
+            | Error::Crowded(_)
             | Error::Full
             | Error::Unknown(_)
             | Error::ReadOnly(_)

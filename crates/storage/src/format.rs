@@ -186,6 +186,8 @@ mod tests {
                 why: None,
             }],
             again: Vec::new(),
+            members: Vec::new(),
+            room: None,
         };
         assert_eq!(block_on(store.accept(again)).unwrap().envelope, EnvelopeId(1));
         assert_eq!(store.mailbox("bob", None, 10).unwrap().len(), 2);

@@ -44,8 +44,8 @@ mod verb;
 mod writer;
 
 pub use acceptance::{
-    Acceptance, Again, Content, Effect, Forwarded, Intended, NewMessage, Origin, Pend, Receipt, Stage,
-    StoredMessage, Supply,
+    Acceptance, Again, Content, Effect, Forwarded, Intended, NewMessage, OfferedBefore, Origin, Pend,
+    Receipt, Room, Stage, StoredMessage, Supply,
 };
 pub use account::{AccountRecord, DeviceRecord, ScramKeys};
 pub use correspondent::{CorrespondentRecord, Regard};

@@ -204,6 +204,14 @@ impl StagedPart {
     pub fn digest(&self) -> Digest {
         self.extent.digest
     }
+
+    /// How many octets of it are in memory; a twin has the same.
+    pub fn octets_in_memory(&self) -> u64 {
+        match &self.source {
+            Source::Inline(octets) => octets.len() as u64,
+            Source::Staging(_) | Source::Known => 0,
+        }
+    }
 }
 
 /// Reads one leaf that is kept, at any octet. It stays readable when the message is removed meanwhile.

@@ -9,8 +9,9 @@ use message::{Cookie, Disposition, Extent, Identity};
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
     EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Lane, LaneAges, LaneSummary, LegId,
-    LegRecord, LegacyChange, LegacyRecord, MailUid, MailboxEntry, NextHop, NoticeDue, PartReader, PartWriter,
-    PeerRecord, Receipt, Settled, Settlement, StagedPart, Statistics, StoredMessage, Supply,
+    LegRecord, LegacyChange, LegacyRecord, MailUid, MailboxEntry, NextHop, NoticeDue, OfferedBefore,
+    PartReader, PartWriter, PeerRecord, Receipt, Settled, Settlement, StagedPart, Statistics, StoredMessage,
+    Supply,
 };
 
 /// The answer of a verb that commits. When it is there, what it says is durable. A future that is dropped before does
@@ -67,18 +68,19 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
         identity: Identity,
         recipient: &Address,
     ) -> Result<Option<Disposition>, Error> {
-        let before = self.offered_before(peer.as_str(), identity, recipient)?;
-        Ok(before.map(|(_, disposition)| disposition))
+        let before = self.offered_before(peer.as_str(), identity, std::slice::from_ref(recipient), 0)?;
+        Ok(before.into_iter().flatten().next().map(|before| before.answer))
     }
 
-    /// The envelope of an earlier offer of the same holder under the same identity for this recipient, and what is
-    /// true of it now; `None` where there was none or its time of retention has passed.
+    /// What earlier offers of the same holder under the same identity have left, for each of these recipients; `None` where
+    /// there was none or its time of retention has passed. However many recipients an envelope has, it is read once.
     fn offered_before(
         &self,
         holder: &str,
         offered_as: Identity,
-        recipient: &Address,
-    ) -> Result<Option<(EnvelopeId, Disposition)>, Error>;
+        recipients: &[Address],
+        now_ms: u64,
+    ) -> Result<Vec<Option<OfferedBefore>>, Error>;
 
     /// Adds content to a message that is held, decides nothing, and takes back what was wanted of the sender by the
     /// recipients of this envelope.
@@ -97,18 +99,13 @@ pub trait Store: crate::ForwardingStore + crate::KeyStore + Send + Sync + 'stati
     /// The held recipients of one message, those of the oldest envelope first.
     fn held_for(&self, identity: Identity, limit: usize) -> Result<Vec<HeldRecord>, Error>;
 
-    /// How many recipients are held for an account, counted up to `most`, and how many of those this holder has brought.
-    fn held_count(&self, account: &str, holder: &str, most: usize) -> Result<(usize, usize), Error>;
-
-    /// The recipient of an earlier offer of this holder that is pending still, where the holder is asked now to offer it
-    /// again; `None` where it is not asked.
-    fn wanted_again(
+    /// How many recipients are held for an account, counted up to `most`, and how many of those these holders have brought.
+    fn held_count(
         &self,
-        holder: &str,
-        offered_as: Identity,
-        recipient: &Address,
-        now_ms: u64,
-    ) -> Result<Option<HeldRecord>, Error>;
+        account: &str,
+        theirs: &dyn Fn(&str) -> bool,
+        most: usize,
+    ) -> Result<(usize, usize), Error>;
 
     /// Carries out a decision about one held recipient and returns its disposition now.
     ///

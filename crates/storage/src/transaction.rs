@@ -58,6 +58,9 @@ pub(crate) struct Transaction<'a> {
     own: Batch,
     pub(crate) effects: Effects,
     pub(crate) retention_ms: u64,
+    /// Values written so far, also over one another.
+    #[cfg(test)]
+    pub(crate) written: usize,
 }
 
 impl<'a> Transaction<'a> {
@@ -75,6 +78,8 @@ impl<'a> Transaction<'a> {
             own: Batch::default(),
             effects: Effects::default(),
             retention_ms,
+            #[cfg(test)]
+            written: 0,
         }
     }
 
@@ -92,6 +97,10 @@ impl<'a> Transaction<'a> {
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Error> {
         if value.len() > VALUE_OCTETS_MAX {
             return Err(Error::Bound { what: "octets of a record", bound: VALUE_OCTETS_MAX as u64 });
+        }
+        #[cfg(test)]
+        {
+            self.written += 1;
         }
         self.own.put(key, value);
         Ok(())

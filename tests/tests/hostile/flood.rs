@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use message::Disposition;
 use message::address::Address;
+use message::{Code, Disposition};
 use protocol::{Enrol, Frame};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
-use transport::{Alpn, Client, Expectation, HostKey, Limits, Pace, Socket};
-use waxwing_tests::{Memory, Peer, letter_with};
+use transport::{Alpn, AskError, Client, Expectation, HostKey, Later, Limits, Pace, Socket, Source};
+use waxwing_tests::{Memory, Peer, letter, letter_with};
 
 use crate::octets::{array, bytes, fields, frame, uint};
-use crate::scene::{Held, NODE, Peak, Scene};
+use crate::scene::{BOB, Held, NODE, Peak, Scene};
 
 /// How often octets may come back before an address is proved (RFC 9000 section 8.1).
 const AMPLIFICATION_MAX: f64 = 3.0;
@@ -231,6 +232,73 @@ async fn who_takes_everything_takes_only_its_share() {
     drop(held);
     scene.others_are_served("all of it").await;
     before.check_after("all connections of one address", 48, 96 * 1024).await;
+}
+
+/// The bodies of a message of which the last never comes; says when it would be its turn.
+struct NeverWhole {
+    bodies: Memory,
+    last: usize,
+    asked: tokio::sync::mpsc::UnboundedSender<()>,
+}
+
+impl Source for NeverWhole {
+    fn read(&self, part: usize, offset: u64, octets_max: usize) -> Later<'_, std::io::Result<Bytes>> {
+        if part == self.last {
+            let _ = self.asked.send(());
+            return Box::pin(std::future::pending());
+        }
+        self.bodies.read(part, offset, octets_max)
+    }
+
+    fn slice(&self, part: usize, offset: u64, octets: u64) -> Later<'_, std::io::Result<Bytes>> {
+        self.bodies.slice(part, offset, octets)
+    }
+}
+
+/// A peer whose mail is accepted sends all small parts of each message but one, and has the node keep them in memory: there is
+/// room for so many octets of it, and for others beside it. The bound is that of SEC-5 (`node::limits`), here 16 MiB.
+///
+/// proves: SEC-5
+#[tokio::test]
+async fn who_never_ends_an_offer_holds_no_more_than_a_share_of_the_memory() {
+    const PARTS: usize = 100;
+    let mut scene = Scene::set().await;
+    scene.peak = Peak::begin();
+    let hand = Arc::new(scene.world.peer("hand.test", NODE).await);
+    let (asked, mut at_the_last) = tokio::sync::mpsc::unbounded_channel();
+    let bodies: Vec<Vec<u8>> = (0..PARTS).map(|part| vec![part as u8; 32 * 1024]).collect();
+    let parts: Vec<(&str, &[u8])> =
+        bodies.iter().map(|body| ("application/octet-stream", &body[..])).collect();
+    let mut open = Vec::new();
+    let failure = loop {
+        let subject = format!("Number {}", open.len());
+        let message = letter_with(&[("From", "alice@hand.test"), ("Subject", &subject)], &parts);
+        let (offer, supply) = hand.offer_of(&message, &[BOB]);
+        let source = NeverWhole { bodies: Memory::of(&message), last: PARTS, asked: asked.clone() };
+        let own = Arc::clone(&hand);
+        let mut offering = tokio::spawn(async move { own.offer_as(offer, supply, &source).await });
+        tokio::select! {
+            _ = at_the_last.recv() => open.push(offering),
+            ended = &mut offering => match ended.unwrap() {
+                Err(AskError::Failed(failure)) => break failure,
+                other => panic!("{other:?}"),
+            },
+        }
+        assert!(open.len() < 10, "nothing bounds it");
+    };
+    assert_eq!(failure.code, Code::SYSTEM_FULL);
+    assert_eq!(open.len(), 5, "99 parts are 3.2 MB, and 16 MiB are five times as much");
+    scene.others_are_served("a share of the memory").await;
+    scene.peak.check("a share of the memory", 24, 96 * 1024);
+    // It is given back however they end.
+    open.iter().for_each(tokio::task::JoinHandle::abort);
+    let message = letter("alice@hand.test", "And now for something small");
+    let served = async {
+        while hand.offer(&message, &[BOB]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), served).await.unwrap();
 }
 
 /// Somebody asks for four megabytes on each of eighty streams and reads nothing of it: what waits is one window.

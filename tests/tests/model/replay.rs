@@ -290,6 +290,8 @@ impl Real {
             release_at_ms: None,
             recipients,
             again: Vec::new(),
+            members: Vec::new(),
+            room: None,
         };
         block_on(store.accept(acceptance)).unwrap().answers
     }
@@ -362,8 +364,9 @@ impl Real {
         let see = |place: usize, recipient: usize| {
             let holder = holder_of(place);
             let store = &self.stores[place];
-            let (id, _) = store.offered_before(&holder, self.identity(), &address(recipient)).unwrap()?;
-            let envelope = store.envelope(id).unwrap()?;
+            let to = [address(recipient)];
+            let before = store.offered_before(&holder, self.identity(), &to, NOW).unwrap().remove(0)?;
+            let envelope = store.envelope(before.envelope).unwrap()?;
             let mut recipients = envelope.recipients.into_iter();
             let one = recipients.find(|one| one.address == address(recipient))?;
             Some((one.outcome.as_ref().and_then(final_of), one.next_hop.is_some()))

@@ -131,6 +131,44 @@ async fn aliases_that_lead_back_or_too_far_are_refused() {
     assert_eq!(store.mailbox(&bob.account, None, 9).unwrap().len(), before + 1);
 }
 
+/// Whoever writes to a list and then offers the same message to those who may be on it is answered as if they were not.
+///
+/// proves: FWD-6, POL-15
+#[tokio::test]
+async fn who_is_on_a_list_is_not_found_out_by_another_offer() {
+    let one = Site::new("one.test").rule("hold-bob", "bob@one.test", "hold all").rule(
+        "hold-list",
+        "list@one.test",
+        "hold all",
+    );
+    let mut world = World::new(&[Site::new("hand.test"), one, Site::new("two.test")]).await;
+    world.start("one.test").await;
+    world.start("two.test").await;
+    let (bob, zoe) = (world.user("bob@one.test").await, world.user("zoe@two.test").await);
+    for target in ["bob@one.test", "zoe@two.test"] {
+        assert!(matches!(add(&world, "list@one.test", target, true).await, Response::Forwards { .. }));
+    }
+    let hand = world.peer("hand.test", "one.test").await;
+    let message = letter("alice@hand.test", "Who is on it?");
+    let offer = async |to: &str| hand.offer(&message, &[to]).await.unwrap().dispositions.remove(0);
+    let count = |user: &User| {
+        let store = world.node(user.address.domain().as_str()).store().clone();
+        store.mailbox(&user.account, None, 9).unwrap().len()
+    };
+    // Nobody could decide for the list, and so it goes on.
+    assert_eq!(offer("list@one.test").await, Disposition::Accepted);
+    assert!(until(|| (count(&bob), count(&zoe)) == (1, 1)).await);
+    for guess in ["zoe@two.test", "nobody@two.test"] {
+        let told = offer(guess).await;
+        assert!(matches!(told, Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED), "{guess}");
+    }
+    let told = offer("bob@one.test").await;
+    assert!(matches!(told, Disposition::Pending { .. }), "{told:?}");
+    assert_eq!(offer("list@one.test").await, Disposition::Accepted);
+    assert!(world.node("one.test").store().legs(None, None, 9).unwrap().is_empty());
+    assert_eq!((count(&bob), count(&zoe)), (1, 1));
+}
+
 /// Where the sender was kept, the forwarder is known by its host's name; that counts for what it forwards only.
 ///
 /// proves: FWD-18, FWD-25

@@ -353,6 +353,8 @@ async fn hold(node: Node, key: SecretKey, account: String, number: usize) {
             why: None,
         }],
         again: Vec::new(),
+        members: Vec::new(),
+        room: None,
     };
     node.store().accept(acceptance).await.unwrap();
 }

@@ -249,7 +249,11 @@ async fn poll(hand: &Peer, given: Cookie) -> CookieAnswer {
 }
 
 async fn hands() -> (World, Peer, User) {
-    let mut world = World::new(&[Site::new("hand.test"), Site::new("other.test"), south(&[CAROL])]).await;
+    hands_and(south(&[CAROL])).await
+}
+
+async fn hands_and(south: Site) -> (World, Peer, User) {
+    let mut world = World::new(&[Site::new("hand.test"), Site::new("other.test"), south]).await;
     world.start("south.test").await;
     let hand = world.peer("hand.test", "south.test").await;
     let carol = world.user(CAROL).await;
@@ -338,15 +342,26 @@ async fn an_acceptance_is_no_way_in_for_something_else() {
 /// proves: STA-14
 #[tokio::test]
 async fn a_flood_of_held_mail_is_bounded_and_put_off() {
-    let (world, hand, _carol) = hands().await;
+    let (world, hand, _carol) = hands_and(south(&["south.test"])).await;
     let node = world.node("south.test");
     let full = |answer: &protocol::Outcome| matches!(answer.dispositions[..], [Disposition::Deferred { code, .. }] if code == Code::MAILBOX_FULL);
     // One peer has a share of the places; others have room then.
     let mut count = 0;
-    while count < node::limits::HELD_PER_PEER_MAX {
+    while count < node::limits::HELD_PER_PEER_MAX - 50 {
         count += 50;
-        node.store().accept(flood("hand.test", node.now_ms())).await.unwrap();
+        // A name below its domain costs nothing.
+        let name = format!("mx{count}.hand.test");
+        node.store().accept(flood(&name, node.now_ms())).await.unwrap();
     }
+    // Recipients of one offer are counted with each other.
+    let many: Vec<String> = (0..60).map(|number| format!("d{number}@south.test")).collect();
+    let own: Vec<Address> = many.iter().map(|one| address(one)).chain([address(CAROL)]).collect();
+    node.put_account("carol", &own, None).await.unwrap();
+    let to: Vec<&str> = many.iter().map(String::as_str).collect();
+    let told = hand.offer(&letter("alice@hand.test", "To all of you"), &to).await.unwrap().dispositions;
+    let waits = |one: &&Disposition| matches!(one, Disposition::Pending { .. });
+    assert_eq!(told.iter().filter(waits).count(), 50, "{told:?}");
+    count += 50;
     let message = letter("alice@hand.test", "One more");
     let answer = hand.offer(&message, &[CAROL]).await.unwrap();
     assert!(full(&answer), "{answer:?}");
@@ -405,6 +420,8 @@ fn flood(peer: &str, now_ms: u64) -> storage::Acceptance {
         release_at_ms: None,
         recipients: recipients.collect(),
         again: Vec::new(),
+        members: Vec::new(),
+        room: None,
     }
 }
 

@@ -203,6 +203,46 @@ async fn the_blocked_are_told_a_name_and_the_operator_why() {
     }
 }
 
+/// An alias that leads to Bob is no way round what he has said, nor round the rules.
+///
+/// proves: FWD-42, POL-1, POL-5
+#[tokio::test]
+async fn an_alias_that_leads_to_an_account_is_judged_as_the_account_is() {
+    let (world, hand, thief) = scene().await;
+    let mut client = Client::connect(&world.data(SOUTH).join("control.sock")).await.unwrap();
+    for (alias, target) in [("b@south.test", BOB), ("both@south.test", BOB), ("both@south.test", CAROL)] {
+        let order = control::ForwardOrder::Add {
+            alias: alias.to_owned(),
+            target: target.to_owned(),
+            conceal: false,
+            rewrite: false,
+            granted: true,
+            keep_sender: false,
+        };
+        let added = client.call(&Request::Forward { order }).await.unwrap();
+        assert!(matches!(added, Response::Forwards { .. }), "{added:?}");
+    }
+    let offer = async |peer: &Peer, message: &Message, to: &str| {
+        peer.offer(message, &[to]).await.unwrap().dispositions.remove(0)
+    };
+    let known = letter("alice@hand.test", "You know me");
+    assert_eq!(offer(&hand, &known, "b@south.test").await, Disposition::Accepted);
+    let blocked = letter("eve@hand.test", "Let me in by the back door");
+    let told = offer(&hand, &blocked, "b@south.test").await;
+    assert_eq!(told, Disposition::refused(Code::NOT_AUTHORIZED, "refused by rule blocked"));
+    let stranger = letter("tom@thief.test", "You do not know me");
+    let told = offer(&thief, &stranger, "b@south.test").await;
+    assert!(matches!(told, Disposition::Pending { .. }), "{told:?}");
+    let store = world.node(SOUTH).store().clone();
+    let [held] = store.held(Some("bob"), None, 9).unwrap().try_into().unwrap();
+    assert_eq!((held.identity, held.address.to_string().as_str()), (stranger.identity(), "b@south.test"));
+    // Of a list he is left out.
+    let both = letter("eve@hand.test", "To both of you");
+    assert_eq!(offer(&hand, &both, "both@south.test").await, Disposition::Accepted);
+    let has = |account: &str| store.mail_of(account, both.identity()).unwrap().is_some();
+    assert_eq!((has("bob"), has("carol")), (false, true));
+}
+
 /// What would be decided about a file that the node has never seen, by whoever brings it; nothing is done about it.
 ///
 /// proves: POL-8

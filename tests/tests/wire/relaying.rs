@@ -10,6 +10,32 @@ use waxwing_tests::{Memory, Peer, Site, World, letter};
 
 use crate::delivery::{decide, held};
 
+/// A message that has all the seals that it can have is nothing that a relay could answer for; who is here gets it.
+///
+/// proves: EXC-16
+#[tokio::test]
+async fn what_has_no_room_for_the_seal_of_a_relay_is_refused_where_it_would_go_on() {
+    let relay = Site::new("relay.test").relay("hand.test", "south.test");
+    let mut world = World::new(&[Site::new("hand.test"), relay, Site::new("south.test")]).await;
+    world.start("relay.test").await;
+    let _bob = world.user("bob@relay.test").await;
+    let hand = world.peer("hand.test", "relay.test").await;
+    let message = letter("alice@hand.test", "With many seals");
+    let key = world.domain_key("hand.test");
+    let others = (1..message::limits::SEALS_MAX)
+        .map(|number| seal(&message, &format!("list{number}.test"), &key, Role::Forwarder));
+    let seals: Vec<_> = std::iter::once(hand.seal(&message, Role::Submission)).chain(others).collect();
+    let to = ["zoe@south.test", "bob@relay.test", "nobody@relay.test"];
+    let (offer, supply) = (offer(&message, &seals, &to), supply(&message, &seals));
+    let told = hand.offer_as(offer, supply, &Memory::of(&message)).await.unwrap().dispositions;
+    assert!(matches!(told[0], Disposition::Refused { code, .. } if code == Code::NOT_AUTHORIZED), "{told:?}");
+    assert_eq!(told[1], Disposition::Accepted);
+    assert!(
+        matches!(told[2], Disposition::Refused { code, .. } if code == Code::NO_SUCH_ADDRESS),
+        "{told:?}"
+    );
+}
+
 /// proves: EXC-20, EXC-23
 #[tokio::test]
 async fn the_final_answer_travels_back_along_the_cookies() {

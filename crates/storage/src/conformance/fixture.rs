@@ -185,6 +185,8 @@ pub(super) fn acceptance(content: Content, origin: Origin, recipients: Vec<Inten
         release_at_ms: None,
         recipients,
         again: Vec::new(),
+        members: Vec::new(),
+        room: None,
     }
 }
 

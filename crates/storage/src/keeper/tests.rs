@@ -11,8 +11,15 @@ use message::{Disposition, Draft, DraftContent, DraftPart, HeaderBuilder, Messag
 
 const NOW: u64 = 1_700_000_000_000;
 
-/// Queues a message of one empty part along one of 50 lanes.
-fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<crate::Receipt, Error> {
+/// A cookie that begins with this number.
+fn cookie(number: u32) -> Cookie {
+    let mut cookie = [0; 32];
+    cookie[..4].copy_from_slice(&number.to_be_bytes());
+    Cookie::from_bytes(cookie)
+}
+
+/// A message of one empty part that goes to these, from this origin.
+fn letter(number: u32, origin: Origin, recipients: Vec<Intended>) -> Acceptance {
     let mut header = HeaderBuilder::new();
     header.push("Subject", &number.to_string()).unwrap();
     let root = DraftPart {
@@ -23,37 +30,52 @@ fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<c
     };
     let draft = Draft { header: header.finish().unwrap(), root };
     let message = Message::assemble(&draft, vec![bytes::Bytes::new()]).unwrap();
-    let mut cookie = [0; 32];
-    cookie[..4].copy_from_slice(&number.to_be_bytes());
-    let to = Intended {
-        address: Address::from_wire("a@far.test").unwrap(),
-        effect: Effect::Queue { lane: Lane::new(&format!("lane {}", number % 50)).unwrap() },
-        answer: Disposition::Pending {
-            cookie: Cookie::from_bytes(cookie),
-            min_seconds: 1,
-            max_seconds: 2,
-            until: 3,
-        },
-        why: None,
-    };
     let content = NewMessage {
         manifest: message.manifest().clone(),
         headers: Some(message.headers().clone()),
         seals: Vec::new(),
         parts: Vec::new(),
     };
-    block_on(store.accept(Acceptance {
+    Acceptance {
         offered_as: content.manifest.identity(),
         content: Content::New(content),
         octets: 1,
-        origin: Origin::Submission { account: "ann".to_owned() },
+        origin,
         trace: Vec::new(),
         now_ms: NOW,
         expires_at_ms: NOW,
-        release_at_ms,
-        recipients: vec![to],
+        release_at_ms: None,
+        recipients,
         again: Vec::new(),
-    }))
+        members: Vec::new(),
+        room: None,
+    }
+}
+
+/// Somebody who is queued along this lane under this cookie.
+fn queued(address: &str, lane: &str, number: u32) -> Intended {
+    Intended {
+        address: Address::from_wire(address).unwrap(),
+        effect: Effect::Queue { lane: Lane::new(lane).unwrap() },
+        answer: Disposition::Pending {
+            cookie: cookie(number),
+            min_seconds: 1,
+            max_seconds: 2,
+            until: NOW / 1000 + 30,
+        },
+        why: None,
+    }
+}
+
+fn a_peer() -> Origin {
+    Origin::Peer { domain: message::address::Domain::from_wire("peer.test").unwrap() }
+}
+
+/// Queues a message of one empty part along one of 50 lanes.
+fn queue(store: &dyn Store, number: u32, release_at_ms: Option<u64>) -> Result<crate::Receipt, Error> {
+    let to = queued("a@far.test", &format!("lane {}", number % 50), number);
+    let origin = Origin::Submission { account: "ann".to_owned() };
+    block_on(store.accept(Acceptance { release_at_ms, ..letter(number, origin, vec![to]) }))
 }
 
 fn counting() -> (Counter, Keeper<Counter>) {
@@ -135,6 +157,194 @@ fn every_cookie_costs_one_look() {
     assert_eq!(cost("account:ann", own), (1, false));
     assert_eq!(cost("account:eve", own), (1, true));
     assert_eq!(cost("account:ann", [9; 32]), (1, true));
+}
+
+/// Whoever gives up a hundred recipients, ten times over in one frame, has each envelope written once; and not at all where all
+/// of it is final.
+///
+/// proves: STO-12
+#[test]
+fn what_is_given_up_is_written_once_and_what_is_final_never() {
+    const ALL: u32 = 100;
+    let engine = Memory::new();
+    let store = engine.open(Settings::default()).unwrap();
+    let to = (0..ALL).map(|number| queued(&format!("a{number}@far.test"), "far", number)).collect();
+    let receipt = block_on(store.accept(letter(1, a_peer(), to))).unwrap();
+    let cookies: Vec<Cookie> = (0..10).flat_map(|_| (0..ALL).map(cookie)).collect();
+    let group = Batch::default();
+    let give_up = |holder: &str| {
+        let mut tx = crate::transaction::Transaction::new(&engine, None, &group, 1);
+        let told = crate::verb::settle::give_up(&mut tx, holder, &cookies, NOW);
+        assert_eq!(told, Ok(Vec::new()), "no next hop has a cookie");
+        (tx.written, tx.into_changes().0)
+    };
+    let (written, changes) = give_up("peer.test");
+    // For each its cookie, once more when the envelope is closed, and the count of what is pending; and the envelope.
+    assert!(written <= 3 * ALL as usize + 2, "{written} values were written");
+    engine.apply(&changes).unwrap();
+    let envelope = store.envelope(receipt.envelope).unwrap().unwrap();
+    assert!(envelope.recipients.iter().all(|one| one.outcome == Some(Disposition::Withdrawn)));
+    assert_eq!(store.pending("peer.test"), Ok(0));
+    assert_eq!(give_up("peer.test").0, 0, "all of it is final");
+    assert_eq!(give_up("other.test").0, 0);
+}
+
+/// Somebody who is held for this account under this cookie.
+fn held(address: &str, account: Option<&str>, stage: crate::Stage, number: u32) -> Intended {
+    let pend = crate::Pend {
+        account: account.map(str::to_owned),
+        stage,
+        wanted: matches!(stage, crate::Stage::Later { .. }).then_some(message::Selection::Headers),
+        reason: String::new(),
+        seals: Vec::new(),
+    };
+    Intended { effect: Effect::Pend(pend), ..queued(address, "none", number) }
+}
+
+/// An offer for a hundred that comes again reads a record for each of them, and their envelope once.
+///
+/// proves: STO-11, SEC-6
+#[test]
+fn an_offer_that_comes_again_reads_its_envelope_once() {
+    const ALL: u32 = 100;
+    let (engine, store) = counting();
+    let offer = || {
+        let to = (0..ALL).map(|number| queued(&format!("a{number}@far.test"), "far", number)).collect();
+        letter(1, a_peer(), to)
+    };
+    let (identity, receipt) = (offer().offered_as, block_on(store.accept(offer())).unwrap());
+    let addresses: Vec<Address> = offer().recipients.into_iter().map(|one| one.address).collect();
+    let before = engine.reads();
+    let known = store.offered_before("peer.test", identity, &addresses, NOW).unwrap();
+    let answers: Vec<_> = known.into_iter().map(|one| one.unwrap().answer).collect();
+    assert_eq!(answers, receipt.answers);
+    // The envelope is one chunk or two.
+    let reads = engine.reads() - before;
+    assert!(reads <= u64::from(ALL) + 2, "{reads} reads");
+    let before = engine.reads();
+    assert_eq!(block_on(store.accept(offer())).unwrap().answers, receipt.answers);
+    let reads = engine.reads() - before;
+    assert!(reads <= u64::from(ALL) + 10, "{reads} reads in the transaction");
+}
+
+/// A hundred that are judged anew together, as their sender was asked to offer them again, have their envelope written once.
+///
+/// proves: STA-7
+#[test]
+fn what_is_judged_anew_is_written_once() {
+    const ALL: u32 = 100;
+    let engine = Memory::new();
+    let store = engine.open(Settings::default()).unwrap();
+    let later = crate::Stage::Later { at_ms: NOW };
+    let to = (0..ALL).map(|number| held(&format!("a{number}@here.test"), None, later, number)).collect();
+    let receipt = block_on(store.accept(letter(1, a_peer(), to))).unwrap();
+    let refuse = |recipient| crate::Again {
+        envelope: receipt.envelope,
+        recipient,
+        effect: Effect::Refuse { code: message::Code::NOT_AUTHORIZED, text: String::new() },
+        why: None,
+    };
+    let again = Acceptance { again: (0..ALL).map(refuse).collect(), ..letter(1, a_peer(), Vec::new()) };
+    let group = Batch::default();
+    let mut tx = crate::transaction::Transaction::new(&engine, None, &group, 1);
+    let answers = crate::verb::accept::accept(&mut tx, again).unwrap().again;
+    let refused = |answer: &Disposition| matches!(answer, Disposition::Refused { .. });
+    assert!(answers.len() == ALL as usize && answers.iter().all(refused));
+    // For each its cookie, once more when the envelope is closed, and the count of what is pending; and the envelope.
+    assert!(tx.written <= 3 * ALL as usize + 5, "{} values were written", tx.written);
+    engine.apply(&tx.into_changes().0).unwrap();
+    store.check(&mut |finding| panic!("{finding:?}")).unwrap();
+}
+
+/// What waits is counted where it is written down, with the other recipients of the same offer: whoever looked before that, in a
+/// hundred offers at once, has found room each time.
+///
+/// proves: STA-14, REP-14
+#[test]
+fn there_is_no_room_for_more_than_there_is_however_much_comes_at_once() {
+    let full = |code, after_seconds| Disposition::Deferred { code, after_seconds };
+    let (pending_full, held_full) =
+        (full(message::Code::new(4, 5, 3), 9), full(message::Code::MAILBOX_FULL, 8));
+    let room = crate::Room {
+        pending_max: 5,
+        pending_full: pending_full.clone(),
+        held_max: 4,
+        held_shared_max: 2,
+        shared: |one, other| one.ends_with(other) || other.ends_with(one),
+        held_full: held_full.clone(),
+    };
+    let store = Memory::new().open(Settings::default()).unwrap();
+    let offer = |number, domain: &str, to: Vec<Intended>| {
+        let origin = Origin::Peer { domain: message::address::Domain::from_wire(domain).unwrap() };
+        let offer = Acceptance { room: Some(room.clone()), ..letter(number, origin, to) };
+        block_on(store.accept(offer)).map(|receipt| receipt.answers)
+    };
+    let for_ann = |first: u32| -> Vec<Intended> {
+        let one =
+            |number| held(&format!("a{number}@here.test"), Some("ann"), crate::Stage::Undecided, number);
+        (first..first + 3).map(one).collect()
+    };
+    let told = |to: &[Intended], places: usize, full: &Disposition| -> Vec<Disposition> {
+        let room = to.iter().take(places).map(|one| one.answer.clone());
+        room.chain(vec![full.clone(); to.len() - places]).collect()
+    };
+    let first = for_ann(0);
+    assert_eq!(offer(1, "peer.test", first.clone()), Ok(told(&first, 2, &held_full)));
+    // The same again has the places that it has, and no further one.
+    assert_eq!(offer(1, "peer.test", first.clone()), Ok(told(&first, 2, &held_full)));
+    // Who shares them has none at all, and then there is nothing to open an envelope for.
+    let shared = offer(2, "mx.peer.test", for_ann(10));
+    assert_eq!(shared, Err(Error::Crowded(vec![held_full.clone(); 3])));
+    let other = for_ann(20);
+    assert_eq!(offer(3, "other.test", other.clone()), Ok(told(&other, 2, &held_full)));
+    assert_eq!(offer(4, "third.test", for_ann(30)), Err(Error::Crowded(vec![held_full; 3])));
+    let queue: Vec<Intended> =
+        (40..44).map(|number| queued(&format!("q{number}@far.test"), "far", number)).collect();
+    assert_eq!(offer(5, "peer.test", queue.clone()), Ok(told(&queue, 3, &pending_full)));
+    assert_eq!((store.pending("peer.test"), store.held(None, None, 9).unwrap().len()), (Ok(5), 4));
+    store.check(&mut |finding| panic!("{finding:?}")).unwrap();
+}
+
+/// Who is on a list is known to have come by it, and was offered by nobody: neither of them has the message twice by lists.
+///
+/// proves: FWD-6, STO-17
+#[test]
+fn who_came_by_a_list_was_not_offered() {
+    let store = Memory::new().open(Settings { retention_ms: 1_000, ..Settings::default() }).unwrap();
+    let list = |address: &str| Intended {
+        effect: Effect::Elsewhere,
+        answer: Disposition::Accepted,
+        ..queued(address, "none", 0)
+    };
+    let member = || Intended { answer: Disposition::Accepted, ..queued("m@far.test", "far", 0) };
+    let by_list =
+        |address: &str| Acceptance { members: vec![member()], ..letter(1, a_peer(), vec![list(address)]) };
+    let identity = by_list("l@here.test").offered_as;
+    let legs = || store.legs(None, None, 9).unwrap().len();
+    let offered = |address: &str| {
+        let to = [Address::from_wire(address).unwrap()];
+        store.offered_before("peer.test", identity, &to, NOW).unwrap().remove(0).map(|before| before.answer)
+    };
+    let first = block_on(store.accept(by_list("l@here.test"))).unwrap();
+    assert_eq!((&first.answers[..], legs()), (&[Disposition::Accepted][..], 1));
+    assert_eq!(offered("l@here.test"), Some(Disposition::Accepted));
+    assert_eq!(offered("m@far.test"), None);
+    // The same list again, and another one with the same member.
+    assert_eq!(block_on(store.accept(by_list("l@here.test"))).unwrap().envelope, first.envelope);
+    block_on(store.accept(by_list("k@here.test"))).unwrap();
+    assert_eq!(legs(), 1);
+    // Offered for itself it is one like any other, and stays known when the list's envelope is forgotten.
+    let own = letter(1, a_peer(), vec![queued("m@far.test", "far", 7)]);
+    block_on(store.accept(Acceptance { expires_at_ms: NOW + 9_999, ..own })).unwrap();
+    assert_eq!((offered("m@far.test"), legs()), (Some(queued("m@far.test", "far", 7).answer), 2));
+    let leg =
+        store.legs(None, None, 9).unwrap().into_iter().find(|leg| leg.envelope == first.envelope).unwrap();
+    block_on(store.remove(leg.id, NOW)).unwrap();
+    block_on(store.expire(NOW + 1_001, 9)).unwrap();
+    assert_eq!(store.envelope(first.envelope), Ok(None));
+    assert_eq!(offered("l@here.test"), None);
+    assert!(offered("m@far.test").is_some());
+    store.check(&mut |finding| panic!("{finding:?}")).unwrap();
 }
 
 /// proves: STO-5

@@ -314,15 +314,25 @@ fn read_stage(value: &Value) -> Option<Stage> {
 pub(crate) struct OnceRecord {
     pub(crate) envelope: EnvelopeId,
     pub(crate) recipient: u32,
+    /// Nobody has offered it for this recipient: it has come here by a list, and only lists look at it.
+    pub(crate) member: bool,
 }
 
 impl Record for OnceRecord {
     fn fields(&self) -> Vec<(i64, Option<Value>)> {
-        vec![(1, Some(uint(self.envelope.0))), (2, Some(uint(self.recipient.into())))]
+        vec![
+            (1, Some(uint(self.envelope.0))),
+            (2, Some(uint(self.recipient.into()))),
+            (3, self.member.then(|| flag(true))),
+        ]
     }
 
     fn read(fields: &Fields) -> Option<Self> {
-        Some(OnceRecord { envelope: EnvelopeId(fields.uint(1)?), recipient: fields.small(2)? })
+        Some(OnceRecord {
+            envelope: EnvelopeId(fields.uint(1)?),
+            recipient: fields.small(2)?,
+            member: fields.optional(3, Value::as_bool)?.unwrap_or(false),
+        })
     }
 }
 
@@ -347,7 +357,7 @@ mod tests {
     /// proves: STO-4
     #[test]
     fn records_are_maps_with_a_version() {
-        let record = OnceRecord { envelope: EnvelopeId(500), recipient: 2 };
+        let record = OnceRecord { envelope: EnvelopeId(500), recipient: 2, member: false };
         assert_eq!(record.encode(), [0xa3, 0x00, 0x01, 0x01, 0x19, 0x01, 0xf4, 0x02, 0x02]);
         let with_unknown_key = [0xa4, 0x00, 0x01, 0x01, 0x19, 0x01, 0xf4, 0x02, 0x02, 0x18, 0x63, 0x61, b'x'];
         assert_eq!(OnceRecord::decode(&with_unknown_key, b"k"), Ok(record));
@@ -357,7 +367,7 @@ mod tests {
 
     #[test]
     fn records_come_back_as_they_were() {
-        check(OnceRecord { envelope: EnvelopeId(u64::MAX), recipient: 7 });
+        check(OnceRecord { envelope: EnvelopeId(u64::MAX), recipient: 7, member: true });
         check(Held {
             account: Some("a".into()),
             reason: "first contact".into(),

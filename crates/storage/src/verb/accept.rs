@@ -1,10 +1,13 @@
 //! Acceptance: one message, all its recipients, one transaction.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use message::Disposition;
 
 use super::content::{load_message, store_message, stored};
+use super::once::{fresh_members, split_offered_before};
 use super::peer::count_pending;
-use super::status::{close, load_envelope};
+use super::status::{close, close_if_final, load_envelope, save_envelope};
 use super::{check_name, cut, load};
 use crate::engine::View;
 use crate::limits::{
@@ -34,21 +37,31 @@ fn subject_of(origin: &Origin, content: &Content) -> Option<String> {
 pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Receipt, Error> {
     check(&acceptance)?;
     let identity = acceptance.content.identity();
-    let (earlier, fresh) = split_offered_before(tx, &acceptance)?;
-    let Acceptance { content, recipients, again: all_again, now_ms, expires_at_ms, .. } = acceptance;
-    let fresh: Vec<&Intended> = fresh.into_iter().map(|place| &recipients[place]).collect();
-    let again = still_pending(tx, identity, &all_again)?;
+    let (mut earlier, fresh) = split_offered_before(tx, &acceptance)?;
+    let mut reopened = super::held::envelopes_of(tx, identity, &acceptance.again)?;
+    if fresh.is_empty() && acceptance.again.is_empty() && earlier.iter().all(|known| known.envelope.is_none())
+    {
+        return Err(Error::Crowded(earlier.into_iter().filter_map(|known| known.answer).collect()));
+    }
+    let members = fresh_members(tx, &acceptance, &fresh)?;
+    let Acceptance { content, recipients, members: all_members, again: all_again, .. } = acceptance;
+    let (now_ms, expires_at_ms) = (acceptance.now_ms, acceptance.expires_at_ms);
+    let fresh: Vec<(&Intended, bool)> = fresh
+        .into_iter()
+        .map(|place| (&recipients[place], false))
+        .chain(members.into_iter().map(|place| (&all_members[place], true)))
+        .collect();
+    let again: Vec<&Again> = all_again.iter().filter(|one| is_pending(&reopened, one)).collect();
     let here: Option<Vec<u32>> = match &content {
         Content::New(message) => Some(message.parts.iter().map(|(part, _)| *part as u32).collect()),
         Content::Stored(_) | Content::Offered { .. } => None,
     };
     let subject = subject_of(&acceptance.origin, &content);
     let effects: Vec<&Effect> =
-        fresh.iter().map(|one| &one.effect).chain(again.iter().map(|one| &one.effect)).collect();
+        fresh.iter().map(|(one, _)| &one.effect).chain(again.iter().map(|one| &one.effect)).collect();
     let seals = keep_content(tx, content, &effects)?;
     let mut lanes = Vec::new();
     let mut opened = None;
-    let mut told = Vec::new();
     if !fresh.is_empty() {
         let mut envelope = EnvelopeRecord {
             id: EnvelopeId(tx.allocate()?),
@@ -68,19 +81,25 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
         };
         open_envelope(tx, &mut envelope, &fresh, here.as_deref(), &mut lanes)?;
         opened = Some(envelope.id);
-        told = envelope.recipients.into_iter().map(|recipient| recipient.told).collect();
+        let unanswered = earlier.iter_mut().filter(|known| known.answer.is_none());
+        for (known, recipient) in unanswered.zip(envelope.recipients) {
+            known.answer = Some(recipient.told);
+        }
     }
-    for one in again {
-        super::held::judge_again(tx, one, (here.as_deref(), &seals), (expires_at_ms, now_ms), &mut lanes)?;
+    for one in &again {
+        let Some(envelope) = reopened.get_mut(&one.envelope) else { continue };
+        let times = (expires_at_ms, now_ms);
+        super::held::judge_again(tx, envelope, one, (here.as_deref(), &seals), times, &mut lanes)?;
     }
-    let again = all_again.iter().map(|one| current(tx, one)).collect::<Result<_, _>>()?;
-    let first = earlier.iter().flatten().map(|(envelope, _)| *envelope);
-    let known = first.chain(all_again.iter().map(|one| one.envelope)).next();
-    let mut told = told.into_iter();
-    let answers = earlier
-        .into_iter()
-        .filter_map(|earlier| earlier.map(|(_, answer)| answer).or_else(|| told.next()))
-        .collect();
+    for id in again.iter().map(|one| one.envelope).collect::<BTreeSet<_>>() {
+        let Some(envelope) = reopened.get_mut(&id) else { continue };
+        close_if_final(tx, envelope, now_ms)?;
+        save_envelope(tx, envelope)?;
+    }
+    let again = all_again.iter().map(|one| current(&reopened, one)).collect::<Result<_, _>>()?;
+    let first = earlier.iter().find_map(|known| known.envelope);
+    let known = first.or_else(|| all_again.first().map(|one| one.envelope));
+    let answers = earlier.into_iter().filter_map(|known| known.answer).collect();
     let envelope = opened.or(known).ok_or(Error::Invalid("an acceptance needs a recipient"))?;
     Ok(Receipt { envelope, answers, again, lanes: lanes.into_iter().map(|(lane, _)| lane).collect() })
 }
@@ -89,13 +108,16 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
 fn open_envelope(
     tx: &mut Transaction,
     envelope: &mut EnvelopeRecord,
-    fresh: &[&Intended],
+    fresh: &[(&Intended, bool)],
     here: Option<&[u32]>,
     lanes: &mut Vec<(Lane, Vec<u32>)>,
 ) -> Result<(), Error> {
     let (id, identity, now_ms) = (envelope.id, envelope.identity, envelope.received_at_ms);
-    for intended in fresh {
+    for (intended, member) in fresh {
+        let place = envelope.recipients.len() as u32;
         add_recipient(tx, envelope, intended, here, lanes)?;
+        let key = key::once(&envelope.origin.holder(), envelope.offered_as, &intended.address.to_string());
+        tx.put(key, OnceRecord { envelope: envelope.id, recipient: place, member: *member }.encode())?;
         if let (Origin::Submission { account }, false) =
             (&envelope.origin, matches!(intended.effect, Effect::Refuse { .. }))
         {
@@ -118,29 +140,18 @@ fn open_envelope(
     tx.put_new_chunked(&key::envelope(id), &envelope.encode()).map(drop)
 }
 
-/// Those of the recipients to be judged anew that are pending still: others were decided about meanwhile.
-fn still_pending<'a>(
-    tx: &Transaction,
-    identity: message::Identity,
-    again: &'a [Again],
-) -> Result<Vec<&'a Again>, Error> {
-    let mut pending = Vec::new();
-    for one in again {
-        let envelope = envelope_of(tx, one.envelope)?;
-        if envelope.identity != identity {
-            return Err(Error::Invalid("another message is pending there"));
-        }
-        if envelope.recipients.get(one.recipient as usize).is_some_and(|recipient| recipient.held) {
-            pending.push(one);
-        }
-    }
-    Ok(pending)
+/// Whether a recipient to be judged anew is pending still: somebody may have decided about it meanwhile.
+fn is_pending(envelopes: &BTreeMap<EnvelopeId, EnvelopeRecord>, again: &Again) -> bool {
+    let envelope = envelopes.get(&again.envelope);
+    envelope
+        .and_then(|envelope| envelope.recipients.get(again.recipient as usize))
+        .is_some_and(|recipient| recipient.held)
 }
 
 /// What a recipient that was pending is answered now.
-fn current(tx: &Transaction, again: &Again) -> Result<Disposition, Error> {
-    let envelope = envelope_of(tx, again.envelope)?;
-    let recipient = envelope.recipients.get(again.recipient as usize);
+fn current(envelopes: &BTreeMap<EnvelopeId, EnvelopeRecord>, again: &Again) -> Result<Disposition, Error> {
+    let envelope = envelopes.get(&again.envelope);
+    let recipient = envelope.and_then(|envelope| envelope.recipients.get(again.recipient as usize));
     Ok(recipient.ok_or(Error::NotFound("recipient"))?.answer().clone())
 }
 
@@ -150,12 +161,13 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
         true => Err(Error::Bound { what, bound: bound as u64 }),
         false => Ok(()),
     };
-    bound("recipients", acceptance.recipients.len(), message::limits::RECIPIENTS_MAX)?;
+    let all = || acceptance.recipients.iter().chain(&acceptance.members);
+    bound("recipients", all().count(), message::limits::RECIPIENTS_MAX)?;
     bound("hops", acceptance.trace.len(), message::limits::HOPS_MAX)?;
     check_name(&acceptance.origin.holder(), OWNER_OCTETS_MAX)?;
-    let mut addresses: Vec<_> = acceptance.recipients.iter().map(|intended| &intended.address).collect();
+    let mut addresses: Vec<_> = all().map(|intended| &intended.address).collect();
     addresses.sort();
-    let nobody = addresses.is_empty() && acceptance.again.is_empty();
+    let nobody = acceptance.recipients.is_empty() && acceptance.again.is_empty();
     if nobody || addresses.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(Error::Invalid("an acceptance needs recipients, each once"));
     }
@@ -173,7 +185,7 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
             bound("octets of a cookie", half.len(), PASSED_COOKIE_OCTETS_MAX)?;
         }
     }
-    for intended in &acceptance.recipients {
+    for intended in all() {
         let fits = match (&intended.effect, &intended.answer) {
             (Effect::Mailbox { .. }, Disposition::Accepted) => true,
             (
@@ -192,7 +204,7 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
         }
     }
     let again = acceptance.again.iter().map(|again| &again.effect);
-    for effect in acceptance.recipients.iter().map(|intended| &intended.effect).chain(again) {
+    for effect in all().map(|intended| &intended.effect).chain(again) {
         if let Effect::Mailbox { account, .. } | Effect::Pend(Pend { account: Some(account), .. }) = effect {
             check_name(account, ACCOUNT_NAME_OCTETS_MAX)?;
         }
@@ -204,24 +216,6 @@ fn check(acceptance: &Acceptance) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Earlier answers by recipient, and the places of those that have none.
-type OfferedBefore = (Vec<Option<(EnvelopeId, Disposition)>>, Vec<usize>);
-
-/// Looks up which recipients the same peer has offered before.
-fn split_offered_before(tx: &Transaction, acceptance: &Acceptance) -> Result<OfferedBefore, Error> {
-    let holder = acceptance.origin.holder();
-    let (mut earlier, mut fresh) = (Vec::new(), Vec::new());
-    for (place, intended) in acceptance.recipients.iter().enumerate() {
-        let key = key::once(&holder, acceptance.offered_as, &intended.address.to_string());
-        let answer = super::status::once_answer(tx, &key)?;
-        if answer.is_none() {
-            fresh.push(place);
-        }
-        earlier.push(answer);
-    }
-    Ok((earlier, fresh))
 }
 
 /// Keeps the content and checks that there is enough of it for the effects. Returns which seals came with it.
@@ -313,8 +307,6 @@ fn add_recipient(
     if recipient.outcome.is_none() {
         count_pending(tx, envelope, &recipient.told, true)?;
     }
-    let key = key::once(&envelope.origin.holder(), envelope.offered_as, &intended.address.to_string());
-    tx.put(key, OnceRecord { envelope: envelope.id, recipient: place }.encode())?;
     let here = matches!(intended.effect, Effect::Mailbox { .. } | Effect::Elsewhere);
     envelope.recipients.push(recipient);
     if here {

@@ -2,9 +2,11 @@
 
 use message::Disposition;
 
+use super::load;
 use super::status::{close_if_final, finish, load_envelope, save_envelope};
 use crate::engine::View;
 use crate::limits::{EXPIRE_OCTETS_MAX, LIST_MAX};
+use crate::record::OnceRecord;
 use crate::transaction::Transaction;
 use crate::{EnvelopeId, EnvelopeRecord, Error, Origin, key};
 
@@ -59,12 +61,22 @@ fn end_held(
 
 /// Removes an envelope and all that was kept for answering about it.
 fn forget(tx: &mut Transaction, envelope: &EnvelopeRecord) -> Result<(), Error> {
+    let holder = envelope.origin.holder();
     for recipient in &envelope.recipients {
         if let Disposition::Pending { cookie, .. } = &recipient.told {
             tx.remove(key::cookie(cookie));
         }
-        let holder = envelope.origin.holder();
-        tx.remove(key::once(&holder, envelope.offered_as, &recipient.address.to_string()));
+        // Who came by a list and was written to as well has a record of another envelope.
+        let once = key::once(&holder, envelope.offered_as, &recipient.address.to_string());
+        let own = match load::<OnceRecord>(tx, &once) {
+            Ok(once) => once.is_some_and(|once| once.envelope == envelope.id),
+            // What cannot be read answers nothing.
+            Err(Error::Damaged { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if own {
+            tx.remove(once);
+        }
     }
     if let Origin::Submission { account } = &envelope.origin {
         tx.remove(key::envelope_of(account, envelope.id));

@@ -1,5 +1,7 @@
 //! Held recipients: the list of them, more content for them, and decisions.
 
+use std::collections::BTreeMap;
+
 use message::address::Address;
 use message::{Disposition, Identity, Selection};
 
@@ -9,7 +11,7 @@ use super::status::{close_if_final, end_hold, finish, load_envelope, save_envelo
 use super::{cut, list, load};
 use crate::engine::View;
 use crate::limits::LIST_MAX;
-use crate::record::{CookieRecord, Held, OnceRecord, Record};
+use crate::record::{CookieRecord, Held, Record};
 use crate::transaction::Transaction;
 use crate::{
     Again, Decision, Effect, EnvelopeId, EnvelopeRecord, Error, HeldRecord, Lane, NewMessage, Pend, Ruling,
@@ -43,7 +45,12 @@ pub(crate) fn held(
     Ok(found)
 }
 
-fn held_record(envelope: &EnvelopeRecord, place: u32, address: &Address, held: Held) -> HeldRecord {
+pub(crate) fn held_record(
+    envelope: &EnvelopeRecord,
+    place: u32,
+    address: &Address,
+    held: Held,
+) -> HeldRecord {
     HeldRecord {
         envelope: envelope.id,
         recipient: place,
@@ -84,42 +91,51 @@ pub(crate) fn held_for(view: &dyn View, identity: Identity, limit: usize) -> Res
     Ok(found)
 }
 
-/// How many recipients are held for an account, as far as this many, and how many of those this holder has brought. One
+/// How many recipients are held for an account, as far as this many, and how many of those these holders have brought. One
 /// range of the index is read, which says both: no counter has to be kept, mended and checked for what is bounded anyway.
 pub(crate) fn held_count(
     view: &dyn View,
     account: &str,
-    holder: &str,
+    theirs: &dyn Fn(&str) -> bool,
     most: usize,
 ) -> Result<(usize, usize), Error> {
     let prefix = key::helds_of(account);
     let found = view.range(&prefix, &key::after_prefix(&prefix), most)?;
-    let own = found.iter().filter(|(_, by)| by.as_slice() == holder.as_bytes()).count();
+    let own = found.iter().filter(|(_, by)| std::str::from_utf8(by).is_ok_and(theirs)).count();
     Ok((found.len(), own))
 }
 
-/// The recipient of an earlier offer that is pending, where its sender is asked now to offer it again.
-pub(crate) fn wanted_again(view: &dyn View, once: &[u8], now_ms: u64) -> Result<Option<HeldRecord>, Error> {
-    let Some(once) = load::<OnceRecord>(view, once)? else { return Ok(None) };
-    let Some(envelope) = load_envelope(view, once.envelope)? else { return Ok(None) };
-    let Some(recipient) = envelope.recipients.get(once.recipient as usize).filter(|one| one.held) else {
-        return Ok(None);
-    };
-    let held = load::<Held>(view, &key::held(envelope.id, once.recipient))?;
-    let held = held.filter(|held| held.is_wanted(now_ms));
-    Ok(held.map(|held| held_record(&envelope, once.recipient, &recipient.address, held)))
+/// The envelopes in which these are pending, or were, each read once.
+pub(crate) fn envelopes_of(
+    tx: &Transaction,
+    identity: Identity,
+    again: &[Again],
+) -> Result<BTreeMap<EnvelopeId, EnvelopeRecord>, Error> {
+    let mut envelopes = BTreeMap::new();
+    for id in again.iter().map(|one| one.envelope) {
+        if envelopes.contains_key(&id) {
+            continue;
+        }
+        let envelope = envelope_of(tx, id)?;
+        if envelope.identity != identity {
+            return Err(Error::Invalid("another message is pending there"));
+        }
+        envelopes.insert(id, envelope);
+    }
+    Ok(envelopes)
 }
 
-/// Carries out what was decided about a recipient that was pending, when its sender has offered the message again.
+/// Carries out what was decided about a recipient that was pending, when its sender has offered the message again. The caller
+/// closes the envelope where all of it is final, and writes it.
 pub(crate) fn judge_again(
     tx: &mut Transaction,
+    envelope: &mut EnvelopeRecord,
     again: &Again,
     (here, seals): (Option<&[u32]>, &[SealMark]),
     (expires_at_ms, now_ms): (u64, u64),
     lanes: &mut Vec<(Lane, Vec<u32>)>,
 ) -> Result<(), Error> {
-    let mut envelope = envelope_of(tx, again.envelope)?;
-    bring_seals(&mut envelope, seals);
+    bring_seals(envelope, seals);
     let place = again.recipient;
     let recipient = envelope.recipients.get(place as usize).ok_or(Error::NotFound("held recipient"))?;
     let address = recipient.address.clone();
@@ -129,15 +145,15 @@ pub(crate) fn judge_again(
     match &again.effect {
         // It came too late.
         _ if is_over(tx, again.envelope, place, now_ms)? => {
-            finish(tx, &mut envelope, place, Disposition::Expired)?;
+            finish(tx, envelope, place, Disposition::Expired)?;
         }
         Effect::Mailbox { account, seals } => {
-            put_mail(tx, &envelope, &address, account, seals.clone(), now_ms)?;
-            finish(tx, &mut envelope, place, Disposition::Accepted)?;
+            put_mail(tx, envelope, &address, account, seals.clone(), now_ms)?;
+            finish(tx, envelope, place, Disposition::Accepted)?;
         }
-        Effect::Elsewhere => drop(finish(tx, &mut envelope, place, Disposition::Accepted)?),
+        Effect::Elsewhere => drop(finish(tx, envelope, place, Disposition::Accepted)?),
         Effect::Refuse { code, text } => {
-            finish(tx, &mut envelope, place, Disposition::refused(*code, text))?;
+            finish(tx, envelope, place, Disposition::refused(*code, text))?;
         }
         Effect::Queue { lane } | Effect::Forward { lane, .. } => {
             if let (Effect::Forward { forwarded, .. }, Some(recipient)) =
@@ -145,13 +161,12 @@ pub(crate) fn judge_again(
             {
                 recipient.forwarded = Some(forwarded.clone());
             }
-            queue_held(tx, &mut envelope, place, lane, expires_at_ms, now_ms)?;
+            queue_held(tx, envelope, place, lane, expires_at_ms, now_ms)?;
             lanes.push((lane.clone(), Vec::new()));
         }
-        Effect::Pend(pend) => pend_again(tx, &envelope, place, pend, here)?,
+        Effect::Pend(pend) => pend_again(tx, envelope, place, pend, here)?,
     }
-    close_if_final(tx, &mut envelope, now_ms)?;
-    save_envelope(tx, &envelope)
+    Ok(())
 }
 
 /// A recipient stays pending, for another reason, for another time or with more of the message.

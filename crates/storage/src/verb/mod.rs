@@ -12,6 +12,7 @@ pub(crate) mod held;
 pub(crate) mod keys;
 pub(crate) mod legacy;
 pub(crate) mod mailbox;
+pub(crate) mod once;
 pub(crate) mod peer;
 pub(crate) mod queue;
 pub(crate) mod settle;

@@ -1,5 +1,7 @@
 //! Settlements of claims, and the ways out of the queue that need no claim.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use message::{Cookie, Disposition};
 
 use super::accept::envelope_of;
@@ -199,41 +201,67 @@ pub(crate) fn give_up(
     if cookies.len() > COOKIES_MAX {
         return Err(Error::Bound { what: "cookies", bound: COOKIES_MAX as u64 });
     }
-    let mut told = Vec::new();
+    // The same cookie may stand there again and again, and an envelope has as many as recipients: each is read and written
+    // once, and not at all where all of it is final.
+    let mut open: BTreeMap<EnvelopeId, BTreeSet<u32>> = BTreeMap::new();
     for cookie in cookies {
-        let found = own_cookie(tx, holder, cookie).and_then(|record| match record {
-            Some(record) => Ok(Some((envelope_of(tx, record.envelope)?, record.recipient))),
-            None => Ok(None),
-        });
-        match found {
-            Ok(Some((mut envelope, place))) => {
-                told.extend(withdraw_recipients(tx, &mut envelope, &[place], now_ms)?);
+        match own_cookie(tx, holder, cookie) {
+            Ok(Some(record)) if record.outcome.is_none() => {
+                open.entry(record.envelope).or_default().insert(record.recipient);
             }
             // What is damaged must not keep the others from ending; the check reports it.
-            Ok(None) | Err(Error::Damaged { .. } | Error::NotFound(_)) => {}
+            Ok(_) | Err(Error::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut told = Vec::new();
+    for (envelope, places) in open {
+        match envelope_of(tx, envelope) {
+            Ok(mut envelope) => {
+                let places: Vec<u32> = places.into_iter().collect();
+                told.extend(withdraw_recipients(tx, &mut envelope, &places, now_ms)?);
+            }
+            Err(Error::Damaged { .. } | Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(told)
 }
 
-/// Makes recipients withdrawn where they are not final, takes them out of their legs and closes the envelope.
+/// Makes recipients withdrawn where they are not final, takes them out of their legs and closes the envelope. Where all are
+/// final nothing is written.
 pub(crate) fn withdraw_recipients(
     tx: &mut Transaction,
     envelope: &mut EnvelopeRecord,
     places: &[u32],
     now_ms: u64,
 ) -> Result<Vec<NextHop>, Error> {
-    let (mut told, mut legs) = (Vec::new(), Vec::new());
+    let (mut told, mut legs) = (Vec::new(), Vec::<LegRecord>::new());
+    let mut changed = false;
     for place in places {
-        let leg = envelope.recipients.get(*place as usize).and_then(|recipient| recipient.leg);
+        let known = envelope
+            .recipients
+            .get(*place as usize)
+            .ok_or(Error::Invalid("the envelope has no such recipient"))?;
+        if known.outcome.is_some() {
+            continue;
+        }
+        changed = true;
+        let leg = known.leg;
         let cookie = finish(tx, envelope, *place, Disposition::Withdrawn)?;
         let Some(leg) = leg else { continue };
-        let Some(leg) = load::<LegRecord>(tx, &key::leg(leg))? else { continue };
-        told.extend(cookie.map(|cookie| NextHop { lane: leg.lane.clone(), cookie }));
-        if !legs.iter().any(|known: &LegRecord| known.id == leg.id) {
-            legs.push(leg);
-        }
+        let at = match legs.iter().position(|known| known.id == leg) {
+            Some(at) => at,
+            None => {
+                let Some(leg) = load::<LegRecord>(tx, &key::leg(leg))? else { continue };
+                legs.push(leg);
+                legs.len() - 1
+            }
+        };
+        told.extend(cookie.map(|cookie| NextHop { lane: legs[at].lane.clone(), cookie }));
+    }
+    if !changed {
+        return Ok(told);
     }
     for leg in legs {
         let due_ms = leg.due_ms;

@@ -9,7 +9,7 @@ use crate::engine::View;
 use crate::limits::{
     ATTEMPT_TEXT_OCTETS_MAX, ATTEMPTS_FIRST, ATTEMPTS_LAST, COOKIES_MAX, IDENTITIES_LOOKED_AT, LIST_MAX,
 };
-use crate::record::{CookieRecord, Held, OnceRecord, Record};
+use crate::record::{CookieRecord, Held, Record};
 use crate::transaction::{Transaction, read_chunked};
 use crate::{Attempt, CookieAnswer, EnvelopeId, EnvelopeRecord, Error, Stage, key};
 
@@ -65,15 +65,6 @@ pub(crate) fn readable_envelopes(view: &dyn View, numbers: impl Iterator<Item = 
 /// Writes an envelope.
 pub(crate) fn save_envelope(tx: &mut Transaction, envelope: &EnvelopeRecord) -> Result<(), Error> {
     tx.put_chunked(&key::envelope(envelope.id), &envelope.encode())
-}
-
-/// What became of an offer that was made before; `None` where it was not.
-pub(crate) fn once_answer(view: &dyn View, key: &[u8]) -> Result<Option<(EnvelopeId, Disposition)>, Error> {
-    let Some(once) = load::<OnceRecord>(view, key)? else { return Ok(None) };
-    let Some(envelope) = load_envelope(view, once.envelope)? else { return Ok(None) };
-    let recipient = envelope.recipients.get(once.recipient as usize);
-    let recipient = recipient.ok_or_else(|| Error::Damaged { key: key::readable(key) })?;
-    Ok(Some((envelope.id, recipient.answer().clone())))
 }
 
 /// Gives a recipient its final disposition, once: a later one changes nothing. Returns the cookie of the next hop

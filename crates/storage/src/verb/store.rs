@@ -7,8 +7,8 @@ use message::{Cookie, Disposition, Extent, Identity};
 
 use super::settle::LegChange;
 use super::{
-    accept, account, check, content, correspondent, expire, held, legacy, list, load, mailbox, peer, queue,
-    settle, status,
+    accept, account, check, content, correspondent, expire, held, legacy, list, load, mailbox, once, peer,
+    queue, settle, status,
 };
 use crate::engine::Engine;
 use crate::files::lock;
@@ -17,8 +17,8 @@ use crate::transaction::Transaction;
 use crate::{
     Acceptance, AccountRecord, Attempt, Claim, CookieAnswer, CorrespondentRecord, Decision, DeviceRecord,
     EnvelopeId, EnvelopeRecord, Error, Exported, Finding, HeldRecord, Keeper, Lane, LaneAges, LaneSummary,
-    LegId, LegRecord, LegacyChange, LegacyRecord, MailUid, MailboxEntry, NextHop, NoticeDue, PartReader,
-    PartWriter, PeerRecord, Receipt, Ruling, Settled, Settlement, StagedPart, Statistics, Store,
+    LegId, LegRecord, LegacyChange, LegacyRecord, MailUid, MailboxEntry, NextHop, NoticeDue, OfferedBefore,
+    PartReader, PartWriter, PeerRecord, Receipt, Ruling, Settled, Settlement, StagedPart, Statistics, Store,
     StoredMessage, Supply, Wait, key,
 };
 
@@ -51,9 +51,11 @@ impl<E: Engine> Store for Keeper<E> {
         &self,
         holder: &str,
         offered_as: Identity,
-        recipient: &Address,
-    ) -> Result<Option<(EnvelopeId, Disposition)>, Error> {
-        status::once_answer(&self.shared.engine, &key::once(holder, offered_as, &recipient.to_string()))
+        recipients: &[Address],
+        now_ms: u64,
+    ) -> Result<Vec<Option<OfferedBefore>>, Error> {
+        let offer = once::Offer { holder, offered_as, now_ms };
+        once::offered_before(&self.shared.engine, &offer, recipients.iter())
     }
 
     fn supply(&self, supply: Supply) -> Wait<'_, ()> {
@@ -73,19 +75,13 @@ impl<E: Engine> Store for Keeper<E> {
         held::held_for(&self.shared.engine, identity, limit)
     }
 
-    fn held_count(&self, account: &str, holder: &str, most: usize) -> Result<(usize, usize), Error> {
-        held::held_count(&self.shared.engine, account, holder, most)
-    }
-
-    fn wanted_again(
+    fn held_count(
         &self,
-        holder: &str,
-        offered_as: Identity,
-        recipient: &Address,
-        now_ms: u64,
-    ) -> Result<Option<HeldRecord>, Error> {
-        let once = key::once(holder, offered_as, &recipient.to_string());
-        held::wanted_again(&self.shared.engine, &once, now_ms)
+        account: &str,
+        theirs: &dyn Fn(&str) -> bool,
+        most: usize,
+    ) -> Result<(usize, usize), Error> {
+        held::held_count(&self.shared.engine, account, theirs, most)
     }
 
     fn decide(&self, decision: Decision) -> Wait<'_, Disposition> {
