@@ -75,6 +75,11 @@ async fn answer(scripts: Scripts, pace: Pace, link: Link, mut send: SendStream, 
             let good = vec![Act::Say(outcome(&[accepted()]))];
             (number, if behaves { good } else { case.offered.clone() })
         }
+        // What a case says is about one cookie. Who asks about several at once is told to come again: they do not stay together.
+        Frame::Poll(cookies) if cookies.len() > 1 => {
+            let later = array(&[uint(2), uint(1), uint(3), uint(4_000_000_000)]);
+            (0, vec![Act::Say(answers(&vec![later; cookies.len()]))])
+        }
         Frame::Poll(cookies) => {
             let of = |(case, _): &(Case, Mutex<Seen>)| cookie(&case.what) == *cookies[0].as_bytes();
             let number = scripts.iter().position(of).unwrap();

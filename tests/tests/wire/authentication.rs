@@ -8,7 +8,7 @@ use message::address::Address;
 use message::{Code, Disposition, Selection};
 use protocol::{Enrol, Failure, Frame, StatusQuery, SubmissionOptions};
 use storage::AccountRecord;
-use transport::{Alpn, AskError, Code as Closed, Error, HostKey, KeyKind, Session as _};
+use transport::{Alpn, AskError, Code as Closed, Error, HostKey, KeyKind};
 use waxwing_tests::{Memory, Peer, Site, World, letter};
 
 /// Whoever this is, the node closes the connection as with one who is not authenticated.

@@ -1,11 +1,13 @@
 //! Ranges for which nobody waits any more: each may cost the whole part.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use message::{Disposition, Message, Selection};
 use protocol::{Failure, Frame, Outcome, Settings, encode};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 use transport::{
     Alpn, Code, Handler, HostKey, KeyKind, Later, Limits, Link, OfferSession, Pace, Reply, Server,
     ServerIdentity, Service, Session, Socket, Source,
@@ -79,6 +81,11 @@ impl Session for Door {
     }
 }
 
+/// What is told next, within a time that nothing but a fault takes.
+async fn next(told: &mut UnboundedReceiver<Told>) -> Option<Told> {
+    timeout(Duration::from_secs(60), told.recv()).await.unwrap()
+}
+
 struct Scene {
     message: Message,
     source: Slow,
@@ -121,12 +128,12 @@ async fn a_range_that_is_fetched_by_nobody_is_not_made() {
     for closes in [false, true] {
         let (mut send, mut receive) = scene.peer.connected.open_bi().await.unwrap();
         Pace::start(&Limits::default()).write(&mut send, fetch.clone()).await.unwrap();
-        assert_eq!(scene.told.recv().await, Some(Told::Begun));
+        assert_eq!(next(&mut scene.told).await, Some(Told::Begun));
         match closes {
             false => receive.stop(Code::NotWanted.into()).unwrap(),
             true => scene.peer.connected.close(Code::NoError, ""),
         }
-        assert_eq!(scene.told.recv().await, Some(Told::GivenUp));
+        assert_eq!(next(&mut scene.told).await, Some(Told::GivenUp));
     }
 }
 
@@ -153,9 +160,9 @@ async fn a_range_that_the_receiver_wants_no_more_is_not_made() {
         pace.read(&mut receive, 1 << 16).await.unwrap();
         let want = encode(&Frame::Want(range_of(message)));
         pace.write(&mut send, [want.clone(), want].concat().into()).await.unwrap();
-        assert_eq!(told.recv().await, Some(Told::Begun));
+        assert_eq!(next(told).await, Some(Told::Begun));
         receive.stop(Code::NotWanted.into()).unwrap();
-        assert_eq!(told.recv().await, Some(Told::GivenUp));
+        assert_eq!(next(told).await, Some(Told::GivenUp));
         let outcome = Outcome { dispositions: vec![Disposition::Accepted], sealed: None };
         pace.write(&mut send, encode(&Frame::Outcome(outcome))).await.unwrap();
         send.finish();
