@@ -79,11 +79,15 @@ impl Identities {
         let busy = self.lookups.available_permits() < IDENTITY_LOOKUPS_MAX / 2;
         let _turn = timeout_at(deadline, self.lookups.acquire()).await.ok()?.ok()?;
         for domain in names.into_iter().take(if busy { 1 } else { IDENTITY_NAMES_MAX }) {
+            let began = Instant::now();
             match timeout_at(deadline, self.is_published(domain, shown)).await {
                 Ok(true) => return Some(domain.clone()),
                 Ok(false) => self.remember(domain, shown.key_digest),
                 Err(_) => {
-                    self.remember(domain, shown.key_digest);
+                    // It had hardly been asked for where the time went to waiting, or to other names.
+                    if began.elapsed() >= IDENTITY_TIME_MAX / 2 {
+                        self.remember(domain, shown.key_digest);
+                    }
                     return None;
                 }
             }

@@ -55,3 +55,6 @@ pub(crate) const SLICES_AT_ONCE_MAX: usize = 2;
 pub(crate) const TREE_OF_OCTETS_MIN: u64 = 1 << 20;
 /// Octets of all trees that are kept: those of four parts of 1 GiB.
 pub(crate) const TREES_OCTETS_MAX: usize = 16 << 20;
+
+/// For how long one delivery goes on with offers to further recipients of a receiver that takes few at once.
+pub(crate) const OFFERS_TIME_MAX: Duration = Duration::from_secs(600);

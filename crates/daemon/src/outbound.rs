@@ -13,6 +13,7 @@ use protocol::{CookieAnswer, Frame, Item, Offer, OfferingEvent, Reader, Settings
 use transport::{Alpn, AskError, Expectation, Fault, Lease, Limits, Pace, Pool, Roots, Route};
 
 use crate::clock;
+use crate::limits::OFFERS_TIME_MAX;
 use crate::peers::{Peers, Who};
 use crate::slices::Slices;
 use crate::source::{StoreSource, supply};
@@ -145,7 +146,13 @@ impl ExchangeCourier {
         let recipients = &consignment.envelope.recipients;
         let most = usize::try_from(reached.settings.recipients_max).unwrap_or(usize::MAX).max(1);
         let mut told = Vec::with_capacity(recipients.len());
+        let began = tokio::time::Instant::now();
         for some in recipients.chunks(most) {
+            // Whoever takes one at a time and takes its time has the others come later.
+            if !told.is_empty() && began.elapsed() >= OFFERS_TIME_MAX {
+                told.resize(recipients.len(), put_off(&Trouble::NoRoom));
+                break;
+            }
             let how = (way.clone(), name);
             match self.offer_to(some, consignment, reached, how, step, tried).await {
                 Ok(answered) => told.extend(answered),

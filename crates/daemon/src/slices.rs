@@ -73,8 +73,9 @@ impl Making {
             None => self.tree(asker)?,
         };
         let slice = encode_slice(&tree, offset, octets, |at, buffer: &mut [u8]| self.fill(at, buffer));
-        if let Err(Trouble::Slice(SliceError::ContentChanged)) = slice {
-            // The tree or what it stands for is damaged: who asks again has it made anew.
+        if let Err(Trouble::Slice(error)) = &slice {
+            // The tree or what it stands for may be damaged: who asks again has it made anew.
+            tracing::debug!(%error, "a range could not be made");
             self.trees().forget(self.part);
         }
         slice.map(Bytes::from).map_err(|trouble| io::Error::other(format!("{trouble:?}")))

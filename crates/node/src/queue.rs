@@ -100,12 +100,18 @@ impl Node {
     /// Removes what is past its time, round by round, for as long as the node runs.
     pub async fn upkeep(&self) {
         loop {
-            match self.store().expire(self.now_ms(), EXPIRE_MAX).await {
-                Ok(0) => {}
-                Ok(_) => continue,
-                Err(error) => self.tell(Event::Trouble { what: format!("upkeep: {error}") }),
-            }
             let (store, now_ms) = (self.store().clone(), self.now_ms());
+            // What becomes due meanwhile has time until the next round.
+            loop {
+                match store.expire(now_ms, EXPIRE_MAX).await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        self.tell(Event::Trouble { what: format!("upkeep: {error}") });
+                        break;
+                    }
+                }
+            }
             if let Err(error) = self.blocking(move || store.sweep(now_ms)).await {
                 self.tell(Event::Trouble { what: format!("partial transfers: {error}") });
             }
@@ -183,9 +189,10 @@ impl Dispatcher {
                 Ok(None) => return,
                 Ok(last) => after = last,
                 Err(error) => {
-                    return self
-                        .node
-                        .tell(Event::Trouble { what: format!("after the clock was set back: {error}") });
+                    // The rest of them is looked at the next time.
+                    *told_ms = before_ms;
+                    let what = format!("after the clock was set back: {error}");
+                    return self.node.tell(Event::Trouble { what });
                 }
             }
         }

@@ -27,7 +27,8 @@ impl Node {
     /// Ends what is past its time now, and not only at the next round of upkeep, because somebody asks about it. It is work
     /// that is due at any rate, and there is nothing of it left for who asks again. keeps: STA-18
     pub(crate) async fn end_overdue(&self) -> Result<(), Failure> {
-        while self.store().expire(self.now_ms(), EXPIRE_MAX).await.map_err(trouble)? > 0 {}
+        let now_ms = self.now_ms();
+        while self.store().expire(now_ms, EXPIRE_MAX).await.map_err(trouble)? > 0 {}
         Ok(())
     }
 

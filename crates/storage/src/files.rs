@@ -144,7 +144,8 @@ impl Files {
         result
     }
 
-    /// Opens the partial transfer of this owner and digest, or makes it. So many may be open at once, of one owner a part of them.
+    /// Opens the partial transfer of this owner and digest, or makes it. So many may be open at once, of one owner a part of them, and
+    /// of nobody more than are left for others.
     /// keeps: STO-19
     pub(crate) fn stage(
         self: &Arc<Self>,
@@ -164,7 +165,7 @@ impl Files {
                 all += 1;
                 own += usize::from(by == owner);
             }
-            if all >= STAGING_OPEN_MAX || own >= STAGING_OPEN_OF_ONE_MAX {
+            if own >= STAGING_OPEN_OF_ONE_MAX.min(STAGING_OPEN_MAX.saturating_sub(all)) {
                 return Err(Error::Full);
             }
             open.insert(name.clone(), Some(owner.to_owned()));
@@ -343,7 +344,7 @@ impl Files {
         }
     }
 
-    /// Whether so many octets fit above the floor and a file does, where partial transfers give way that wait for their resumption. None does yet: what
+    /// Whether so many octets fit above the floor, where partial transfers give way that wait for their resumption. None does yet: what
     /// is announced need not come.
     pub(crate) fn fits(&self, floor: u64, octets: u64) -> Result<bool, Error> {
         let Some(Free { octets: free, .. }) = self.free() else { return Ok(true) };

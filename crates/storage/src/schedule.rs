@@ -241,6 +241,11 @@ impl Schedule {
         }
     }
 
+    /// Whether somebody has it who will say when it is due; who has given it back does not.
+    pub(crate) fn is_worked_on(&self, leg: LegId) -> bool {
+        self.claims.get(&leg).is_some_and(|claim| claim.ends_ms.is_none() || claim.shown)
+    }
+
     pub(crate) fn is_claimed(&self, leg: LegId) -> bool {
         self.claims.contains_key(&leg)
     }

@@ -352,6 +352,10 @@ pub(super) fn a_clock_that_was_ahead_keeps_nothing_waiting(open: &Open) {
         ..settlement(&claim, vec![(0, Outcome::Again)], Some(NOW + AHEAD + 40_000))
     };
     block_on(store.settle(again)).unwrap();
+    // The third is given back by whoever had it then.
+    let third = |lane: &Lane, _| lane.as_str() == "lane 3";
+    let claim = block_on(store.claim(NOW + AHEAD + 20_000, 1, &third)).unwrap().remove(0);
+    store.let_go(claim.leg.id, claim.fence, NOW + AHEAD + 3_600_000);
     assert_eq!(store.latest_leg().unwrap().map(|leg| leg.created_at_ms), Some(NOW + AHEAD));
     let mut after = None;
     while let Some(last) = block_on(store.clock_fell(after, NOW)).unwrap() {
@@ -363,6 +367,8 @@ pub(super) fn a_clock_that_was_ahead_keeps_nothing_waiting(open: &Open) {
     block_on(store.clock_fell(None, NOW)).unwrap();
     assert_eq!([due(1), due(2), due(3), due(4)], [NOW + 500, NOW, NOW + 10_000, NOW + 40_000]);
     // One that was given back until an hour that is far off now is claimed at once.
+    let third = block_on(store.claim(NOW + 10_000, 1, &third)).unwrap().remove(0);
+    store.let_go(third.leg.id, third.fence, NOW + 20_000);
     let claim = block_on(store.claim(NOW, 9, &|_, _| true)).unwrap().remove(0);
     assert_eq!(claim.leg.lane, lane("lane 2"));
     store.let_go(claim.leg.id, claim.fence, NOW + AHEAD + 3_600_000);

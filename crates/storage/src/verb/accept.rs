@@ -43,7 +43,7 @@ pub(crate) fn accept(tx: &mut Transaction, acceptance: Acceptance) -> Result<Rec
     {
         return Err(Error::Crowded(earlier.into_iter().filter_map(|known| known.answer).collect()));
     }
-    let members = fresh_members(tx, &acceptance, &fresh)?;
+    let members = fresh_members(tx, &acceptance, &fresh, &reopened)?;
     let Acceptance { content, recipients, members: all_members, again: all_again, .. } = acceptance;
     let (now_ms, expires_at_ms) = (acceptance.now_ms, acceptance.expires_at_ms);
     let fresh: Vec<(&Intended, bool)> = fresh
@@ -141,7 +141,7 @@ fn open_envelope(
 }
 
 /// Whether a recipient to be judged anew is pending still: somebody may have decided about it meanwhile.
-fn is_pending(envelopes: &BTreeMap<EnvelopeId, EnvelopeRecord>, again: &Again) -> bool {
+pub(super) fn is_pending(envelopes: &BTreeMap<EnvelopeId, EnvelopeRecord>, again: &Again) -> bool {
     let envelope = envelopes.get(&again.envelope);
     envelope
         .and_then(|envelope| envelope.recipients.get(again.recipient as usize))

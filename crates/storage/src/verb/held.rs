@@ -307,7 +307,12 @@ pub(crate) fn decide(tx: &mut Transaction, decision: Decision) -> Result<Disposi
 }
 
 /// Whether the time of a held recipient is over, swept up or not. keeps: STA-18
-fn is_over(tx: &Transaction, envelope: EnvelopeId, place: u32, now_ms: u64) -> Result<bool, Error> {
+pub(super) fn is_over(
+    tx: &Transaction,
+    envelope: EnvelopeId,
+    place: u32,
+    now_ms: u64,
+) -> Result<bool, Error> {
     Ok(load::<Held>(tx, &key::held(envelope, place))?.is_some_and(|held| held.is_over(now_ms)))
 }
 

@@ -6,7 +6,8 @@ use std::collections::btree_map::Entry;
 use message::address::Address;
 use message::{Disposition, Identity};
 
-use super::held::{held_count, held_record};
+use super::accept::is_pending;
+use super::held::{held_count, held_record, is_over};
 use super::load;
 use super::peer::pending;
 use super::status::load_envelope;
@@ -102,13 +103,20 @@ pub(crate) fn split_offered_before(
     Ok((known, fresh))
 }
 
-/// The members of lists who have not got this message from here; none where the lists were served by an earlier offer.
+/// The members of lists who have not got this message from here. They are served where something is done for a recipient that is new,
+/// or for a list that was pending until now (`reopened`); where the lists were served by an earlier offer they were, too.
 pub(crate) fn fresh_members(
     tx: &Transaction,
     acceptance: &Acceptance,
     fresh: &[usize],
+    reopened: &BTreeMap<EnvelopeId, EnvelopeRecord>,
 ) -> Result<Vec<usize>, Error> {
-    if fresh.is_empty() {
+    let mut served = !fresh.is_empty();
+    for one in acceptance.again.iter().filter(|one| matches!(one.effect, Effect::Elsewhere)) {
+        let over = is_over(tx, one.envelope, one.recipient, acceptance.now_ms)?;
+        served |= is_pending(reopened, one) && !over;
+    }
+    if !served {
         return Ok(Vec::new());
     }
     let holder = acceptance.origin.holder();

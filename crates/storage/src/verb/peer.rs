@@ -39,9 +39,13 @@ pub(crate) fn remove_peers(tx: &mut Transaction, domains: &[Domain]) -> Result<(
     Ok(())
 }
 
-/// Deliveries of a holder about which nobody has decided yet.
+/// Deliveries of a holder about which nobody has decided yet. A count that cannot be read begins anew; the check reports it.
+/// keeps: STO-5
 pub(crate) fn pending(view: &dyn View, holder: &str) -> Result<u64, Error> {
-    Ok(read_number(view, &key::pending_of(holder))?.unwrap_or(0))
+    match read_number(view, &key::pending_of(holder)) {
+        Err(Error::Damaged { .. }) => Ok(0),
+        read => Ok(read?.unwrap_or(0)),
+    }
 }
 
 /// Counts a recipient of this envelope that begins or ceases to be pending. Users are not counted: what is pending
@@ -59,11 +63,7 @@ pub(crate) fn count_pending(
         return Ok(());
     };
     let key = key::pending_of(&envelope.origin.holder());
-    let before = match read_number(tx, &key) {
-        // One that cannot be read begins anew. keeps: STO-5
-        Err(Error::Damaged { .. }) => 0,
-        read => read?.unwrap_or(0),
-    };
+    let before = pending(tx, &envelope.origin.holder())?;
     match if begins { before.saturating_add(1) } else { before.saturating_sub(1) } {
         0 => tx.remove(key),
         count => tx.put(key, count.to_be_bytes().to_vec())?,

@@ -85,14 +85,14 @@ pub(crate) fn clock_fell(
     tx: &mut Transaction,
     after: Option<LegId>,
     now_ms: u64,
-    claimed: &dyn Fn(LegId) -> bool,
+    worked_on: &dyn Fn(LegId) -> bool,
 ) -> Result<Option<LegId>, Error> {
     let page = list(tx, &[key::table::LEG], after.map(key::leg), CLOCK_PAGE)?;
     let last = page.last().and_then(|(key, _)| key::last_long(key)).map(LegId);
     for (key, value) in page {
         // What cannot be read is the claim's to find out, and whoever works on a leg says when it is due.
         let Ok(mut leg) = LegRecord::decode(&value, &key) else { continue };
-        if leg.held || claimed(leg.id) {
+        if leg.held || worked_on(leg.id) {
             continue;
         }
         let attempts = super::status::attempts(tx, leg.envelope)?;

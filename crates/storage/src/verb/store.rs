@@ -134,7 +134,7 @@ impl<E: Engine> Store for Keeper<E> {
         lock(&self.shared.schedule).end_given_back(now_ms);
         let shared = Arc::clone(&self.shared);
         self.submit(move |tx| {
-            queue::clock_fell(tx, after, now_ms, &|leg| lock(&shared.schedule).is_claimed(leg))
+            queue::clock_fell(tx, after, now_ms, &|leg| lock(&shared.schedule).is_worked_on(leg))
         })
     }
 

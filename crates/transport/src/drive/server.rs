@@ -34,7 +34,13 @@ pub async fn serve(server: Server, limits: Limits, handler: Arc<dyn Handler>) {
 async fn connection(accepted: Accepted, limits: Arc<Limits>, handler: Arc<dyn Handler>) -> Result<(), Error> {
     let link = accepted.authenticated().await?;
     let meeting = link.in_use();
-    let session = match handler.meet(&link).await {
+    // Nobody is asked about for whoever has gone, or had to make room.
+    let met = tokio::select! {
+        biased;
+        ended = link.closed() => return Err(ended),
+        met = handler.meet(&link) => met,
+    };
+    let session = match met {
         Ok(session) => session,
         Err(failure) => {
             link.close(Code::NotAuthenticated, &failure.text);

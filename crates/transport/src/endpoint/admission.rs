@@ -237,8 +237,10 @@ impl Place {
             return;
         }
         if let Some(unproved) = self.admission.state().unproved.get_mut(&self.number) {
+            if unproved.open == 0 {
+                unproved.since = Instant::now();
+            }
             unproved.open += 1;
-            unproved.since = Instant::now();
         }
     }
 
@@ -249,7 +251,9 @@ impl Place {
         }
         if let Some(unproved) = self.admission.state().unproved.get_mut(&self.number) {
             unproved.open = unproved.open.saturating_sub(1);
-            unproved.since = Instant::now();
+            if unproved.open == 0 {
+                unproved.since = Instant::now();
+            }
         }
         self.quiet.notify_one();
     }
@@ -430,6 +434,29 @@ mod tests {
         drop((three, four, five));
         assert_eq!(admission.counts().open, 0);
         assert!(admission.state().by_network.is_empty() && admission.state().displaced.is_empty());
+    }
+
+    /// Something else beside it makes nobody's transaction younger.
+    ///
+    /// proves: TRA-24
+    #[test]
+    fn who_began_first_goes_first() {
+        let admission = admission(2, 2, 100);
+        let come = |address: &str| match admission.judge(address.parse().unwrap(), None, true) {
+            Verdict::Admit(mut place) => {
+                place.authenticated();
+                place.taken_by(WeakLink::default());
+                place.begun();
+                place
+            }
+            other => panic!("{address}: {}", word(&other)),
+        };
+        let (one, two) = (come("192.0.2.1"), come("192.0.2.2"));
+        one.begun();
+        one.ended();
+        let _three = come("192.0.2.3");
+        let left = |place: &Place| !admission.state().unproved.contains_key(&place.number);
+        assert!(left(&one) && !left(&two));
     }
 
     #[test]
