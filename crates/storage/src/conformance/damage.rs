@@ -63,6 +63,10 @@ fn what_is_over_ends_whatever_stands_beside_it() {
         &engine,
         &[key::held(first, 0), key::cookie(&cookie(2)), key::pending_of("peer.test"), key::account("ann")],
     );
+    // Its sender is answered meanwhile, when it offers it again.
+    let again = letter("1", &[octets(1, 10)]).identity();
+    let known = store.offered_before("peer.test", again, &[address("ann@here.test")], NOW).unwrap();
+    assert_eq!(known[0].as_ref().map(|known| &known.answer), Some(&pending(1)));
     assert_eq!(block_on(store.expire(NOW + DAYS_5, 100)), Ok(3));
     for envelope in [first, second, third] {
         let envelope = store.envelope(envelope).unwrap().unwrap();

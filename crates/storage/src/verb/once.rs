@@ -8,9 +8,9 @@ use message::{Disposition, Identity};
 
 use super::accept::is_pending;
 use super::held::{held_count, held_record, is_over};
-use super::load;
 use super::peer::pending;
 use super::status::load_envelope;
+use super::{load, load_legible};
 use crate::engine::View;
 use crate::record::{Held, OnceRecord};
 use crate::transaction::Transaction;
@@ -55,7 +55,7 @@ pub(crate) fn offered_before<'a>(
             let recipient = envelope.recipients.get(once.recipient as usize);
             let recipient = recipient.ok_or_else(|| Error::Damaged { key: key::readable(&key) })?;
             let held = match recipient.held {
-                true => load::<Held>(view, &key::held(envelope.id, once.recipient))?,
+                true => load_legible::<Held>(view, &key::held(envelope.id, once.recipient))?,
                 false => None,
             };
             let wanted = held.filter(|held| held.is_wanted(offer.now_ms));
