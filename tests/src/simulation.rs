@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use message::address::{Address, Domain};
 use message::{Envelope, Identity};
-use node::{Admitted, Next, Node, Offered};
+use node::{Admission, Admitted, Next, Node, Offered};
 use storage::{Origin, Store};
 use testkit::disk::LogFate;
 use testkit::letter::letter;
@@ -118,6 +118,11 @@ impl Sweep {
 
 /// Hands a message of Ann's in at a node for one domain, `here.test`, without anything between them.
 pub async fn hand_in(node: &Node, to: &[&str]) {
+    brought_in(node, to).await.commit().await.unwrap();
+}
+
+/// The same, all of it, and not committed yet.
+pub async fn brought_in(node: &Node, to: &[&str]) -> Box<Admission> {
     let ann = Address::from_wire("ann@here.test").unwrap();
     node.put_account("ann", &[ann], None).await.unwrap();
     let message = letter("ann@here.test", "Good day.");
@@ -140,5 +145,5 @@ pub async fn hand_in(node: &Node, to: &[&str]) {
         admission.body_end(part).await.unwrap();
     }
     assert_eq!(admission.supplied().await, Ok(Next::Commit));
-    admission.commit().await.unwrap();
+    admission
 }

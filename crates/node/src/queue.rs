@@ -97,21 +97,20 @@ impl Node {
         self.inner.queue.ring();
     }
 
+    /// Ends what is past its time now. What becomes so meanwhile has time until the next round.
+    pub(crate) async fn expire_all(&self) -> Result<(), storage::Error> {
+        let now_ms = self.now_ms();
+        while self.store().expire(now_ms, EXPIRE_MAX).await? > 0 {}
+        Ok(())
+    }
+
     /// Removes what is past its time, round by round, for as long as the node runs.
     pub async fn upkeep(&self) {
         loop {
-            let (store, now_ms) = (self.store().clone(), self.now_ms());
-            // What becomes due meanwhile has time until the next round.
-            loop {
-                match store.expire(now_ms, EXPIRE_MAX).await {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) => {
-                        self.tell(Event::Trouble { what: format!("upkeep: {error}") });
-                        break;
-                    }
-                }
+            if let Err(error) = self.expire_all().await {
+                self.tell(Event::Trouble { what: format!("upkeep: {error}") });
             }
+            let (store, now_ms) = (self.store().clone(), self.now_ms());
             if let Err(error) = self.blocking(move || store.sweep(now_ms)).await {
                 self.tell(Event::Trouble { what: format!("partial transfers: {error}") });
             }

@@ -5,7 +5,6 @@ use storage::CookieAnswer;
 
 use crate::Node;
 use crate::accept::{Failure, trouble};
-use crate::limits::EXPIRE_MAX;
 
 impl Node {
     /// Answers a holder about its cookies. Unknown, foreign and expired ones cannot be told apart.
@@ -27,9 +26,7 @@ impl Node {
     /// Ends what is past its time now, and not only at the next round of upkeep, because somebody asks about it. It is work
     /// that is due at any rate, and there is nothing of it left for who asks again. keeps: STA-18
     pub(crate) async fn end_overdue(&self) -> Result<(), Failure> {
-        let now_ms = self.now_ms();
-        while self.store().expire(now_ms, EXPIRE_MAX).await.map_err(trouble)? > 0 {}
-        Ok(())
+        self.expire_all().await.map_err(trouble)
     }
 
     /// The holder has stopped caring: nothing more is sent for it, and the next hops are told by the queue.

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use message::address::{Address, Domain};
-use message::{Code, Cookie, Disposition, Envelope, SecretKey};
-use node::{Admitted, Answered, Clock, Consignment, Courier, Later, Next, Node, Offered, Report, Trouble};
-use storage::{Keeper, Memory, MemoryFiles, Origin};
+use message::{Code, Cookie, Disposition, SecretKey};
+use node::{Answered, Clock, Consignment, Courier, Later, Node, Report, Trouble};
+use storage::{Keeper, Memory, MemoryFiles};
 use testkit::Random;
 use testkit::clock::{Life, NodeClock, Shift, Timeline};
 use testkit::disk::{Disk, Vice};
-use waxwing_tests::letter;
-use waxwing_tests::simulation::hand_in;
+use waxwing_tests::simulation::{brought_in, hand_in};
 
 /// A courier that has no room, or holds itself back, and says when it was asked, and for whom.
 struct Full {
@@ -85,31 +84,9 @@ async fn a_full_disk_puts_off_nobody_who_is_answered_already() {
     let settings = testkit::site::settings("here.test", &SecretKey::from_seed(&[1; 32]));
     let zones = Arc::new(dns::FixedZones::new());
     let node = Node::new(settings, store, zones, Arc::new(clock), Arc::new(node::Quiet));
-    let [ann, bob, nobody] =
-        ["ann", "bob", "nobody"].map(|name| Address::from_wire(&format!("{name}@here.test")).unwrap());
-    for one in [&ann, &bob] {
-        node.put_account(one.local().as_str(), std::slice::from_ref(one), None).await.unwrap();
-    }
-    let message = letter("ann@here.test", "Is there room?");
-    let envelope = Envelope {
-        identity: message.identity(),
-        octets: message.manifest().message_octets(),
-        issuers: Vec::new(),
-        recipients: vec![nobody, bob],
-        trace: Vec::new(),
-    };
-    let intake = node.intake(Origin::Submission { account: "ann".to_owned() });
-    let Admitted::Admission(mut admission) = intake.admit(envelope, Offered::default()).await.unwrap() else {
-        panic!("the offer needs its content");
-    };
-    admission.manifest(message.manifest().clone()).unwrap();
-    admission.headers(message.headers().clone());
-    for ((part, _, _), body) in message.manifest().leaves().zip(message.bodies()) {
-        admission.body_start(part, 0).await.unwrap();
-        admission.body(body).unwrap();
-        admission.body_end(part).await.unwrap();
-    }
-    assert_eq!(admission.supplied().await, Ok(Next::Commit));
+    let bob = Address::from_wire("bob@here.test").unwrap();
+    node.put_account("bob", &[bob], None).await.unwrap();
+    let admission = brought_in(&node, &["nobody@here.test", "bob@here.test"]).await;
     files.set_room_octets(Some(0));
     let answers = admission.commit().await.unwrap().answers;
     assert!(matches!(answers[0], Disposition::Refused { code, .. } if code == Code::NO_SUCH_ADDRESS));

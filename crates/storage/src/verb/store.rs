@@ -131,7 +131,9 @@ impl<E: Engine> Store for Keeper<E> {
     }
 
     fn clock_fell(&self, after: Option<LegId>, now_ms: u64) -> Wait<'_, Option<LegId>> {
-        lock(&self.shared.schedule).end_given_back(now_ms);
+        if after.is_none() {
+            lock(&self.shared.schedule).end_given_back(now_ms);
+        }
         let shared = Arc::clone(&self.shared);
         self.submit(move |tx| {
             queue::clock_fell(tx, after, now_ms, &|leg| lock(&shared.schedule).is_worked_on(leg))

@@ -74,7 +74,7 @@ struct Unproved {
     networks: Networks,
     /// Transactions that are open.
     open: usize,
-    /// When the last of them began or ended; at first when the handshake was complete.
+    /// When the first of those that are open began, or the last of them ended; at first when the handshake was complete.
     since: Instant,
     link: WeakLink,
 }
